@@ -1,0 +1,35 @@
+# Each target makes .venv by itself; nothing is installed outside of it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check docs bench clean
+
+.venv/.done: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet "torch>=2.9" torchvision
+	$(BIN)/pip install --quiet --editable ".[torch,lightning,vision,view]" --group dev --group docs
+	touch $@
+
+demo: .venv/.done  ## train, export, prove, run: the main job end to end
+	$(BIN)/python examples/demo.py
+
+test: .venv/.done  ## every test; the heavy ones apart, since they want the memory
+	$(BIN)/python -m pytest -m "not heavy"
+	$(BIN)/python -m pytest -m heavy
+
+check: .venv/.done  ## style, types, and which way imports point
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: .venv/.done  ## the site, into site/
+	$(BIN)/mkdocs build --strict
+
+bench: .venv/.done  ## call overhead and start-up, as ratios
+	$(BIN)/python benchmarks/call_overhead.py
+	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf .venv site dist demo

@@ -1,0 +1,47 @@
+"""onnxpack: a trained model goes in, a pack comes out: the same predictions, proven.
+
+>>> import onnxpack
+>>> pack = onnxpack.export(model, sample, "resnet18")     # doctest: +SKIP
+>>> onnxpack.Model(pack)(picture)                         # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnxpack import errors as errors
+    from onnxpack.export.base import export as export
+    from onnxpack.pack.manifest import Preprocess as Preprocess
+    from onnxpack.pack.model import Pack as Pack
+    from onnxpack.pack.read import open_pack as open_pack
+    from onnxpack.runtime.model import Model as Model
+    from onnxpack.signature import Signature as Signature
+    from onnxpack.signature import TensorSpec as TensorSpec
+    from onnxpack.tolerance import Tolerance as Tolerance
+
+_HOMES = {
+    "Model": "onnxpack.runtime.model",
+    "Pack": "onnxpack.pack.model",
+    "Preprocess": "onnxpack.pack.manifest",
+    "Signature": "onnxpack.signature",
+    "TensorSpec": "onnxpack.signature",
+    "Tolerance": "onnxpack.tolerance",
+    "export": "onnxpack.export.base",
+    "open_pack": "onnxpack.pack.read",
+}
+
+__all__ = ["errors", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("onnxpack.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

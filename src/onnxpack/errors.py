@@ -1,0 +1,88 @@
+"""Every error that onnxpack raises on purpose.
+
+::
+
+    OnnxpackError                 has a message and a remedy: the line to type next
+    ├── UsageError                what was passed or typed cannot be used
+    │   ├── TargetError           the model to export cannot be found or loaded
+    │   ├── SampleError           the sample does not fit, or cannot be read
+    │   └── FeedError             an input given to a model does not fit its signature
+    ├── PackError                 a pack or graph is malformed, tampered with, or hostile
+    ├── ExportError               no graph could be made that answers as the model does
+    │   ├── NondeterministicError the model answers differently to the same input
+    │   └── ParityError           graphs were made, and every one answers differently
+    ├── ProviderError             an execution provider was asked for and does not run
+    └── MissingExtraError         an optional dependency is not installed
+
+Anything else that escapes is a bug in onnxpack.
+"""
+
+from __future__ import annotations
+
+
+class OnnxpackError(Exception):
+    """An error with its cure.
+
+    Args:
+        message: names the thing, what was found, and what was expected.
+        remedy: a command or a line of code to type next; empty where there is none.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(OnnxpackError):
+    """What was passed or typed cannot be used."""
+
+
+class TargetError(UsageError):
+    """The model to export cannot be found or loaded."""
+
+
+class SampleError(UsageError):
+    """The sample does not fit the model, or cannot be read."""
+
+
+class FeedError(UsageError):
+    """An input given to a model does not fit its signature."""
+
+
+class PackError(OnnxpackError):
+    """A pack or graph is malformed, tampered with, or hostile."""
+
+
+class ExportError(OnnxpackError):
+    """No graph could be made that answers as the model does."""
+
+
+class NondeterministicError(ExportError):
+    """The model answers differently to the same input."""
+
+
+class ParityError(ExportError):
+    """Graphs were made, and every one of them answers differently from the model."""
+
+
+class ProviderError(OnnxpackError):
+    """An execution provider was asked for and does not truly run."""
+
+
+class MissingExtraError(OnnxpackError):
+    """An optional dependency is not installed.
+
+    Args:
+        module: the module that could not be imported.
+        extra: the extra of onnxpack that brings it.
+    """
+
+    def __init__(self, module: str, *, extra: str) -> None:
+        super().__init__(
+            f"{module!r} is needed for this and is not installed.",
+            remedy=f'pip install "onnxpack[{extra}]"',
+        )

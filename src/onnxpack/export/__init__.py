@@ -1,0 +1,1 @@
+"""Frameworks in: a model and a sample become a proven pack."""

@@ -1,0 +1,1 @@
+"""What an ONNX graph is made of."""

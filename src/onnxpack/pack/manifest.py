@@ -1,0 +1,169 @@
+"""The manifest ``pack.json``, format version 1.
+
+Its one written form is canonical: UTF-8, keys sorted, two spaces of indentation, a newline at
+the end. The pack's digest is the sha256 of these bytes, so ``sha256sum pack.json`` prints it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+import msgspec
+
+from onnxpack.errors import PackError
+from onnxpack.signature import Signature
+from onnxpack.tolerance import OutputEvidence, Tolerance
+
+SCHEMA_VERSION = 1
+MAX_MANIFEST_BYTES = 64 * 2**20
+"""Labels and evidence of a very large model take some MB; more is an attack."""
+
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """A file of the pack: its sha256 in hexadecimal, and its size in bytes."""
+
+    sha256: Sha256
+    size: Size
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the graph came from.
+
+    Attributes:
+        framework: the exporter's name, such as ``torch``.
+        framework_version: its version.
+        model_class: the class of the model, as ``module.Class``.
+        strategy: the export strategy whose graph was proven.
+        opset: the version of the default ONNX operator set.
+        ir_version: the ONNX IR version.
+    """
+
+    framework: str
+    framework_version: str
+    model_class: str
+    strategy: str
+    opset: int
+    ir_version: int
+
+
+class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """One parity case that was run: the sizes of its dynamic dims and what was found.
+
+    Attributes:
+        golden: the folder that keeps its inputs and outputs; None where the pack would have
+            grown too large.
+    """
+
+    name: str
+    dims: dict[str, int]
+    golden: str | None
+    outputs: tuple[OutputEvidence, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output passed."""
+        return all(output.passed for output in self.outputs)
+
+
+class SkippedCase(msgspec.Struct, frozen=True):
+    """A case that could not be run, with the framework's own reason."""
+
+    name: str
+    reason: str
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """The evidence that the graph answers as the framework does."""
+
+    tolerance: Tolerance
+    cases: tuple[CaseEvidence, ...]
+    skipped: tuple[SkippedCase, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was a case and all of them passed."""
+        return bool(self.cases) and all(case.passed for case in self.cases)
+
+
+class Preprocess(msgspec.Struct, frozen=True, kw_only=True):
+    """How a picture becomes the model's input.
+
+    The short side is resized to ``resize`` pixels, the middle is cut out, values are scaled to
+    0…1, then ``(value - mean) / std`` for each of red, green and blue.
+
+    Attributes:
+        resize: length of the short side in pixels; None leaves the picture's size.
+        crop: height and width in pixels of the part that is kept; None keeps all.
+        mean: for each channel, in units of 0…1.
+        std: for each channel, in units of 0…1.
+        interpolation: of the resize.
+    """
+
+    resize: Annotated[int, msgspec.Meta(gt=0, le=2**16)] | None = None
+    crop: tuple[int, int] | None = None
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    interpolation: Annotated[str, msgspec.Meta(pattern="^(nearest|bilinear|bicubic)$")] = "bilinear"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One transformation of a pack that was made from another."""
+
+    name: str
+    options: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """``pack.json``: what the pack is, where it came from, its proof and its files."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
+    description: str = ""
+    license: str = ""
+    signature: Signature
+    source: Source
+    parity: Parity
+    labels: tuple[str, ...] | None = None
+    preprocess: Preprocess | None = None
+    derived_from: str | None = None
+    steps: tuple[Step, ...] = ()
+    files: dict[str, FileEntry]
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest's canonical bytes."""
+    compact = msgspec.json.encode(manifest, order="deterministic")
+    ordered = msgspec.json.encode(msgspec.json.decode(compact), order="sorted")
+    return msgspec.json.format(ordered, indent=2) + b"\n"
+
+
+def decode(content: bytes) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        PackError: the bytes are not a manifest of format version 1; the message names the field.
+    """
+    try:
+        head = msgspec.json.decode(content, type=_Head)
+        if head.schema_version != SCHEMA_VERSION:
+            raise PackError(
+                f"pack.json has format version {head.schema_version}, expected {SCHEMA_VERSION}.",
+                remedy="pip install --upgrade onnxpack",
+            )
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise PackError(f"pack.json is not a manifest: {exc}.") from exc
+
+
+def digest(content: bytes) -> str:
+    """A pack's digest, from the bytes of its manifest: ``sha256:…``."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+class _Head(msgspec.Struct):
+    schema_version: int

@@ -1,0 +1,1 @@
+"""The proof: a graph is held against the framework over many cases."""

@@ -1,0 +1,158 @@
+"""The signature: names, dtypes and shapes of what goes in and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from onnxpack.errors import FeedError
+
+Dim: TypeAlias = int | str
+Array: TypeAlias = NDArray[Any]
+
+
+class TensorSpec(msgspec.Struct, frozen=True):
+    """One input or output.
+
+    Attributes:
+        name: its name in the graph.
+        dtype: a numpy dtype name (``float32``), ``str``, or ``bfloat16``.
+        shape: a size or a name for each axis; equal names mean equal sizes. None where even
+            the rank is unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...] | None
+
+    def __str__(self) -> str:
+        return describe(self.dtype, self.shape)
+
+    def to_array(self, value: Any) -> Array:
+        """``value`` as an array of this spec's dtype, copied only where it must be.
+
+        Python numbers and lists take the spec's dtype. What already has a dtype must have the
+        right one: a silent cast can change an answer.
+
+        Raises:
+            FeedError: the value cannot be an array of this dtype and rank.
+        """
+        given = value if isinstance(value, np.ndarray) else _as_array(self, value)
+        if not self._same_dtype(given.dtype):
+            raise FeedError(
+                f"input {self.name!r} is {describe(_dtype_name(given.dtype), given.shape)}, "
+                f"expected {self}.",
+                remedy=f"{self.name} = {self.name}.astype({self.numpy_dtype!r})",
+            )
+        native = given.astype(given.dtype.newbyteorder("="), copy=False)
+        return native.astype(object) if native.dtype.kind == "U" else native
+
+    def fits(self, shape: Sequence[int], dims: dict[str, int]) -> bool:
+        """Whether ``shape`` fits, given and extending the sizes already bound in ``dims``."""
+        if self.shape is None:
+            return True
+        return len(shape) == len(self.shape) and all(
+            found == (dims.setdefault(dim, found) if isinstance(dim, str) else dim)
+            for found, dim in zip(shape, self.shape, strict=True)
+        )
+
+    def _same_dtype(self, dtype: np.dtype[Any]) -> bool:
+        return _dtype_name(dtype) == self.dtype
+
+    @property
+    def numpy_dtype(self) -> str:
+        """The dtype that an array of this spec has: numpy keeps strings as objects."""
+        return "object" if self.dtype == "str" else self.dtype
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """The inputs and outputs of a model, in the graph's order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def __str__(self) -> str:
+        def side(specs: tuple[TensorSpec, ...]) -> str:
+            return ", ".join(f"{spec.name}: {spec}" for spec in specs)
+
+        return f"({side(self.inputs)}) -> ({side(self.outputs)})"
+
+    @property
+    def dynamic(self) -> tuple[str, ...]:
+        """The names of the dynamic dims of the inputs, in order of appearance."""
+        named = (dim for spec in self.inputs for dim in spec.shape or () if isinstance(dim, str))
+        return tuple(dict.fromkeys(named))
+
+    def bind(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Array]:
+        """One array for each input, from positional and named values.
+
+        Raises:
+            FeedError: an input is missing, unknown, given twice, or does not fit; the message
+                says what was found and what was expected.
+        """
+        given = self._by_name(args, named)
+        arrays = {spec.name: spec.to_array(given[spec.name]) for spec in self.inputs}
+        dims: dict[str, int] = {}
+        for spec in self.inputs:
+            before = dict(dims)
+            found = arrays[spec.name]
+            if not spec.fits(found.shape, dims):
+                raise FeedError(
+                    f"input {spec.name!r} is {describe(_dtype_name(found.dtype), found.shape)}, "
+                    f"expected {spec}{_where(spec, before)}."
+                )
+        return arrays
+
+    def _by_name(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        names = [spec.name for spec in self.inputs]
+        if len(args) > len(names):
+            raise FeedError(f"{len(args)} inputs were given, expected {len(names)}: {self}.")
+        given = dict(zip(names, args, strict=False))
+        twice = sorted(given.keys() & named.keys())
+        if twice:
+            raise FeedError(f"input {twice[0]!r} was given twice: by position and by name.")
+        given |= named
+        missing = [name for name in names if name not in given]
+        unknown = [name for name in given if name not in names]
+        if missing or unknown:
+            raise FeedError(
+                f"inputs found: {_listed(given)}; expected: {_listed(names)}"
+                + (f"; missing: {_listed(missing)}" if missing else "")
+                + (f"; unknown: {_listed(unknown)}" if unknown else "")
+                + "."
+            )
+        return given
+
+
+def describe(dtype: str, shape: Sequence[Dim] | None) -> str:
+    """The way a dtype and a shape are written everywhere: ``float32[batch, 3]``."""
+    return f"{dtype}[{'...' if shape is None else ', '.join(map(str, shape))}]"
+
+
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    return "str" if dtype.kind in "OU" else dtype.newbyteorder("=").name
+
+
+def _as_array(spec: TensorSpec, value: Any) -> Array:
+    try:
+        if hasattr(value, "__array__"):
+            return np.asarray(value)
+        return np.asarray(value, dtype=spec.numpy_dtype)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as exc:
+        raise FeedError(
+            f"input {spec.name!r} is a {type(value).__name__} that cannot be an array: {exc}; "
+            f"expected {spec}."
+        ) from exc
+
+
+def _where(spec: TensorSpec, dims: Mapping[str, int]) -> str:
+    bound = [f"{dim} = {dims[dim]}" for dim in spec.shape or () if dim in dims]
+    return f" where {', '.join(bound)}" if bound else ""
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names) or "none"
