@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnxpack import errors as errors
-    from onnxpack.export.base import export as export
+    from onnxpack.exporters.base import export as export
     from onnxpack.pack.manifest import Preprocess as Preprocess
     from onnxpack.pack.model import Pack as Pack
     from onnxpack.pack.read import open_pack as open_pack
@@ -28,7 +28,7 @@ _HOMES = {
     "Signature": "onnxpack.signature",
     "TensorSpec": "onnxpack.signature",
     "Tolerance": "onnxpack.tolerance",
-    "export": "onnxpack.export.base",
+    "export": "onnxpack.exporters.base",
     "open_pack": "onnxpack.pack.read",
 }
 

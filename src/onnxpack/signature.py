@@ -44,9 +44,13 @@ class TensorSpec(msgspec.Struct, frozen=True):
         given = value if isinstance(value, np.ndarray) else _as_array(self, value)
         if not self._same_dtype(given.dtype):
             raise FeedError(
-                f"input {self.name!r} is {describe(_dtype_name(given.dtype), given.shape)}, "
+                f"input {self.name!r} is {describe(dtype_name(given.dtype), given.shape)}, "
                 f"expected {self}.",
                 remedy=f"{self.name} = {self.name}.astype({self.numpy_dtype!r})",
+            )
+        if given.dtype.kind == "O" and not all(isinstance(item, str) for item in given.flat):
+            raise FeedError(
+                f"input {self.name!r} holds values that are not strings, expected {self}."
             )
         native = given.astype(given.dtype.newbyteorder("="), copy=False)
         return native.astype(object) if native.dtype.kind == "U" else native
@@ -61,7 +65,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
         )
 
     def _same_dtype(self, dtype: np.dtype[Any]) -> bool:
-        return _dtype_name(dtype) == self.dtype
+        return dtype_name(dtype) == self.dtype
 
     @property
     def numpy_dtype(self) -> str:
@@ -102,7 +106,7 @@ class Signature(msgspec.Struct, frozen=True):
             found = arrays[spec.name]
             if not spec.fits(found.shape, dims):
                 raise FeedError(
-                    f"input {spec.name!r} is {describe(_dtype_name(found.dtype), found.shape)}, "
+                    f"input {spec.name!r} is {describe(dtype_name(found.dtype), found.shape)}, "
                     f"expected {spec}{_where(spec, before)}."
                 )
         return arrays
@@ -133,24 +137,46 @@ def describe(dtype: str, shape: Sequence[Dim] | None) -> str:
     return f"{dtype}[{'...' if shape is None else ', '.join(map(str, shape))}]"
 
 
-def _dtype_name(dtype: np.dtype[Any]) -> str:
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """The name that a dtype has in a signature."""
     return "str" if dtype.kind in "OU" else dtype.newbyteorder("=").name
 
 
 def _as_array(spec: TensorSpec, value: Any) -> Array:
     try:
-        if hasattr(value, "__array__"):
-            return np.asarray(value)
-        return np.asarray(value, dtype=spec.numpy_dtype)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as exc:
+        found = np.asarray(value)
+        if hasattr(value, "__array__") or not _keeps_meaning(found, spec.dtype):
+            return found
+        if spec.dtype != "str" and not _all_numbers(found):
+            raise TypeError("it holds what is no number")
+        with np.errstate(over="raise"):
+            return np.asarray(value, dtype=spec.numpy_dtype)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as exc:
         raise FeedError(
             f"input {spec.name!r} is a {type(value).__name__} that cannot be an array: {exc}; "
             f"expected {spec}."
         ) from exc
 
 
+def _all_numbers(found: Array) -> bool:
+    """Whether there is nothing, such as None, that numpy would turn into a NaN."""
+    return found.dtype.kind != "O" or all(isinstance(item, int | float) for item in found.flat)
+
+
+def _keeps_meaning(found: Array, dtype: str) -> bool:
+    """Whether Python values may take a dtype: ints may become floats, and never the reverse."""
+    if not found.size or found.dtype.kind == "O":
+        return True
+    if dtype in ("str", "bfloat16"):
+        return (found.dtype.kind == "U") == (dtype == "str")
+    wanted = np.dtype(dtype).kind
+    return found.dtype.kind in {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}.get(wanted, "biufc")
+
+
 def _where(spec: TensorSpec, dims: Mapping[str, int]) -> str:
-    bound = [f"{dim} = {dims[dim]}" for dim in spec.shape or () if dim in dims]
+    bound = [
+        f"{dim} = {dims[dim]}" for dim in spec.shape or () if isinstance(dim, str) and dim in dims
+    ]
     return f" where {', '.join(bound)}" if bound else ""
 
 

@@ -6,10 +6,15 @@ fraction of the output's scale: the largest finite magnitude in the expected arr
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 import numpy as np
 
 from onnxpack.signature import Array, describe
+
+_LARGEST = sys.float_info.max
+"""Evidence is written as JSON, which has no infinity."""
 
 
 class Tolerance(msgspec.Struct, frozen=True):
@@ -75,8 +80,13 @@ def compare(
 
 def scale(expected: Array) -> float:
     """The largest finite magnitude of an array; 0 for an empty one."""
-    magnitudes = np.abs(expected[np.isfinite(expected)].astype(np.float64))
-    return float(magnitudes.max(initial=0.0))
+    finite = expected[np.isfinite(expected)].astype(_widened(expected))
+    with np.errstate(over="ignore"):
+        return min(float(np.abs(finite).max(initial=0.0)), _LARGEST)
+
+
+def _widened(array: Array) -> type[np.complex128 | np.float64]:
+    return np.complex128 if array.dtype.kind == "c" else np.float64
 
 
 def _compare_exact(output: str, expected: Array, actual: Array) -> OutputEvidence:
@@ -102,20 +112,22 @@ def _compare_close(
     tolerance: Tolerance,
     noise: float,
 ) -> OutputEvidence:
-    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
+    wide = _widened(expected)
     wanted = np.where(finite, expected, 0).astype(wide)
-    gap = np.abs(np.where(finite, actual, 0).astype(wide) - wanted)
+    with np.errstate(over="ignore"):
+        gap = np.abs(np.where(finite, actual, 0).astype(wide) - wanted)
     floor = tolerance.atol * scale(expected)
     magnitude = np.abs(wanted)
     wrong = gap > np.maximum(tolerance.rtol * magnitude + floor, noise)
     beyond = magnitude > floor
-    relative = np.divide(gap, magnitude, out=np.zeros_like(gap), where=beyond)
+    with np.errstate(over="ignore"):
+        relative = np.divide(gap, magnitude, out=np.zeros_like(gap), where=beyond)
     failed = int(np.count_nonzero(wrong))
-    max_abs = float(gap.max(initial=0.0))
+    max_abs = min(float(gap.max(initial=0.0)), _LARGEST)
     return OutputEvidence(
         output=output,
         max_abs=max_abs,
-        max_rel=float(relative.max(initial=0.0)),
+        max_rel=min(float(relative.max(initial=0.0)), _LARGEST),
         argmax_agreement=_argmax_agreement(expected, actual),
         noise=noise,
         passed=failed == 0,

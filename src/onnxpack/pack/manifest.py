@@ -7,7 +7,7 @@ the end. The pack's digest is the sha256 of these bytes, so ``sha256sum pack.jso
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,8 +19,10 @@ SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 * 2**20
 """Labels and evidence of a very large model take some MB; more is an attack."""
 
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=0)]
+Pixels = Annotated[int, msgspec.Meta(gt=0, le=2**16)]
+Spread = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -103,11 +105,11 @@ class Preprocess(msgspec.Struct, frozen=True, kw_only=True):
         interpolation: of the resize.
     """
 
-    resize: Annotated[int, msgspec.Meta(gt=0, le=2**16)] | None = None
-    crop: tuple[int, int] | None = None
+    resize: Pixels | None = None
+    crop: tuple[Pixels, Pixels] | None = None
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    interpolation: Annotated[str, msgspec.Meta(pattern="^(nearest|bilinear|bicubic)$")] = "bilinear"
+    std: tuple[Spread, Spread, Spread] = (1.0, 1.0, 1.0)
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -121,8 +123,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """``pack.json``: what the pack is, where it came from, its proof and its files."""
 
     schema_version: int = SCHEMA_VERSION
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")]
     description: str = ""
     license: str = ""
     signature: Signature

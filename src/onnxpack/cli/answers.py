@@ -1,0 +1,107 @@
+"""What a model answered: the likeliest classes, or the outputs in short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from onnxpack.signature import describe
+
+if TYPE_CHECKING:
+    from onnxpack.signature import Array
+
+FIRST_VALUES = 5
+SHOWN_ROWS = 16
+SUM_TOLERANCE = 1e-3
+
+
+class Guess(msgspec.Struct, frozen=True):
+    """A class and its probability."""
+
+    label: str
+    index: int
+    probability: float
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """The likeliest classes in each row of one output.
+
+    Attributes:
+        output: its name.
+        softmax: whether probabilities were made from logits; False where the model gave them.
+        rows: for each row, the guesses, the likeliest first.
+    """
+
+    output: str
+    softmax: bool
+    rows: tuple[tuple[Guess, ...], ...]
+
+
+def rank(
+    outputs: Mapping[str, Array], labels: Sequence[str] | None, *, top: int
+) -> tuple[Ranking, ...]:
+    """A ranking for each output of the form [batch, classes]; none without labels."""
+    return tuple(
+        _rank(name, array, labels, top)
+        for name, array in outputs.items()
+        if labels and array.ndim == 2 and array.dtype.kind == "f" and array.shape[1] == len(labels)
+    )
+
+
+def _rank(name: str, array: Array, labels: Sequence[str], top: int) -> Ranking:
+    logits = array.astype(np.float64)
+    softmax = not _are_probabilities(logits)
+    rows = _softmax(logits) if softmax else logits
+    order = np.argsort(-rows, axis=1, kind="stable")[:, :top]
+    return Ranking(
+        name,
+        softmax,
+        tuple(
+            tuple(Guess(labels[i], int(i), float(row[i])) for i in best)
+            for row, best in zip(rows, order, strict=True)
+        ),
+    )
+
+
+def _are_probabilities(rows: Array) -> bool:
+    sums = rows.sum(axis=1)
+    return bool((rows >= 0).all() and (np.abs(sums - 1) <= SUM_TOLERANCE).all())
+
+
+def _softmax(logits: Array) -> Array:
+    powers: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def ranking_lines(ranking: Ranking) -> list[str]:
+    """A ranking for a person."""
+    how = "softmax of the model's outputs" if ranking.softmax else "as the model gives them"
+    lines = [f"{ranking.output}: probabilities, {how}"]
+    for number, guesses in enumerate(ranking.rows[:SHOWN_ROWS]):
+        if len(ranking.rows) > 1:
+            lines.append(f"row {number}")
+        lines += [f"  {guess.probability:7.2%}  {guess.label}" for guess in guesses]
+    if len(ranking.rows) > SHOWN_ROWS:
+        lines.append(f"and {len(ranking.rows) - SHOWN_ROWS} rows more; -o and --json have them all")
+    return lines
+
+
+def summary_line(name: str, array: Array) -> str:
+    """One output in a line: what it is, its range, its first values."""
+    what = (
+        f"{name}: {describe('str' if array.dtype.kind == 'O' else str(array.dtype), array.shape)}"
+    )
+    if not array.size:
+        return f"{what}  empty"
+    flat = array.reshape(-1)
+    more = ", …" if array.size > FIRST_VALUES else ""
+    if array.dtype.kind not in "iuf":
+        return f"{what}  first {', '.join(map(str, flat[:FIRST_VALUES]))}{more}"
+    first = ", ".join(f"{value:.4g}" for value in flat[:FIRST_VALUES])
+    return (
+        f"{what}  min {flat.min():.4g}  mean {flat.mean(dtype=np.float64):.4g}  "
+        f"max {flat.max():.4g}  first {first}{more}"
+    )

@@ -1,0 +1,36 @@
+"""``onnxpack doctor``: what about this machine slows a model down or keeps it from running?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from onnxpack.cli import say
+from onnxpack.cli.verdict import NotOkError
+
+NAME = "doctor"
+EXAMPLE = """Example:
+  onnxpack doctor
+  onnxpack doctor --json"""
+
+
+def command(
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Examine this machine for what holds models back.
+
+    Cores, quota, threads, wheels that clash, libraries that are missing.
+    The exit code is 1 when something keeps models from running.
+    """
+    from onnxpack.runtime.doctor import examine
+
+    report = examine()
+    if json:
+        say.emit({"ok": report.ok, "findings": report.findings})
+    else:
+        from onnxpack.cli import show
+
+        show.report(report, title="this machine")
+    if not report.ok:
+        raise NotOkError

@@ -1,0 +1,146 @@
+"""The command line, and the one place where an exception becomes words and an exit code.
+
+Exit codes: 0 all is well; 1 the check said no; 2 usage or input; 3 an extra or a provider is
+missing; 70 a bug in onnxpack; 130 Ctrl-C; 141 whoever read the output went away.
+
+Errors go to stderr in words. With ``--json`` stdout holds exactly one JSON document in either
+case: the result, or ``{"error": …, "kind": …, "remedy": …}``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+from onnxpack.cli import check, doctor, export, inspect, providers, run, say, view
+from onnxpack.cli.verdict import NotOkError
+from onnxpack.errors import (
+    ExportError,
+    MissingExtraError,
+    OnnxpackError,
+    PackError,
+    ProviderError,
+    UsageError,
+)
+
+BUG, INTERRUPTED, NO_READER = 70, 130, 141
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (NotOkError, 1),
+    (ExportError, 1),
+    (UsageError, 2),
+    (PackError, 2),
+    (MissingExtraError, 3),
+    (ProviderError, 3),
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Newer typers carry click inside, older ones import it: this is its root either way.
+_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="onnxpack",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for _command in (export, check, inspect, view, run, providers, doctor):
+    app.command(_command.NAME, epilog=f"\b\n{_command.EXAMPLE}")(_command.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say.out(f"onnxpack {version('onnxpack')}")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="\b\nExample:\n  onnxpack export torchvision:resnet18 --sample 1x3x224x224 -o resnet18\n"
+    "  onnxpack run resnet18 --input random",
+)
+def onnxpack(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - typer reads it
+        Optional[bool],
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = None,
+) -> None:
+    """A trained model goes in, a pack comes out: the same predictions, proven, ready to run."""
+    if context.invoked_subcommand is None:
+        say.out(context.get_help())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code is what it returns."""
+    argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without × still gets its answer
+    try:
+        code = _invoke(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_quietly()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - the boundary
+        return _tell(exc, argv)
+    return code
+
+
+def _invoke(argv: list[str]) -> int:
+    try:
+        code = typer.main.get_command(app).main(argv, "onnxpack", standalone_mode=False)
+    except typer.Abort as exc:
+        raise KeyboardInterrupt from exc
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):
+            raise exc.__context__ from exc
+        raise
+    return int(code or 0)
+
+
+def _leave_quietly() -> int:
+    """Nobody reads any more: what is still buffered must not raise on the way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return NO_READER
+
+
+def _tell(exc: Exception, argv: list[str]) -> int:
+    if isinstance(exc, NotOkError):
+        return 1
+    if os.environ.get("ONNXPACK_TRACEBACK") or "--verbose" in argv:
+        import traceback
+
+        traceback.print_exception(exc)
+    message, remedy, code = _words(exc, argv)
+    say.complain(message, remedy)
+    if "--json" in argv:
+        say.emit({"error": message, "kind": type(exc).__name__, "remedy": remedy})
+    return code
+
+
+def _words(exc: Exception, argv: list[str]) -> tuple[str, str, int]:
+    if isinstance(exc, OnnxpackError):
+        code = next((code for kind, code in _CODES if isinstance(exc, kind)), BUG)
+        return exc.message, exc.remedy, code
+    if isinstance(exc, _ClickError):
+        context = getattr(exc, "ctx", None)
+        where = context.command_path if context else "onnxpack"
+        return str(exc.format_message()), f"{where} --help", 2  # type: ignore[attr-defined]
+    if isinstance(exc, OSError) and exc.errno in _FULL:
+        return f"the output cannot be written: {exc.strerror}.", "", 2
+    line = shlex.join(["onnxpack", *argv])
+    return (
+        f"a bug in onnxpack: {type(exc).__name__}: {exc}",
+        f"ONNXPACK_TRACEBACK=1 {line}   # shows where; please report it",
+        BUG,
+    )

@@ -1,0 +1,54 @@
+"""``onnxpack providers``: where can a model run on this machine, proven by running one?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onnxpack.cli import say
+
+if TYPE_CHECKING:
+    from onnxpack.runtime.providers import ProviderStatus
+
+NAME = "providers"
+EXAMPLE = """Example:
+  onnxpack providers
+  onnxpack providers --json | jq -r '.[] | select(.works).short'"""
+
+
+def command(
+    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List execution providers and which work here.
+
+    A provider counts as working when it has just run a small graph with the right numbers.
+    """
+    from onnxpack.runtime.providers import survey
+
+    statuses = survey()
+    if json:
+        say.emit(statuses)
+        return
+    from onnxpack.cli import show
+
+    show.table(
+        ("provider", "in build", "works", "PyTorch", "hardware", "package"),
+        [_row(status) for status in statuses],
+    )
+    say.out()
+    for status in statuses:
+        if status.in_build and not status.works:
+            say.out(f"{status.short} does not work here: {status.detail}")
+    say.out("PyTorch: what a model from PyTorch needs, on CPU or on GPU.")
+
+
+def _row(status: ProviderStatus) -> tuple[str, ...]:
+    return (
+        status.short,
+        "yes" if status.in_build else "-",
+        "yes" if status.works else "no" if status.in_build else "-",
+        status.pytorch.upper() if status.pytorch else "",
+        status.hardware,
+        status.package or "-",
+    )

@@ -1,0 +1,97 @@
+"""What the options of ``onnxpack export`` stand for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxpack.errors import UsageError
+
+if TYPE_CHECKING:
+    from onnxpack.pack.manifest import Preprocess
+    from onnxpack.tolerance import Tolerance
+
+IMAGENET = "imagenet"
+MAX_BYTES = 2**26
+_AXIS = re.compile(r"(?P<input>.+):(?P<axis>\d+)=(?P<dim>[^=:]+)")
+
+
+def parse_axes(text: str) -> dict[str, dict[int, str]]:
+    """``ids:1=tokens,mask:1=tokens`` as the axes to name, for each input.
+
+    Raises:
+        UsageError: a part is not INPUT:AXIS=NAME.
+    """
+    axes: dict[str, dict[int, str]] = {}
+    for part in filter(None, text.split(",")):
+        match = _AXIS.fullmatch(part.strip())
+        if match is None:
+            raise UsageError(
+                f"--dynamic {part!r} is not INPUT:AXIS=NAME.", remedy="--dynamic ids:1=tokens"
+            )
+        axes.setdefault(match["input"], {})[int(match["axis"])] = match["dim"]
+    return axes
+
+
+def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:
+    """The default tolerance with what was named in its place."""
+    from onnxpack.tolerance import Tolerance
+
+    default = Tolerance()
+    return Tolerance(
+        rtol=default.rtol if rtol is None else rtol, atol=default.atol if atol is None else atol
+    )
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The names of the classes: a JSON list of text, or a name on each line.
+
+    Raises:
+        UsageError: the file cannot be read, or holds none.
+    """
+    import msgspec
+
+    text = _read(path, "labels")
+    try:
+        is_list = text.lstrip().startswith("[")
+        labels = msgspec.json.decode(text, type=list[str]) if is_list else text.splitlines()
+    except msgspec.DecodeError as exc:
+        raise UsageError(f"{path} is not a JSON list of labels: {exc}.") from exc
+    if not labels:
+        raise UsageError(f"{path} holds no label.")
+    return tuple(labels)
+
+
+def read_preprocess(text: str) -> Preprocess:
+    """The recipe of this name (``imagenet``), or in this JSON file.
+
+    Raises:
+        UsageError: there is none, or it has a field that is not right.
+    """
+    import msgspec
+
+    from onnxpack.pack.manifest import Preprocess
+
+    if text == IMAGENET:
+        return Preprocess(
+            resize=256, crop=(224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+        )
+    path = Path(text)
+    try:
+        return msgspec.json.decode(_read(path, "preprocess"), type=Preprocess)
+    except msgspec.DecodeError as exc:
+        raise UsageError(f"{path} does not say how to prepare a picture: {exc}.") from exc
+
+
+def _read(path: Path, option: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UsageError(f"--{option} {path} is larger than {MAX_BYTES} bytes.")
+        return content.decode()
+    except OSError as exc:
+        raise UsageError(f"--{option} {path} cannot be read: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"--{option} {path} is not UTF-8 text: {exc.reason}.") from exc

@@ -1,0 +1,109 @@
+"""``onnxpack run``: what does this model say to that input?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from onnxpack.cli import say
+
+if TYPE_CHECKING:
+    from onnxpack.cli.answers import Ranking
+    from onnxpack.runtime.model import Model
+    from onnxpack.signature import Array
+
+NAME = "run"
+EXAMPLE = """Example:
+  onnxpack run resnet18 --input cat.jpg
+  onnxpack run bert --input ids=ids.npy --input mask=mask.npy -o out.npz
+  onnxpack run resnet18 --input random --json"""
+
+
+def command(
+    pack: Annotated[
+        Path, typer.Argument(metavar="PACK", help="A pack, a model-zoo folder, or an .onnx file.")
+    ],
+    input: Annotated[  # noqa: A002 - the option's name
+        list[str],
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="[NAME=]WHAT",
+            help="x.npy, x.npz (its arrays bind by name), a picture, or random; once for each "
+            "input, in order or by name.",
+        ),
+    ],
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="FILE", help="Keep all outputs: .npz, or .npy."),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(metavar="K", min=1, help="How many classes of a classifier to print.")
+    ] = 5,
+    provider: Annotated[
+        str, typer.Option(metavar="NAME", help="Execution provider, as in onnxpack providers.")
+    ] = "auto",
+    threads: Annotated[
+        Optional[int],
+        typer.Option(
+            metavar="N", min=1, help="Threads of one operator; by default what the quota allows."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of random inputs.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
+) -> None:
+    """Run a pack on one input and print what it answers.
+
+    With labels in the pack the likeliest classes are printed, else each output in short.
+    """
+    from onnxpack.cli import answers, feeds, keep
+    from onnxpack.runtime.model import Model
+
+    model = Model(pack, provider=provider, threads=threads)
+    if output is not None:
+        keep.check_path(output, len(model.signature.outputs))
+    if model.pack.manifest is None:
+        say.note(f"note: {pack} carries no evidence: nothing says that its answers are right.")
+    outputs = model.run(feeds.read_feeds(input, model, seed=seed))
+    rankings = answers.rank(outputs, model.labels, top=top)
+    if output is not None:
+        keep.keep(outputs, output)
+    if json:
+        say.emit(_document(model, outputs, rankings))
+    else:
+        _print(outputs, rankings)
+
+
+def _print(outputs: Mapping[str, Array], rankings: tuple[Ranking, ...]) -> None:
+    from onnxpack.cli.answers import ranking_lines, summary_line
+
+    ranked = {ranking.output: ranking for ranking in rankings}
+    for name, array in outputs.items():
+        lines = ranking_lines(ranked[name]) if name in ranked else [summary_line(name, array)]
+        for line in lines:
+            say.out(line)
+
+
+def _document(
+    model: Model, outputs: Mapping[str, Array], rankings: tuple[Ranking, ...]
+) -> dict[str, Any]:
+    return {
+        "name": model.pack.name,
+        "digest": model.pack.digest,
+        "provider": model.provider,
+        "placement": model.placement,
+        "threads": model.threads,
+        "predictions": rankings,
+        "outputs": [
+            {
+                "name": name,
+                "dtype": "str" if array.dtype.kind == "O" else str(array.dtype),
+                "shape": array.shape,
+                "data": array.reshape(-1).tolist(),
+            }
+            for name, array in outputs.items()
+        ],
+    }

@@ -1,0 +1,70 @@
+"""Plain words for the terminal: results on stdout, everything else on stderr.
+
+Names and labels come from packs, which come from anywhere: what would steer a terminal is shown
+instead of sent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+
+
+def out(text: str = "", *, flush: bool = False) -> None:
+    """Print a line of the result."""
+    print(printable(text), flush=flush)
+
+
+def note(text: str) -> None:
+    """Tell something that is not the result."""
+    print(printable(text), file=sys.stderr)
+
+
+def complain(message: str, remedy: str = "") -> None:
+    """Print an error and its cure on stderr."""
+    head, arrow = "error:", "→"
+    if _coloured():
+        head = typer.style(head, fg="red", bold=True)
+        arrow = typer.style(arrow, fg="green", bold=True)
+    print(f"{head} {printable(message)}", file=sys.stderr)
+    if remedy:
+        print(f"{arrow} {printable(remedy)}", file=sys.stderr)
+
+
+def emit(value: Any) -> None:
+    """Print a value as JSON; what JSON has no word for (NaN, infinity) is null."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    print(text.decode())
+
+
+def printable(text: str) -> str:
+    """The text with control characters written out, line breaks and tabs left."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def size(count: float) -> str:
+    """A number of bytes as people say it: 46.8 MB."""
+    return f"{quantity(count)}B"
+
+
+def quantity(count: float) -> str:
+    """A large number with a prefix: ``1.81 G``; the unit follows."""
+    for prefix in ("", "k", "M", "G"):
+        if abs(count) < 999.5:
+            return f"{count:.3g} {prefix}"
+        count /= 1000
+    return f"{count:,.3g} T" if count < 999.5 else f"{count:,.0f} T"
+
+
+def _coloured() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -1,0 +1,73 @@
+"""``onnxpack view``: look at the graph in a browser, with netron."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onnxpack.cli import say
+from onnxpack.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from onnxpack.pack.model import Pack
+
+NAME = "view"
+EXAMPLE = """Example:
+  onnxpack view resnet18
+  onnxpack view resnet18 --no-browser --port 8081"""
+
+
+def command(
+    pack: Annotated[
+        Path, typer.Argument(metavar="PACK", help="A pack, a model-zoo folder, or an .onnx file.")
+    ],
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
+    ] = 0,
+    host: Annotated[
+        str, typer.Option(metavar="NAME", help="Address to listen on; others reach no other.")
+    ] = "localhost",
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+    ] = True,
+) -> None:
+    """Show the graph in a browser until Ctrl-C.
+
+    Netron draws it: pip install "onnxpack[view]".
+    """
+    from onnxpack.pack.read import open_pack
+
+    opened = open_pack(pack)
+    try:
+        netron = import_module("netron")
+    except ImportError as exc:
+        raise MissingExtraError("netron", extra="view") from exc
+    # netron configures logging by itself unless someone has.
+    logging.getLogger().addHandler(logging.NullHandler())
+    with TemporaryDirectory() as empty:
+        file, data = _content(opened, Path(empty))
+        try:
+            found, at = netron.serve(str(file), data, address=(host, port), browse=browser)
+        except (OSError, ValueError, OverflowError) as exc:
+            raise UsageError(
+                f"nothing can be served on {host}:{port}: {exc}.",
+                remedy=f"onnxpack view {pack} --port 0",
+            ) from exc
+        say.out(f"{opened.name} at http://{found}:{at} (Ctrl-C ends it)", flush=True)
+        netron.wait()
+
+
+def _content(pack: Pack, empty: Path) -> tuple[Path, bytearray | None]:
+    """What netron is to serve: it hands out whatever lies beside the file.
+
+    A pack holds nothing else. A bare graph may lie in someone's home, so its content is served
+    from an empty folder.
+    """
+    if pack.path.is_dir():
+        return pack.model_path, None
+    return empty / pack.model_path.name, bytearray(pack.model_path.read_bytes())

@@ -1,0 +1,51 @@
+"""``module:attr`` and ``file.py:attr``: something that the user's own code defines."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from functools import reduce
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from onnxpack.errors import TargetError
+
+
+def load_attribute(text: str) -> Any:
+    """The object that ``module:attr`` or ``path/file.py:attr`` names; ``attr`` may have dots.
+
+    The folder of the file, or the current one, is searched for imports, as ``python file.py``
+    does. Importing runs the user's code: that is what naming it asks for.
+
+    Raises:
+        TargetError: the module cannot be imported, or has no such attribute.
+    """
+    home, _, path = text.rpartition(":")
+    if not home or not path:
+        raise TargetError(
+            f"{text!r} is not module:attr or file.py:attr.", remedy="train.py:make_model"
+        )
+    module = _load_module(home)
+    try:
+        return reduce(getattr, path.split("."), module)
+    except AttributeError as exc:
+        public = sorted(name for name in vars(module) if not name.startswith("_"))
+        raise TargetError(
+            f"{home} has no {path!r}; it has: {', '.join(public[:20]) or 'nothing'}."
+        ) from exc
+
+
+def _load_module(home: str) -> ModuleType:
+    file = Path(home)
+    is_file = file.suffix == ".py"
+    if is_file and not file.is_file():
+        raise TargetError(f"there is no file {home}.")
+    folder = str(file.resolve().parent if is_file else Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(file.stem if is_file else home)
+    except Exception as exc:
+        raise TargetError(f"{home} cannot be imported: {type(exc).__name__}: {exc}") from exc

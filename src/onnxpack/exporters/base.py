@@ -1,0 +1,226 @@
+"""The straight line: model + sample → candidates → proof → pack.
+
+An exporter knows a framework and nothing of proofs; :func:`export` enforces the proof and knows
+no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from onnxpack.errors import OnnxpackError, TargetError
+from onnxpack.exporters.axes import Dynamic, name_axes
+from onnxpack.exporters.finish import finish, graph_versions
+from onnxpack.exporters.noise import SHOWN
+from onnxpack.exporters.questions import ask, ask_at, measure_signature
+from onnxpack.exporters.subject import Attempt, Exporter, Strategy, Subject
+from onnxpack.exporters.verdict import refusal
+from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
+from onnxpack.pack.model import Pack
+from onnxpack.pack.write import GoldenData, check_destination, write_pack
+from onnxpack.parity.cases import Axes
+from onnxpack.parity.locate import Divergence, locate
+from onnxpack.parity.prove import Question, prove
+from onnxpack.plugins import exporters
+from onnxpack.signature import Signature
+from onnxpack.tolerance import Tolerance
+
+DEFAULT_OPSET = 18
+"""What every serving runtime of the last years reads."""
+GOLDEN_BYTES = 64 * 2**20
+"""Golden data is kept, case after case, up to this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A candidate that passed, with its evidence."""
+
+    graph: Path
+    signature: Signature
+    strategy: str
+    questions: tuple[Question, ...]
+    evidence: tuple[CaseEvidence, ...]
+
+
+def export(
+    model: Any,
+    sample: Any = None,
+    to: str | Path | None = None,
+    *,
+    dynamic: Dynamic | None = None,
+    static: bool = False,
+    opset: int = DEFAULT_OPSET,
+    tolerance: Tolerance | None = None,
+    labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    name: str | None = None,
+    version: str = "1",
+    description: str = "",
+    license: str = "",  # noqa: A002 - the manifest's word
+    force: bool = False,
+    verbose: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Pack:
+    """Export a trained model to a pack whose answers are proven equal to the model's.
+
+    Args:
+        model: a ``torch.nn.Module``, a Lightning module, a ``torch.export`` program, a
+            TorchScript module, or the path of an ``.onnx`` file to adopt.
+        sample: one input: a tensor, an array, a tuple of positional inputs, or a dict of named
+            ones. None where the model brings its own (Lightning's ``example_input_array``).
+        to: the folder to write; by default named after the model.
+        dynamic: axes to name besides the first, which is ``batch``:
+            ``{"ids": {1: "tokens"}}``.
+        static: fix every size that is not named in ``dynamic``.
+        opset: the version of the ONNX operator set.
+        tolerance: what counts as equal.
+        labels: the name of each class, in the order of the output's last axis.
+        preprocess: how a picture becomes the input.
+        name: of the pack; by default the folder's.
+        version: of the pack.
+        description: one line for the model card.
+        license: an SPDX expression for the weights.
+        force: replace a pack that stands at ``to``.
+        verbose: let through what the framework's own exporters print, log and warn.
+        progress: told of each phase, in a line.
+
+    Returns:
+        The pack that was written.
+
+    Raises:
+        TargetError: the model is of no known framework.
+        SampleError: the sample does not fit the model.
+        NondeterministicError: the model answers differently to the same input.
+        ExportError: no strategy gave a graph.
+        ParityError: every graph answers differently from the model. Nothing is left behind.
+    """
+    say = progress or _silent
+    SHOWN.set(verbose)
+    tolerance = tolerance or Tolerance()
+    destination = Path(to) if to is not None else Path(type(model).__name__.lower())
+    check_destination(destination, force=force)
+    with _exporter_for(model).open(model, sample) as subject, TemporaryDirectory() as work:
+        for note in subject.notes:
+            say(note)
+        say("asking the model")
+        axes = subject.axes or name_axes(subject.sample, dynamic, static=static)
+        questions, skipped = ask(subject, axes, tolerance)
+        signature = measure_signature(subject.sample, axes, questions)
+        inquiry = _Inquiry(subject, axes, signature, questions, tolerance)
+        outputs = [spec.name for spec in signature.outputs]
+        proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
+        say(f"proven by {proven.strategy}; writing the pack")
+        golden, evidence = _choose_golden(proven)
+        manifest = Manifest(
+            name=name or destination.name,
+            version=version,
+            description=description,
+            license=license,
+            signature=proven.signature,
+            source=graph_versions(proven.graph, _origin(subject, proven)),
+            parity=Parity(tolerance=tolerance, cases=evidence, skipped=skipped),
+            labels=tuple(labels) if labels is not None else None,
+            preprocess=preprocess,
+            files={},
+        )
+        return write_pack(destination, manifest, model=proven.graph, golden=golden, force=force)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """What every strategy is held against."""
+
+    subject: Subject
+    axes: Axes
+    signature: Signature
+    questions: tuple[Question, ...]
+    tolerance: Tolerance
+
+
+def _climb(
+    inquiry: _Inquiry, strategies: Iterable[Strategy], work: Path, say: Callable[[str], None]
+) -> Proven:
+    """Try strategy after strategy; the first whose graph is proven wins."""
+    attempts: list[Attempt] = []
+    for rung, strategy in enumerate(strategies):
+        say(f"trying {strategy.name}")
+        folder = work / str(rung)
+        folder.mkdir()
+        outcome = _try(inquiry, strategy, folder)
+        if isinstance(outcome, Proven):
+            return outcome
+        attempts.append(outcome)
+    raise refusal(inquiry.subject, attempts)
+
+
+def _try(inquiry: _Inquiry, strategy: Strategy, folder: Path) -> Proven | Attempt:
+    subject, tolerance = inquiry.subject, inquiry.tolerance
+    candidate, graph = folder / "candidate.onnx", folder / "model.onnx"
+    try:
+        probes = strategy.make(candidate)
+        signature = finish(candidate, graph, inquiry.signature, root=subject.root)
+        questions = inquiry.questions + ask_at(subject, inquiry.axes, probes)
+        evidence = prove(graph, questions, tolerance)
+    except OnnxpackError as exc:
+        return Attempt(strategy.name, error=exc.message)
+    if all(case.passed for case in evidence):
+        return Proven(graph, signature, strategy.name, questions, evidence)
+    divergence = _locate(inquiry, graph, questions, evidence)
+    return Attempt(strategy.name, evidence=evidence, divergence=divergence)
+
+
+def _locate(
+    inquiry: _Inquiry, graph: Path, questions: Sequence[Question], evidence: Sequence[CaseEvidence]
+) -> Divergence | None:
+    """The first divergent node, where the graph at least ran."""
+    for question, case in zip(questions, evidence, strict=True):
+        if any(output.max_abs and not output.passed for output in case.outputs):
+            feeds = question.case.feeds
+            return locate(graph, feeds, inquiry.subject.trace(feeds), inquiry.tolerance)
+    return None
+
+
+def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence, ...]]:
+    """Golden data of the first cases that fit into the budget; the sample always does."""
+    golden: list[GoldenData] = []
+    recorded: list[CaseEvidence] = []
+    used = 0
+    for question, case in zip(proven.questions, proven.evidence, strict=True):
+        inputs, outputs = question.case.feeds, question.expected
+        used += sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
+        kept = not golden or used <= GOLDEN_BYTES
+        folder = f"test_data_set_{len(golden)}" if kept else None
+        recorded.append(msgspec.structs.replace(case, golden=folder))
+        if kept:
+            golden.append(GoldenData(dict(inputs), dict(outputs)))
+    return golden, tuple(recorded)
+
+
+def _origin(subject: Subject, proven: Proven) -> Mapping[str, str]:
+    return {
+        "framework": subject.framework,
+        "framework_version": subject.framework_version,
+        "model_class": subject.model_class,
+        "strategy": proven.strategy,
+    }
+
+
+def _exporter_for(model: Any) -> Exporter:
+    for point in exporters().values():
+        exporter: Exporter = point.load()()
+        if exporter.accepts(model):
+            return exporter
+    raise TargetError(
+        f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "
+        f"knows; it exports: {', '.join(exporters())}."
+    )
+
+
+def _silent(_: str) -> None:
+    return None

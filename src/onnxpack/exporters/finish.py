@@ -1,0 +1,152 @@
+"""A candidate is made fit for a pack: proven shapes, readable names, nothing of this machine."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import onnx_ir as ir
+
+from onnxpack.errors import ExportError
+from onnxpack.pack.manifest import Source
+from onnxpack.signature import Signature, TensorSpec
+
+INLINE_LIMIT = 1536 * 2**20
+"""Weights above this many bytes go beside the graph, since protobuf ends at 2 GiB."""
+DATA_SIZED = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
+"""Operators whose output can have a size that depends on values, not on the inputs' sizes."""
+
+
+def finish(
+    source: Path, to: Path, signature: Signature, *, root: str = "", limit: int = INLINE_LIMIT
+) -> Signature:
+    """Clean a candidate and save it, with its weights beside it where they are large.
+
+    Args:
+        signature: what the graph should take and give, as measured on the framework.
+        root: the module path that the exporter put before every name; empty where the names
+            are to stay.
+        limit: bytes of weights above which they go to ``<name>.data``.
+
+    Returns:
+        The signature that the graph now states: dims that depend on values have got names.
+
+    Raises:
+        ExportError: the graph's inputs or outputs are not those of the signature.
+    """
+    model = ir.load(source)
+    stated = _state_signature(model.graph, signature)
+    if root:
+        _name_nodes(model.graph, root)
+        _name_initializers(model.graph, root)
+    _forget_origin(model)
+    _save(model, to, limit)
+    return stated
+
+
+def graph_versions(graph: Path, origin: Mapping[str, str]) -> Source:
+    """The manifest's source record, with the versions that the graph itself states."""
+    model = ir.load(graph)
+    return Source(**origin, opset=model.opset_imports.get("", 0), ir_version=model.ir_version or 0)
+
+
+def _save(model: ir.Model, to: Path, limit: int) -> None:
+    tensors = [value.const_value for value in model.graph.initializers.values()]
+    if sum(tensor.nbytes for tensor in tensors if tensor is not None) > limit:
+        ir.save(model, to, external_data=f"{to.name}.data")
+    else:
+        ir.external_data.load_to_model(model)
+        ir.save(model, to)
+
+
+def _state_signature(graph: ir.Graph, signature: Signature) -> Signature:
+    named = {value.name: value for value in (*graph.inputs, *graph.outputs)}
+    for side, specs, values in (
+        ("inputs", signature.inputs, graph.inputs),
+        ("outputs", signature.outputs, graph.outputs),
+    ):
+        wanted = [spec.name for spec in specs]
+        found = [value.name for value in values]
+        if wanted != found:
+            raise ExportError(f"the graph's {side} are {found}, expected {wanted}")
+    for spec in signature.inputs:
+        _refuse_frozen(spec, named[spec.name])
+    loose = any(node.op_type in DATA_SIZED for node in graph.all_nodes())
+    outputs = tuple(_loosened(spec, named[spec.name], loose) for spec in signature.outputs)
+    for spec in (*signature.inputs, *outputs):
+        if spec.shape is not None:
+            named[spec.name].shape = ir.Shape(spec.shape)
+    return msgspec.structs.replace(signature, outputs=outputs)
+
+
+def _refuse_frozen(spec: TensorSpec, value: ir.Value) -> None:
+    for axis, dim in enumerate(spec.shape or ()):
+        stated = value.shape[axis] if value.shape is not None else None
+        if isinstance(dim, str) and isinstance(stated, int):
+            raise ExportError(
+                f"axis {axis} of input {spec.name!r}, {dim!r}, was frozen at {stated}"
+            )
+
+
+def _loosened(spec: TensorSpec, value: ir.Value, loose: bool) -> TensorSpec:
+    """A size that was equal in all cases is only believed where the graph cannot vary it."""
+    if not loose or spec.shape is None or value.shape is None:
+        return spec
+    dims = tuple(
+        dim if isinstance(dim, str) or isinstance(value.shape[axis], int) else f"{spec.name}_{axis}"
+        for axis, dim in enumerate(spec.shape)
+    )
+    return msgspec.structs.replace(spec, shape=dims)
+
+
+def _name_nodes(graph: ir.Graph, root: str) -> None:
+    """Call each node after its module and operator: ``layer1.0.conv1/Conv``."""
+    seen: Counter[str] = Counter()
+    for node in graph.all_nodes():
+        scope = _scope(node).removeprefix(root).removeprefix(".")
+        name = f"{scope}/{node.op_type}" if scope else node.op_type
+        seen[name] += 1
+        node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"
+
+
+def _scope(node: ir.Node) -> str:
+    """The module path, from what either of PyTorch's exporters leaves in a node."""
+    scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes")
+    if scopes:
+        path: list[str] = ast.literal_eval(scopes)
+        return path[-2] if len(path) > 1 else ""
+    parts: list[str] = []
+    for part in (node.name or "").strip("/").split("/")[:-1]:
+        if parts and part.startswith(f"{parts[-1]}."):
+            parts[-1] = part
+        else:
+            parts.append(part)
+    return ".".join(parts)
+
+
+def _name_initializers(graph: ir.Graph, root: str) -> None:
+    for name, value in list(graph.initializers.items()):
+        plain = name.removeprefix(f"{root}.")
+        if plain != name and plain not in graph.initializers:
+            value.name = plain
+
+
+def _forget_origin(model: ir.Model) -> None:
+    """Drop stack traces and source paths: they differ by machine, and tell too much."""
+    model.doc_string = None
+    model.metadata_props.clear()
+    graphs: list[ir.Graph | ir.Function] = [model.graph, *model.graph.subgraphs()]
+    for graph in [*graphs, *model.functions.values()]:
+        _forget_one(graph)
+        for node in graph:
+            _forget_one(node)
+            for value in node.outputs:
+                _forget_one(value)
+
+
+def _forget_one(thing: ir.Graph | ir.Function | ir.Node | ir.Value) -> None:
+    thing.doc_string = None
+    thing.metadata_props.clear()

@@ -1,0 +1,171 @@
+"""The model is asked: its answers to every case, before any graph is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from onnxpack.detections import compare_all
+from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
+from onnxpack.exporters.subject import Probes, Subject
+from onnxpack.pack.manifest import SkippedCase
+from onnxpack.parity.cases import Axes, Case, make_cases, tile
+from onnxpack.parity.prove import Question, empty_throughout
+from onnxpack.signature import Array, Dim, Signature, TensorSpec
+from onnxpack.tolerance import Tolerance
+
+MAX_PROBE_BYTES = 2**28
+
+
+def ask(
+    subject: Subject, axes: Axes, tolerance: Tolerance
+) -> tuple[tuple[Question, ...], tuple[SkippedCase, ...]]:
+    """The framework's answer to each case, and the cases that the model itself refuses.
+
+    Raises:
+        SampleError: the model refuses the sample, or has no other size on a dynamic axis.
+        NondeterministicError: it answers differently to the same input.
+        ExportError: an output was empty in every case.
+    """
+    questions: list[Question] = []
+    skipped: list[SkippedCase] = []
+    for case in make_cases(subject.sample, axes):
+        try:
+            expected = subject.run(case.feeds)
+        except OnnxpackError:
+            raise
+        except Exception as exc:
+            if case.required:
+                raise SampleError(f"the model refuses the sample: {_brief(exc)}") from exc
+            skipped.append(SkippedCase(case.name, _brief(exc)))
+            continue
+        if case.required:
+            _refuse_nondeterministic(subject, case, expected, tolerance, "twice in a row")
+        elif expected.keys() != questions[0].expected.keys():
+            raise _changing_outputs(case, questions[0].expected, expected)
+        questions.append(Question(case, expected, subject.run_float64))
+    first = questions[0]
+    _refuse_nondeterministic(
+        subject, first.case, first.expected, tolerance, "before and after other inputs"
+    )
+    _refuse_unvaried(axes, questions, skipped)
+    _refuse_empty(questions)
+    return tuple(questions), tuple(skipped)
+
+
+def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]:
+    """The framework's answers at further sizes; a size that it refuses itself is no question.
+
+    Raises:
+        ExportError: an input of that size would be too large to try.
+    """
+    questions: list[Question] = []
+    for dims in probes:
+        feeds = tile(subject.sample, axes, dims)
+        name = ", ".join(f"{dim}={size}" for dim, size in dims.items())
+        if sum(array.nbytes for array in feeds.values()) > MAX_PROBE_BYTES:
+            raise ExportError(f"the graph may be wrong at {name}, which is too large to try")
+        try:
+            expected = subject.run(feeds)
+        except Exception:  # noqa: BLE001, S112 - what the model refuses needs no answer
+            continue
+        questions.append(Question(Case(name, feeds, dict(dims)), expected, subject.run_float64))
+    return tuple(questions)
+
+
+def measure_signature(
+    sample: Mapping[str, Array], axes: Axes, questions: Sequence[Question]
+) -> Signature:
+    """The signature as it showed: an output's axis that grows as a dim does bears its name."""
+    inputs = tuple(
+        _spec(name, array, tuple(axes[name].get(a, size) for a, size in enumerate(array.shape)))
+        for name, array in sample.items()
+    )
+    outputs = tuple(
+        _spec(name, array, _measured_dims(name, questions))
+        for name, array in questions[0].expected.items()
+    )
+    return Signature(inputs, outputs)
+
+
+def _spec(name: str, array: Array, shape: tuple[Dim, ...] | None) -> TensorSpec:
+    dtype = "str" if array.dtype.kind in "OU" else array.dtype.name
+    return TensorSpec(name, dtype, shape)
+
+
+def _measured_dims(output: str, questions: Sequence[Question]) -> tuple[Dim, ...] | None:
+    shapes = [question.expected[output].shape for question in questions]
+    if len({len(shape) for shape in shapes}) > 1:
+        return None
+    return tuple(
+        _measured_dim(output, axis, [shape[axis] for shape in shapes], questions)
+        for axis in range(len(shapes[0]))
+    )
+
+
+def _measured_dim(output: str, axis: int, sizes: list[int], questions: Sequence[Question]) -> Dim:
+    if len(set(sizes)) == 1:
+        return sizes[0]
+    for dim in questions[0].case.dims:
+        if sizes == [question.case.dims[dim] for question in questions]:
+            return dim
+    return f"{output}_{axis}"
+
+
+def _refuse_nondeterministic(
+    subject: Subject, case: Case, expected: Mapping[str, Array], tolerance: Tolerance, when: str
+) -> None:
+    again = subject.run(case.feeds)
+    if again.keys() == expected.keys():
+        different = [e for e in compare_all(expected, again, tolerance) if not e.passed]
+    else:
+        raise _changing_outputs(case, expected, again)
+    if different:
+        raise NondeterministicError(
+            f"the model answers differently to the same input, {when}: "
+            f"output {different[0].output!r}: {different[0].reason}. No graph can be proven "
+            "equal to it.",
+            remedy="take the randomness out of forward(): dropout as nn.Dropout, or "
+            "F.dropout(x, training=self.training); no torch.rand, no state kept between calls",
+        )
+
+
+def _changing_outputs(
+    case: Case, expected: Mapping[str, Array], found: Mapping[str, Array]
+) -> ExportError:
+    return ExportError(
+        f"the model gives other outputs in case {case.name!r} ({', '.join(found)}) than to the "
+        f"sample ({', '.join(expected)}); a graph's outputs are fixed.",
+        remedy="export it for the sample's own sizes: static=True (--static)",
+    )
+
+
+def _refuse_unvaried(
+    axes: Axes, questions: Sequence[Question], skipped: Sequence[SkippedCase]
+) -> None:
+    own = questions[0].case.dims
+    for name, named in axes.items():
+        for axis, dim in named.items():
+            if all(question.case.dims[dim] == own[dim] for question in questions):
+                reasons = [case.reason for case in skipped if f"{dim}=" in case.name]
+                raise SampleError(
+                    f"axis {axis} of input {name!r} was to be dynamic ({dim!r}), and the model "
+                    f"itself takes no other size than {own[dim]}: {reasons[-1]}",
+                    remedy="fix the sizes with static=True (--static), or name the axes that do "
+                    f'vary: dynamic={{"{name}": {{1: "tokens"}}}} (--dynamic {name}:1=tokens)',
+                )
+
+
+def _refuse_empty(questions: Sequence[Question]) -> None:
+    empty = empty_throughout(questions)
+    if empty:
+        raise ExportError(
+            f"output {empty[0]!r} was empty in every case, so nothing about it would be proven.",
+            remedy="give a sample on which the model finds something, or lower its threshold",
+        )
+
+
+def _brief(exc: BaseException) -> str:
+    """The first line of an error that says something, at most 300 characters."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    text = lines[0] if lines else ""
+    return f"{type(exc).__name__}: {text}"[:300] if text else type(exc).__name__

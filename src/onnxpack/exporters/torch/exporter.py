@@ -1,0 +1,70 @@
+"""The exporter for PyTorch: modules, ``torch.export`` programs, TorchScript."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.errors import SampleError
+
+if TYPE_CHECKING:
+    import torch
+
+    from onnxpack.exporters.torch.subject import TorchSubject
+
+
+class TorchExporter:
+    """Takes every ``torch.nn.Module`` and ``torch.export.ExportedProgram``."""
+
+    def accepts(self, model: object) -> bool:
+        """Whether it is one of them; PyTorch is not imported to say no."""
+        torch = sys.modules.get("torch")
+        return torch is not None and isinstance(
+            model, torch.nn.Module | torch.export.ExportedProgram
+        )
+
+    @contextmanager
+    def open(self, model: Any, sample: Any) -> Iterator[TorchSubject]:
+        """The model unwrapped and in eval mode; every submodule gets its mode back.
+
+        Raises:
+            SampleError: no sample was given.
+        """
+        from onnxpack.exporters.torch.subject import TorchSubject
+
+        if sample is None:
+            raise SampleError(
+                "a PyTorch model is exported with a sample of its input.",
+                remedy="onnxpack.export(model, torch.zeros(1, 3, 224, 224), ...) "
+                "(--sample 1x3x224x224)",
+            )
+        program, module = _module(model)
+        with inference_mode_of(module):
+            yield TorchSubject(module, sample, shown=module, program=program)
+
+
+@contextmanager
+def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
+    """Every submodule in eval mode, and back in its own mode afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        if any(modes.values()):
+            module.eval()
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def _module(model: Any) -> tuple[torch.export.ExportedProgram | None, torch.nn.Module]:
+    """The plain module inside compiled, data-parallel and exported ones."""
+    import torch
+
+    if isinstance(model, torch.export.ExportedProgram):
+        return model, model.module()
+    inner = getattr(model, "_orig_mod", model)
+    if isinstance(inner, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        inner = inner.module
+    return None, getattr(inner, "_orig_mod", inner)

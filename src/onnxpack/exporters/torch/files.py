@@ -1,0 +1,93 @@
+"""Files that PyTorch and Lightning save. A pickle is loaded only where the user trusts it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from onnxpack.errors import MissingExtraError, TargetError
+
+try:
+    import torch
+except ImportError as exc:
+    raise MissingExtraError("torch", extra="torch") from exc
+
+TRUST = "if you trust where the file came from, add --trust: it lets the file run code"
+
+
+def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
+    """A Lightning checkpoint into its class, by ``load_from_checkpoint``.
+
+    Raises:
+        TargetError: the class does not fit, or the file holds more than weights and plain values.
+    """
+    if not hasattr(cls, "load_from_checkpoint"):
+        raise TargetError(
+            f"{cls!r} is not a Lightning class: it has no load_from_checkpoint.",
+            remedy="--class module:LitModel",
+        )
+    try:
+        model: torch.nn.Module = cls.load_from_checkpoint(
+            path, map_location="cpu", weights_only=not trust
+        )
+    except pickle.UnpicklingError as exc:
+        raise TargetError(
+            f"{path} holds pickled objects besides weights, which can run any code.", remedy=TRUST
+        ) from exc
+    except Exception as exc:
+        raise TargetError(
+            f"{path} does not fit {cls.__name__}: {type(exc).__name__}: {exc}",
+            remedy="call self.save_hyperparameters() in __init__, or export from Python with a "
+            "model that you made",
+        ) from exc
+    return model
+
+
+def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
+    """A ``torch.export`` archive. ``torch.export.load`` unpickles, so it must be trusted.
+
+    Raises:
+        TargetError: it is not trusted, or is no such archive.
+    """
+    if not trust:
+        raise TargetError(
+            f"{path} is read by torch.export.load, which unpickles: it can run any code.",
+            remedy=TRUST,
+        )
+    try:
+        return torch.export.load(path)
+    except Exception as exc:
+        raise TargetError(f"{path} is not a torch.export program: {exc}") from exc
+
+
+def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
+    """A TorchScript archive; or, where it is trusted, a pickled module.
+
+    Raises:
+        TargetError: it is neither.
+    """
+    try:
+        scripted: torch.nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    except RuntimeError as exc:
+        return _load_pickled(path, exc, trust=trust)
+    return scripted
+
+
+def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Module:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=not trust)
+    except pickle.UnpicklingError as exc:
+        raise TargetError(
+            f"{path} is no TorchScript archive; it holds pickled objects, which can run any code.",
+            remedy=TRUST,
+        ) from exc
+    except Exception as exc:
+        raise TargetError(f"{path} cannot be read: {reason}") from exc
+    if isinstance(loaded, torch.nn.Module):
+        return loaded
+    raise TargetError(
+        f"{path} holds a {type(loaded).__name__}: weights, and not the code that uses them.",
+        remedy="write a function that makes the model and loads these weights, and name it: "
+        "file.py:make_model",
+    )

@@ -1,0 +1,45 @@
+"""A module of flat tensors around a module of any signature.
+
+Both of PyTorch's exporters have their own ideas of dicts, keywords and nested answers; given
+positional tensors and a tuple of tensors they have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from onnxpack.exporters.torch.structure import flatten, rebuild
+
+
+class FlatModule(torch.nn.Module):
+    """``forward(*tensors) -> tuple of tensors``, in the order in which ``flatten`` gives them.
+
+    Args:
+        model: the module to call.
+        args: positional arguments; their tensors are replaced at each call.
+        kwargs: keyword arguments, likewise.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._arguments = (tuple(args), dict(kwargs))
+        self.training = False
+
+    def around(self, model: torch.nn.Module) -> FlatModule:
+        """The same calls to another module."""
+        return FlatModule(model, *self._arguments)
+
+    def answer(self, *tensors: torch.Tensor) -> Any:
+        """The inner module's own answer."""
+        args, kwargs = rebuild(self._arguments, iter(tensors))
+        return self.model(*args, **kwargs)
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The tensors of the inner module's answer."""
+        return tuple(tensor for _, tensor in flatten(self.answer(*tensors)))

@@ -1,0 +1,87 @@
+"""Where ``torch.export`` itself says that its graph may be wrong.
+
+A branch on a size is followed for the sample's size, and the condition is kept as a guard:
+``L['tensors'][0].size()[0] != 7``. The conversion to ONNX drops guards without a word. So each
+guard is searched for sizes that violate it, and there the model is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import torch
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.subject import Probes
+from onnxpack.parity.cases import Axes, sizes
+from onnxpack.signature import Array
+
+SEARCHED = tuple(
+    chain(range(1, 1025), (2**power + step for power in range(11, 21) for step in (-1, 0, 1)))
+)
+"""The sizes at which each guard is tried, for one dim after the other."""
+
+
+def violations(
+    program: torch.export.ExportedProgram, sample: Mapping[str, Array], axes: Axes
+) -> Probes:
+    """The smallest sizes that violate each guard of the program.
+
+    Raises:
+        ExportError: a guard cannot be evaluated, so it is unknown where the graph holds.
+    """
+    own = sizes(sample, axes)
+    guards: list[str] = getattr(program, "_guards_code", [])
+    found = {
+        tuple(dims.items()) for guard in guards for dims in _violating(guard, own, sample, axes)
+    }
+    return [dict(dims) for dims in sorted(found)]
+
+
+def _violating(
+    guard: str, own: Mapping[str, int], sample: Mapping[str, Array], axes: Axes
+) -> Iterator[dict[str, int]]:
+    """For each dim, the smallest and the first larger size, than the sample's, that violate."""
+    code = compile(guard, "<guard>", "eval")
+    for dim in own:
+        wrong = (size for size in SEARCHED if not _holds(code, {**own, dim: size}, sample, axes))
+        smallest = next(wrong, None)
+        if smallest is None:
+            continue
+        yield {**own, dim: smallest}
+        larger = next((size for size in wrong if size > own[dim]), None)
+        if smallest < own[dim] and larger is not None:
+            yield {**own, dim: larger}
+
+
+def _holds(code: Any, dims: Mapping[str, int], sample: Mapping[str, Array], axes: Axes) -> bool:
+    shaped = [_Sized(_shape(name, array, axes, dims)) for name, array in sample.items()]
+    names = {"L": {"tensors": shaped}, "math": math, "min": min, "max": max, "abs": abs}
+    try:
+        return bool(eval(code, {"__builtins__": {}}, names))  # noqa: S307 - PyTorch wrote it
+    except ZeroDivisionError:
+        return True
+    except Exception as exc:
+        raise ExportError(
+            f"torch.export set a condition on sizes that cannot be evaluated: {exc}"
+        ) from exc
+
+
+def _shape(name: str, array: Array, axes: Axes, dims: Mapping[str, int]) -> tuple[int, ...]:
+    named = axes.get(name, {})
+    return tuple(
+        dims[named[axis]] if axis in named else size for axis, size in enumerate(array.shape)
+    )
+
+
+class _Sized:
+    """Stands for a tensor in a guard: only its size is asked."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+
+    def size(self) -> tuple[int, ...]:
+        return self._shape

@@ -1,0 +1,164 @@
+"""The ladder: PyTorch's exporters, in the order in which they are worth trying.
+
+Tracing by the TorchScript exporter is fast and its graphs fuse best, and it is silently wrong
+where Python decides from values: then it is not tried at all. Where the shape decides, the trace
+is the last resort. ``torch.export`` (dynamo) refuses what it cannot follow, and tells the sizes
+for which its graph holds. Scripting keeps branches and loops. Everything is traced at a batch of
+two or more: at one, it freezes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.subject import Probes, Strategy
+from onnxpack.exporters.torch.branches import Conversion, find_conversions, watch_trace
+from onnxpack.exporters.torch.causes import plain_words
+from onnxpack.exporters.torch.guards import violations
+from onnxpack.exporters.torch.quiet import quiet
+from onnxpack.parity.cases import Axes, sizes, tile
+
+if TYPE_CHECKING:
+    from onnxpack.exporters.torch.subject import TorchSubject
+
+MAX_TORCHSCRIPT_OPSET = 20
+WATCHED_SIZES = (17, 64)
+"""Sizes beyond the usual cases, for a trace in which a shape decided something."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The strategies for one subject."""
+
+    subject: TorchSubject
+    axes: Axes
+    opset: int
+    outputs: tuple[str, ...]
+
+    def climb(self) -> Iterator[Strategy]:
+        """The strategies, best first."""
+        if isinstance(self.subject.model, torch.jit.ScriptModule):
+            yield Strategy("torchscript", self._script)
+            return
+        if self.subject.program is not None:
+            yield Strategy("dynamo", self._export_program)
+            return
+        yield Strategy("torchscript trace", self._trace)
+        yield Strategy("dynamo", self._dynamo)
+        yield Strategy("torchscript script", self._script)
+        if self._shape_decisions:
+            yield Strategy("torchscript trace, watched", self._trace_anyway)
+
+    @cached_property
+    def _shape_decisions(self) -> list[Conversion]:
+        """Places where the trace saw Python decide from a shape; filled by the trace."""
+        return []
+
+    @cached_property
+    def _tensors(self) -> tuple[torch.Tensor, ...]:
+        """The sample with each dynamic dim at a size of its own, at least two."""
+        dims: dict[str, int] = {}
+        for dim, size in sizes(self.subject.sample, self.axes).items():
+            grown = max(size, 2)
+            while grown in dims.values():
+                grown += 1
+            dims[dim] = grown
+        return self.subject.tensors(tile(self.subject.sample, self.axes, dims))
+
+    def _trace(self, to: Path) -> Probes:
+        conversions = find_conversions(lambda: self.subject.run(self.subject.sample))
+        if conversions:
+            raise ExportError(
+                f"not traced, since a tensor's values decide at {_listed(conversions)}"
+            )
+        with watch_trace() as found:
+            self._torchscript(self.subject.flat, to)
+        self._shape_decisions.extend(found)
+        if found:
+            raise ExportError(f"set aside: a tensor's shape decides at {_listed(found)}")
+        return ()
+
+    def _trace_anyway(self, to: Path) -> Probes:
+        """The last resort, held against larger sizes than usual."""
+        self._torchscript(self.subject.flat, to)
+        own = sizes(self.subject.sample, self.axes)
+        return [{**own, dim: size} for dim in own for size in WATCHED_SIZES]
+
+    def _script(self, to: Path) -> Probes:
+        model: Any = self.subject.model
+        with quiet(), _in_plain_words():
+            if not isinstance(model, torch.jit.ScriptModule):
+                model = torch.jit.script(model)
+            flat = self.subject.flat.around(model)
+            traced: torch.nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]
+                flat, self._tensors, check_trace=False
+            )
+        self._torchscript(traced, to)
+        return ()
+
+    def _torchscript(self, module: torch.nn.Module, to: Path) -> None:
+        if self.opset > MAX_TORCHSCRIPT_OPSET:
+            raise ExportError(f"writes opset {MAX_TORCHSCRIPT_OPSET} at most")
+        with quiet(), _in_plain_words():
+            torch.onnx.export(
+                module,
+                self._tensors,
+                to,
+                dynamo=False,
+                opset_version=self.opset,
+                input_names=list(self.subject.sample),
+                output_names=list(self.outputs),
+                dynamic_axes={name: dict(named) for name, named in self.axes.items() if named},
+            )
+
+    def _dynamo(self, to: Path) -> Probes:
+        shapes = tuple(
+            dict.fromkeys(self.axes[name], torch.export.Dim.DYNAMIC) for name in self.subject.sample
+        )
+        with quiet(), _in_plain_words():
+            program = torch.export.export(
+                self.subject.flat, self._tensors, dynamic_shapes=(shapes,), strict=False
+            )
+        self._save_dynamo(program, to)
+        return violations(program, self.subject.sample, self.axes)
+
+    def _export_program(self, to: Path) -> Probes:
+        self._save_dynamo(self.subject.program, to)
+        return ()
+
+    def _save_dynamo(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
+        with quiet(), _in_plain_words():
+            converted = torch.onnx.export(
+                program,  # type: ignore[arg-type]
+                dynamo=True,
+                opset_version=self.opset,
+                input_names=list(self.subject.sample),
+                output_names=list(self.outputs),
+                verbose=False,
+            )
+            if converted is None:
+                raise ExportError("torch.onnx.export gave no program")
+            converted.save(to)
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    """Translate whatever an exporter raises; it can be anything at all."""
+    try:
+        yield
+    except ExportError:
+        raise
+    except Exception as exc:
+        raise ExportError(plain_words(exc)) from exc
+
+
+def _listed(places: Iterable[Conversion]) -> str:
+    return "; ".join(map(str, list(places)[:3]))

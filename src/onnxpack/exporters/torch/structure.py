@@ -1,0 +1,183 @@
+"""Arguments and answers of any shape, as flat lists of named tensors and back.
+
+Tensors may stand in tuples, lists, dicts, dataclasses and named tuples, nested as they like. A
+place is named by its path: ``hidden_0`` is the first element of ``hidden``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from onnxpack.errors import ExportError, SampleError
+
+Named = Iterator[tuple[str, torch.Tensor]]
+
+
+def flatten(value: Any, path: str = "") -> Named:
+    """Each tensor with its path; None is passed over, plain values are left out."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    else:
+        children = list(_children(value))
+        for key, child in children:
+            alone = len(children) == 1 and isinstance(value, list | tuple)
+            yield from flatten(child, path if alone else _join(path, key))
+
+
+def rebuild(template: Any, tensors: Iterator[torch.Tensor]) -> Any:
+    """The template with its tensors replaced, in the order in which ``flatten`` gives them."""
+    if isinstance(template, torch.Tensor):
+        return next(tensors)
+    children = [(key, rebuild(child, tensors)) for key, child in _children(template)]
+    if not children:
+        return template
+    if dataclasses.is_dataclass(template) and not isinstance(template, type):
+        return dataclasses.replace(template, **dict(children))
+    if isinstance(template, Mapping):
+        return type(template)(children)  # type: ignore[call-arg]
+    values = [child for _, child in children]
+    return type(template)(*values) if hasattr(template, "_fields") else type(template)(values)
+
+
+def to_tensors(value: Any) -> Any:
+    """The same structure with its arrays as tensors that carry no gradient."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, np.ndarray | np.generic):
+        return torch.from_numpy(np.ascontiguousarray(value))
+    children = [(key, to_tensors(child)) for key, child in _children(value)]
+    if not children:
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **dict(children))
+    if isinstance(value, Mapping):
+        return dict(children)
+    values = [child for _, child in children]
+    return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
+
+
+def name_outputs(answer: Any) -> dict[str, torch.Tensor]:
+    """The tensors of an answer, by names that a person recognises.
+
+    Raises:
+        ExportError: there is no tensor in it, or two would get one name.
+    """
+    plain = [type(leaf).__name__ for leaf in _plain_leaves(answer)]
+    if plain:
+        raise ExportError(
+            f"the model's answer holds a Python {plain[0]}, and a graph gives tensors only.",
+            remedy="return a tensor in its place: torch.as_tensor(value), or leave it out",
+        )
+    named = list(flatten(answer))
+    outputs = {_output_name(path, answer): tensor for path, tensor in named}
+    if not outputs:
+        raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no tensor.")
+    if len(outputs) < len(named):
+        raise ExportError(f"two outputs of the model have the same name: {sorted(outputs)}.")
+    return outputs
+
+
+def bind(model: Any, sample: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A sample as the positional and keyword arguments of ``model.forward``.
+
+    A tuple is the positional arguments. A dict is the keyword arguments where its keys name
+    parameters of ``forward``, else one argument. Anything else is one argument.
+
+    Raises:
+        SampleError: the arguments do not fit ``forward``.
+    """
+    parameters = _parameters(model)
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    if isinstance(sample, Mapping) and _are_keywords(sample, parameters):
+        kwargs = {str(key): value for key, value in sample.items()}
+    elif isinstance(sample, tuple) and not hasattr(sample, "_fields"):
+        args = sample
+    else:
+        args = (sample,)
+    if parameters is not None:
+        try:
+            inspect.Signature(parameters).bind(*args, **kwargs)
+        except TypeError as exc:
+            expected = ", ".join(map(str, parameters))
+            raise SampleError(
+                f"the sample does not fit forward({expected}): {exc}.",
+                remedy="give a tuple of the positional inputs, or a dict of the named ones",
+            ) from exc
+    return args, kwargs
+
+
+def argument_names(model: Any, count: int) -> list[str]:
+    """A name for each of the first ``count`` positional arguments of ``forward``."""
+    names: list[str] = []
+    for parameter in _parameters(model) or ():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names += [f"{parameter.name}_{index}" for index in range(count - len(names))]
+        elif parameter.kind is not parameter.VAR_KEYWORD:
+            names.append(parameter.name)
+    names += [f"input_{index}" for index in range(len(names), count)]
+    return names[:count]
+
+
+def _children(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from ((str(key), child) for key, child in value.items())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+    elif hasattr(value, "_fields"):
+        yield from zip(value._fields, value, strict=True)
+    elif isinstance(value, list | tuple):
+        yield from ((str(index), child) for index, child in enumerate(value))
+
+
+def _plain_leaves(value: Any) -> Iterator[Any]:
+    children = list(_children(value))
+    for _, child in children:
+        yield from _plain_leaves(child)
+    if not children and isinstance(value, bool | int | float | complex | str):
+        yield value
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}_{key}" if path else key
+
+
+def _output_name(path: str, answer: Any) -> str:
+    if not path:
+        return "output"
+    return f"output_{path}" if isinstance(answer, list | tuple) and path[0].isdigit() else path
+
+
+def _parameters(model: Any) -> Sequence[inspect.Parameter] | None:
+    """The parameters of ``forward``; None where it does not tell."""
+    if isinstance(model, torch.jit.ScriptModule):
+        schema: Any = getattr(model.forward, "schema")  # noqa: B009 - a ScriptMethod's own
+        return [_scripted_parameter(argument) for argument in schema.arguments[1:]]
+    try:
+        return list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _scripted_parameter(argument: Any) -> inspect.Parameter:
+    empty = inspect.Parameter.empty
+    default = argument.default_value if argument.has_default_value() else empty
+    return inspect.Parameter(
+        argument.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default
+    )
+
+
+def _are_keywords(
+    sample: Mapping[Any, Any], parameters: Sequence[inspect.Parameter] | None
+) -> bool:
+    if parameters is None or not all(isinstance(key, str) for key in sample):
+        return False
+    known = {parameter.name for parameter in parameters}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return bool(known & sample.keys()) and (takes_any or sample.keys() <= known)

@@ -1,0 +1,136 @@
+"""README.md: the model card, for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from onnxpack.pack.manifest import CaseEvidence, Manifest
+from onnxpack.signature import TensorSpec, describe
+from onnxpack.tolerance import OutputEvidence
+
+
+def write_card(manifest: Manifest) -> str:
+    """The model card of a pack; the same manifest gives the same text."""
+    sections = [
+        f"# {manifest.name} {manifest.version}",
+        manifest.description.strip(),
+        _signature(manifest),
+        _running(manifest),
+        _evidence(manifest),
+        _source(manifest),
+        _files(manifest),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def size(count: int) -> str:
+    """A number of bytes as a person says it: ``44.7 MB``."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{count} B" if unit == "B" else f"{amount:.3g} {unit}"
+
+
+def _signature(manifest: Manifest) -> str:
+    def rows(side: str, specs: tuple[TensorSpec, ...]) -> list[list[str]]:
+        return [[side, _code(spec.name), _code(describe(spec.dtype, spec.shape))] for spec in specs]
+
+    signature = manifest.signature
+    table = _table(
+        ["", "name", "type"], rows("takes", signature.inputs) + rows("gives", signature.outputs)
+    )
+    dynamic = ", ".join(_code(name) for name in signature.dynamic)
+    note = f"\n\nAny size will do for {dynamic}." if dynamic else ""
+    labels = manifest.labels
+    note += f"\n\nIts {len(labels)} labels are in `pack.json`." if labels else ""
+    return f"## What it takes and gives\n\n{table}{note}"
+
+
+def _running(manifest: Manifest) -> str:
+    name = manifest.name
+    return f"""## Running it
+
+```sh
+onnxpack check {name}
+onnxpack run {name} --input random
+```
+
+```python
+import onnxpack
+
+model = onnxpack.Model("{name}")
+answer = model({", ".join(_argument(at) for at in range(len(manifest.signature.inputs)))})
+```"""
+
+
+def _argument(at: int) -> str:
+    return "xyz"[at] if at < len("xyz") else f"x{at}"
+
+
+def _evidence(manifest: Manifest) -> str:
+    parity = manifest.parity
+    rows = [_row(case, output) for case in parity.cases for output in case.outputs]
+    if not rows:
+        return "## Evidence\n\nNone: no case was compared with the framework."
+    tolerance = parity.tolerance
+    table = _table(["case", "dims", "output", "max abs", "max rel", "agreement", ""], rows)
+    skipped = "".join(f"\n- {_line(case.name)}: {_line(case.reason)}" for case in parity.skipped)
+    return (
+        "## Evidence\n\n"
+        f"The graph's answers against those of {_line(manifest.source.framework)}, "
+        f"with rtol {tolerance.rtol:g} and atol {tolerance.atol:g} × the output's scale.\n\n{table}"
+        + (f"\n\nNot run:\n{skipped}" if skipped else "")
+    )
+
+
+def _row(case: CaseEvidence, output: OutputEvidence) -> list[str]:
+    agreement = output.argmax_agreement
+    return [
+        _line(case.name),
+        _line(", ".join(f"{name} = {number}" for name, number in sorted(case.dims.items()))),
+        _code(output.output),
+        f"{output.max_abs:.3g}",
+        f"{output.max_rel:.3g}",
+        "" if agreement is None else f"{agreement:.2%}",
+        "passed" if output.passed else f"FAILED: {_line(output.reason)}",
+    ]
+
+
+def _source(manifest: Manifest) -> str:
+    source = manifest.source
+    facts = [
+        ("framework", f"{source.framework} {source.framework_version}"),
+        ("class", source.model_class),
+        ("exported by", source.strategy),
+        ("ONNX opset", f"{source.opset} (IR version {source.ir_version})"),
+        ("derived from", manifest.derived_from or ""),
+        ("steps", ", ".join(step.name for step in manifest.steps)),
+        ("licence", manifest.license),
+    ]
+    return "## Source\n\n" + "\n".join(
+        f"- {name}: {_line(value)}" for name, value in facts if value.strip()
+    )
+
+
+def _files(manifest: Manifest) -> str:
+    entries = sorted(manifest.files.items())
+    rows = [[_code(path), size(entry.size)] for path, entry in entries]
+    return "## Files\n\n" + _table(["file", "size"], rows) if rows else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _line(text: str) -> str:
+    """Text that stays inside a cell of a table, and is no markup."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>#" else letter for letter in flat)
+
+
+def _code(text: str) -> str:
+    flat = " ".join(text.split()).replace("|", "\\|")
+    return f"`` {flat} ``" if "`" in flat else f"`{flat}`"

@@ -1,0 +1,21 @@
+"""The digest and the size of a file, whatever its size."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import BinaryIO
+
+from onnxpack.pack.manifest import FileEntry
+
+CHUNK = 2**20
+
+
+def measure(source: BinaryIO, *, copy_to: BinaryIO | None = None) -> FileEntry:
+    """Read a stream to its end, a piece at a time, and copy it where asked."""
+    digest, count = hashlib.sha256(), 0
+    while chunk := source.read(CHUNK):
+        digest.update(chunk)
+        count += len(chunk)
+        if copy_to is not None:
+            copy_to.write(chunk)
+    return FileEntry(digest.hexdigest(), count)

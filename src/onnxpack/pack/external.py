@@ -1,0 +1,205 @@
+"""Weights that a graph keeps in files beside it, found wherever a graph can refer to them.
+
+A reference is a path from outside. ONNX Runtime follows it when it loads the graph, so every
+one is checked when a pack is opened, and nothing is left for the loader to find.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from onnxpack.errors import PackError
+from onnxpack.pack import paths, wire
+
+MAX_FIELDS = 2**24
+"""A graph of a hundred thousand nodes has some millions of fields."""
+MAX_REFERENCES = 2**20
+
+_IN_MEMORY = "_ORT_MEM_ADDR_"
+"""ONNX Runtime takes the offset of such a location for an address in its own memory."""
+
+
+class ExternalReference(NamedTuple):
+    """Where a tensor says that its elements are.
+
+    Attributes:
+        length: in bytes; None where it takes the rest of the file.
+    """
+
+    tensor: str
+    location: str
+    offset: int
+    length: int | None
+
+
+class _Child(NamedTuple):
+    """A field that holds a message: of which kind, and whether more than one."""
+
+    kind: str
+    repeated: bool = True
+
+
+_CHILDREN: dict[str, dict[int, _Child]] = {
+    "ModelProto": {
+        7: _Child("GraphProto", repeated=False),
+        20: _Child("TrainingInfoProto"),
+        25: _Child("FunctionProto"),
+    },
+    "TrainingInfoProto": {
+        1: _Child("GraphProto", repeated=False),
+        2: _Child("GraphProto", repeated=False),
+    },
+    "GraphProto": {1: _Child("NodeProto"), 5: _Child("TensorProto"), 15: _Child("SparseTensor")},
+    "FunctionProto": {7: _Child("NodeProto"), 11: _Child("AttributeProto")},
+    "NodeProto": {5: _Child("AttributeProto")},
+    "AttributeProto": {
+        5: _Child("TensorProto", repeated=False),
+        6: _Child("GraphProto", repeated=False),
+        10: _Child("TensorProto"),
+        11: _Child("GraphProto"),
+        22: _Child("SparseTensor", repeated=False),
+        23: _Child("SparseTensor"),
+    },
+    "SparseTensor": {
+        1: _Child("TensorProto", repeated=False),
+        2: _Child("TensorProto", repeated=False),
+    },
+}
+_NAME, _EXTERNAL_DATA = 8, 13
+_KEY, _VALUE = 1, 2
+
+
+def external_references(model_path: Path) -> tuple[ExternalReference, ...]:
+    """Every reference of a graph to a file beside it, in the order in which they are written.
+
+    Raises:
+        PackError: the file is not a graph, or a reference cannot be understood.
+    """
+    with paths.open_file(model_path) as stream:
+        if not paths.size(stream):
+            raise PackError(f"{model_path} is empty; expected an ONNX graph.")
+        # Not closed by hand: an error's traceback may still hold a view of it.
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    if mapped.find(b"location") < 0:
+        return ()
+    try:
+        return tuple(_Walk().references(memoryview(mapped)))
+    except PackError as exc:
+        raise PackError(f"{model_path} is not a sound graph: {exc.message}") from exc
+
+
+def check_external(model_path: Path) -> tuple[ExternalReference, ...]:
+    """Refuse a graph that refers to anything but whole regular files in its own folder.
+
+    Raises:
+        PackError: a reference leads out of the folder, or past the end of its file.
+    """
+    references = external_references(model_path)
+    sizes: dict[str, int] = {}
+    for reference in references:
+        try:
+            _check(model_path.parent, reference, sizes)
+        except PackError as exc:
+            raise PackError(
+                f"{model_path}: tensor {reference.tensor[:200]!r} has external data that is "
+                f"refused: {exc.message}"
+            ) from exc
+    return references
+
+
+def _check(folder: Path, reference: ExternalReference, sizes: dict[str, int]) -> None:
+    location = reference.location
+    if _IN_MEMORY in location:
+        raise PackError("it points into the memory of the process.")
+    if location not in sizes:
+        with paths.open_inside(folder, location, alone=True) as stream:
+            sizes[location] = paths.size(stream)
+    end = reference.offset + (reference.length or 0)
+    if end > sizes[location]:
+        raise PackError(f"it ends at byte {end} of {location}, which has {sizes[location]} bytes.")
+
+
+class _Walk:
+    """One pass over a model's messages, with a bound on how many fields it looks at."""
+
+    def __init__(self) -> None:
+        self._left = MAX_FIELDS
+        self._found = 0
+
+    def references(self, model: memoryview) -> Iterator[ExternalReference]:
+        yield from self._message("ModelProto", model, 0)
+
+    def _message(self, kind: str, data: memoryview, depth: int) -> Iterator[ExternalReference]:
+        if kind == "TensorProto":
+            yield from self._tensor(data, depth)
+            return
+        children, seen = _CHILDREN[kind], set[int]()
+        for number, wire_type, value in self._fields(data, depth):
+            child = children.get(number)
+            if child is None:
+                continue
+            if wire_type != wire.LENGTH or isinstance(value, int):
+                raise PackError(f"field {number} of a {kind} is not a message.")
+            # A reader merges a message that is written twice, and so hides what each part says.
+            if not child.repeated and number in seen:
+                raise PackError(f"field {number} of a {kind} is written twice.")
+            seen.add(number)
+            yield from self._message(child.kind, value, depth + 1)
+
+    def _tensor(self, data: memoryview, depth: int) -> Iterator[ExternalReference]:
+        name, entries = "", dict[str, str]()
+        for number, wire_type, value in self._fields(data, depth):
+            if wire_type != wire.LENGTH or isinstance(value, int):
+                continue
+            if number == _NAME:
+                name = _text(value)
+            elif number == _EXTERNAL_DATA:
+                key, text = self._entry(value, depth + 1)
+                if key in entries:
+                    raise PackError(f"tensor {name[:200]!r} names its {key[:20]!r} twice.")
+                entries[key] = text
+        if entries:
+            self._found += 1
+            if self._found > MAX_REFERENCES:
+                raise PackError(f"it has more than {MAX_REFERENCES} external tensors.")
+            yield _reference(name, entries)
+
+    def _entry(self, data: memoryview, depth: int) -> tuple[str, str]:
+        found = {_KEY: "", _VALUE: ""}
+        for number, wire_type, value in self._fields(data, depth):
+            if number in found and wire_type == wire.LENGTH and not isinstance(value, int):
+                found[number] = _text(value)
+        return found[_KEY], found[_VALUE]
+
+    def _fields(self, data: memoryview, depth: int) -> Iterator[wire.Field]:
+        for field in wire.read_fields(data, depth=depth):
+            self._left -= 1
+            if self._left < 0:
+                raise PackError(f"it has more than {MAX_FIELDS} fields.")
+            yield field
+
+
+def _reference(name: str, entries: dict[str, str]) -> ExternalReference:
+    length = entries.get("length")
+    return ExternalReference(
+        tensor=name,
+        location=entries.get("location", ""),
+        offset=_number(entries.get("offset", "0"), "offset"),
+        length=None if length is None else _number(length, "length"),
+    )
+
+
+def _number(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise PackError(f"the {what} of external data is {text[:40]!r}, expected a number.")
+    return int(text)
+
+
+def _text(value: memoryview) -> str:
+    try:
+        return str(value, "utf-8")
+    except UnicodeDecodeError as exc:
+        raise PackError(f"a name is not UTF-8: {exc.reason}.") from exc

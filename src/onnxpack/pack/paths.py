@@ -1,0 +1,155 @@
+"""Files inside a folder from outside, opened so that no name leads out of it.
+
+Each part of a path is opened relative to the one before, and a symlink is refused by the same
+call that opens: nothing is checked first and opened later.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from onnxpack.errors import PackError
+
+MAX_PATH_CHARACTERS = 4096
+MAX_NAMES = 100_000
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A pipe would otherwise hold the open call until someone writes to it.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+def split(relative: str) -> tuple[str, ...]:
+    """The parts of a relative path with forward slashes.
+
+    Raises:
+        PackError: it is absolute, climbs, or is written in a way that systems read differently.
+    """
+    fault = _fault(relative)
+    if fault:
+        raise PackError(f"path {relative[:200]!r} {fault}; expected a path inside the folder.")
+    return tuple(relative.split("/"))
+
+
+@contextmanager
+def open_inside(folder: Path, relative: str, *, alone: bool = False) -> Iterator[BinaryIO]:
+    """Open a regular file inside ``folder`` for reading.
+
+    Args:
+        folder: itself trusted; it may be a symlink.
+        relative: a path from outside; see ``split``.
+        alone: refuse a file that has another name too (a hard link), which may lie elsewhere.
+
+    Raises:
+        PackError: the path leads out, or what is there is not a regular file.
+    """
+    parts = split(relative)
+    where = folder / relative
+    # The folder's own path comes from the user, who may follow symlinks.
+    at = _open(str(folder), _FOLDER & ~os.O_NOFOLLOW, None, folder)
+    try:
+        for part in parts[:-1]:
+            inner = _open(part, _FOLDER, at, where)
+            os.close(at)
+            at = inner
+        found = _open(parts[-1], _FILE, at, where)
+    finally:
+        os.close(at)
+    with _stream(found, where, alone=alone) as stream:
+        yield stream
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """Open the regular file at a path that the user gave; symlinks are the user's own."""
+    found = _open(str(path), _FILE & ~os.O_NOFOLLOW, None, path)
+    with _stream(found, path, alone=False) as stream:
+        yield stream
+
+
+def list_names(folder: Path, *, limit: int = MAX_NAMES) -> set[str]:
+    """The names in a folder.
+
+    Raises:
+        PackError: it cannot be read, or holds more than ``limit``.
+    """
+    names: set[str] = set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if len(names) == limit:
+                    raise PackError(f"{folder} holds more than {limit} files.")
+                names.add(entry.name)
+    except OSError as exc:
+        raise PackError(f"{folder} cannot be read ({exc.strerror}).") from exc
+    return names
+
+
+def size(stream: BinaryIO) -> int:
+    """The size of an open file in bytes."""
+    return os.fstat(stream.fileno()).st_size
+
+
+def read(stream: BinaryIO, *, limit: int, what: str) -> bytes:
+    """All of a file, refused before it is read where it is longer than ``limit`` bytes.
+
+    Raises:
+        PackError: it is longer, or shrinks while it is read.
+    """
+    found = size(stream)
+    if found > limit:
+        raise PackError(f"{what} is {found} bytes long, expected at most {limit}.")
+    content = stream.read(found)
+    if len(content) != found:
+        raise PackError(f"{what} changed while it was read.")
+    return content
+
+
+def _fault(relative: str) -> str:
+    if not relative or len(relative) > MAX_PATH_CHARACTERS:
+        return f"has {len(relative)} characters"
+    if "\0" in relative or "\\" in relative:
+        return "holds a NUL or a backslash"
+    if relative.startswith("/") or _DRIVE.match(relative):
+        return "is absolute"
+    try:
+        os.fsencode(relative)
+    except UnicodeEncodeError:
+        return "is not text that a file can be named by"
+    parts = relative.split("/")
+    if ".." in parts:
+        return "climbs with '..'"
+    return "has an empty part" if {"", "."} & set(parts) else ""
+
+
+def _open(name: str, flags: int, at: int | None, where: Path) -> int:
+    try:
+        return os.open(name, flags, dir_fd=at)
+    except OSError as exc:
+        reasons = {
+            errno.ELOOP: "is, or lies behind, a symlink",
+            errno.ENOTDIR: "lies behind a symlink or something that is not a folder",
+            errno.ENOENT: "does not exist",
+        }
+        reason = reasons.get(exc.errno or 0, f"cannot be opened ({exc.strerror})")
+        raise PackError(f"{where} {reason}.") from exc
+
+
+def _stream(found: int, where: Path, *, alone: bool) -> BinaryIO:
+    try:
+        status = os.fstat(found)
+        if not stat.S_ISREG(status.st_mode):
+            raise PackError(f"{where} is not a regular file.")
+        if alone and status.st_nlink > 1:
+            raise PackError(f"{where} is a hard link: the file has {status.st_nlink} names.")
+        return os.fdopen(found, "rb")
+    except BaseException:
+        os.close(found)
+        raise

@@ -1,0 +1,116 @@
+"""Opening a pack, a model-zoo folder or a bare graph; nothing large is read."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from onnxpack.errors import PackError
+from onnxpack.pack import manifest as manifests
+from onnxpack.pack import paths
+from onnxpack.pack.external import check_external
+from onnxpack.pack.model import GoldenSet, Pack
+
+MANIFEST = "pack.json"
+MODEL = "model.onnx"
+MAX_SETS = 1000
+MAX_TENSORS = 1000
+"""Of one set, and of one side."""
+
+_SET = re.compile(r"test_data_set_(0|[1-9][0-9]{0,8})", re.ASCII)
+_TENSOR = re.compile(r"(input|output)_(0|[1-9][0-9]{0,8})\.pb", re.ASCII)
+
+
+def open_pack(path: str | Path) -> Pack:
+    """Open a pack folder, a model-zoo folder, or a bare ``.onnx`` file.
+
+    Raises:
+        PackError: there is none, or it is malformed or hostile.
+    """
+    path = Path(path)
+    try:
+        return _open_folder(path) if path.is_dir() else _open_file(path)
+    except OSError as exc:
+        raise PackError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+
+
+def _open_file(path: Path) -> Pack:
+    if not path.exists():
+        raise PackError(f"{path} does not exist; expected a pack, or an .onnx file.")
+    if path.suffix != ".onnx":
+        raise PackError(
+            f"{path} is neither a pack nor an .onnx file.",
+            remedy=f"onnxpack export {path} --sample SPEC -o {path.stem}",
+        )
+    check_external(path)
+    return Pack(path=path, model_path=path)
+
+
+def _open_folder(folder: Path) -> Pack:
+    names = paths.list_names(folder)
+    is_pack = MANIFEST in names
+    model_path = _find_model(folder, names, is_pack=is_pack)
+    with paths.open_inside(folder, model_path.name):
+        pass
+    check_external(model_path)
+    golden = _find_golden(folder, names)
+    if not is_pack:
+        return Pack(path=folder, model_path=model_path, golden=golden)
+    with paths.open_inside(folder, MANIFEST) as stream:
+        content = paths.read(
+            stream, limit=manifests.MAX_MANIFEST_BYTES, what=str(folder / MANIFEST)
+        )
+    try:
+        manifest = manifests.decode(content)
+    except PackError as exc:
+        raise PackError(f"{folder}: {exc.message}", remedy=exc.remedy) from exc
+    return Pack(folder, model_path, golden, manifest, manifests.digest(content))
+
+
+def _find_model(folder: Path, names: set[str], *, is_pack: bool) -> Path:
+    if MODEL in names:
+        return folder / MODEL
+    graphs = sorted(name for name in names if name.endswith(".onnx"))
+    if is_pack or not graphs:
+        raise PackError(f"{folder} holds no {MODEL}: it is not a pack.")
+    if len(graphs) > 1:
+        raise PackError(
+            f"{folder} holds {len(graphs)} graphs ({', '.join(graphs[:5])}), expected one.",
+            remedy=f"name one of them: {folder / graphs[0]}",
+        )
+    return folder / graphs[0]
+
+
+def _find_golden(folder: Path, names: Iterable[str]) -> tuple[GoldenSet, ...]:
+    numbered = {int(match[1]): match[0] for match in map(_SET.fullmatch, names) if match}
+    if len(numbered) > MAX_SETS:
+        raise PackError(f"{folder} holds {len(numbered)} golden sets, at most {MAX_SETS} fit.")
+    return tuple(_read_set(folder / numbered[number]) for number in sorted(numbered))
+
+
+def _read_set(folder: Path) -> GoldenSet:
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise PackError(f"{folder} is not a folder; golden data lies in a folder of its own.")
+    found: dict[str, set[int]] = {"input": set(), "output": set()}
+    for name in paths.list_names(folder):
+        match = _TENSOR.fullmatch(name)
+        if match:
+            found[match[1]].add(int(match[2]))
+    return GoldenSet(
+        name=folder.name,
+        inputs=_in_order(folder, "input", found["input"]),
+        outputs=_in_order(folder, "output", found["output"]),
+    )
+
+
+def _in_order(folder: Path, side: str, numbers: set[int]) -> tuple[Path, ...]:
+    if len(numbers) > MAX_TENSORS:
+        raise PackError(f"{folder} holds {len(numbers)} {side}s, at most {MAX_TENSORS} fit.")
+    for number in range(len(numbers)):
+        if number not in numbers:
+            raise PackError(f"{folder} holds no {side}_{number}.pb, and {side}s that follow it.")
+    if side == "output" and not numbers:
+        raise PackError(f"{folder} holds no output_0.pb: there is nothing to compare with.")
+    return tuple(folder / f"{side}_{number}.pb" for number in range(len(numbers)))

@@ -1,0 +1,209 @@
+"""Validating a pack: everything is recomputed, and every fault is reported."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from onnxpack.errors import PackError
+from onnxpack.pack import manifest as manifests
+from onnxpack.pack import paths
+from onnxpack.pack.card import size
+from onnxpack.pack.digest import measure
+from onnxpack.pack.external import check_external
+from onnxpack.pack.golden import check_golden
+from onnxpack.pack.interface import Interface, read_interface
+from onnxpack.pack.manifest import FileEntry, Manifest
+from onnxpack.pack.model import Pack
+from onnxpack.pack.read import MANIFEST
+from onnxpack.report import Finding, Report, error, ok, report, warning
+from onnxpack.signature import Signature
+
+MAX_FILES = 100_000
+
+
+def validate(pack: Pack) -> Report:
+    """Every fault of a pack, and one finding for each part that is as it should be."""
+    external = _area("external data", "stays inside the pack", lambda: _external(pack))
+    try:
+        # A graph whose external data is refused is not handed to a loader that follows it.
+        interface = None if _wrong(external) else read_interface(pack.model_path)
+        graph = [] if interface is None else [ok("graph", _describe(interface))]
+    except PackError as exc:
+        interface, graph = None, [error("graph", exc.message, exc.remedy)]
+    if pack.manifest is None:
+        return report([*external, *graph, *_without_manifest(pack, interface)])
+    return report(
+        [*_manifest(pack), *external, *graph, *_with_manifest(pack, pack.manifest, interface)]
+    )
+
+
+def _with_manifest(
+    pack: Pack, manifest: Manifest, interface: Interface | None
+) -> Iterator[Finding]:
+    yield from _area(
+        "files",
+        f"{len(manifest.files)} files, {size(sum(e.size for e in manifest.files.values()))}, "
+        "each with the digest that pack.json names",
+        lambda: _files(pack.path, manifest.files),
+    )
+    if interface is not None:
+        yield from _area(
+            "signature", str(manifest.signature), lambda: _signature(manifest, interface)
+        )
+    yield from _area(
+        "golden data",
+        f"{len(pack.golden)} sets that fit the signature",
+        lambda: check_golden(pack.golden, manifest.signature, named=True),
+    )
+    yield from _area(
+        "evidence",
+        f"{len(manifest.parity.cases)} cases were compared with "
+        f"{manifest.source.framework}, and all passed",
+        lambda: _evidence(pack, manifest),
+    )
+
+
+def _without_manifest(pack: Pack, interface: Interface | None) -> Iterator[Finding]:
+    yield warning(
+        "evidence",
+        f"{pack.path} is not a pack: nothing proves that it answers as its framework does.",
+        remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
+    )
+    if pack.golden and interface is not None:
+        signature = Signature(
+            tuple(port.to_spec() for port in interface.inputs),
+            tuple(port.to_spec() for port in interface.outputs),
+        )
+        yield from _area(
+            "golden data",
+            f"{len(pack.golden)} sets that fit the graph",
+            lambda: check_golden(pack.golden, signature, named=False),
+        )
+
+
+def _area(subject: str, good: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    return list(check()) or [ok(subject, good)]
+
+
+def _wrong(findings: list[Finding]) -> bool:
+    return not report(findings).ok
+
+
+def _describe(interface: Interface) -> str:
+    return f"valid: opset {interface.opset}, IR version {interface.ir_version}"
+
+
+def _external(pack: Pack) -> Iterator[Finding]:
+    try:
+        check_external(pack.model_path)
+    except PackError as exc:
+        yield error("external data", exc.message, exc.remedy)
+
+
+def _manifest(pack: Pack) -> Iterator[Finding]:
+    try:
+        with paths.open_inside(pack.path, MANIFEST) as stream:
+            content = paths.read(stream, limit=manifests.MAX_MANIFEST_BYTES, what=MANIFEST)
+        written = manifests.decode(content)
+    except PackError as exc:
+        yield error(MANIFEST, exc.message, exc.remedy)
+        return
+    if manifests.digest(content) != pack.digest:
+        yield error(MANIFEST, "it changed after the pack was opened.")
+    elif manifests.encode(written) != content:
+        yield error(
+            MANIFEST,
+            "it is not in its canonical form (UTF-8, sorted keys, two spaces, no unknown field): "
+            "someone edited it.",
+        )
+    else:
+        yield ok(MANIFEST, f"format version {written.schema_version}, {pack.digest}")
+
+
+def _files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
+    for relative, entry in sorted(named.items()):
+        yield from _file(folder, relative, entry)
+    found: set[str] = set()
+    for relative in _walk(folder):
+        if len(found) == MAX_FILES:
+            yield error("files", f"there are more than {MAX_FILES} files.")
+            return
+        found.add(relative)
+    for relative in sorted(found - named.keys() - {MANIFEST}):
+        yield error(relative, "it is in the folder, and pack.json does not name it.")
+
+
+def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:
+    try:
+        with paths.open_inside(folder, relative) as stream:
+            # The size is compared first, so that no more than it promises is hashed.
+            if paths.size(stream) != entry.size:
+                message = f"it has {paths.size(stream)} bytes, expected {entry.size}."
+                yield error(relative, message)
+                return
+            found = measure(stream)
+    except PackError as exc:
+        yield error(relative, exc.message)
+    except OSError as exc:
+        yield error(relative, f"it cannot be read: {exc.strerror}.")
+    else:
+        if found != entry:
+            yield error(
+                relative, f"it was altered: sha256 {found.sha256}, expected {entry.sha256}."
+            )
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Everything in a folder that is not a folder, symlinks to folders too."""
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if _is_link(Path(place, name))]
+        for name in (*names, *links):
+            yield Path(place, name).relative_to(folder).as_posix()
+
+
+def _is_link(path: Path) -> bool:
+    return stat.S_ISLNK(path.lstat().st_mode)
+
+
+def _signature(manifest: Manifest, interface: Interface) -> Iterator[Finding]:
+    source = manifest.source
+    for what, found, wanted in (
+        ("opset", interface.opset, source.opset),
+        ("IR version", interface.ir_version, source.ir_version),
+    ):
+        if found != wanted:
+            yield error("graph", f"its {what} is {found}, expected {wanted} as in pack.json.")
+    for side, ports, specs in (
+        ("inputs", interface.inputs, manifest.signature.inputs),
+        ("outputs", interface.outputs, manifest.signature.outputs),
+    ):
+        if len(ports) != len(specs):
+            yield error("signature", f"the graph has {len(ports)} {side}, expected {len(specs)}.")
+        for port, spec in zip(ports, specs, strict=False):
+            if port.differs(spec):
+                message = f"the graph's {side} hold {port}, expected {spec.name}: {spec}."
+                yield error("signature", message)
+
+
+def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
+    parity = manifest.parity
+    if not parity.cases:
+        yield error("evidence", "no case was compared with the framework.")
+    present = {golden.name for golden in pack.golden}
+    named = [case.golden for case in parity.cases if case.golden is not None]
+    for name in sorted(set(named) - present):
+        yield error("evidence", f"it names {name}, which is not in the pack.")
+    for name in sorted(present - set(named)):
+        yield error("evidence", f"no case says what {name} showed.")
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        yield error("evidence", f"more than one case names {name}.")
+    outputs = [spec.name for spec in manifest.signature.outputs]
+    for case in parity.cases:
+        if [found.output for found in case.outputs] != outputs:
+            yield error("evidence", f"case {case.name!r} does not compare each output once.")
+        for found in case.outputs:
+            if not found.passed:
+                yield error("evidence", f"case {case.name!r} failed: {found.output} {found.reason}")

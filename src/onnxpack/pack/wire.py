@@ -1,0 +1,107 @@
+"""The wire format of protocol buffers, read strictly and written for what we write.
+
+A graph and its golden data come from outside, and the runtime has no ``onnx`` package to read
+them with. Groups, which ONNX never uses, are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from onnxpack.errors import PackError
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+MAX_DEPTH = 100
+"""The nesting that protocol buffers' own readers allow."""
+
+_MAX_FIELD = 2**29 - 1
+_FIXED = {FIXED64: 8, FIXED32: 4}
+
+Field: TypeAlias = tuple[int, int, int | memoryview]
+"""A field's number, its wire type, and its value: an int for a varint, else its bytes."""
+
+
+def read_fields(data: memoryview, *, depth: int = 0) -> Iterator[Field]:
+    """The fields of one message, in the order in which they were written.
+
+    Args:
+        depth: how many messages this one is inside of.
+
+    Raises:
+        PackError: the bytes are not a message, or are nested too deep.
+    """
+    if depth > MAX_DEPTH:
+        raise PackError(f"messages are nested more than {MAX_DEPTH} deep.")
+    position, end = 0, len(data)
+    while position < end:
+        key, position = read_varint(data, position)
+        number, wire = key >> 3, key & 7
+        if not 0 < number <= _MAX_FIELD:
+            raise PackError(f"field number {number} at byte {position} does not exist.")
+        if wire == VARINT:
+            value, position = read_varint(data, position)
+            yield number, wire, value
+            continue
+        size, position = _size(data, position, wire)
+        if size > end - position:
+            raise PackError(
+                f"field {number} is {size} bytes long, and {end - position} bytes are left."
+            )
+        yield number, wire, data[position : position + size]
+        position += size
+
+
+def read_varint(data: memoryview, position: int) -> tuple[int, int]:
+    """The varint at ``position``, and the position after it.
+
+    Raises:
+        PackError: it is cut off, or wider than 64 bits.
+    """
+    value, shift, end = 0, 0, len(data)
+    while position < end:
+        octet = data[position]
+        position += 1
+        value |= (octet & 0x7F) << shift
+        if octet < 0x80:
+            if value >> 64:
+                break
+            return value, position
+        shift += 7
+        if shift > 63:
+            break
+    else:
+        raise PackError(f"a number is cut off at byte {position}.")
+    raise PackError(f"a number is wider than 64 bits at byte {position}.")
+
+
+def to_int64(value: int) -> int:
+    """A varint as the signed number that protocol buffers mean by it."""
+    return value - 2**64 if value >= 2**63 else value
+
+
+def write_varint(number: int, value: int) -> bytes:
+    """A field that holds a number; negative ones take ten bytes, as everywhere."""
+    return _varint(number << 3 | VARINT) + _varint(value % 2**64)
+
+
+def write_length(number: int, size: int) -> bytes:
+    """The head of a field that holds ``size`` bytes; they follow it."""
+    return _varint(number << 3 | LENGTH) + _varint(size)
+
+
+def _size(data: memoryview, position: int, wire: int) -> tuple[int, int]:
+    if wire == LENGTH:
+        return read_varint(data, position)
+    if wire not in _FIXED:
+        raise PackError(f"wire type {wire} at byte {position} is not one that ONNX uses.")
+    return _FIXED[wire], position
+
+
+def _varint(value: int) -> bytes:
+    octets = bytearray()
+    while value > 0x7F:
+        octets.append(value & 0x7F | 0x80)
+        value >>= 7
+    octets.append(value)
+    return bytes(octets)

@@ -1,0 +1,232 @@
+"""Writing a pack: whole or not at all, and the same bytes each time."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from onnxpack.errors import PackError
+from onnxpack.pack import manifest as manifests
+from onnxpack.pack import paths
+from onnxpack.pack.card import write_card
+from onnxpack.pack.digest import measure
+from onnxpack.pack.external import check_external
+from onnxpack.pack.manifest import FileEntry, Manifest
+from onnxpack.pack.model import Pack
+from onnxpack.pack.read import MANIFEST, MAX_SETS, MODEL, open_pack
+from onnxpack.pack.sbom import write_sbom
+from onnxpack.pack.tensor import encode_tensor
+from onnxpack.signature import Array, Signature
+
+CARD = "README.md"
+SBOM = "SBOM.cdx.json"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenData:
+    """One set to be kept: inputs and the framework's outputs by name."""
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+
+
+def set_name(number: int) -> str:
+    """The folder of a golden set."""
+    return f"test_data_set_{number}"
+
+
+def write_pack(
+    to: Path,
+    manifest: Manifest,
+    *,
+    model: Path,
+    golden: Sequence[GoldenData],
+    force: bool = False,
+) -> Pack:
+    """Write a pack and open it.
+
+    Args:
+        to: the folder to make.
+        manifest: its ``files`` are found here; those given are not looked at.
+        model: a finished graph, with the files beside it that it refers to; all are copied.
+        golden: the sets that the manifest's evidence names, in order of their number.
+        force: replace a pack, or an empty folder, that is there already.
+
+    Raises:
+        PackError: ``to`` is taken, or the pack cannot be written there.
+    """
+    _check_golden(manifest, golden)
+    check_destination(to, force=force)
+    try:
+        with _made_folder(to.parent), _temporary_folder(to) as made:
+            _fill(made, manifest, model, golden)
+            _settle(made)
+            _move_in(made, to, force=force)
+    except OSError as exc:
+        raise PackError(f"{to} cannot be written: {exc.strerror or exc}.") from exc
+    return open_pack(to)
+
+
+def check_destination(to: Path, *, force: bool) -> None:
+    """Refuse a place where a pack cannot go, before the work that makes one.
+
+    Raises:
+        PackError: something is there already; with ``force``, something that is not a pack.
+    """
+    if to.name in ("", ".."):
+        raise PackError(f"{to} is no name for a pack.", remedy="choose another -o")
+    if not os.path.lexists(to):
+        return
+    if not force:
+        raise PackError(
+            f"{to} exists already.", remedy="choose another -o, or replace it with --force"
+        )
+    if to.is_symlink() or not to.is_dir():
+        raise PackError(f"{to} is not a folder; --force replaces nothing but a pack.")
+    if not any(to.iterdir()):
+        return
+    try:
+        with paths.open_inside(to, MANIFEST) as stream:
+            content = paths.read(stream, limit=manifests.MAX_MANIFEST_BYTES, what=MANIFEST)
+        manifests.decode(content)
+    except PackError as exc:
+        raise PackError(
+            f"{to} is not a pack, and --force replaces nothing else: {exc.message}",
+            remedy="choose another -o",
+        ) from exc
+
+
+def _check_golden(manifest: Manifest, golden: Sequence[GoldenData]) -> None:
+    """A mismatch is a mistake of the caller's, so it is no PackError."""
+    named = {case.golden for case in manifest.parity.cases if case.golden is not None}
+    given = {set_name(number) for number in range(len(golden))}
+    if named != given or len(golden) > MAX_SETS:
+        raise ValueError(f"evidence names {sorted(named)}, golden data is {sorted(given)}")
+    for data in golden:
+        inputs = {spec.name for spec in manifest.signature.inputs}
+        outputs = {spec.name for spec in manifest.signature.outputs}
+        if data.inputs.keys() != inputs or data.outputs.keys() != outputs:
+            raise ValueError(f"golden data is {data}, the signature {manifest.signature}")
+
+
+def _fill(folder: Path, manifest: Manifest, model: Path, golden: Sequence[GoldenData]) -> None:
+    writer = _Writer(folder)
+    with paths.open_file(model) as source:
+        writer.copy(MODEL, source)
+    for location in dict.fromkeys(reference.location for reference in check_external(model)):
+        with paths.open_inside(model.parent, location, alone=True) as source:
+            writer.copy(location, source)
+    for number, data in enumerate(golden):
+        for relative, content in _tensors(manifest.signature, data):
+            writer.write(f"{set_name(number)}/{relative}", content)
+    known = msgspec.structs.replace(manifest, files=dict(writer.entries))
+    writer.write(CARD, write_card(known).encode())
+    writer.write(SBOM, write_sbom(known))
+    whole = msgspec.structs.replace(manifest, files=dict(sorted(writer.entries.items())))
+    content = manifests.encode(whole)
+    # What cannot be read back is refused here: a name with a slash, a size that is no number.
+    manifests.decode(content)
+    writer.write(MANIFEST, content)
+
+
+def _tensors(signature: Signature, data: GoldenData) -> Iterator[tuple[str, bytes]]:
+    for side, specs, arrays in (
+        ("input", signature.inputs, data.inputs),
+        ("output", signature.outputs, data.outputs),
+    ):
+        for at, spec in enumerate(specs):
+            yield f"{side}_{at}.pb", encode_tensor(spec.name, arrays[spec.name])
+
+
+class _Writer:
+    """Writes files into one new folder and remembers their digests."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.entries: dict[str, FileEntry] = {}
+
+    def write(self, relative: str, content: bytes) -> None:
+        self.copy(relative, BytesIO(content))
+
+    def copy(self, relative: str, source: BinaryIO) -> None:
+        with self._new(relative) as target:
+            self.entries[relative] = measure(source, copy_to=target)
+
+    @contextmanager
+    def _new(self, relative: str) -> Iterator[BinaryIO]:
+        path = self._folder.joinpath(*paths.split(relative))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # "x" refuses a second file of the same name: external data called README.md, say.
+        with path.open("xb") as target:
+            yield target
+            target.flush()
+            os.fsync(target.fileno())
+
+
+@contextmanager
+def _made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; take away again what was made if the work fails."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
+        raise
+
+
+@contextmanager
+def _temporary_folder(to: Path) -> Iterator[Path]:
+    made = to.with_name(f".{to.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        made.mkdir(mode=0o700)
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _settle(folder: Path) -> None:
+    """Fixed modes and times, and everything on the disk, from the leaves up."""
+    moment = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(place, name)
+            path.chmod(0o644)
+            os.utime(path, (moment, moment))
+        Path(place).chmod(0o755)
+        os.utime(place, (moment, moment))
+        _sync_folder(Path(place))
+
+
+def _move_in(made: Path, to: Path, *, force: bool) -> None:
+    check_destination(to, force=force)
+    aside = made.with_suffix(".old")
+    try:
+        if os.path.lexists(to):
+            to.rename(aside)
+        made.rename(to)
+        _sync_folder(to.parent)
+    finally:
+        if os.path.lexists(to):
+            shutil.rmtree(aside, ignore_errors=True)
+        elif os.path.lexists(aside):
+            aside.rename(to)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,73 @@
+"""Opening a graph on the provider that was asked for, and on no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from onnxpack.errors import PackError, ProviderError
+from onnxpack.runtime import libraries
+from onnxpack.runtime.catalog import AZURE, CPU, CUDA
+from onnxpack.runtime.providers import resolve, short_name
+from onnxpack.runtime.session import open_session, placement
+
+_BESIDE = {"TensorrtExecutionProvider": (CUDA,)}
+"""Where a provider leaves nodes, these come before the CPU."""
+
+
+class Opened(NamedTuple):
+    """A session, the full name of its provider, and the nodes that each provider runs."""
+
+    session: Any
+    provider: str
+    placement: dict[str, int]
+
+
+def open_on(graph: Path, provider: str, *, threads: int) -> Opened:
+    """Open a graph on a provider.
+
+    Args:
+        graph: its file.
+        provider: see ``resolve``. ``auto`` takes the first that truly runs a part of this graph.
+        threads: of one operator.
+
+    Raises:
+        PackError: the graph cannot be loaded.
+        ProviderError: the provider is unknown, not installed, or runs no part of the graph.
+    """
+    names = resolve(provider)
+    for name in names[:-1]:
+        try:
+            return _open(graph, name, threads)
+        except (PackError, ProviderError):
+            continue
+    return _open(graph, names[-1], threads)
+
+
+def _open(graph: Path, name: str, threads: int) -> Opened:
+    if name == CPU:
+        session = open_session(graph, [CPU], threads=threads)
+        return Opened(session, CPU, placement(session))
+    chain = [name, *_BESIDE.get(name, ()), CPU]
+    try:
+        session = open_session(graph, chain, threads=threads)
+    except PackError as exc:
+        # A graph at fault fails on the CPU too, with the clearer message.
+        open_session(graph, [CPU], threads=threads)
+        raise _refusal(name, exc.message) from exc
+    placed = placement(session)
+    if not placed.get(name):
+        raise _refusal(name, "onnxruntime gave all of its work to other providers")
+    return Opened(session, name, placed)
+
+
+def _refusal(name: str, reason: str) -> ProviderError:
+    if name == AZURE:
+        reason = "it calls remote endpoints and runs no part of a graph here"
+    library = libraries.provider_library(name)
+    lacking = libraries.missing_libraries(library) if library else ()
+    why = f"missing libraries: {', '.join(lacking)}" if lacking else reason.rstrip(".")
+    return ProviderError(
+        f"provider {short_name(name)!r} was asked for and does not run this graph: {why}.",
+        remedy="onnxpack doctor",
+    )

@@ -1,0 +1,175 @@
+"""What about this machine and this environment makes a model slow, wrong or fail."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import PurePosixPath
+
+from onnxpack.errors import ProviderError
+from onnxpack.report import Finding, Report, error, ok, report, warning
+from onnxpack.runtime.catalog import AZURE
+from onnxpack.runtime.providers import ProviderStatus, survey
+from onnxpack.runtime.session import TELEMETRY
+from onnxpack.runtime.threads import CpuBudget, read_budget
+
+PACKAGES = ("onnxpack", "numpy", "onnx", "torch")
+"""Told where installed, besides the wheels that hold onnxruntime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the doctor looks at.
+
+    Attributes:
+        budget: the processors that this process may use.
+        python: its version.
+        packages: the versions of the packages that matter, by name.
+        wheels: the versions of every installed wheel that holds ``onnxruntime``, by name.
+        telemetry: the value of ``ORT_DISABLE_TELEMETRY`` that the user set; None if unset.
+        providers: what was found on trying them.
+        fault: why onnxruntime cannot be imported; empty where it can.
+    """
+
+    budget: CpuBudget
+    python: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    telemetry: str | None = None
+    providers: tuple[ProviderStatus, ...] = ()
+    fault: str = ""
+
+
+def examine(environment: Environment | None = None) -> Report:
+    """All that the doctor has to say.
+
+    Args:
+        environment: what to look at; this process's own by default.
+    """
+    patient = environment or observe()
+    return report(
+        [
+            *_processors(patient.budget),
+            ok("python", patient.python),
+            *(ok(name, version) for name, version in sorted(patient.packages.items())),
+            *_wheels(patient),
+            _telemetry(patient.telemetry),
+            *_providers(patient.providers, patient.wheels),
+        ]
+    )
+
+
+def observe() -> Environment:
+    """This process's environment; every provider in the build is tried."""
+    telemetry = os.environ.get(TELEMETRY)
+    providers: tuple[ProviderStatus, ...] = ()
+    fault = ""
+    try:
+        providers = survey()
+    except ProviderError as exc:
+        fault = exc.message
+    return Environment(
+        budget=read_budget(),
+        python=platform.python_version(),
+        packages=_versions(PACKAGES),
+        wheels=installed_wheels(),
+        telemetry=telemetry,
+        providers=providers,
+        fault=fault,
+    )
+
+
+def installed_wheels(path: Sequence[str] | None = None) -> dict[str, str]:
+    """The versions of the distributions that bring the module ``onnxruntime``, by name.
+
+    Args:
+        path: the folders to look in; ``sys.path`` by default.
+    """
+    module = PurePosixPath("onnxruntime/__init__.py")
+    found = metadata.distributions() if path is None else metadata.distributions(path=list(path))
+    wheels = {}
+    for distribution in found:
+        name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
+        if name.startswith(("onnxruntime", "ort-")) and module in (distribution.files or ()):
+            wheels[name] = distribution.version
+    return dict(sorted(wheels.items()))
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _processors(budget: CpuBudget) -> Iterator[Finding]:
+    quota = "no quota" if budget.quota is None else f"a quota of {budget.quota:g}"
+    yield ok(
+        "processors",
+        f"{budget.online} cores, {budget.affinity} for this process, {quota}: "
+        f"{budget.threads} threads",
+    )
+    if budget.quota is not None and budget.quota < budget.affinity:
+        yield warning(
+            "processors",
+            f"onnxruntime by itself would start {budget.affinity} threads for a quota of "
+            f"{budget.quota:g}, and they would wait for each other; onnxpack starts "
+            f"{budget.threads}.",
+            f"outside onnxpack: SessionOptions().intra_op_num_threads = {budget.threads}",
+        )
+
+
+def _wheels(patient: Environment) -> Iterator[Finding]:
+    wheels = patient.wheels
+    if patient.fault:
+        yield error("onnxruntime", patient.fault, "pip install --force-reinstall onnxruntime")
+    if len(wheels) == 1:
+        yield from (ok(name, version) for name, version in wheels.items())
+    if len(wheels) > 1:
+        special = [name for name in wheels if name != "onnxruntime"]
+        listed = ", ".join(f"{name} {version}" for name, version in wheels.items())
+        yield error(
+            "onnxruntime",
+            f"{listed} are installed over each other in one folder; expected one of them.",
+            f"pip uninstall -y {' '.join(wheels)} && pip install {special[0]}",
+        )
+
+
+def _telemetry(value: str | None) -> Finding:
+    if value is None or value.strip().lower() in ("1", "true", "yes", "on"):
+        return ok("telemetry", f"off: onnxpack sets {TELEMETRY}=1 unless you set it")
+    return warning(
+        "telemetry",
+        f"{TELEMETRY} is {value!r}: onnxruntime writes to your home folder and may send.",
+        f"export {TELEMETRY}=1",
+    )
+
+
+def _providers(providers: Sequence[ProviderStatus], wheels: Mapping[str, str]) -> Iterator[Finding]:
+    for status in providers:
+        if not status.in_build:
+            continue
+        if status.works:
+            yield ok(status.short, f"works, on {status.hardware}")
+        elif status.name == AZURE:
+            yield ok(status.short, f"not used: {status.detail}")
+        else:
+            remedy = _nvidia_remedy(status.detail) if "onnxruntime-gpu" in wheels else ""
+            yield warning(status.short, f"does not work: {status.detail}", remedy)
+
+
+def _nvidia_remedy(detail: str) -> str:
+    """What brings the libraries that a reason names; empty where it names none of NVIDIA's."""
+    if not re.search(r"lib(cu|nv)", detail):
+        return ""
+    first = ["NVIDIA's driver"] if "libcuda.so" in detail else []
+    first += ["NVIDIA's TensorRT"] if "libnvinfer" in detail else []
+    wheels = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
+    return f"install {' and '.join(first)}, then: {wheels}" if first else wheels

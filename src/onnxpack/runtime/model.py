@@ -1,0 +1,128 @@
+"""The model: a pack, opened on a provider, that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from onnxpack.errors import UsageError
+from onnxpack.pack.manifest import Preprocess
+from onnxpack.pack.model import Pack
+from onnxpack.pack.read import open_pack
+from onnxpack.report import Report
+from onnxpack.runtime import replay
+from onnxpack.runtime.choose import open_on
+from onnxpack.runtime.feed import Feeder
+from onnxpack.runtime.interface import agree, read_signature
+from onnxpack.runtime.providers import AUTO, short_name
+from onnxpack.runtime.session import foreign_errors, run_error
+from onnxpack.runtime.threads import read_budget
+from onnxpack.signature import Array, Signature
+
+
+class Model:
+    """A pack that answers; one may be called from many threads at once.
+
+    Args:
+        pack: a pack, or the path of a pack, a model-zoo folder or a bare ``.onnx`` file.
+        provider: ``auto``, or an execution provider's short or full name. One that was asked
+            for and does not truly run is an error.
+        threads: of one operator; by default what affinity and the control group's quota allow.
+
+    Attributes:
+        pack: the pack that was opened.
+        signature: the manifest's, else the graph's own.
+        provider: the short name of the provider that runs.
+        placement: how many nodes each provider truly runs, by short name.
+        threads: of one operator.
+
+    Raises:
+        PackError: the pack is malformed, or its graph cannot be loaded.
+        ProviderError: the provider is unknown, not installed, or runs no part of the graph.
+        UsageError: ``threads`` is not a positive number.
+    """
+
+    def __init__(
+        self, pack: Pack | str | Path, *, provider: str = AUTO, threads: int | None = None
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}, expected at least 1.")
+        self.pack: Final = pack if isinstance(pack, Pack) else open_pack(pack)
+        self.threads: Final = threads or read_budget().threads
+        opened = open_on(self.pack.model_path, provider, threads=self.threads)
+        self.signature: Final = _signature(self.pack, opened.session)
+        self.provider: Final = short_name(opened.provider)
+        self.placement: Final = {short_name(k): n for k, n in opened.placement.items()}
+        self._feeder: Final = Feeder(self.signature)
+        self._session: Final = opened.session
+        self._outputs: Final = [spec.name for spec in self.signature.outputs]
+        self._foreign: Final = foreign_errors()
+
+    def __call__(self, *args: Any, **named: Any) -> Array | dict[str, Array]:
+        """Predict, from values by position or by name.
+
+        Returns:
+            The output's array; where there are several outputs, an array for each by name.
+
+        Raises:
+            FeedError: an input is missing, unknown, or does not fit; the message says how.
+            PackError: the graph failed.
+        """
+        feed = self._feeder(args, named)
+        try:
+            values = self._session.run(self._outputs, feed)
+        except self._foreign as exc:
+            raise self._explain(exc, feed) from exc
+        if len(values) == 1:
+            return values[0]  # type: ignore[no-any-return]
+        return dict(zip(self._outputs, values, strict=True))
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
+        """Predict, from values by name; always an array for each output by name.
+
+        Raises:
+            FeedError: an input is missing, unknown, or does not fit; the message says how.
+            PackError: the graph failed.
+        """
+        feed = self._feeder((), inputs)
+        try:
+            values = self._session.run(self._outputs, feed)
+        except self._foreign as exc:
+            raise self._explain(exc, feed) from exc
+        return dict(zip(self._outputs, values, strict=True))
+
+    def prove(self) -> Report:
+        """Replay the pack's golden data here, on this provider: a finding for each output."""
+        return replay.prove(self.run, self.pack, self.signature)
+
+    @property
+    def name(self) -> str:
+        """The pack's name."""
+        return self.pack.name
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes; None where the pack has none."""
+        return self.pack.manifest.labels if self.pack.manifest else None
+
+    @property
+    def preprocess(self) -> Preprocess | None:
+        """How a picture becomes the input; None where the pack does not say."""
+        return self.pack.manifest.preprocess if self.pack.manifest else None
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name} {self.signature} on {self.provider}>"
+
+    def _explain(self, exc: Exception, feed: Mapping[str, Array]) -> Exception:
+        # The careful way finds the input at fault and raises the exact message.
+        self.signature.bind((), feed)
+        return run_error(exc, self.provider)
+
+
+def _signature(pack: Pack, session: Any) -> Signature:
+    found = read_signature(session)
+    if pack.manifest is None:
+        return found
+    agree(pack.manifest.signature, found)
+    return pack.manifest.signature

@@ -1,0 +1,158 @@
+"""Opening sessions: the one place where onnxruntime is imported and its exceptions end."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from onnxpack.errors import FeedError, PackError, ProviderError
+from onnxpack.runtime.catalog import CPU, CUDA
+
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
+SILENT = 4
+"""Log only what kills the process: all else is raised, and needs no second voice."""
+_WARNING = 2
+"""onnxruntime's own default."""
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import onnxruntime, with its telemetry off unless the user chose otherwise.
+
+    Raises:
+        ProviderError: it is not installed, or its library cannot be loaded.
+    """
+    late = "onnxruntime" in sys.modules and TELEMETRY not in os.environ
+    os.environ.setdefault(TELEMETRY, "1")
+    try:
+        ort = import_module("onnxruntime")
+    except ImportError as exc:
+        raise ProviderError(
+            f"onnxruntime, which runs the model, cannot be imported: {exc}.",
+            remedy="pip install onnxruntime",
+        ) from exc
+    if late:
+        ort.disable_telemetry_events()
+    return ort
+
+
+def open_session(graph: Path | bytes, providers: Sequence[str], *, threads: int) -> Any:
+    """An ``onnxruntime.InferenceSession`` that logs nothing and never changes its provider.
+
+    Args:
+        graph: the graph's file, or its bytes.
+        providers: full names, in order of preference.
+        threads: of one operator.
+
+    Raises:
+        PackError: the graph cannot be loaded, or an operator has no implementation.
+        ProviderError: onnxruntime is missing.
+    """
+    ort = load_onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = SILENT
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    try:
+        with _loading(ort, providers):
+            return ort.InferenceSession(
+                graph if isinstance(graph, bytes) else os.fspath(graph),
+                sess_options=options,
+                providers=list(providers),
+                enable_fallback=0,
+            )
+    except foreign_errors() as exc:
+        name = "the graph" if isinstance(graph, bytes) else f"{graph.name!r}"
+        raise _load_error(name, exc) from exc
+
+
+def placement(session: Any) -> dict[str, int]:
+    """How many nodes each provider truly runs, by the provider's full name."""
+    counts: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] += len(part.get_nodes())
+    return dict(counts)
+
+
+def foreign_errors() -> tuple[type[Exception], ...]:
+    """The exceptions that onnxruntime raises, which share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (value for value in vars(state).values() if isinstance(value, type))
+    return (*(kind for kind in own if issubclass(kind, Exception)), RuntimeError, ValueError)
+
+
+def run(session: Any, outputs: Sequence[str], feed: Any, provider: str) -> list[Any]:
+    """Run once, with onnxruntime's exceptions translated.
+
+    Args:
+        session: an open session.
+        outputs: names.
+        feed: an array for each input, by name.
+        provider: the short name of the provider that runs, for messages.
+
+    Raises:
+        FeedError: the feed does not fit the graph.
+        PackError: the graph failed.
+    """
+    try:
+        return session.run(outputs, feed)  # type: ignore[no-any-return]
+    except foreign_errors() as exc:
+        raise run_error(exc, provider) from exc
+
+
+def run_error(exc: Exception, provider: str) -> FeedError | PackError:
+    """What an exception raised during a run means to the caller.
+
+    Args:
+        provider: the short name of the provider that ran.
+    """
+    reason = plain(exc)
+    if type(exc).__name__ in ("InvalidArgument", "ValueError"):
+        return FeedError(f"the input does not fit the graph: {reason}.")
+    return PackError(f"the graph failed on {provider}: {reason}.")
+
+
+def plain(exc: Exception) -> str:
+    """An onnxruntime message without its codes, source lines and C++ signatures."""
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", str(exc))
+    text = re.sub(r"/\S+\.(?:h|cc|cpp):\d+ [^()]{0,200}\([^()]*(?:\([^()]*\)[^()]*)*\)", "", text)
+    text = re.sub(r"( const)? \[with [^\]]*\]", "", text)
+    return " ".join(text.split()).rstrip(". ") or type(exc).__name__
+
+
+@contextlib.contextmanager
+def _loading(ort: ModuleType, providers: Sequence[str]) -> Iterator[None]:
+    """Let a provider's library load: find NVIDIA's wheels, and keep failures off the terminal."""
+    if set(providers) <= {CPU}:
+        yield
+        return
+    if CUDA in providers and hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+    # A library is loaded before the session's own logger exists.
+    ort.set_default_logger_severity(SILENT)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(_WARNING)
+
+
+def _load_error(name: str, exc: Exception) -> PackError:
+    reason = plain(exc)
+    kernel = re.search(r"Could not find an implementation for (\S+)", reason)
+    if kernel is None:
+        return PackError(f"{name} cannot be loaded: {reason}.")
+    return PackError(
+        f"{name} cannot run: onnxruntime has no implementation of {kernel[1]} in the data type "
+        f"that this graph gives it ({reason}).",
+        remedy="export the model in float32: onnxpack.export(model.float(), …)",
+    )

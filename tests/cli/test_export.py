@@ -1,0 +1,222 @@
+"""``onnxpack export``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pexpect
+import pytest
+
+from onnxpack.cli import recipe
+from onnxpack.errors import ParityError, UsageError
+from onnxpack.pack.manifest import Preprocess
+from onnxpack.tolerance import Tolerance
+
+# A terminal of one's own takes a fork, which Python ≥ 3.12 warns of where threads run.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+Run = Callable[..., Any]
+PROGRAM = str(Path(sys.executable).with_name("onnxpack"))
+NET = """
+import torch
+
+def make():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+
+class Dice(torch.nn.Module):
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+dice = Dice()
+"""
+
+
+@dataclass
+class Loaded:
+    model: str = "the model"
+    name: str = "net"
+    labels: Any = None
+    preprocess: Any = None
+    notes: tuple[str, ...] = ("weights are random",)
+    sample: Any = "its own sample"
+
+
+@dataclass
+class Library:
+    """Stands for the library: it records what it was asked for."""
+
+    pack: Any
+    error: Exception | None = None
+    loaded: Loaded = field(default_factory=Loaded)
+    target: Any = None
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def load_target(self, text: str, **options: Any) -> Loaded:
+        self.target = (text, options)
+        return self.loaded
+
+    def read_sample(self, specs: list[str]) -> Any:
+        return ("sample", *specs)
+
+    def export(self, *args: Any, **options: Any) -> Any:
+        self.args, self.options = args, options
+        if options["progress"]:
+            options["progress"]("asking the model")
+        if self.error:
+            raise self.error
+        return self.pack
+
+
+@pytest.fixture
+def library(pack: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
+    made = Library(pack)
+    for name, function in (("target", made.load_target), ("sample", made.read_sample)):
+        module = ModuleType(name)
+        setattr(module, function.__name__, function)
+        monkeypatch.setitem(sys.modules, f"onnxpack.exporters.{name}", module)
+    monkeypatch.setattr("onnxpack.exporters.base.export", made.export)
+    return made
+
+
+def test_the_evidence_and_the_next_command(onnxpack: Run, library: Library) -> None:
+    told = onnxpack("export", "m:net", "--sample", "1x4", "-o", "out")
+    assert told.code == 0
+    head, sample, *_ = told.out.splitlines()
+    assert head.split() == ["case", "dims", "max", "abs", "max", "rel", "argmax", "verdict"]
+    assert sample.split() == ["sample", "batch=2", "1.0e-07", "1.0e-06", "100%", "PASS"]
+    assert library.pack.digest in told.out
+    assert told.out.endswith(f"next: onnxpack run {library.pack.path} --input random\n")
+    assert told.err == "note: weights are random\n"
+
+
+def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\n")
+    onnxpack(
+        *("export", "m:net", "--sample", "a=1x4", "--sample", "b.npy", "-o", "out"),
+        *("--dynamic", "ids:1=tokens,mask:1=tokens,ids:2=width", "--static", "--opset", 20),
+        *("--rtol", 0.01, "--labels", labels, "--preprocess", "imagenet", "--name", "n"),
+        *("--pack-version", "2.0", "--description", "d", "--license", "MIT", "--force"),
+        *("--class", "m:Lit", "--trust"),
+    )
+    assert library.target == ("m:net", {"class_name": "m:Lit", "trust": True})
+    assert library.args == ("the model", ("sample", "a=1x4", "b.npy"), Path("out"))
+    assert library.options.pop("preprocess").crop == (224, 224)
+    assert library.options == {
+        "dynamic": {"ids": {1: "tokens", 2: "width"}, "mask": {1: "tokens"}},
+        "static": True,
+        "opset": 20,
+        "tolerance": Tolerance(rtol=0.01),
+        "labels": ("cat", "dog"),
+        "name": "n",
+        "version": "2.0",
+        "description": "d",
+        "license": "MIT",
+        "force": True,
+        "progress": None,
+    }
+
+
+def test_a_target_brings_its_own(onnxpack: Run, library: Library) -> None:
+    library.loaded.labels = ("a", "b")
+    library.loaded.preprocess = Preprocess(resize=8)
+    onnxpack("export", "m:net")
+    assert library.args == ("the model", "its own sample", Path("net"))
+    assert library.options["labels"] == ("a", "b")
+    assert library.options["preprocess"] == Preprocess(resize=8)
+
+
+def test_json(onnxpack: Run, library: Library) -> None:
+    told = onnxpack("export", "m:net", "--json")
+    assert list(told.json) == ["path", "digest", "size", "manifest", "next"]
+    assert told.json["digest"] == library.pack.digest
+
+
+def test_verbose_tells_each_step(onnxpack: Run, library: Library) -> None:
+    assert "asking the model\n" in onnxpack("export", "m:net", "--verbose").err
+
+
+def test_a_refusal(onnxpack: Run, library: Library) -> None:
+    library.error = ParityError("dynamo: 3 of 6 elements differ.", remedy="model.eval()")
+    told = onnxpack("export", "m:net")
+    assert (told.code, told.out) == (1, "")
+    assert told.err == "error: dynamo: 3 of 6 elements differ.\n→ model.eval()\n"
+
+
+@pytest.mark.parametrize("text", ["ids", "ids:1", "ids:x=t", "ids=1:t", ":1=t", "ids:1="])
+def test_axes_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is not INPUT:AXIS=NAME"):
+        recipe.parse_axes(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [("cat\ndog", ("cat", "dog")), ('["a, b", "c"]', ("a, b", "c")), ("é\n", ("é",))],
+)
+def test_labels(tmp_path: Path, content: str, labels: tuple[str, ...]) -> None:
+    path = tmp_path / "labels"
+    path.write_text(content)
+    assert recipe.read_labels(path) == labels
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"[", b"\xff"])
+def test_labels_that_are_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(content)
+    with pytest.raises(UsageError):
+        recipe.read_labels(path)
+
+
+def test_a_missing_file_of_labels(onnxpack: Run, library: Library) -> None:
+    told = onnxpack("export", "m:net", "--labels", "nowhere.txt")
+    assert told.code == 2
+    assert "--labels nowhere.txt cannot be read" in told.err
+
+
+def test_preprocess_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text('{"resize": 8, "crop": [4, 4]}')
+    assert recipe.read_preprocess(str(path)) == Preprocess(resize=8, crop=(4, 4))
+    path.write_text('{"resize": "large"}')
+    with pytest.raises(UsageError, match=r"resize"):
+        recipe.read_preprocess(str(path))
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.py"
+    path.write_text(NET)
+    return path
+
+
+def test_a_real_model_in_a_terminal(net: Path, shell: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    child = pexpect.spawn(
+        PROGRAM,
+        ["export", f"{net}:make", "--sample", "2x4", "-o", str(out)],
+        encoding="utf-8",
+        timeout=120,
+        dimensions=(40, 100),
+    )
+    child.expect("trying ")  # the moving line, which only a terminal is shown
+    child.expect("next: onnxpack run")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert shell("check", out).code == 0
+    assert shell("run", out, "--input", "random").code == 0
+
+
+def test_a_model_that_throws_dice_is_refused(net: Path, shell: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = shell("export", f"{net}:dice", "--sample", "2x4", "-o", out)
+    assert told.code == 1
+    assert told.out == ""
+    assert not out.exists()
