@@ -14,6 +14,7 @@ import pytest
 
 from onnxpack.cli import recipe
 from onnxpack.errors import ParityError, UsageError
+from onnxpack.exporters.base import DEFAULT_OPSET
 from onnxpack.pack.manifest import Preprocess
 from onnxpack.tolerance import Tolerance
 
@@ -120,6 +121,7 @@ def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Pa
         "description": "d",
         "license": "MIT",
         "force": True,
+        "verbose": False,
         "progress": None,
     }
 
@@ -148,6 +150,13 @@ def test_a_refusal(onnxpack: Run, library: Library) -> None:
     told = onnxpack("export", "m:net")
     assert (told.code, told.out) == (1, "")
     assert told.err == "error: dynamo: 3 of 6 elements differ.\n→ model.eval()\n"
+
+
+def test_the_help_states_the_librarys_defaults(onnxpack: Run) -> None:
+    told = onnxpack("export", "--help").out
+    default = Tolerance()
+    for number in (DEFAULT_OPSET, f"{default.rtol:.0e}", f"{default.atol:.0e}"):
+        assert f"({str(number).replace('e-0', 'e-')})" in told
 
 
 @pytest.mark.parametrize("text", ["ids", "ids:1", "ids:x=t", "ids=1:t", ":1=t", "ids:1="])

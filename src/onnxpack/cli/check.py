@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from onnxpack.cli import say
+from onnxpack.cli.parameters import PackPath
 from onnxpack.cli.verdict import NotOkError
 from onnxpack.errors import PackError, ProviderError
 
@@ -22,9 +23,7 @@ EXAMPLE = """Example:
 
 
 def command(
-    pack: Annotated[
-        Path, typer.Argument(metavar="PACK", help="A pack, a model-zoo folder, or an .onnx file.")
-    ],
+    pack: PackPath,
     provider: Annotated[
         Optional[str],
         typer.Option(

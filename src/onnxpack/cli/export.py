@@ -24,7 +24,7 @@ Target = Annotated[
     typer.Argument(
         metavar="TARGET",
         help="module:attr or file.py:attr, torchvision:NAME[@DEFAULT], a Lightning .ckpt, a "
-        "torch.export .pt2, a TorchScript .pt, or an .onnx file.",
+        "torch.export .pt2, a TorchScript .pt, an .onnx file or a model-zoo folder.",
     ),
 ]
 Sample = Annotated[
@@ -50,7 +50,7 @@ Static = Annotated[
     bool, typer.Option("--static", help="Fix every size that --dynamic does not name.")
 ]
 Opset = Annotated[
-    Optional[int], typer.Option(metavar="N", min=1, help="Version of the operator set.")
+    Optional[int], typer.Option(metavar="N", min=1, help="Version of the operator set (18).")
 ]
 Rtol = Annotated[
     Optional[float],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from onnxpack.cli import evidence, say
+from onnxpack.cli.parameters import PackPath
 from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ SHOWN_LABELS = 4
 
 
 def command(
-    pack: Annotated[
-        Path, typer.Argument(metavar="PACK", help="A pack, a model-zoo folder, or an .onnx file.")
-    ],
+    pack: PackPath,
     nodes: Annotated[
         bool, typer.Option("--nodes", help="List the nodes with the shapes of their outputs.")
     ] = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from onnxpack.cli import say
+from onnxpack.cli.parameters import PackPath
 
 if TYPE_CHECKING:
     from onnxpack.cli.answers import Ranking
@@ -22,38 +23,45 @@ EXAMPLE = """Example:
   onnxpack run resnet18 --input random --json"""
 
 
+Inputs = Annotated[
+    list[str],
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="[NAME=]WHAT",
+        help="x.npy, x.npz (its arrays bind by name), a picture, or random; once for each "
+        "input, in order or by name.",
+    ),
+]
+Output = Annotated[
+    Optional[Path],
+    typer.Option("--output", "-o", metavar="FILE", help="Keep all outputs: .npz, or .npy."),
+]
+Top = Annotated[
+    int, typer.Option(metavar="K", min=1, help="How many classes of a classifier to print.")
+]
+Provider = Annotated[
+    str, typer.Option(metavar="NAME", help="Execution provider, as in onnxpack providers.")
+]
+Threads = Annotated[
+    Optional[int],
+    typer.Option(
+        metavar="N", min=1, help="Threads of one operator; by default what the quota allows."
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of random inputs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print every number as JSON.")]
+
+
 def command(
-    pack: Annotated[
-        Path, typer.Argument(metavar="PACK", help="A pack, a model-zoo folder, or an .onnx file.")
-    ],
-    input: Annotated[  # noqa: A002 - the option's name
-        list[str],
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="[NAME=]WHAT",
-            help="x.npy, x.npz (its arrays bind by name), a picture, or random; once for each "
-            "input, in order or by name.",
-        ),
-    ],
-    output: Annotated[
-        Optional[Path],
-        typer.Option("--output", "-o", metavar="FILE", help="Keep all outputs: .npz, or .npy."),
-    ] = None,
-    top: Annotated[
-        int, typer.Option(metavar="K", min=1, help="How many classes of a classifier to print.")
-    ] = 5,
-    provider: Annotated[
-        str, typer.Option(metavar="NAME", help="Execution provider, as in onnxpack providers.")
-    ] = "auto",
-    threads: Annotated[
-        Optional[int],
-        typer.Option(
-            metavar="N", min=1, help="Threads of one operator; by default what the quota allows."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of random inputs.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
+    pack: PackPath,
+    input: Inputs,  # noqa: A002 - the option's name
+    output: Output = None,
+    top: Top = 5,
+    provider: Provider = "auto",
+    threads: Threads = None,
+    seed: Seed = 0,
+    json: Json = False,
 ) -> None:
     """Run a pack on one input and print what it answers.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onnxpack.cli import say
+from onnxpack.cli.parameters import PackPath
 from onnxpack.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ EXAMPLE = """Example:
 
 
 def command(
-    pack: Annotated[
-        Path, typer.Argument(metavar="PACK", help="A pack, a model-zoo folder, or an .onnx file.")
-    ],
+    pack: PackPath,
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
     ] = 0,
