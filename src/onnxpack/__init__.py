@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from onnxpack.pack.model import Pack as Pack
     from onnxpack.pack.read import open_pack as open_pack
     from onnxpack.runtime.model import Model as Model
+    from onnxpack.server.run import serve as serve
+    from onnxpack.server.settings import Settings as Settings
     from onnxpack.signature import Signature as Signature
     from onnxpack.signature import TensorSpec as TensorSpec
     from onnxpack.tolerance import Tolerance as Tolerance
@@ -28,8 +30,10 @@ _HOMES = {
     "Signature": "onnxpack.signature",
     "TensorSpec": "onnxpack.signature",
     "Tolerance": "onnxpack.tolerance",
+    "Settings": "onnxpack.server.settings",
     "export": "onnxpack.exporters.base",
     "open_pack": "onnxpack.pack.read",
+    "serve": "onnxpack.server.run",
 }
 
 __all__ = ["errors", *_HOMES]  # noqa: PLE0604

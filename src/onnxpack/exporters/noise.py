@@ -7,8 +7,9 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from contextvars import ContextVar
+from pathlib import Path
 
 SHOWN: ContextVar[bool] = ContextVar("SHOWN", default=False)
 """Whether the noise of exporters is let through."""
@@ -32,20 +33,22 @@ def hidden() -> Iterator[None]:
 
 @contextmanager
 def _no_output() -> Iterator[None]:
-    """The process's standard output and error go nowhere: compiled code prints past Python."""
+    """The process's standard output and error go nowhere, and so do Python's.
+
+    Compiled code prints past Python; and a notebook's ``sys.stdout`` is not descriptor 1.
+    """
     _flush()
     kept = {number: os.dup(number) for number in (1, 2)}
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for number in kept:
-            os.dup2(nowhere, number)
-        yield
-    finally:
-        _flush()
-        for number, original in kept.items():
-            os.dup2(original, number)
-            os.close(original)
-        os.close(nowhere)
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        try:
+            for number in kept:
+                os.dup2(nowhere.fileno(), number)
+            yield
+        finally:
+            _flush()
+            for number, original in kept.items():
+                os.dup2(original, number)
+                os.close(original)
 
 
 def _flush() -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -32,6 +31,7 @@ READS_VALUES = ("aten._local_scalar_dense.default", "aten.equal.default")
 TRACE_AWARE = ("torch", "torchvision", "onnxpack")
 """Packages whose own conversions are written with tracing in mind."""
 
+WATCHERS = (__name__, "onnxpack.exporters.torch.sizes")
 
 Within: TypeAlias = Callable[[str], bool]
 """Whether a frame of this module is looked past, towards the one that called it."""
@@ -52,68 +52,59 @@ class Conversion:
 def find_conversions(run: Callable[[], Any]) -> tuple[Conversion, ...]:
     """Run, and tell each place in the user's code that depends on a tensor's values."""
     found: dict[Conversion, None] = {}
-    with _Functions(found, within=_any_of_torch), _Operators(found, within=_any_of_torch):
+    with _Functions(found), _Operators(found):
         run()
     return tuple(found)
 
 
-@contextmanager
-def watch_trace() -> Iterator[dict[Conversion, None]]:
-    """While a trace is taken: each place in the user's code that a shape decides.
-
-    A tracer hands out sizes as tensors, so ``if x.shape[0] > 16`` and ``range(x.shape[0])``
-    convert them; sizes that only flow into other tensors do not.
-    """
-    found: dict[Conversion, None] = {}
-    with _Functions(found, within=_methods_of_tensors):
-        yield found
+def user_line(within: Within) -> Conversion | None:
+    """The line of the user's code that is running; None where a library's own line is."""
+    frame = inspect.currentframe()
+    while frame is not None and (_module(frame) in WATCHERS or within(_module(frame))):
+        frame = frame.f_back
+    if frame is None or _module(frame).partition(".")[0] in TRACE_AWARE:
+        return None
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    return Conversion(file, line, linecache.getline(file, line).strip())
 
 
 class _Functions(TorchFunctionMode):
     """Sees the functions that turn a tensor into something of Python's or numpy's."""
 
-    def __init__(self, found: dict[Conversion, None], *, within: Within) -> None:
+    def __init__(self, found: dict[Conversion, None]) -> None:
         super().__init__()
         self._found = found
-        self._within = within
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in TO_PYTHON:
-            _note(self._found, self._within)
+            _note(self._found)
         return func(*args, **(kwargs or {}))
 
 
 class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees what Python functions do not: a slice bound that is a tensor, for one."""
 
-    def __init__(self, found: dict[Conversion, None], *, within: Within) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(self, found: dict[Conversion, None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._found = found
-        self._within = within
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if str(func) in READS_VALUES:
-            _note(self._found, self._within)
+            _note(self._found)
         return func(*args, **(kwargs or {}))
 
 
-def _note(found: dict[Conversion, None], within: Within) -> None:
-    frame = inspect.currentframe()
-    while frame is not None and (frame.f_globals is globals() or within(_module(frame))):
-        frame = frame.f_back
-    if frame is not None and _module(frame).partition(".")[0] not in TRACE_AWARE:
-        file, line = frame.f_code.co_filename, frame.f_lineno
-        found[Conversion(file, line, linecache.getline(file, line).strip())] = None
+def _note(found: dict[Conversion, None]) -> None:
+    line = user_line(_any_of_torch)
+    if line is not None:
+        found[line] = None
 
 
 def _any_of_torch(module: str) -> bool:
     """Whatever torch does for the user's line is the user's doing."""
     return module.partition(".")[0] == "torch"
-
-
-def _methods_of_tensors(module: str) -> bool:
-    """Only what ``len(x)`` and the like are made of; torch's own layers know of tracing."""
-    return module == "torch._tensor"
 
 
 def _module(frame: FrameType) -> str:

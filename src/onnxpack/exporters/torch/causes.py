@@ -79,6 +79,14 @@ CAUSES: Sequence[tuple[str, Cause]] = (
         ),
     ),
     (
+        r"a size that varies decides",
+        Cause(
+            "forward() decides in Python from a size that is to vary, which a graph cannot",
+            "write it with tensors, without if, for and len() over sizes; or fix the sizes on "
+            "purpose with static=True (--static)",
+        ),
+    ),
+    (
         r"ONNX has no operator for",
         Cause(
             "forward() calls an operator that ONNX does not have",
@@ -118,6 +126,9 @@ def _translated(line: str) -> str:
         return f"ONNX has no operator for {missing.group(0)}"
     if "data-dependent" in line:
         return "Python decides from a tensor's values"
+    frozen = re.search(r"\.size\(\)\[(\d+)\] as dynamic but .* be a constant \((\d+)\)", line)
+    if frozen:
+        return f"the code works for one size only: axis {frozen[1]} was frozen at {frozen[2]}"
     return line
 
 

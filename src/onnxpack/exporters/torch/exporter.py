@@ -40,31 +40,41 @@ class TorchExporter:
                 remedy="onnxpack.export(model, torch.zeros(1, 3, 224, 224), ...) "
                 "(--sample 1x3x224x224)",
             )
-        program, module = _module(model)
-        with inference_mode_of(module):
-            yield TorchSubject(module, sample, shown=module, program=program)
+        if _is_program(model):
+            yield TorchSubject(model.module(), sample, shown=model, program=model)
+        else:
+            module = _unwrapped(model)
+            with inference_mode_of(module):
+                yield TorchSubject(module, sample)
 
 
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
     """Every submodule in eval mode, and back in its own mode afterwards."""
     modes = {part: part.training for part in module.modules()}
+    trains = any(modes.values())
     try:
-        if any(modes.values()):
+        if trains:
             module.eval()
         yield
     finally:
+        if trains:
+            module.train(modes[module])  # a train() of the user's own may undo what eval() did
         for part, training in modes.items():
             part.training = training
 
 
-def _module(model: Any) -> tuple[torch.export.ExportedProgram | None, torch.nn.Module]:
-    """The plain module inside compiled, data-parallel and exported ones."""
+def _is_program(model: Any) -> bool:
     import torch
 
-    if isinstance(model, torch.export.ExportedProgram):
-        return model, model.module()
+    return isinstance(model, torch.export.ExportedProgram)
+
+
+def _unwrapped(model: Any) -> Any:
+    """The plain module inside compiled and data-parallel ones."""
+    import torch
+
     inner = getattr(model, "_orig_mod", model)
     if isinstance(inner, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
         inner = inner.module
-    return None, getattr(inner, "_orig_mod", inner)
+    return getattr(inner, "_orig_mod", inner)

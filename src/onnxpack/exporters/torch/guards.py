@@ -23,6 +23,11 @@ SEARCHED = tuple(
     chain(range(1, 1025), (2**power + step for power in range(11, 21) for step in (-1, 0, 1)))
 )
 """The sizes at which each guard is tried, for one dim after the other."""
+KNOWN = {
+    "abs": abs, "bool": bool, "float": float, "int": int, "math": math, "max": max, "min": min,
+    "round": round, "torch": torch,
+}  # fmt: skip
+"""What a guard may call."""
 
 
 def violations(
@@ -59,7 +64,7 @@ def _violating(
 
 def _holds(code: Any, dims: Mapping[str, int], sample: Mapping[str, Array], axes: Axes) -> bool:
     shaped = [_Sized(_shape(name, array, axes, dims)) for name, array in sample.items()]
-    names = {"L": {"tensors": shaped}, "math": math, "min": min, "max": max, "abs": abs}
+    names = {"L": {"tensors": shaped}, **KNOWN}
     try:
         return bool(eval(code, {"__builtins__": {}}, names))  # noqa: S307 - PyTorch wrote it
     except ZeroDivisionError:

@@ -1,10 +1,10 @@
 """The ladder: PyTorch's exporters, in the order in which they are worth trying.
 
 Tracing by the TorchScript exporter is fast and its graphs fuse best, and it is silently wrong
-where Python decides from values: then it is not tried at all. Where the shape decides, the trace
-is the last resort. ``torch.export`` (dynamo) refuses what it cannot follow, and tells the sizes
-for which its graph holds. Scripting keeps branches and loops. Everything is traced at a batch of
-two or more: at one, it freezes.
+where Python decides from values or from a size that is to vary: then it is not tried at all.
+``torch.export`` (dynamo) refuses what it cannot follow, and tells the sizes for which its graph
+holds. Scripting keeps branches and loops. Everything is traced at a batch of two or more: at one,
+it freezes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +19,17 @@ import torch
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.subject import Probes, Strategy
-from onnxpack.exporters.torch.branches import Conversion, find_conversions, watch_trace
+from onnxpack.exporters.torch.branches import Conversion, find_conversions
 from onnxpack.exporters.torch.causes import plain_words
 from onnxpack.exporters.torch.guards import violations
 from onnxpack.exporters.torch.quiet import quiet
+from onnxpack.exporters.torch.sizes import Learned, differing, watch_trace
 from onnxpack.parity.cases import Axes, sizes, tile
 
 if TYPE_CHECKING:
     from onnxpack.exporters.torch.subject import TorchSubject
 
 MAX_TORCHSCRIPT_OPSET = 20
-WATCHED_SIZES = (17, 64)
-"""Sizes beyond the usual cases, for a trace in which a shape decided something."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +52,21 @@ class Ladder:
         yield Strategy("torchscript trace", self._trace)
         yield Strategy("dynamo", self._dynamo)
         yield Strategy("torchscript script", self._script)
-        if self._shape_decisions:
-            yield Strategy("torchscript trace, watched", self._trace_anyway)
 
-    @cached_property
-    def _shape_decisions(self) -> list[Conversion]:
-        """Places where the trace saw Python decide from a shape; filled by the trace."""
-        return []
+    def _tensors(self, *, grown: bool = False) -> tuple[torch.Tensor, ...]:
+        """The sample with each dynamic dim at a size of its own, at least two.
 
-    @cached_property
-    def _tensors(self) -> tuple[torch.Tensor, ...]:
-        """The sample with each dynamic dim at a size of its own, at least two."""
+        Args:
+            grown: at a larger size than otherwise, each dim by a step of its own.
+        """
         dims: dict[str, int] = {}
         for dim, size in sizes(self.subject.sample, self.axes).items():
-            grown = max(size, 2)
-            while grown in dims.values():
-                grown += 1
-            dims[dim] = grown
+            chosen = max(size, 2)
+            while chosen in dims.values():
+                chosen += 1
+            dims[dim] = chosen
+        if grown:
+            dims = {dim: size + step for step, (dim, size) in enumerate(dims.items(), 1)}
         return self.subject.tensors(tile(self.subject.sample, self.axes, dims))
 
     def _trace(self, to: Path) -> Probes:
@@ -79,28 +75,36 @@ class Ladder:
             raise ExportError(
                 f"not traced, since a tensor's values decide at {_listed(conversions)}"
             )
-        with watch_trace() as found:
+        with watch_trace() as learned:
             self._torchscript(self.subject.flat, to)
-        self._shape_decisions.extend(found)
-        if found:
-            raise ExportError(f"set aside: a tensor's shape decides at {_listed(found)}")
+        decisions = self._size_decisions() if learned else []
+        if decisions:
+            raise ExportError(
+                f"not traced, since a size that varies decides at {_listed(decisions)}"
+            )
         return ()
 
-    def _trace_anyway(self, to: Path) -> Probes:
-        """The last resort, held against larger sizes than usual."""
-        self._torchscript(self.subject.flat, to)
-        own = sizes(self.subject.sample, self.axes)
-        return [{**own, dim: size} for dim in own for size in WATCHED_SIZES]
+    def _size_decisions(self) -> list[Conversion]:
+        """The places where Python decides from a size that is to vary."""
+        return differing(self._learn(grown=False), self._learn(grown=True))
+
+    def _learn(self, *, grown: bool) -> list[Learned]:
+        with quiet(), _in_plain_words(), watch_trace() as learned:
+            self._jit_trace(self.subject.flat, grown=grown)
+        return learned
+
+    def _jit_trace(self, module: torch.nn.Module, *, grown: bool = False) -> torch.nn.Module:
+        traced: torch.nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module, self._tensors(grown=grown), check_trace=False
+        )
+        return traced
 
     def _script(self, to: Path) -> Probes:
         model: Any = self.subject.model
         with quiet(), _in_plain_words():
             if not isinstance(model, torch.jit.ScriptModule):
                 model = torch.jit.script(model)
-            flat = self.subject.flat.around(model)
-            traced: torch.nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]
-                flat, self._tensors, check_trace=False
-            )
+            traced = self._jit_trace(self.subject.flat.around(model))
         self._torchscript(traced, to)
         return ()
 
@@ -110,7 +114,7 @@ class Ladder:
         with quiet(), _in_plain_words():
             torch.onnx.export(
                 module,
-                self._tensors,
+                self._tensors(),
                 to,
                 dynamo=False,
                 opset_version=self.opset,
@@ -125,7 +129,7 @@ class Ladder:
         )
         with quiet(), _in_plain_words():
             program = torch.export.export(
-                self.subject.flat, self._tensors, dynamic_shapes=(shapes,), strict=False
+                self.subject.flat, self._tensors(), dynamic_shapes=(shapes,), strict=False
             )
         self._save_dynamo(program, to)
         return violations(program, self.subject.sample, self.axes)

@@ -1,0 +1,1 @@
+"""Serving packs over HTTP and gRPC, proven before they answer."""

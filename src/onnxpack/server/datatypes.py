@@ -1,0 +1,112 @@
+"""The datatypes of the Open Inference Protocol, and tensors as the bytes it sends them in.
+
+Raw tensors are row-major and little-endian. Each element of BYTES is a 4-byte little-endian
+length and the bytes themselves.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnxpack.server.refusal import bad_request
+from onnxpack.signature import Array
+
+NAMES = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    "str": "BYTES",
+}
+"""Each of our dtypes by its name in the protocol."""
+
+DTYPES = {name: dtype for dtype, name in NAMES.items()}
+BINARY_ONLY = {"FP16"}
+"""Datatypes without a form in JSON."""
+
+
+def datatype_of(array: Array) -> str:
+    """The protocol's name of an array's dtype."""
+    return "BYTES" if array.dtype.kind in "OU" else NAMES[array.dtype.name]
+
+
+def count(shape: Sequence[int], name: str) -> int:
+    """How many elements a shape has.
+
+    Raises:
+        Refusal: a size is negative, or there are more elements than any body could hold.
+    """
+    total = 1
+    for size in shape:
+        if size < 0:
+            raise bad_request(f"input {name!r} has the size {size} in its shape {list(shape)}")
+        total *= size
+    if total > 2**40:
+        raise bad_request(f"input {name!r} has {total} elements")
+    return total
+
+
+def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: str) -> Array:
+    """A raw tensor as an array; numbers share the content's memory.
+
+    Raises:
+        Refusal: there are more or fewer bytes than the shape needs.
+    """
+    total = count(shape, name)
+    if datatype == "BYTES":
+        return _strings(content, total, name).reshape(shape)
+    dtype = np.dtype(DTYPES[datatype]).newbyteorder("<")
+    if len(content) != total * dtype.itemsize:
+        raise bad_request(
+            f"input {name!r} has {len(content)} bytes, expected {total * dtype.itemsize} for "
+            f"{datatype}{list(shape)}"
+        )
+    return np.frombuffer(content, dtype=dtype).reshape(shape)
+
+
+def to_bytes(array: Array) -> bytes:
+    """An array as a raw tensor."""
+    if array.dtype.kind not in "OU":
+        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    parts = []
+    for element in array.ravel():
+        encoded = element if isinstance(element, bytes) else str(element).encode()
+        parts += [struct.pack("<I", len(encoded)), encoded]
+    return b"".join(parts)
+
+
+def _strings(content: memoryview, total: int, name: str) -> Array:
+    if total * 4 > len(content):
+        raise bad_request(f"input {name!r} has {len(content)} bytes, too few for {total} elements")
+    strings = np.empty(total, dtype=object)
+    position = 0
+    for index in range(total):
+        end = position + 4
+        if end > len(content):
+            raise bad_request(f"input {name!r} ends within element {index}")
+        (length,) = struct.unpack_from("<I", content, position)
+        position = end + length
+        if position > len(content):
+            raise bad_request(f"input {name!r} ends within element {index}")
+        strings[index] = _text(bytes(content[end:position]), name)
+    if position != len(content):
+        raise bad_request(f"input {name!r} has {len(content) - position} bytes after its elements")
+    return strings
+
+
+def _text(content: bytes, name: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as exc:
+        raise bad_request(f"input {name!r} holds text that is not UTF-8") from exc

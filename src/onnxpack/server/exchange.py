@@ -1,0 +1,120 @@
+"""One HTTP request and its answer, over ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from onnxpack.server.refusal import Refusal
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+class Disconnected(Exception):  # noqa: N818 - not a fault of ours
+    """The client went away; nobody waits for an answer."""
+
+
+class Exchange:
+    """A request, and the means to answer it.
+
+    Args:
+        scope: ASGI's connection scope.
+        receive: gives the parts of the body.
+        send: takes the parts of the answer.
+    """
+
+    __slots__ = ("_receive", "_send", "headers", "method", "path", "query_string", "status")
+
+    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query_string: bytes = scope["query_string"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.status = 0
+        self._receive = receive
+        self._send = send
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters; of one given twice, the last."""
+        parsed = parse_qs(self.query_string.decode("latin-1"))
+        return {name: values[-1] for name, values in parsed.items()}
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without parameters."""
+        value = self.headers.get(b"content-type", b"")
+        return value.partition(b";")[0].strip().lower().decode("latin-1")
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            Refusal: 413, it is larger than ``limit`` bytes.
+            Disconnected: the client went away before its end.
+        """
+        declared = self.headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            content: bytes = message.get("body", b"")
+            if len(content) > limit:
+                raise _too_large(limit)
+            return content
+        return await self._rest(message, limit)
+
+    async def gone(self) -> None:
+        """Return when the client has gone away."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def answer(self, status: int, headers: Headers, content: bytes) -> None:
+        """Send the whole answer."""
+        self.status = status
+        length = (b"content-length", str(len(content)).encode())
+        request_id = self.headers.get(b"x-request-id")
+        if request_id is not None:
+            headers = [*headers, (b"x-request-id", request_id[:128])]
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, length]}
+        )
+        await self._send({"type": "http.response.body", "body": content})
+
+    async def answer_json(self, value: Any, *, status: int = 200) -> None:
+        """Send a value as JSON."""
+        options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+        await self.answer(status, [JSON_TYPE], orjson.dumps(value, option=options))
+
+    async def refuse(self, refusal: Refusal, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Send the protocol's error."""
+        headers = [JSON_TYPE, *extra]
+        if refusal.retry_after is not None:
+            headers.append((b"retry-after", str(refusal.retry_after).encode()))
+        if refusal.status in (408, 413):
+            headers.append((b"connection", b"close"))
+        await self.answer(refusal.status, headers, orjson.dumps({"error": refusal.message}))
+
+    async def _rest(self, message: Message, limit: int) -> bytes:
+        parts = bytearray()
+        while True:
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            parts += message.get("body", b"")
+            if len(parts) > limit:
+                raise _too_large(limit)
+            if not message.get("more_body", False):
+                return bytes(parts)
+            message = await self._receive()
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"the body is larger than {limit} bytes")

@@ -1,0 +1,29 @@
+"""A request that is refused, with its HTTP status; the only place where statuses have meaning."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fault
+    """The answer to a request that cannot be served.
+
+    Args:
+        status: of HTTP.
+        message: for the client; it names no path and shows no traceback.
+        retry_after: seconds after which to try again, where that would help.
+    """
+
+    def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+
+def bad_request(message: str) -> Refusal:
+    """400: the request itself is wrong."""
+    return Refusal(400, message)
+
+
+def not_found(message: str) -> Refusal:
+    """404: there is no such path, model or version."""
+    return Refusal(404, message)

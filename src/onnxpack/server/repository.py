@@ -1,0 +1,113 @@
+"""The packs that a server was given, by name and version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from onnxpack.errors import PackError, ParityError, UsageError
+from onnxpack.pack.model import Pack
+from onnxpack.pack.read import open_pack
+from onnxpack.server.refusal import Refusal, not_found
+from onnxpack.server.served import Served
+from onnxpack.server.settings import Settings
+
+
+def find_packs(paths: Iterable[str | Path]) -> tuple[Pack, ...]:
+    """The packs at these paths; of a folder that is none itself, those in it.
+
+    Raises:
+        PackError: a path holds no pack.
+        UsageError: two packs have one name and version.
+    """
+    packs = [pack for path in paths for pack in _packs_at(Path(path))]
+    seen: dict[tuple[str, str], Pack] = {}
+    for pack in packs:
+        key = (pack.name, pack.manifest.version if pack.manifest else "1")
+        if key in seen:
+            raise UsageError(
+                f"{seen[key].path} and {pack.path} are both {key[0]} version {key[1]}.",
+                remedy="export one of them with another --name or --pack-version",
+            )
+        seen[key] = pack
+    return tuple(packs)
+
+
+class Repository:
+    """The models of a server; empty until they are opened and proven."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, dict[str, Served]] = {}
+        self.ready = False
+        self.draining = False
+
+    def __iter__(self) -> Iterator[Served]:
+        return (served for versions in self._models.values() for served in versions.values())
+
+    def open(self, packs: Iterable[Pack], settings: Settings) -> None:
+        """Open, prove and warm up every pack; then the server is ready.
+
+        Raises:
+            PackError: a graph cannot be loaded.
+            ProviderError: the provider does not run here.
+            ParityError: golden data is not reproduced on this machine.
+        """
+        for pack in packs:
+            served = Served(pack, settings)
+            if served.proof is not None and not served.proof.ok:
+                raise _unproven(served)
+            self._models.setdefault(served.name, {})[served.version] = served
+        self.ready = True
+
+    def get(self, name: str, version: str | None = None) -> Served:
+        """A model; without a version, its latest.
+
+        Raises:
+            Refusal: 404 where there is none, 503 where the server is not ready.
+        """
+        if not self.ready:
+            raise Refusal(503, "the server is proving its models", retry_after=1)
+        versions = self._models.get(name)
+        if not versions:
+            raise not_found(f"there is no model {name!r}; models: {', '.join(self._models)}")
+        if version is None:
+            return versions[max(versions, key=_version_key)]
+        if version not in versions:
+            raise not_found(f"{name} has no version {version!r}; versions: {', '.join(versions)}")
+        return versions[version]
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a model, oldest first."""
+        return sorted(self._models.get(name, {}), key=_version_key)
+
+    def close(self) -> None:
+        """End the threads of every model."""
+        for served in self:
+            served.close()
+
+
+def _packs_at(path: Path) -> Iterator[Pack]:
+    try:
+        yield open_pack(path)
+    except PackError:
+        inside = sorted(child for child in path.glob("*/pack.json")) if path.is_dir() else []
+        if not inside:
+            raise
+        for manifest in inside:
+            yield open_pack(manifest.parent)
+
+
+def _unproven(served: Served) -> ParityError:
+    proof = served.proof
+    findings = proof.errors if proof is not None else ()
+    lines = [f"  {finding.subject}: {finding.message}" for finding in findings]
+    return ParityError(
+        "\n".join([f"{served.name} answers differently here from its golden data:", *lines]),
+        remedy="onnxpack check, then another --provider; --no-prove serves it all the same",
+    )
+
+
+def _version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Numbers in the order of numbers, and before words."""
+    parts = version.replace("-", ".").split(".")
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
