@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from functools import reduce
+from itertools import chain, count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +47,29 @@ def _load_module(home: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        return importlib.import_module(file.stem if is_file else home)
-    except Exception as exc:
+        return _load_file(file.resolve()) if is_file else importlib.import_module(home)
+    except (Exception, SystemExit) as exc:
         raise TargetError(f"{home} cannot be imported: {type(exc).__name__}: {exc}") from exc
+
+
+def _load_file(file: Path) -> ModuleType:
+    """The module of this very file, by its stem; where another bears that name, by a new one."""
+    names = chain([file.stem], (f"{file.stem}_{number}" for number in count(2)))
+    name = next(name for name in names if sys.modules.get(name) is None or _is_of(name, file))
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no module")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _is_of(name: str, file: Path) -> bool:
+    known = getattr(sys.modules[name], "__file__", None)
+    return known is not None and Path(known).resolve() == file

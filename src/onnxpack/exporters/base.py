@@ -165,7 +165,9 @@ def _try(inquiry: _Inquiry, strategy: Strategy, folder: Path) -> Proven | Attemp
     try:
         probes = strategy.make(candidate)
         signature = finish(candidate, graph, inquiry.signature, root=subject.root)
-        questions = inquiry.questions + ask_at(subject, inquiry.axes, probes)
+        asked = [question.case.dims for question in inquiry.questions]
+        further = [dims for dims in probes if dims not in asked]
+        questions = inquiry.questions + ask_at(subject, inquiry.axes, further)
         evidence = prove(graph, questions, tolerance)
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)

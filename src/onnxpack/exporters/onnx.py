@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from onnxpack.detections import compare_all
 from onnxpack.errors import PackError, ParityError, SampleError
@@ -72,10 +72,8 @@ class OnnxSubject(Subject):
         yield Strategy("adopted", self._copy)
 
     def _copy(self, to: Path) -> Probes:
-        for file in self._pack.model_path.parent.iterdir():
-            if file != self._pack.model_path and file.name.startswith(self._pack.model_path.name):
-                shutil.copyfile(file, to.parent / file.name)
-        shutil.copyfile(self._pack.model_path, to)
+        """The graph, with its weights in one file beside it, however many it had them in."""
+        ir.save(ir.load(self._pack.model_path), to, external_data=f"{to.name}.data")
         return ()
 
     def _choose_sample(self, signature: Signature, sample: Any) -> dict[str, Array]:
@@ -90,6 +88,11 @@ class OnnxSubject(Subject):
     def _golden_sample(self, signature: Signature) -> dict[str, Array]:
         """The first golden set's inputs, once the evaluator agrees with its outputs."""
         first = self._pack.golden[0]
+        if len(first.outputs) != len(self._names):
+            raise PackError(
+                f"{first.name} holds {len(first.outputs)} outputs, the graph gives "
+                f"{len(self._names)}."
+            )
         feeds = signature.bind([read_tensor(path)[1] for path in first.inputs], {})
         expected = dict(
             zip(self._names, (read_tensor(path)[1] for path in first.outputs), strict=True)

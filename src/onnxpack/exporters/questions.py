@@ -61,15 +61,30 @@ def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]
     questions: list[Question] = []
     for dims in probes:
         feeds = tile(subject.sample, axes, dims)
-        name = ", ".join(f"{dim}={size}" for dim, size in dims.items())
-        if sum(array.nbytes for array in feeds.values()) > MAX_PROBE_BYTES:
-            raise ExportError(f"the graph may be wrong at {name}, which is too large to try")
+        refuse_too_large(feeds, dims)
         try:
             expected = subject.run(feeds)
         except Exception:  # noqa: BLE001, S112 - what the model refuses needs no answer
             continue
-        questions.append(Question(Case(name, feeds, dict(dims)), expected, subject.run_float64))
+        questions.append(
+            Question(Case(at_sizes(dims), feeds, dict(dims)), expected, subject.run_float64)
+        )
     return tuple(questions)
+
+
+def at_sizes(dims: Mapping[str, int]) -> str:
+    """The way the sizes of dims are written: ``batch=2, tokens=5``."""
+    return ", ".join(f"{dim}={size}" for dim, size in dims.items())
+
+
+def refuse_too_large(feeds: Mapping[str, Array], dims: Mapping[str, int]) -> None:
+    """Refuse to try inputs that would fill the memory.
+
+    Raises:
+        ExportError: they are too large.
+    """
+    if sum(array.nbytes for array in feeds.values()) > MAX_PROBE_BYTES:
+        raise ExportError(f"the graph may be wrong at {at_sizes(dims)}, which is too large to try")
 
 
 def measure_signature(

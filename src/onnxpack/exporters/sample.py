@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -90,9 +91,12 @@ def _random(spec: str, match: re.Match[str], random: np.random.Generator) -> Arr
 def _read_numpy(path: Path) -> Any:
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as exc:
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return dict(loaded)
+    except (OSError, ValueError, EOFError, BadZipFile) as exc:
         raise SampleError(f"{path} cannot be read as arrays: {exc}.") from exc
-    return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
 
 
 def _read_picture(path: Path) -> Array:

@@ -20,6 +20,8 @@ Axes = Mapping[str, Mapping[int, str]]
 
 BATCH = "batch"
 BATCH_SIZES = (1, 2, 3, 5)
+LARGEST = 1e100
+"""Samples of larger values are drawn as if they were this large: their squares are finite."""
 STRESS = {"negated": -1.0, "×30": 30.0, "×0.03": 0.03}
 
 
@@ -84,11 +86,12 @@ def fresh(
 
 
 def scaled(feeds: Mapping[str, Array], factor: float) -> dict[str, Array]:
-    """The inputs with every floating-point one multiplied."""
-    return {
-        name: (array * factor).astype(array.dtype) if array.dtype.kind in "fc" else array
-        for name, array in feeds.items()
-    }
+    """The inputs with every floating-point one multiplied; what is too large becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {
+            name: (array * factor).astype(array.dtype) if array.dtype.kind in "fc" else array
+            for name, array in feeds.items()
+        }
 
 
 def _other_sizes(own: Mapping[str, int]) -> Iterator[dict[str, int]]:
@@ -122,10 +125,11 @@ def _draw(random: np.random.Generator, like: Array, shape: tuple[int, ...], *, m
 
 
 def _draw_float(random: np.random.Generator, like: Array, shape: tuple[int, ...]) -> Array:
-    known = like[np.isfinite(like)].astype(np.float64)
+    known = like[np.isfinite(like)].astype(np.float64).clip(-LARGEST, LARGEST)
     low, high = known.min(initial=np.inf), known.max(initial=-np.inf)
     if 0 <= low < high <= 1:
         return random.uniform(low, high, shape).astype(like.dtype)
     spread = known.std() if low < high else 1.0
     centre = known.mean() if known.size else 0.0
-    return random.normal(centre, spread, shape).astype(like.dtype)
+    with np.errstate(over="ignore"):
+        return random.normal(centre, spread, shape).astype(like.dtype)

@@ -78,7 +78,7 @@ def _run_with_outputs(
 ) -> dict[str, Array]:
     present = {value.name for value in model.graph.outputs}
     for value in dict.fromkeys(node.outputs[0] for node in nodes):
-        if value.name not in present and value.dtype is not None:
+        if value.name not in present:
             model.graph.outputs.append(value)
     with TemporaryDirectory(prefix="onnxpack-") as folder:
         path = Path(folder, "probe.onnx")

@@ -1,1 +1,1 @@
-"""Serving packs over HTTP and gRPC, proven before they answer."""
+"""Serving packs over HTTP, proven before they answer."""

@@ -81,5 +81,5 @@ def _latency(served: Served) -> dict[str, Any]:
     recent = list(served.stats.recent)
     if len(recent) < 2:
         return {"recent": recent}
-    cuts = quantiles(recent, n=100)
+    cuts = quantiles(recent, n=100, method="inclusive")
     return {"recent": recent, "p50": cuts[49], "p90": cuts[89], "p99": cuts[98]}

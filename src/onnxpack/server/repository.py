@@ -52,11 +52,13 @@ class Repository:
             ProviderError: the provider does not run here.
             ParityError: golden data is not reproduced on this machine.
         """
+        models: dict[str, dict[str, Served]] = {}
         for pack in packs:
             served = Served(pack, settings)
             if served.proof is not None and not served.proof.ok:
                 raise _unproven(served)
-            self._models.setdefault(served.name, {})[served.version] = served
+            models.setdefault(served.name, {})[served.version] = served
+        self._models = models
         self.ready = True
 
     def get(self, name: str, version: str | None = None) -> Served:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterable
@@ -112,8 +111,7 @@ class _Server(uvicorn.Server):
         opening = asyncio.ensure_future(self._open(self.servers[0].sockets[0].getsockname()))
         sweeping = asyncio.ensure_future(Connection.sweep())
         try:
-            async with _grpc(self._repository, self._settings):
-                await super().main_loop()
+            await super().main_loop()
         finally:
             sweeping.cancel()
             if not opening.done():
@@ -140,17 +138,6 @@ class _Server(uvicorn.Server):
         if self._announce is not None:
             scheme = "https" if self._settings.tls_cert else "http"
             self._announce(f"{scheme}://{_host(address)}:{address[1]}")
-
-
-@contextlib.asynccontextmanager
-async def _grpc(repository: Repository, settings: Settings) -> Any:
-    if settings.grpc_port is None:
-        yield
-        return
-    from onnxpack.server.grpc import grpc_server
-
-    async with grpc_server(repository, settings):
-        yield
 
 
 def _bound(settings: Settings) -> socket.socket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import SampleError
@@ -41,7 +41,9 @@ class TorchExporter:
                 "(--sample 1x3x224x224)",
             )
         if _is_program(model):
-            yield TorchSubject(model.module(), sample, shown=model, program=model)
+            module = model.module()
+            with _random_state_kept():
+                yield TorchSubject(module, sample, shown=model, program=model)
         else:
             module = _unwrapped(model)
             with inference_mode_of(module):
@@ -50,18 +52,25 @@ class TorchExporter:
 
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
-    """Every submodule in eval mode, and back in its own mode afterwards."""
+    """Every submodule in eval mode, and back in its own mode afterwards; the random state too."""
     modes = {part: part.training for part in module.modules()}
     trains = any(modes.values())
     try:
         if trains:
             module.eval()
-        yield
+        with _random_state_kept():
+            yield
     finally:
         if trains:
             module.train(modes[module])  # a train() of the user's own may undo what eval() did
         for part, training in modes.items():
             part.training = training
+
+
+def _random_state_kept() -> AbstractContextManager[None]:
+    import torch
+
+    return torch.random.fork_rng(devices=[])
 
 
 def _is_program(model: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
         TargetError: it is neither.
     """
     try:
-        scripted: torch.nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            scripted: torch.nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as exc:
         return _load_pickled(path, exc, trust=trust)
     return scripted

@@ -2,13 +2,15 @@
 
 A branch on a size is followed for the sample's size, and the condition is kept as a guard:
 ``L['tensors'][0].size()[0] != 7``. The conversion to ONNX drops guards without a word. So each
-guard is searched for sizes that violate it, and there the model is asked.
+guard is searched for sizes that violate it, and there the model is asked. One answer is not
+enough: ``if n > 16: … if n > 100: …`` has its second branch behind the first. So the model is
+exported there too, and the guards of that graph are searched in turn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -23,11 +25,40 @@ SEARCHED = tuple(
     chain(range(1, 1025), (2**power + step for power in range(11, 21) for step in (-1, 0, 1)))
 )
 """The sizes at which each guard is tried, for one dim after the other."""
+MAX_REGIONS = 32
 KNOWN = {
     "abs": abs, "bool": bool, "float": float, "int": int, "math": math, "max": max, "min": min,
     "round": round, "torch": torch,
 }  # fmt: skip
 """What a guard may call."""
+
+
+def explore(
+    program: torch.export.ExportedProgram,
+    export_at: Callable[[Mapping[str, int]], torch.export.ExportedProgram | None],
+    sample: Mapping[str, Array],
+    axes: Axes,
+) -> Probes:
+    """A size in every region of sizes that the guards of the program, and theirs, tell apart.
+
+    Args:
+        export_at: exports the model at these sizes; None where the model itself refuses them.
+
+    Raises:
+        ExportError: the regions are too many, or one cannot be exported.
+    """
+    found: dict[tuple[tuple[str, int], ...], None] = {}
+    waiting = list(violations(program, sample, axes))
+    while waiting:
+        dims = waiting.pop()
+        if tuple(dims.items()) in found:
+            continue
+        if len(found) == MAX_REGIONS:
+            raise ExportError(f"sizes decide in more than {MAX_REGIONS} ways")
+        found[tuple(dims.items())] = None
+        there = export_at(dims)
+        waiting += violations(there, sample, axes) if there is not None else ()
+    return [dict(dims) for dims in sorted(found)]
 
 
 def violations(

@@ -9,7 +9,7 @@ it freezes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.questions import at_sizes, refuse_too_large
 from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.exporters.torch.branches import Conversion, find_conversions
 from onnxpack.exporters.torch.causes import plain_words
-from onnxpack.exporters.torch.guards import violations
+from onnxpack.exporters.torch.guards import explore
 from onnxpack.exporters.torch.quiet import quiet
 from onnxpack.exporters.torch.sizes import Learned, differing, watch_trace
 from onnxpack.parity.cases import Axes, sizes, tile
@@ -102,7 +103,9 @@ class Ladder:
     def _script(self, to: Path) -> Probes:
         model: Any = self.subject.model
         with quiet(), _in_plain_words():
-            if not isinstance(model, torch.jit.ScriptModule):
+            if hasattr(model, "to_torchscript"):  # a LightningModule, which knows its own way
+                model = model.to_torchscript()
+            elif not isinstance(model, torch.jit.ScriptModule):
                 model = torch.jit.script(model)
             traced = self._jit_trace(self.subject.flat.around(model))
         self._torchscript(traced, to)
@@ -124,15 +127,35 @@ class Ladder:
             )
 
     def _dynamo(self, to: Path) -> Probes:
+        program = self._export(self._tensors())
+        self._save_dynamo(program, to)
+        return explore(program, self._export_at, self.subject.sample, self.axes)
+
+    def _export(self, tensors: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+        dynamic = torch.export.Dim.DYNAMIC
         shapes = tuple(
-            dict.fromkeys(self.axes[name], torch.export.Dim.DYNAMIC) for name in self.subject.sample
+            {axis: dynamic for axis in self.axes[name] if tensor.shape[axis] > 1}
+            for name, tensor in zip(self.subject.sample, tensors, strict=True)
         )
         with quiet(), _in_plain_words():
-            program = torch.export.export(
-                self.subject.flat, self._tensors(), dynamic_shapes=(shapes,), strict=False
+            return torch.export.export(
+                self.subject.flat, tuple(tensors), dynamic_shapes=(shapes,), strict=False
             )
-        self._save_dynamo(program, to)
-        return violations(program, self.subject.sample, self.axes)
+
+    def _export_at(self, dims: Mapping[str, int]) -> torch.export.ExportedProgram | None:
+        feeds = tile(self.subject.sample, self.axes, dims)
+        refuse_too_large(feeds, dims)
+        try:
+            self.subject.run(feeds)
+        except Exception:  # noqa: BLE001 - what the model refuses needs no graph
+            return None
+        try:
+            return self._export(self.subject.tensors(feeds))
+        except ExportError as exc:
+            raise ExportError(
+                f"the graph may be wrong at {at_sizes(dims)}, where torch.export says: "
+                f"{exc.message}"
+            ) from exc
 
     def _export_program(self, to: Path) -> Probes:
         self._save_dynamo(self.subject.program, to)

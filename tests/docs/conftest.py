@@ -1,0 +1,209 @@
+"""Pages whose blocks are run as a reader would run them. CONTRIBUTING.md tells the convention."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SESSION = Path(__file__).with_name("session.py")
+
+_FENCE = re.compile(
+    r"^```(?P<language>\w+)(?: +(?P<options>[^\n]*))?\n(?P<content>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_NOT_RUN = re.compile(r"<!-- not run: .+? -->\s*\Z", re.DOTALL)
+_TITLE = re.compile(r'title="([^"]+)"')
+_EXIT = re.compile(r"# exit (\d+)\s*$")
+# What is measured may be any number: 3.3e-06, 55.8, 2.14.1+cu130; whole numbers are themselves.
+_MEASURED = re.compile(r"\d+(?:\.\d+)+(?:\+\w+)?(?:e[+-]?\d+)?|\d+e[+-]?\d+")
+_ANY_NUMBER = r"[\d.]+(?:\+\w+)?(?:e[+-]?\d+)?"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ANY_DIGEST = "[0-9a-f]{64}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page that is to be run, or the output of the one before."""
+
+    where: str
+    language: str
+    content: str
+    title: str | None
+    run: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line after ``$``, with the exit code and the output that the page tells."""
+
+    line: str
+    code: int
+    output: str
+
+
+def read_blocks(text: str, name: str) -> list[Block]:
+    """The fenced blocks of a page, in order; those that are its own output stay in it."""
+    blocks = []
+    for match in _FENCE.finditer(text):
+        title = _TITLE.search(match["options"] or "")
+        blocks.append(
+            Block(
+                where=f"{name}:{text.count(chr(10), 0, match.start()) + 1}",
+                language=match["language"],
+                content=match["content"],
+                title=title[1] if title else None,
+                run=not _NOT_RUN.search(text[: match.start()]),
+            )
+        )
+    return blocks
+
+
+def read_commands(content: str) -> Iterator[Command]:
+    """The commands of a console block; a line that ends in a backslash goes on in the next."""
+    for part in re.split(r"^\$ ", content, flags=re.MULTILINE)[1:]:
+        line, _, output = re.sub(r"\\\n\s*", "", part).partition("\n")
+        code = _EXIT.search(line)
+        yield Command(line, int(code[1]) if code else 0, output)
+
+
+def as_pattern(expected: str) -> str:
+    """What an expected output stands for: ``…`` is anything, measured numbers are any number."""
+    lines = expected.strip("\n").splitlines()
+    return "".join(r"(?:.*\n)*?" if line.strip() == "…" else _line(line) + r"\n" for line in lines)
+
+
+def plain(output: str) -> str:
+    """An output with its runs of blanks made one, as the pattern wants it."""
+    return "".join(f"{' '.join(line.split())}\n" for line in output.strip("\n").splitlines())
+
+
+def _line(line: str) -> str:
+    def whole(text: str) -> str:
+        return ".*".join(map(re.escape, text.split("…")))
+
+    def numbers(text: str) -> str:
+        return _ANY_NUMBER.join(map(whole, _MEASURED.split(text)))
+
+    return _ANY_DIGEST.join(map(numbers, _DIGEST.split(" ".join(line.split()))))
+
+
+class Page:
+    """A page and the folder in which its reader works.
+
+    Args:
+        name: for messages.
+        text: of the page.
+        folder: where its commands run, and its files are written.
+    """
+
+    def __init__(self, name: str, text: str, folder: Path) -> None:
+        self.blocks = read_blocks(text, name)
+        self._folder = folder
+
+    def run(self) -> None:
+        """Run every block, in order."""
+        with self._python() as ask:
+            for number, block in enumerate(self.blocks):
+                following = self.blocks[number + 1 : number + 2]
+                if not block.run:
+                    continue
+                if block.title:
+                    (self._folder / block.title).write_text(block.content)
+                elif block.language == "console":
+                    self._run_console(block)
+                elif block.language == "python":
+                    printed = ask(block)
+                    if following and following[0].language == "text":
+                        same(block.where, following[0].content, printed)
+
+    def _run_console(self, block: Block) -> None:
+        for command in read_commands(block.content):
+            done = subprocess.run(
+                ["bash", "-c", command.line],
+                cwd=self._folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == command.code, (
+                f"{block.where}: {command.line}: exit {done.returncode}\n{done.stdout}"
+            )
+            if command.output.strip():
+                same(f"{block.where}: {command.line}", command.output, done.stdout)
+
+    @contextmanager
+    def _python(self) -> Iterator[Any]:
+        """A Python of the page's own; it starts when the first block is asked of it."""
+        started: list[subprocess.Popen[str]] = []
+
+        def ask(block: Block) -> str:
+            if not started:
+                started.append(_start_python(self._folder))
+            pipe = started[0]
+            assert pipe.stdin
+            assert pipe.stdout
+            print(json.dumps({"code": block.content, "where": block.where}), file=pipe.stdin)
+            pipe.stdin.flush()
+            answer = json.loads(pipe.stdout.readline())
+            assert not answer["failed"], f"{block.where}:\n{answer['printed']}"
+            return str(answer["printed"])
+
+        try:
+            yield ask
+        finally:
+            for pipe in started:
+                pipe.communicate()
+
+
+def open_page(path: Path, folder: Path) -> Page:
+    """A page of the repository; an example's reader works among the example's files."""
+    if path.parent.parent == ROOT / "examples":
+        for file in path.parent.iterdir():
+            if file.is_file() and file != path:
+                shutil.copy(file, folder)
+    return Page(path.relative_to(ROOT).as_posix(), path.read_text(), folder)
+
+
+def same(where: str, expected: str, actual: str) -> None:
+    """Hold an output against what the page tells."""
+    assert re.fullmatch(as_pattern(expected), plain(actual)), (
+        f"{where}\n--- the page tells\n{expected}\n--- in truth\n{actual}"
+    )
+
+
+def _start_python(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, SESSION],
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """A shell in which ``python`` and ``onnxpack`` are those that are tested."""
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture
+def docs() -> Any:
+    """The runner, for the tests of itself."""
+    return sys.modules[__name__]

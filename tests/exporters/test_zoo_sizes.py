@@ -1,0 +1,380 @@
+"""Sizes that decide: a proof where a graph can follow them, a refusal where it cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from onnxpack.errors import ExportError, ParityError
+
+
+class Calls(nn.Module):
+    """``function(linear, x)``: what people write in forward()."""
+
+    def __init__(self, function: Any, width: int = 4) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self.linear, x)
+
+
+class ScriptedLoop(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.zeros(x.size(0), 4)
+        for t in range(x.size(1)):
+            h = self.cell(x[:, t], h)
+        return h
+
+
+class Nested(nn.Module):
+    """A size decides behind another size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x)
+        if x.shape[0] == 7 and x.shape[1] == 9:
+            y = y * 2
+        if x.shape[0] > 16:
+            y = torch.cat([self.linear(x[:16]), y[16:]])
+            if x.shape[0] > 100:
+                y = y * 3
+        return y
+
+
+def over_batch(linear: Any, x: Tensor) -> Tensor:
+    return torch.stack([linear(row) * (index + 1) for index, row in enumerate(x)])
+
+
+def by_size(decide: Any) -> Any:
+    """Another answer where the batch size is so."""
+
+    def function(linear: Any, x: Tensor) -> Tensor:
+        return linear(x) * 2 if decide(x.shape[0]) else linear(x) - 1
+
+    return function
+
+
+def chunk_batch(linear: Any, x: Tensor) -> Tensor:
+    return torch.cat([linear(part) for part in x.chunk(2)])
+
+
+def split_batch(linear: Any, x: Tensor) -> Tensor:
+    parts = x.split(2)
+    return torch.cat([linear(part) * (i + 1) for i, part in enumerate(parts)])
+
+
+def parts(x: Tensor, size: int) -> Any:
+    return enumerate(x.split(size), 1)
+
+
+def caught(linear: Any, x: Tensor) -> Tensor:
+    try:
+        return linear(x).view(2, -1, 4).flatten(0, 1)
+    except RuntimeError:
+        return linear(x) * 3
+
+
+def nested(linear: Any, x: Tensor) -> Tensor:
+    """The same, where TorchScript cannot look."""
+    y = linear(x)
+    if x.shape[0] == 7 and x.shape[1] == 9:
+        y = y * 2
+    if x.shape[0] > 16:
+        y = torch.cat([linear(x[:16]), y[16:]])
+        if x.shape[0] > 100:
+            y = y * 3
+    return y
+
+
+def behind(linear: Any, x: Tensor) -> Tensor:
+    y = linear(x)
+    if x.shape[0] > 16:
+        y = y + 0 * linear(x * 2)
+        if x.shape[0] > 100:
+            y = y * 3
+    return y
+
+
+def harmless(linear: Any, x: Tensor) -> Tensor:
+    y = linear(x)
+    return y * 1 if x.shape[0] % 2 == 0 else y
+
+
+def over_time(linear: Any, x: Tensor) -> Tensor:
+    h = torch.zeros(x.shape[0], 4)
+    for t in range(x.shape[1]):
+        h = torch.tanh(linear(x[:, t]) + h)
+    return h
+
+
+def by_many(linear: Any, x: Tensor) -> Tensor:
+    y = linear(x)
+    for size in range(10, 150, 3):
+        if x.shape[0] > size:
+            y = y * 1
+    return y
+
+
+def x(n: int) -> Tensor:
+    return torch.randn(n, 4)
+
+
+def steps(n: int) -> Tensor:
+    return torch.randn(n, n + 2, 4)
+
+
+PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "squeezed": (lambda: Calls(lambda linear, x: linear(x).squeeze()), x, {}),
+    "squeezed first": (lambda: Calls(lambda linear, x: linear(x).squeeze(0)), x, {}),
+    "padded to a multiple": (
+        lambda: Calls(lambda linear, x: F.pad(linear(x), (0, 0, 0, -x.shape[0] % 4))),
+        x,
+        {},
+    ),
+    "at most sixteen": (lambda: Calls(lambda linear, x: linear(x[:16])), x, {}),
+    "min of sizes": (
+        lambda: Calls(lambda linear, x: linear(x) * torch.ones(min(x.shape[0], 4), 1)[:1]),
+        x,
+        {},
+    ),
+    "size by max": (
+        lambda: Calls(lambda linear, x: linear(x) * max(x.shape[0], 4)),
+        x,
+        {},
+    ),
+    "nested": (Nested, steps, {"dynamic": {"x": {1: "steps"}}, "fresh": (1, 7, 17, 101)}),
+    "a branch without harm": (lambda: Calls(harmless), x, {}),
+}
+
+REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
+    "scripted loop over time": (
+        ScriptedLoop,
+        steps,
+        {"dynamic": {"x": {1: "steps"}}},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "many sizes": (
+        lambda: Calls(by_many),
+        x,
+        {},
+        ExportError,
+        "sizes decide in more than 32 ways",
+    ),
+    "a size too large to try": (
+        lambda: Calls(by_size(lambda n: n > 500_000), width=1024),
+        lambda n: torch.randn(n, 1024),
+        {},
+        ExportError,
+        "may be wrong at batch=524287, which is too large to try",
+    ),
+    "mean by len": (
+        lambda: Calls(lambda linear, x: linear(x).sum(0) / len(x)),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "count of elements": (
+        lambda: Calls(lambda linear, x: linear(x) * (2 if x.shape.numel() > 60 else 1)),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "parts of sixteen": (
+        lambda: Calls(lambda linear, x: sum(linear(p).sum(0) * i for i, p in parts(x, 16))),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "size in a set": (
+        lambda: Calls(lambda linear, x: linear(x) * (2 if x.shape[0] in {7, 33} else 1)),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "loop over any time": (
+        lambda: Calls(over_time),
+        steps,
+        {"dynamic": {"x": {1: "steps"}}},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "loop over the batch": (
+        lambda: Calls(over_batch),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "chunks of the batch": (
+        lambda: Calls(chunk_batch),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "parts of the batch": (
+        lambda: Calls(split_batch),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "batch is 7": (
+        lambda: Calls(by_size(lambda n: n == 7)),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "batch above 16": (
+        lambda: Calls(by_size(lambda n: n > 16)),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "even batch": (
+        lambda: Calls(by_size(lambda n: n % 2 == 0)),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "batch of many": (
+        lambda: Calls(by_size(lambda n: n in (4, 17))),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "batch of one": (
+        lambda: Calls(by_size(lambda n: n == 1)),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "batch between": (
+        lambda: Calls(by_size(lambda n: 6 < n < 20)),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "batch mod eight": (
+        lambda: Calls(by_size(lambda n: n % 8 == 1)),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "caught": (lambda: Calls(caught), x, {}, ParityError, "fixed inside the graph"),
+    "size by round": (
+        lambda: Calls(lambda linear, x: linear(x) * round(x.shape[0] * 0.3)),
+        x,
+        {},
+        ExportError,
+        "__round__",
+    ),
+    "size by int": (
+        lambda: Calls(lambda linear, x: linear(x)[: int(x.shape[0] * 0.5) + 1]),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "size in a string": (
+        lambda: Calls(lambda linear, x: linear(x) * len(f"{x.shape[0]}")),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "size in a dict": (
+        lambda: Calls(lambda linear, x: linear(x) * {7: 3.0, 17: 4.0}.get(x.shape[0], 1.0)),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "nested, unscripted": (
+        lambda: Calls(nested),
+        steps,
+        {"dynamic": {"x": {1: "steps"}}, "fresh": (1, 7, 17, 101)},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "one size behind another": (
+        lambda: Calls(behind),
+        x,
+        {"fresh": (1, 7, 17, 101)},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "rows": (
+        lambda: Calls(lambda linear, x: torch.stack([a + linear(a) for a in x])),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "unbound": (
+        lambda: Calls(lambda linear, x: linear(x.unbind(0)[-1])),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+    "numel decides": (
+        lambda: Calls(lambda linear, x: linear(x) * (2 if x.numel() > 60 else 1)),
+        x,
+        {},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "bool of len": (
+        lambda: Calls(lambda linear, x: linear(x) * (len(x) > 16)),
+        x,
+        {},
+        ExportError,
+        "frozen at 2",
+    ),
+    "times a comparison": (
+        lambda: Calls(lambda linear, x: linear(x) * int(x.shape[0] == 33)),
+        x,
+        {},
+        ExportError,
+        "a size that varies decides",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROVEN)
+def test_proven(check: Any, name: str) -> None:
+    make, inputs, options = PROVEN[name]
+    check.proven(make, inputs, **options)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(check: Any, name: str) -> None:
+    make, inputs, options, error, word = REFUSED[name]
+    options = {key: value for key, value in options.items() if key != "fresh"}
+    check.refused(make, inputs, error, word, **options)

@@ -1,0 +1,67 @@
+"""The public names, and what importing them costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import onnxpack
+from onnxpack import errors
+
+HEAVY = ("lightning", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "sklearn", "torch", "rich")
+
+
+def loaded(code: str) -> list[str]:
+    """Which heavy modules a fresh process has after this code."""
+    script = f"{code}\nimport sys\nprint(*[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import onnxpack",
+        "import onnxpack; dir(onnxpack)",
+        "import onnxpack; onnxpack.errors, onnxpack.Pack, onnxpack.open_pack, onnxpack.Signature",
+        "import onnxpack.errors, onnxpack.signature, onnxpack.report, onnxpack.plugins",
+        "import onnxpack.exporters.target, onnxpack.exporters.sample",
+        "import onnxpack.exporters.lightning, onnxpack.exporters.torch.exporter",
+    ],
+)
+def test_imports_are_light(code: str) -> None:
+    assert loaded(code) == []
+
+
+def test_the_model_loads_no_framework() -> None:
+    assert loaded("import onnxpack; onnxpack.Model") == []
+
+
+def test_export_loads_no_framework() -> None:
+    found = loaded("import onnxpack; onnxpack.export")
+    assert not {"torch", "lightning", "sklearn"} & set(found)
+
+
+def test_every_name_is_there() -> None:
+    assert set(onnxpack.__all__) >= {
+        "Model", "Pack", "Preprocess", "Signature", "TensorSpec", "Tolerance", "errors", "export",
+        "open_pack",
+    }  # fmt: skip
+    assert dir(onnxpack) == sorted(onnxpack.__all__)
+    for name in onnxpack.__all__:
+        value = getattr(onnxpack, name)
+        assert isinstance(value, ModuleType) or value.__name__ == name
+    namespace: dict[str, object] = {}
+    exec("from onnxpack import *", namespace)
+    assert set(onnxpack.__all__) <= namespace.keys()
+    assert onnxpack.errors is errors
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="module 'onnxpack' has no attribute 'exprot'"):
+        onnxpack.exprot  # noqa: B018
