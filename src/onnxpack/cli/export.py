@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -40,10 +42,11 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="DIR", help="The pack to write."),
 ]
 Axes = Annotated[
-    Optional[str],
+    Optional[list[str]],
     typer.Option(
         metavar="INPUT:AXIS=NAME,…",
-        help="Axes to name besides the first, which is batch: ids:1=tokens,mask:1=tokens.",
+        help="Axes to name besides the first, which is batch: ids:1=tokens,mask:1=tokens; "
+        "may be repeated.",
     ),
 ]
 Static = Annotated[
@@ -125,9 +128,10 @@ def command(
 
     labelled = None if labels is None else recipe.read_labels(labels)
     prepared = None if preprocess is None else recipe.read_preprocess(preprocess)
-    named = recipe.parse_axes(dynamic or "")
+    named = recipe.parse_axes(",".join(dynamic or ()))
     tolerance = recipe.make_tolerance(rtol, atol)
-    with show.progress(verbose=verbose) as progress:
+    # What the model's own code prints must not mix with the answer.
+    with redirect_stdout(sys.stderr), show.progress(verbose=verbose) as progress:
         loaded = load_target(target, class_name=class_name, trust=trust)
         pack = export(
             loaded.model,

@@ -21,6 +21,7 @@ BOILERPLATE = (
     "Refer to",
     "Set TORCH",
     "Summary of",
+    "Traceback of",
     "Found the following conflicts",
     "Constraints violated",
 )
