@@ -4,34 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from onnxpack.errors import TargetError
 from onnxpack.exporters.attribute import load_attribute
-from onnxpack.pack.manifest import Preprocess
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedTarget:
-    """A model that was named on the command line.
-
-    Attributes:
-        model: what :func:`onnxpack.export` takes.
-        name: a name for its pack.
-        labels: the classes' names, where the weights came with them.
-        preprocess: how pictures are prepared, where the weights came with it.
-        notes: what the user should know.
-        sample: the sample, where the target brings one.
-    """
-
-    model: Any
-    name: str
-    labels: tuple[str, ...] | None = None
-    preprocess: Preprocess | None = None
-    notes: tuple[str, ...] = ()
-    sample: Any = None
+from onnxpack.exporters.loaded import LoadedTarget
 
 
 def load_target(text: str, *, class_name: str | None = None, trust: bool = False) -> LoadedTarget:

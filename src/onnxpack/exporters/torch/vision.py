@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.target import LoadedTarget
+from onnxpack.exporters.loaded import LoadedTarget
 from onnxpack.pack.manifest import Preprocess
 
 

@@ -1,0 +1,29 @@
+"""A model that was named on the command line, with what came with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from onnxpack.pack.manifest import Preprocess
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTarget:
+    """A model that was named on the command line.
+
+    Attributes:
+        model: what :func:`onnxpack.export` takes.
+        name: a name for its pack.
+        labels: the classes' names, where the weights came with them.
+        preprocess: how pictures are prepared, where the weights came with it.
+        notes: what the user should know.
+        sample: the sample, where the target brings one.
+    """
+
+    model: Any
+    name: str
+    labels: tuple[str, ...] | None = None
+    preprocess: Preprocess | None = None
+    notes: tuple[str, ...] = ()
+    sample: Any = None
