@@ -17,7 +17,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from onnxpack.cli import check, doctor, export, inspect, providers, run, say, view
+from onnxpack.cli import check, doctor, export, inspect, providers, run, say, serve, view
 from onnxpack.cli.verdict import NotOkError
 from onnxpack.errors import (
     ExportError,
@@ -47,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (export, check, inspect, view, run, providers, doctor):
+for _command in (export, check, inspect, view, run, serve, providers, doctor):
     app.command(_command.NAME, epilog=f"\b\n{_command.EXAMPLE}")(_command.command)
 
 

@@ -98,7 +98,11 @@ def _default(param: Any) -> str:
         return "required"
     if param.is_flag:
         return f"`{param.opts[0]}`" if param.default is True else ""
-    return f"`{param.default}`" if isinstance(param.default, int | str) and param.default else ""
+    return (
+        f"`{param.default}`"
+        if isinstance(param.default, int | float | str) and param.default
+        else ""
+    )
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from importlib.resources import files
 from time import perf_counter, time
-from typing import Any, TypeVar
 
 import orjson
 
 from onnxpack.errors import FeedError, OnnxpackError
 from onnxpack.server import openapi
+from onnxpack.server.batcher import Feeds
+from onnxpack.server.budget import Budget
 from onnxpack.server.describe import describe_model, describe_state
-from onnxpack.server.exchange import Disconnected, Exchange, Message, Receive, Send
+from onnxpack.server.exchange import Disconnected, Exchange, Message, Receive, Send, number
 from onnxpack.server.metrics import Metrics
-from onnxpack.server.predict import predict
+from onnxpack.server.predict import LARGE, describe_answer, read_feeds, read_top
 from onnxpack.server.protocol import parse_request, write_response
 from onnxpack.server.refusal import Refusal, bad_request, not_found
 from onnxpack.server.repository import Repository
 from onnxpack.server.served import Served
 from onnxpack.server.settings import Settings
+from onnxpack.signature import Array
 
-T = TypeVar("T")
+READ = ("GET", "HEAD")
 OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 """Paths that need no key: what a load balancer asks."""
 PAGE = {
@@ -56,29 +58,30 @@ class App:
         self.repository = repository
         self.settings = settings
         self.metrics = Metrics(repository, triton_names=settings.triton_metrics)
+        self._budget = Budget(settings.max_held)
         self._keys = tuple(key.encode() for key in settings.api_keys)
+        self._about = {
+            "name": "onnxpack",
+            "version": version("onnxpack"),
+            "extensions": ["binary_tensor_data"],
+        }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; nothing that a client sends makes this raise."""
         if scope["type"] != "http":
             return
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._budget)
         start = perf_counter()
         try:
             await self._answer(exchange)
         except Disconnected:
             exchange.status = 499
-        except Refusal as refusal:
-            await exchange.refuse(refusal)
-        except FeedError as exc:
-            await exchange.refuse(bad_request(exc.message))
-        except OnnxpackError:
-            _errors.exception("a model failed")
-            await exchange.refuse(Refusal(500, "the model failed on this input"))
-        except Exception:  # noqa: BLE001 - one request must never end the server
-            _errors.exception("a request failed")
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - the server goes on
+            refusal = _refusal(exc)
             if not exchange.status:
-                await exchange.refuse(Refusal(500, "internal error"))
+                await exchange.refuse(refusal)
+        finally:
+            exchange.release()
         if self.settings.access_log:
             _log(exchange, perf_counter() - start)
 
@@ -88,8 +91,8 @@ class App:
             self._check_key(exchange)
         if path.startswith("/v2/models/"):
             await self._model(exchange, path)
-        elif exchange.method not in ("GET", "HEAD"):
-            raise _no_method(exchange, "GET")
+        elif exchange.method not in READ:
+            raise _no_method(exchange, READ)
         elif path in PAGE:
             name, media = PAGE[path]
             content = files("onnxpack.server").joinpath("page", name).read_bytes()
@@ -106,13 +109,7 @@ class App:
             ready = repository.ready and not repository.draining
             await exchange.answer_json({"ready": ready}, status=200 if ready else 503)
         elif path == "/v2":
-            await exchange.answer_json(
-                {
-                    "name": "onnxpack",
-                    "version": version("onnxpack"),
-                    "extensions": ["binary_tensor_data"],
-                }
-            )
+            await exchange.answer_json(self._about)
         elif path == "/v2/models":
             await exchange.answer_json({"models": [describe_state(each) for each in repository]})
         elif path == "/metrics":
@@ -128,9 +125,9 @@ class App:
         parts = path[len("/v2/models/") :].split("/")
         wanted = parts[2] if len(parts) > 2 and parts[1] == "versions" else None
         action = "/".join(parts[1 if wanted is None else 3 :])
-        method = "POST" if action in ("infer", "predict") else "GET"
-        if exchange.method != method and action in ("", "ready", "infer", "predict"):
-            raise _no_method(exchange, method)
+        methods = ("POST",) if action in ("infer", "predict") else READ
+        if exchange.method not in methods and action in ("", "ready", "infer", "predict"):
+            raise _no_method(exchange, methods)
         served = self.repository.get(parts[0], wanted)
         if action == "infer":
             await self._counted(served, exchange, self._infer)
@@ -160,7 +157,10 @@ class App:
         except FeedError:
             stats.refused(400)
             raise
-        except OnnxpackError:
+        except Disconnected:
+            stats.refused(499)
+            raise
+        except Exception:
             stats.refused(500)
             raise
         finally:
@@ -168,15 +168,21 @@ class App:
 
     async def _infer(self, served: Served, exchange: Exchange) -> None:
         body = await exchange.body(self.settings.max_body)
-        request = parse_request(body, _json_length(exchange), served.signature)
-        outputs = await _unless_gone(served, exchange, served.infer(request.feeds))
+        length = _json_length(exchange)
+        if len(body) > LARGE:
+            request = await asyncio.to_thread(parse_request, body, length, served.signature)
+        else:
+            request = parse_request(body, length, served.signature)
+        outputs = await _run(served, exchange, request.feeds)
         headers, content = write_response(served.name, served.version, request, outputs)
         await exchange.answer(200, headers, content)
 
     async def _predict(self, served: Served, exchange: Exchange) -> None:
+        top = read_top(exchange.query)
         body = await exchange.body(self.settings.max_body)
-        answer = predict(served, exchange.content_type, body, exchange.query)
-        await exchange.answer_json(await _unless_gone(served, exchange, answer))
+        feeds = await read_feeds(served, exchange.content_type, body)
+        outputs = await _run(served, exchange, feeds)
+        await exchange.answer_json(describe_answer(served, outputs, top))
 
     def _check_key(self, exchange: Exchange) -> None:
         given = exchange.headers.get(b"x-api-key", b"")
@@ -189,11 +195,11 @@ class App:
             raise Refusal(401, "an API key is needed: Authorization: Bearer KEY")
 
 
-async def _unless_gone(served: Served, exchange: Exchange, answer: Coroutine[Any, Any, T]) -> T:
-    """Await an answer; where it has to wait for a session, drop it if the client goes away."""
-    if served.policy.inline:
-        return await answer
-    task = asyncio.ensure_future(answer)
+async def _run(served: Served, exchange: Exchange, feeds: Feeds) -> dict[str, Array]:
+    """The answer; where it has to wait for a session, it is dropped if the client goes away."""
+    if served.at_once(feeds):
+        return await served.infer(feeds)
+    task = asyncio.ensure_future(served.infer(feeds))
     gone = asyncio.ensure_future(exchange.gone())
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -206,17 +212,33 @@ async def _unless_gone(served: Served, exchange: Exchange, answer: Coroutine[Any
             task.cancel()
 
 
+def _refusal(exc: BaseException) -> Refusal:
+    """What an exception means to the client; what no client should cause is logged."""
+    if isinstance(exc, Refusal):
+        return exc
+    if isinstance(exc, FeedError):
+        return bad_request(exc.message)
+    if isinstance(exc, asyncio.CancelledError):
+        return Refusal(503, "the server is ending", retry_after=1)
+    _errors.error("a request failed", exc_info=exc)
+    told = "the model failed on this input" if isinstance(exc, OnnxpackError) else "internal error"
+    return Refusal(500, told)
+
+
 def _json_length(exchange: Exchange) -> int | None:
     value = exchange.headers.get(b"inference-header-content-length")
     if value is None:
         return None
-    if not value.isdigit():
+    length = number(value)
+    if length < 0:
         raise bad_request("Inference-Header-Content-Length is not a number of bytes")
-    return int(value)
+    return length
 
 
-def _no_method(exchange: Exchange, allowed: str) -> Refusal:
-    return Refusal(405, f"{exchange.method} is not for {exchange.path}; use {allowed}")
+def _no_method(exchange: Exchange, allowed: tuple[str, ...]) -> Refusal:
+    listed = ", ".join(allowed)
+    message = f"{exchange.method} is not for {exchange.path}; use {listed}"
+    return Refusal(405, message, allow=listed)
 
 
 def _log(exchange: Exchange, seconds: float) -> None:

@@ -11,12 +11,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 
 import numpy as np
 
+from onnxpack.errors import PackError
 from onnxpack.server.refusal import Refusal
 from onnxpack.server.stats import Stats
 from onnxpack.signature import Array
@@ -76,6 +78,10 @@ class Batcher:
         self._start()
         try:
             return await waiting.answer
+        except BaseException:
+            with suppress(ValueError):  # it is not there any more where it has run
+                self._queue.remove(waiting)
+            raise
         finally:
             timer.cancel()
 
@@ -163,6 +169,8 @@ def _run_together(run: Run, batch: list[_Waiting]) -> _Answers:
     }
     outputs = run(together)
     seconds = perf_counter() - start
-    ends = np.cumsum([waiting.rows for waiting in batch])[:-1]
+    *ends, total = np.cumsum([waiting.rows for waiting in batch])
+    if any(len(array) != total for array in outputs.values()):
+        raise PackError("the outputs have not as many rows as the inputs")
     parts = {name: np.split(array, ends) for name, array in outputs.items()}
     return [{name: parts[name][i] for name in parts} for i in range(len(batch))], seconds

@@ -1,22 +1,26 @@
-"""HTTP connections with bounds that uvicorn does not set: headers, and time."""
+"""HTTP connections with bounds that uvicorn does not set: headers, pipelines, and time."""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
+from http import HTTPStatus
 from typing import Any, ClassVar
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 64 * 1024
 """Of the request line and all headers together."""
-MAX_UPLOADS = 10
-"""A body may take as many read timeouts as this in all."""
+MAX_PIPELINED = 32
+"""Requests that may be sent ahead on one connection."""
+PATIENCE = 10
+"""A request, and taking its answer, may last as many read timeouts as this in all."""
 SWEEP_SECONDS = 1.0
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is closed when its client is too slow, or sends endless headers."""
+    """A connection that is closed when its client is too slow, or sends without end."""
 
     read_timeout = 20.0
     _live: ClassVar[weakref.WeakSet[Connection]] = weakref.WeakSet()
@@ -24,22 +28,40 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A client connected, and has its time to send a request."""
         super().connection_made(transport)
-        self._begun = self._heard = self.loop.time()
+        self._begun = self._heard = self._taking = self.loop.time()
         self._reading = True
-        self._header_bytes = 0
+        self._header_bytes = self._stalled = 0
+        self._progress = True
         self._unsent = 0
+        self._refusal = HTTPStatus.BAD_REQUEST
         self._live.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over; one that closes is not, while its client takes nothing."""
+        self._live.discard(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Part of a request came."""
         self._heard = self.loop.time()
+        if not self._reading and self.cycle is not None and self.cycle.response_complete:
+            # An empty line begins no request yet, and ends the wait for one.
+            self._reading, self._begun = True, self._heard
+        self._progress = False
         super().data_received(data)
+        # The parser keeps a header until its end, and so an endless one: no callback tells.
+        self._stalled = 0 if self._progress else self._stalled + len(data)
+        if self._stalled > MAX_HEADER_BYTES:
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
         super().on_message_begin()
         self._begun = self._heard
-        self._reading = True
+        self._reading = self._progress = True
         self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -52,26 +74,53 @@ class Connection(HttpToolsProtocol):
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
+    def on_body(self, body: bytes) -> None:
+        """Part of a body came."""
+        self._progress = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is whole; from now on it is the server that takes time."""
         self._reading = False
+        self._progress = True
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, as all else is refused, unless answers are still due."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
+        content = orjson.dumps({"error": self._refusal.phrase})
+        head = (
+            f"HTTP/1.1 {self._refusal.value} {self._refusal.phrase}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(content)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + content)
+        self.transport.close()
+
+    def too_slow(self, now: float) -> bool:
+        """Whether the client has not sent, or not taken, anything for too long."""
+        if self._reading and not self.flow.read_paused:
+            silent = now - self._heard > self.read_timeout
+            return silent or now - self._begun > PATIENCE * self.read_timeout
+        unsent = self.transport.get_write_buffer_size()
+        if unsent == 0:
+            self._taking = now
+        if unsent == 0 or unsent != self._unsent:
+            self._unsent, self._heard = unsent, now
+        stuck = now - self._heard > self.read_timeout
+        return stuck or now - self._taking > PATIENCE * self.read_timeout
 
     def _count(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES:
-            self.transport.abort()
-            raise ValueError("endless headers")
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def too_slow(self, now: float) -> bool:
-        """Whether the client has not sent, or not taken, anything for too long."""
-        if self._reading:
-            silent = now - self._heard > self.read_timeout
-            return silent or now - self._begun > MAX_UPLOADS * self.read_timeout
-        unsent = self.transport.get_write_buffer_size()
-        if unsent == 0 or unsent != self._unsent:
-            self._unsent, self._heard = unsent, now
-        return unsent > 0 and now - self._heard > self.read_timeout
+    def _refuse(self, status: HTTPStatus) -> None:
+        # The parser stops at an exception, and what stops it is answered by send_400_response.
+        self._refusal = status
+        raise ValueError(status.phrase)
 
     @classmethod
     async def sweep(cls) -> None:
@@ -80,7 +129,5 @@ class Connection(HttpToolsProtocol):
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for connection in list(cls._live):
-                if connection.transport.is_closing():
-                    cls._live.discard(connection)
-                elif connection.too_slow(loop.time()):
+                if connection.too_slow(loop.time()):
                     connection.transport.abort()

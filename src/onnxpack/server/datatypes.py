@@ -6,6 +6,7 @@ length and the bytes themselves.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 
@@ -31,30 +32,37 @@ NAMES = {
 }
 """Each of our dtypes by its name in the protocol."""
 
+_BY_DTYPE = {np.dtype(dtype): name for dtype, name in NAMES.items() if dtype != "str"}
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
+MAX_RANK = 32
+"""numpy's own limit was 32 axes until its version 2."""
+MAX_ELEMENTS = 2**40
+"""Beyond what any body holds, and below what numpy cannot count."""
 BINARY_ONLY = {"FP16"}
 """Datatypes without a form in JSON."""
 
 
 def datatype_of(array: Array) -> str:
     """The protocol's name of an array's dtype."""
-    return "BYTES" if array.dtype.kind in "OU" else NAMES[array.dtype.name]
+    return _BY_DTYPE.get(array.dtype, "BYTES")
 
 
 def count(shape: Sequence[int], name: str) -> int:
     """How many elements a shape has.
 
     Raises:
-        Refusal: a size is negative, or there are more elements than any body could hold.
+        Refusal: there are too many axes, a size is negative, or there are more elements than any
+            body could hold.
     """
-    total = 1
-    for size in shape:
-        if size < 0:
-            raise bad_request(f"input {name!r} has the size {size} in its shape {list(shape)}")
-        total *= size
-    if total > 2**40:
+    if len(shape) > MAX_RANK:
+        raise bad_request(f"input {name!r} has {len(shape)} axes, expected at most {MAX_RANK}")
+    if any(not 0 <= size <= MAX_ELEMENTS for size in shape):
+        raise bad_request(f"input {name!r} has no possible shape: {list(shape)}")
+    # An empty array may not have a huge axis either: numpy multiplies the others.
+    total = math.prod(size or 1 for size in shape)
+    if total > MAX_ELEMENTS:
         raise bad_request(f"input {name!r} has {total} elements")
-    return total
+    return 0 if 0 in shape else total
 
 
 def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: str) -> Array:

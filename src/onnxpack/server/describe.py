@@ -22,7 +22,7 @@ def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:
         "inputs": [_describe(spec) for spec in served.signature.inputs],
         "outputs": [_describe(spec) for spec in served.signature.outputs],
         "parameters": {
-            "proven": _proven(served),
+            "proven": served.proven,
             "provider": served.model.provider,
             "batching": served.policy.batched,
         },
@@ -50,7 +50,7 @@ def describe_state(served: Served) -> dict[str, Any]:
             }
             for case in (manifest.parity.cases if manifest else ())
         ],
-        "proven": _proven(served),
+        "proven": served.proven,
         "provider": served.model.provider,
         "placement": served.model.placement,
         "threads": served.model.threads,
@@ -61,11 +61,6 @@ def describe_state(served: Served) -> dict[str, Any]:
         "requests": served.stats.succeeded,
         "latency_seconds": _latency(served),
     }
-
-
-def _proven(served: Served) -> bool:
-    """Whether golden data was replayed here; a pack without any proves nothing."""
-    return served.proof is not None and served.proof.ok and bool(served.model.pack.golden)
 
 
 def _describe(spec: TensorSpec) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 
+from onnxpack.server.budget import Budget
 from onnxpack.server.refusal import Refusal
 
 Message = MutableMapping[str, Any]
@@ -16,6 +17,10 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
+MAX_MESSAGE = 1000
+"""Characters of a refusal: it may repeat what a client sent."""
+SMALL_ANSWER = 64 * 1024
+"""Bytes that a connection takes at once; a larger answer is held until its client took it."""
 
 
 class Disconnected(Exception):  # noqa: N818 - not a fault of ours
@@ -29,11 +34,15 @@ class Exchange:
         scope: ASGI's connection scope.
         receive: gives the parts of the body.
         send: takes the parts of the answer.
+        budget: of what is held in memory.
     """
 
-    __slots__ = ("_receive", "_send", "headers", "method", "path", "query_string", "status")
+    __slots__ = (
+        "_budget", "_held", "_receive", "_send", "headers", "method", "path", "query_string",
+        "status",
+    )  # fmt: skip
 
-    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Message, receive: Receive, send: Send, budget: Budget) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query_string: bytes = scope["query_string"]
@@ -41,6 +50,8 @@ class Exchange:
         self.status = 0
         self._receive = receive
         self._send = send
+        self._budget = budget
+        self._held = 0
 
     @property
     def query(self) -> dict[str, str]:
@@ -58,17 +69,18 @@ class Exchange:
         """The whole body.
 
         Raises:
-            Refusal: 413, it is larger than ``limit`` bytes.
+            Refusal: 413, it is larger than ``limit`` bytes; 503, all bodies together are too large.
             Disconnected: the client went away before its end.
         """
         declared = self.headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > limit:
+        if number(declared) > limit:
             raise _too_large(limit)
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             content: bytes = message.get("body", b"")
             if len(content) > limit:
                 raise _too_large(limit)
+            self._hold(len(content))
             return content
         return await self._rest(message, limit)
 
@@ -79,6 +91,8 @@ class Exchange:
 
     async def answer(self, status: int, headers: Headers, content: bytes) -> None:
         """Send the whole answer."""
+        if len(content) > SMALL_ANSWER:
+            self._hold(len(content))
         self.status = status
         length = (b"content-length", str(len(content)).encode())
         request_id = self.headers.get(b"x-request-id")
@@ -87,33 +101,50 @@ class Exchange:
         await self._send(
             {"type": "http.response.start", "status": status, "headers": [*headers, length]}
         )
-        await self._send({"type": "http.response.body", "body": content})
+        if len(content) <= SMALL_ANSWER:
+            await self._send({"type": "http.response.body", "body": content})
+            return
+        await self._send({"type": "http.response.body", "body": content, "more_body": True})
+        # This second part waits until the connection has little left to send.
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def answer_json(self, value: Any, *, status: int = 200) -> None:
         """Send a value as JSON."""
         options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
         await self.answer(status, [JSON_TYPE], orjson.dumps(value, option=options))
 
-    async def refuse(self, refusal: Refusal, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    async def refuse(self, refusal: Refusal) -> None:
         """Send the protocol's error."""
-        headers = [JSON_TYPE, *extra]
-        if refusal.retry_after is not None:
-            headers.append((b"retry-after", str(refusal.retry_after).encode()))
-        if refusal.status in (408, 413):
-            headers.append((b"connection", b"close"))
-        await self.answer(refusal.status, headers, orjson.dumps({"error": refusal.message}))
+        content = orjson.dumps({"error": refusal.message[:MAX_MESSAGE]})
+        await self.answer(refusal.status, [JSON_TYPE, *refusal.headers], content)
+
+    def release(self) -> None:
+        """Give back what was held in memory."""
+        self._budget.give(self._held)
+        self._held = 0
+
+    def _hold(self, size: int) -> None:
+        self._budget.take(size)
+        self._held += size
 
     async def _rest(self, message: Message, limit: int) -> bytes:
         parts = bytearray()
         while True:
             if message["type"] == "http.disconnect":
                 raise Disconnected
-            parts += message.get("body", b"")
-            if len(parts) > limit:
+            part = message.get("body", b"")
+            if len(parts) + len(part) > limit:
                 raise _too_large(limit)
+            self._hold(len(part))
+            parts += part
             if not message.get("more_body", False):
                 return bytes(parts)
             message = await self._receive()
+
+
+def number(digits: bytes) -> int:
+    """What a header counts; -1 where it is no number."""
+    return int(digits) if digits.isdigit() and len(digits) < 20 else -1
 
 
 def _too_large(limit: int) -> Refusal:

@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.lib import format as npy
 
 from onnxpack.errors import MissingExtraError
-from onnxpack.server.datatypes import NAMES
-from onnxpack.server.protocol import read_json
+from onnxpack.server.datatypes import NAMES, count
+from onnxpack.server.protocol import MALFORMED, read_json
 from onnxpack.server.refusal import Refusal, bad_request
 from onnxpack.server.served import Served
 from onnxpack.signature import Array, TensorSpec
 
-NUMPY_TYPES = ("application/x-npy", "application/octet-stream")
+NUMPY = "application/x-npy"
+BINARY = "application/octet-stream"
 TOP = 5
+LARGE = 2**20
+"""Bytes of a body that are read in a thread, while others are answered."""
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-async def predict(
-    served: Served, content_type: str, body: bytes, query: Mapping[str, str]
-) -> dict[str, Any]:
-    """Answer a body of any of the plain kinds.
+def read_top(query: Mapping[str, str]) -> int:
+    """How many labels to give for each row: ``?top=``.
+
+    Raises:
+        Refusal: 400, it is no number from 1 to 10000.
+    """
+    text = query.get("top", str(TOP))
+    if not re.fullmatch("[1-9][0-9]{0,3}|10000", text, re.ASCII):
+        raise bad_request(f"top is {text!r}, expected a number from 1 to 10000")
+    return int(text)
+
+
+async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
+    """The inputs from a body of any of the plain kinds.
 
     Args:
         content_type: ``application/json``, ``image/*``, or numpy's format.
-        query: ``top``: how many labels to give for each row.
-
-    Returns:
-        ``outputs``: each output as nested lists; ``top``: for each row the best labels with
-        their scores, where the model has labels.
 
     Raises:
         Refusal: the body is not understood (400), or of no known type (415).
     """
-    top = _top(query)
-    feeds = _read(served, content_type, body)
-    outputs = await served.infer(feeds)
+    if len(body) > LARGE or content_type.startswith("image/"):
+        return await asyncio.to_thread(_read, served, content_type, body)
+    return _read(served, content_type, body)
+
+
+def describe_answer(served: Served, outputs: Mapping[str, Array], top: int) -> dict[str, Any]:
+    """The answer, to be sent as JSON.
+
+    Returns:
+        ``outputs``: each output as nested lists; ``top``: for each row the best labels with
+        their scores, where the model has labels.
+    """
     answer: dict[str, Any] = {
         "model_name": served.name,
         "model_version": served.version,
@@ -55,7 +76,7 @@ def _read(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
     first = served.signature.inputs[0]
     if content_type.startswith("image/"):
         return {first.name: _picture(served, body)}
-    if content_type in NUMPY_TYPES and body.startswith(b"\x93NUMPY"):
+    if content_type == NUMPY or (content_type == BINARY and body.startswith(npy.MAGIC_PREFIX)):
         return {first.name: _numpy(body)}
     if content_type in ("application/json", ""):
         return _json(served, body)
@@ -74,11 +95,19 @@ def _picture(served: Served, body: bytes) -> Array:
 
 
 def _numpy(body: bytes) -> Array:
+    """The array in a ``.npy``; numpy's own reader takes the memory first and looks afterwards."""
+    stream = io.BytesIO(body)
     try:
-        loaded: Array = np.load(io.BytesIO(body), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as exc:
+        major = npy.read_magic(stream)[0]
+        read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
+        shape, by_column, dtype = read(stream)
+        rest = memoryview(body)[stream.tell() :]
+        if dtype.hasobject or len(rest) != count(shape, "npy") * dtype.itemsize:
+            raise ValueError("objects, or bytes that are missing or left")
+        flat: Array = np.frombuffer(rest, dtype) if rest else np.empty(0, dtype)
+        return flat.reshape(shape, order="F" if by_column else "C")
+    except (ValueError, TypeError, SyntaxError, LookupError, RecursionError, MemoryError) as exc:
         raise bad_request("the body is not a .npy file without pickles") from exc
-    return loaded
 
 
 def _json(served: Served, body: bytes) -> dict[str, Array]:
@@ -97,40 +126,48 @@ def _json(served: Served, body: bytes) -> dict[str, Array]:
             names = ", ".join(spec.name for spec in specs)
             raise bad_request(f"the model has several inputs: send an object with {names}")
         return {specs[0].name: _rows(text, specs[0])}
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except MALFORMED as exc:
         raise bad_request(f"the body is not JSON rows: {exc}") from exc
 
 
 def _rows(text: bytes, spec: TensorSpec) -> Array:
     shape = _shape_of(msgspec.json.decode(text), spec.name)
-    if spec.dtype not in NAMES:
-        raise bad_request(f"input {spec.name!r} is {spec.dtype}, which has no form in JSON")
-    return read_json(text, NAMES[spec.dtype], shape, spec.name)
+    if spec.dtype != "float16":
+        return read_json(text, NAMES[spec.dtype], shape, spec.name)
+    with np.errstate(over="ignore"):
+        halves = read_json(text, "FP32", shape, spec.name).astype(np.float16)
+    if not np.isfinite(halves).all():
+        raise bad_request(f"input {spec.name!r} holds a number too large for float16")
+    return halves
 
 
 def _shape_of(value: Any, name: str) -> list[int]:
-    """The shape of nested lists of equal lengths."""
-    if not isinstance(value, list):
-        return []
-    shapes = {tuple(_shape_of(child, name)) for child in value}
-    if len(shapes) > 1:
-        raise bad_request(f"the rows of input {name!r} have different lengths")
-    return [len(value), *next(iter(shapes), ())]
+    """The shape of nested lists of equal lengths, level by level."""
+    shape: list[int] = []
+    level = [value]
+    while (kinds := set(map(type, level))) == {list}:
+        lengths = set(map(len, level))
+        if len(lengths) > 1:
+            raise bad_request(f"the rows of input {name!r} have different lengths")
+        shape += lengths
+        level = list(chain.from_iterable(level))
+    if list in kinds:
+        raise bad_request(f"the rows of input {name!r} mix lists and values")
+    return shape
 
 
 def _plain(array: Array) -> Any:
-    """Nested lists; JSON has no NaN and no infinity, so they are null."""
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        array = array.astype(object)
-        array[~np.isfinite(array.astype(float))] = None
-    return array.tolist()
+    """What becomes nested lists; JSON has no NaN and no infinity, so they are null."""
+    plain = array.dtype.kind in "fiub" and array.ndim
+    return np.ascontiguousarray(array) if plain else array.tolist()
 
 
 def _best(outputs: Mapping[str, Array], labels: tuple[str, ...], top: int) -> Any:
     """The best labels of each row, from the first output that has a column for each label."""
-    scored = next((a for a in outputs.values() if a.ndim == 2 and a.shape[1] == len(labels)), None)
+    scored = next((a for a in outputs.values() if _is_score(a, len(labels))), None)
     if scored is None:
         return None
+    scored = scored.astype(np.float64, copy=False)
     order = np.argsort(-scored, axis=1, kind="stable")[:, :top]
     return [
         [{"label": labels[column], "score": float(row[column])} for column in columns]
@@ -138,8 +175,5 @@ def _best(outputs: Mapping[str, Array], labels: tuple[str, ...], top: int) -> An
     ]
 
 
-def _top(query: Mapping[str, str]) -> int:
-    text = query.get("top", str(TOP))
-    if not text.isdigit() or not 0 < int(text[:6]) <= 10_000:
-        raise bad_request(f"top is {text!r}, expected a number from 1 to 10000")
-    return int(text)
+def _is_score(array: Array, classes: int) -> bool:
+    return array.ndim == 2 and array.shape[1] == classes and array.dtype.kind in "fiu"

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import orjson
 
-from onnxpack.server.datatypes import BINARY_ONLY, DTYPES, count, datatype_of, from_bytes, to_bytes
+from onnxpack.server.datatypes import (
+    BINARY_ONLY,
+    DTYPES,
+    NAMES,
+    count,
+    datatype_of,
+    from_bytes,
+    to_bytes,
+)
 from onnxpack.server.refusal import bad_request
 from onnxpack.signature import Array, Signature, describe
 
@@ -55,12 +63,22 @@ class _Request(msgspec.Struct):
 
 _DECODER = msgspec.json.Decoder(_Request)
 _STRINGS = msgspec.json.Decoder(Any)
-_FLAT: dict[str, Any] = {
-    "b": msgspec.json.Decoder(list[bool]),
-    "i": msgspec.json.Decoder(list[int]),
-    "u": msgspec.json.Decoder(list[int]),
-    "f": msgspec.json.Decoder(list[float]),
-}
+MALFORMED = (msgspec.DecodeError, RecursionError, ValueError)
+"""What a decoder raises; a plain ValueError for a number of thousands of digits."""
+
+
+def _flat(datatype: str) -> msgspec.json.Decoder[list[Any]]:
+    """A decoder of flat numbers: as fast as numpy's own reading of text, which wraps 300 to 44."""
+    dtype = np.dtype(DTYPES[datatype])
+    element: Any = {"b": bool, "f": float}.get(dtype.kind, int)
+    if element is int:
+        low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+        # msgspec bounds what fits 64 bits with a sign; numpy refuses what is above that.
+        element = Annotated[int, msgspec.Meta(ge=low, le=high if high < 2**63 else None)]
+    return msgspec.json.Decoder(list[element])
+
+
+_FLAT = {name: _flat(name) for name in DTYPES if name != "BYTES"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,7 @@ def parse_request(body: bytes, json_length: int | None, signature: Signature) ->
         raise bad_request(f"the JSON is said to have {size} bytes, and the body has {len(body)}")
     try:
         request = _DECODER.decode(memoryview(body)[:size])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except MALFORMED as exc:
         raise bad_request(f"the body is not an inference request: {exc}") from exc
     feeds: dict[str, Array] = {}
     rest = memoryview(body)[size:]
@@ -121,11 +139,6 @@ def write_response(
             content = to_bytes(array)
             raw.append(content)
             entry["parameters"] = {"binary_data_size": len(content)}
-        elif entry["datatype"] in BINARY_ONLY:
-            raise bad_request(
-                f"output {name!r} is {entry['datatype']}, which has no form in JSON: ask for it "
-                'with "parameters": {"binary_data": true}'
-            )
         else:
             flat = np.ascontiguousarray(array).ravel()
             entry["data"] = flat.tolist() if flat.dtype.kind in "OU" else flat
@@ -143,15 +156,19 @@ def write_response(
 
 def _wanted(request: _Request, signature: Signature) -> dict[str, bool]:
     binary = request.parameters is not None and request.parameters.binary_data_output
-    known = [spec.name for spec in signature.outputs]
-    if not request.outputs:
-        return dict.fromkeys(known, binary)
-    wanted: dict[str, bool] = {}
-    for output in request.outputs:
+    known = {spec.name: NAMES[spec.dtype] for spec in signature.outputs}
+    wanted: dict[str, bool] = {} if request.outputs else dict.fromkeys(known, binary)
+    for output in request.outputs or ():
         if output.name not in known:
             raise bad_request(f"there is no output {output.name!r}; outputs: {', '.join(known)}")
         own = output.parameters.binary_data if output.parameters else None
         wanted[output.name] = binary if own is None else own
+    for name, raw in wanted.items():
+        if not raw and known[name] in BINARY_ONLY:
+            raise bad_request(
+                f"output {name!r} is {known[name]}, which has no form in JSON: ask for it "
+                'with "parameters": {"binary_data": true}'
+            )
     return wanted
 
 
@@ -183,6 +200,8 @@ def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Ar
     total = count(shape, name)
     if datatype in BINARY_ONLY:
         raise bad_request(f"input {name!r} is {datatype}, which has no form in JSON: send it raw")
+    if not total and not text.translate(None, b"[], \t\r\n"):
+        return np.empty(shape, dtype=object if datatype == "BYTES" else DTYPES[datatype])
     flat = _json_strings(text, name) if datatype == "BYTES" else _numbers(text, datatype, name)
     if flat.size != total:
         raise bad_request(
@@ -193,13 +212,12 @@ def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Ar
 
 
 def _numbers(text: bytes, datatype: str, name: str) -> Array:
-    """Numbers by a typed decoder: as fast as numpy's own reading of text, which wraps 300 to 44."""
     dtype = np.dtype(DTYPES[datatype])
     flat = b"[" + text.translate(None, b"[] \t\r\n") + b"]"
     try:
         with np.errstate(over="ignore"):
-            values = np.array(_FLAT[dtype.kind].decode(flat), dtype=dtype)
-    except (msgspec.DecodeError, OverflowError) as exc:
+            values = np.array(_FLAT[datatype].decode(flat), dtype=dtype)
+    except (*MALFORMED, OverflowError) as exc:
         raise bad_request(f"input {name!r} holds something that is not {datatype}: {exc}") from exc
     if dtype.kind == "f" and not np.isfinite(values).all():
         raise bad_request(f"input {name!r} holds a number too large for {datatype}")
@@ -208,7 +226,10 @@ def _numbers(text: bytes, datatype: str, name: str) -> Array:
 
 def _json_strings(text: bytes, name: str) -> Array:
     leaves: list[str] = []
-    pending = [_STRINGS.decode(text)]
+    try:
+        pending = [_STRINGS.decode(text)]
+    except MALFORMED as exc:
+        raise bad_request(f"input {name!r} holds something that is not BYTES: {exc}") from exc
     while pending:
         value = pending.pop()
         if isinstance(value, list):

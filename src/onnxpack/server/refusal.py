@@ -10,13 +10,29 @@ class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fau
         status: of HTTP.
         message: for the client; it names no path and shows no traceback.
         retry_after: seconds after which to try again, where that would help.
+        allow: the methods that a path has, where the method was wrong.
     """
 
-    def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, *, retry_after: int | None = None, allow: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.retry_after = retry_after
+        self.allow = allow
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What the answer's headers say besides its message."""
+        headers = []
+        if self.retry_after is not None:
+            headers.append((b"retry-after", str(self.retry_after).encode()))
+        if self.allow:
+            headers.append((b"allow", self.allow.encode()))
+        if self.status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        return headers
 
 
 def bad_request(message: str) -> Refusal:

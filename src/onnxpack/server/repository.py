@@ -11,16 +11,23 @@ from onnxpack.pack.read import open_pack
 from onnxpack.server.refusal import Refusal, not_found
 from onnxpack.server.served import Served
 from onnxpack.server.settings import Settings
+from onnxpack.server.tracing import Traced, find_tracer
 
 
-def find_packs(paths: Iterable[str | Path]) -> tuple[Pack, ...]:
+class Stopped(Exception):  # noqa: N818 - it was asked for
+    """The server is to end before it was ready."""
+
+
+def find_packs(places: Iterable[str | Path | Pack]) -> tuple[Pack, ...]:
     """The packs at these paths; of a folder that is none itself, those in it.
 
     Raises:
         PackError: a path holds no pack.
-        UsageError: two packs have one name and version.
+        UsageError: two packs have one name and version, or there is none at all.
     """
-    packs = [pack for path in paths for pack in _packs_at(Path(path))]
+    packs = [pack for place in places for pack in _packs_at(place)]
+    if not packs:
+        raise UsageError("there is no pack to serve.")
     seen: dict[tuple[str, str], Pack] = {}
     for pack in packs:
         key = (pack.name, pack.manifest.version if pack.manifest else "1")
@@ -45,21 +52,26 @@ class Repository:
         return (served for versions in self._models.values() for served in versions.values())
 
     def open(self, packs: Iterable[Pack], settings: Settings) -> None:
-        """Open, prove and warm up every pack; then the server is ready.
+        """Open, prove and warm up every pack; whoever calls says when the server is ready.
 
         Raises:
+            Stopped: the server is to end.
             PackError: a graph cannot be loaded.
             ProviderError: the provider does not run here.
             ParityError: golden data is not reproduced on this machine.
         """
         models: dict[str, dict[str, Served]] = {}
+        tracer = find_tracer()
         for pack in packs:
-            served = Served(pack, settings)
+            if tracer is None:
+                served = Served(pack, settings, self._go_on)
+            else:
+                served = Traced(pack, settings, self._go_on)
+                served.tracer = tracer
             if served.proof is not None and not served.proof.ok:
                 raise _unproven(served)
             models.setdefault(served.name, {})[served.version] = served
         self._models = models
-        self.ready = True
 
     def get(self, name: str, version: str | None = None) -> Served:
         """A model; without a version, its latest.
@@ -82,13 +94,21 @@ class Repository:
         """The versions of a model, oldest first."""
         return sorted(self._models.get(name, {}), key=_version_key)
 
+    def _go_on(self) -> None:
+        if self.draining:
+            raise Stopped
+
     def close(self) -> None:
         """End the threads of every model."""
         for served in self:
             served.close()
 
 
-def _packs_at(path: Path) -> Iterator[Pack]:
+def _packs_at(place: str | Path | Pack) -> Iterator[Pack]:
+    if isinstance(place, Pack):
+        yield place
+        return
+    path = Path(place)
     try:
         yield open_pack(path)
     except PackError:

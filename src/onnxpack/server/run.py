@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
-import uvicorn
-
-from onnxpack.errors import UsageError
+from onnxpack.errors import MissingExtraError, UsageError
 from onnxpack.pack.model import Pack
-from onnxpack.server.app import App
-from onnxpack.server.connection import Connection
-from onnxpack.server.repository import Repository, find_packs
+from onnxpack.server.ready import Ready, ReadyModel
 from onnxpack.server.settings import Settings
+
+try:
+    import uvicorn
+    import uvloop  # noqa: F401 - uvicorn finds it by name
+
+    from onnxpack.server.app import App
+    from onnxpack.server.connection import Connection
+    from onnxpack.server.repository import Repository, Stopped, find_packs
+except ModuleNotFoundError as exc:
+    raise MissingExtraError(str(exc.name), extra="serve") from exc
 
 BACKLOG = 2048
 MAX_CONNECTIONS = 4096
+Announce: TypeAlias = Callable[[Ready], None]
 
 
 def serve(
     packs: str | Path | Pack | Iterable[str | Path | Pack],
     settings: Settings | None = None,
     *,
-    announce: Callable[[str], None] | None = None,
+    announce: Announce | None = None,
 ) -> None:
-    """Serve packs until SIGTERM or Ctrl-C.
+    """Serve packs until SIGTERM or Ctrl-C, and return.
 
     It listens at once, and is ready when every pack has given its golden data here. Answers in
     flight are finished before it ends.
@@ -37,33 +45,42 @@ def serve(
     Args:
         packs: packs, their paths, or folders of packs.
         settings: how; see :class:`Settings`.
-        announce: told the address when the server is ready.
+        announce: told the address and the models when the server is ready; ``str`` of what it
+            is told is the address.
 
     Raises:
         PackError: a path holds no pack.
         ParityError: a model answers differently here from its golden data.
-        UsageError: the address cannot be bound.
+        UsageError: the address cannot be bound, or the certificate cannot be used.
     """
     settings = settings or Settings()
-    listed = [packs] if isinstance(packs, str | Path | Pack) else list(packs)
-    opened = [each for each in listed if isinstance(each, Pack)]
-    found = (*opened, *find_packs(each for each in listed if not isinstance(each, Pack)))
+    _check_tls(settings)
+    found = find_packs([packs] if isinstance(packs, str | Path | Pack) else packs)
     with _bound(settings) as listener:
         if settings.workers > 1:
             from onnxpack.server.workers import run_workers
 
             run_workers(found, settings, listener, announce)
         else:
-            serve_on(listener, found, settings, announce)
+            serve_on(listener, found, settings, announce=announce)
 
 
 def serve_on(
     listener: socket.socket,
     packs: Iterable[Pack],
     settings: Settings,
-    announce: Callable[[str], None] | None,
+    *,
+    announce: Announce | None = None,
+    gate: Announce | None = None,
 ) -> None:
-    """Serve on a socket that listens, in this process."""
+    """Serve on a socket that listens, in this process.
+
+    Args:
+        announce: told when the server is ready.
+        gate: told, in a thread, when every model is proven; the server is ready when it returns,
+            and ends when it raises :class:`Stopped`.
+    """
+    _log_access(settings)
     repository = Repository()
     config = uvicorn.Config(
         App(repository, settings),
@@ -72,17 +89,18 @@ def serve_on(
         lifespan="off",
         ws="none",
         log_config=None,
-        log_level=logging.ERROR,
+        log_level=logging.CRITICAL,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
         limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=int(settings.drain),
+        timeout_keep_alive=math.ceil(settings.read_timeout),
+        timeout_graceful_shutdown=math.ceil(settings.drain),
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    server = _Server(config, repository, tuple(packs), settings, announce)
+    server = _Server(config, repository, tuple(packs), settings, announce, gate)
     server.run(sockets=[listener])
     if server.failure is not None:
         raise server.failure
@@ -97,7 +115,8 @@ class _Server(uvicorn.Server):
         repository: Repository,
         packs: tuple[Pack, ...],
         settings: Settings,
-        announce: Callable[[str], None] | None,
+        announce: Announce | None,
+        gate: Announce | None,
     ) -> None:
         super().__init__(config)
         self.failure: BaseException | None = None
@@ -105,6 +124,7 @@ class _Server(uvicorn.Server):
         self._packs = packs
         self._settings = settings
         self._announce = announce
+        self._gate = gate
 
     async def main_loop(self) -> None:
         """Prove the models beside uvicorn's own loop."""
@@ -113,39 +133,51 @@ class _Server(uvicorn.Server):
         try:
             await super().main_loop()
         finally:
-            sweeping.cancel()
-            if not opening.done():
-                await asyncio.wait([opening])
             self._repository.draining = True
+            sweeping.cancel()
+            await asyncio.wait([opening])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is in flight, then let the sessions go."""
+        sweeping = asyncio.ensure_future(Connection.sweep())
         await super().shutdown(sockets)
+        sweeping.cancel()
         self._repository.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Turn not ready at the first signal."""
         self._repository.draining = True
         super().handle_exit(sig, frame)
+        # uvicorn would raise them again at the end; to be told to end is no failure.
+        self._captured_signals.clear()
 
     async def _open(self, address: Any) -> None:
         try:
             await asyncio.to_thread(self._repository.open, self._packs, self._settings)
+            ready = Ready(_url(address, self._settings), _models(self._repository))
+            if self._gate is not None:
+                await asyncio.to_thread(self._gate, ready)
+            self._repository.ready = True
+            if self._announce is not None:
+                self._announce(ready)
+        except Stopped:
+            self.should_exit = True
         except Exception as exc:  # noqa: BLE001 - raised again by serve_on, when all is closed
             self.failure = exc
             self.should_exit = True
-            return
-        if self._announce is not None:
-            scheme = "https" if self._settings.tls_cert else "http"
-            self._announce(f"{scheme}://{_host(address)}:{address[1]}")
+
+
+def _models(repository: Repository) -> tuple[ReadyModel, ...]:
+    return tuple(
+        ReadyModel(each.name, each.version, each.model.provider, each.proven, each.signature)
+        for each in repository
+    )
 
 
 def _bound(settings: Settings) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server(
-            (settings.host, settings.port), family=family, backlog=BACKLOG, reuse_port=False
-        )
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as exc:
         raise UsageError(
             f"{settings.host}:{settings.port} cannot be bound: {exc.strerror}.",
@@ -153,6 +185,36 @@ def _bound(settings: Settings) -> socket.socket:
         ) from exc
 
 
-def _host(address: Any) -> str:
-    host = str(address[0])
-    return f"[{host}]" if ":" in host else host
+def _url(address: Any, settings: Settings) -> str:
+    host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
+    return f"{'https' if settings.tls_cert else 'http'}://{host}:{address[1]}"
+
+
+def _check_tls(settings: Settings) -> None:
+    """Find out now, not when the server starts to listen, that a certificate cannot be used."""
+    if settings.tls_cert is None:
+        if settings.tls_key is not None:
+            raise UsageError("there is a TLS key without a certificate.", remedy="--tls-cert PEM")
+        return
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as exc:
+        raise UsageError(
+            f"{settings.tls_cert} cannot be used with {settings.tls_key or 'a key inside'}: "
+            f"{exc.strerror or exc}.",
+            remedy="--tls-cert CHAIN.pem --tls-key KEY.pem, both in PEM",
+        ) from exc
+
+
+def _log_access(settings: Settings) -> None:
+    """Each request as a line on stderr, where the program has not said where logs go."""
+    access = logging.getLogger("onnxpack.access")
+    if not settings.access_log or access.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    access.addHandler(handler)
+    access.setLevel(logging.INFO)
+    access.propagate = False

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from onnxpack.detections import compare_all
+from onnxpack.errors import PackError
 from onnxpack.pack.model import Pack
-from onnxpack.pack.tensor import read_tensor
 from onnxpack.report import Report
 from onnxpack.runtime.model import Model
+from onnxpack.runtime.replay import prove
 from onnxpack.runtime.threads import read_budget
 from onnxpack.server.batcher import Batcher
+from onnxpack.server.datatypes import NAMES
+from onnxpack.server.policy import measure
 from onnxpack.server.refusal import Refusal
 from onnxpack.server.settings import Settings
 from onnxpack.server.stats import Stats
 from onnxpack.signature import Array, Signature
-from onnxpack.tolerance import Tolerance
 
-INLINE_ROWS = 8
-"""A request of more rows leaves the event loop even where one row is faster than a switch."""
-MEASURED = 5
+INLINE_BYTES = 4096
+"""A larger request leaves the event loop even where a small one is faster than a switch."""
+INLINE_SECONDS = 0.1
+"""A run in the event loop that took longer was the last: its time depends on what it is given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How requests meet the sessions, as measured at warm-up.
-
-    Attributes:
-        inline: small requests run in the event loop, since a thread switch takes longer.
-        batched: requests run together, since rows were shown not to depend on each other.
-        reason: why requests do not run together, where they do not.
-    """
-
-    inline: bool
-    batched: bool
-    reason: str = ""
+def _go_on() -> None:
+    """Nothing ends the proof before its end."""
 
 
 class Served:
@@ -49,9 +37,14 @@ class Served:
     Args:
         pack: what to serve.
         settings: of the server.
+        check: called between golden sets; what it raises ends the proof.
+
+    Raises:
+        PackError: the graph cannot be loaded, or has a data type that the protocol has not.
+        ProviderError: the provider does not run here.
     """
 
-    def __init__(self, pack: Pack, settings: Settings) -> None:
+    def __init__(self, pack: Pack, settings: Settings, check: Callable[[], None] = _go_on) -> None:
         sessions = settings.sessions
         threads = settings.threads or max(1, read_budget().threads // sessions)
         self.models = [
@@ -61,8 +54,9 @@ class Served:
         self.name = pack.name
         self.version = pack.manifest.version if pack.manifest else "1"
         self.stats = Stats()
-        self.proof: Report | None = self.model.prove() if settings.prove else None
-        self.policy = _measure(self.model)
+        _check_types(self.signature)
+        self.proof = _prove(self.model, check) if settings.prove else None
+        self.policy = measure(self.model)
         self._max_batch = settings.max_batch
         self._batcher = Batcher(
             [model.run for model in self.models],
@@ -78,9 +72,18 @@ class Served:
         return self.model.signature
 
     @property
+    def proven(self) -> bool:
+        """Whether golden data was replayed here; a pack without any proves nothing."""
+        return self.proof is not None and self.proof.ok and bool(self.model.pack.golden)
+
+    @property
     def waiting(self) -> int:
         """How many requests are in the queue."""
         return len(self._batcher)
+
+    def at_once(self, feeds: Mapping[str, Any]) -> bool:
+        """Whether the answer comes without waiting for a session."""
+        return self.policy.inline and _small(feeds)
 
     async def infer(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
         """The answer to one request.
@@ -90,14 +93,16 @@ class Served:
             Refusal: too many rows (413), a full queue (429), or no answer in time (504).
         """
         start = perf_counter()
-        bound = self.signature.bind((), feeds)
-        rows = self._rows(bound)
-        if self.policy.inline and rows <= INLINE_ROWS:
-            answer = self.model.run(bound)
+        if self.at_once(feeds):
+            answer = self.model.run(feeds)
             seconds = perf_counter() - start
-            self.stats.ran(rows, seconds)
+            self.stats.ran(self._rows(feeds), seconds)
+            if seconds > INLINE_SECONDS:
+                self.policy = replace(self.policy, inline=False)
         else:
-            answer = await self._batcher.submit(bound, rows)
+            # One that does not fit is refused here, before it meets others in a batch.
+            bound = self.signature.bind((), feeds)
+            answer = await self._batcher.submit(bound, self._rows(bound))
             seconds = perf_counter() - start
         self.stats.answered(seconds)
         return answer
@@ -107,64 +112,30 @@ class Served:
         self._batcher.close()
 
     def _rows(self, feeds: Mapping[str, Array]) -> int:
+        """The rows of inputs that fit; where rows mean nothing, the request itself."""
         if not self.policy.batched:
             return 1
-        rows: int = next(iter(feeds.values())).shape[0]
+        rows = int(next(iter(feeds.values())).shape[0])
         if rows > self._max_batch:
             raise Refusal(413, f"{rows} rows in one request, expected at most {self._max_batch}")
         return rows
 
 
-def _measure(model: Model) -> Policy:
-    """Warm the model up, and see how it is best served."""
-    examples = _examples(model)
-    reason = _why_not_together(model, examples)
-    inline = bool(examples) and _run_seconds(model, examples[0]) < _switch_seconds()
-    return Policy(inline=inline, batched=not reason, reason=reason)
+def _small(feeds: Mapping[str, Any]) -> bool:
+    return bool(sum(array.nbytes for array in feeds.values()) <= INLINE_BYTES)
 
 
-def _examples(model: Model) -> list[dict[str, Array]]:
-    """The inputs of the first golden sets."""
-    return [dict(read_tensor(path) for path in golden.inputs) for golden in model.pack.golden[:3]]
+def _prove(model: Model, check: Callable[[], None]) -> Report:
+    """Replay golden data, unless the server is to end meanwhile."""
+
+    def run(feeds: Mapping[str, Any]) -> dict[str, Array]:
+        check()
+        return model.run(feeds)
+
+    return prove(run, model.pack, model.signature)
 
 
-def _why_not_together(model: Model, examples: list[dict[str, Array]]) -> str:
-    """Why requests cannot share a run; empty where they were shown to.
-
-    A model can mix the rows of a batch, and then an answer would depend on who else asked.
-    """
-    specs = (*model.signature.inputs, *model.signature.outputs)
-    first = {spec.shape[0] if spec.shape else None for spec in specs}
-    if len(first) > 1 or not isinstance(next(iter(first), None), str):
-        return "its inputs and outputs do not share a dynamic first axis"
-    if not examples:
-        return "it has no golden data to show that its rows do not depend on each other"
-    alone = examples[0]
-    rows = next(iter(alone.values())).shape[0]
-    other = {name: np.roll(array[:1], 1, axis=-1) for name, array in alone.items()}
-    together = model.run({name: np.concatenate([alone[name], other[name]]) for name in alone})
-    kept = {name: array[:rows] for name, array in together.items()}
-    evidence = compare_all(model.run(alone), kept, _tolerance(model))
-    mixed = [found.output for found in evidence if not found.passed]
-    return f"a row of {mixed[0]!r} changes with the other rows of its batch" if mixed else ""
-
-
-def _tolerance(model: Model) -> Tolerance:
-    manifest = model.pack.manifest
-    return manifest.parity.tolerance if manifest else Tolerance()
-
-
-def _run_seconds(model: Model, feeds: Mapping[str, Array]) -> float:
-    return min(_timed(lambda: model.run(feeds)) for _ in range(MEASURED))
-
-
-def _switch_seconds() -> float:
-    """How long it takes to hand a call to a thread and hear from it."""
-    with ThreadPoolExecutor(1) as threads:
-        return min(_timed(lambda: threads.submit(int).result()) for _ in range(MEASURED))
-
-
-def _timed(call: Any) -> float:
-    start = perf_counter()
-    call()
-    return perf_counter() - start
+def _check_types(signature: Signature) -> None:
+    for spec in (*signature.inputs, *signature.outputs):
+        if spec.dtype not in NAMES:
+            raise PackError(f"{spec.name!r} is {spec}, which the protocol cannot carry.")

@@ -20,6 +20,7 @@ class Settings:
         max_batch: rows that run together at most.
         max_queue: requests that may wait for a session; more are told to come back (429).
         max_body: bytes of a request's body.
+        max_held: bytes of all bodies and large answers that are in memory at once (503).
         timeout: seconds until a request is given up (504).
         read_timeout: seconds for a client to send its headers, and again each part of its body.
         drain: seconds that answers in flight have to finish after SIGTERM.
@@ -40,6 +41,7 @@ class Settings:
     max_batch: int = 64
     max_queue: int = 1024
     max_body: int = 64 * 2**20
+    max_held: int = 512 * 2**20
     timeout: float = 30.0
     read_timeout: float = 20.0
     drain: float = 30.0

@@ -1,18 +1,31 @@
-"""Several processes on one port: each opens and proves the models for itself."""
+"""Several processes on one port: each opens and proves the models for itself.
+
+A pipe joins each worker to its parent. A worker tells that its models are proven, or why they are
+not, and waits until all of them are; when the other end closes, whoever is left ends too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from multiprocessing.connection import wait
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from onnxpack.errors import OnnxpackError
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.threads import read_budget
+from onnxpack.server.ready import Ready
+from onnxpack.server.repository import Stopped
+from onnxpack.server.run import Announce, serve_on
 from onnxpack.server.settings import Settings
 
 
@@ -20,65 +33,114 @@ class WorkerError(OnnxpackError):
     """A worker process ended by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    process: BaseProcess
+    line: Connection
+
+
 def run_workers(
-    packs: Iterable[Pack],
-    settings: Settings,
-    listener: socket.socket,
-    announce: Callable[[str], None] | None,
+    packs: Iterable[Pack], settings: Settings, listener: socket.socket, announce: Announce | None
 ) -> None:
     """Serve in ``settings.workers`` processes until a signal ends them all.
 
     Raises:
+        OnnxpackError: what kept a worker from being ready.
         WorkerError: one of them ended by itself; the others are ended too.
     """
     share = settings.threads or max(1, read_budget().threads // settings.workers)
     own = replace(settings, workers=1, threads=share)
-    spawning = multiprocessing.get_context("spawn")
-    tellers = [announce, *[None] * (settings.workers - 1)]
-    workers = [
-        spawning.Process(target=_work, args=(listener, tuple(packs), own, teller))
-        for teller in tellers
-    ]
-    for worker in workers:
-        worker.start()
-    asked = _forward_signals(workers)
-    wait([worker.sentinel for worker in workers])
-    for worker in workers:
-        worker.terminate()
-        worker.join()
+    workers = [_start(listener, tuple(packs), own) for _ in range(settings.workers)]
+    with _signals_passed_on(workers) as asked:
+        try:
+            failure = _watch(workers, announce)
+        finally:
+            for worker in workers:
+                worker.process.terminate()
+            for worker in workers:
+                worker.process.join()
     if not asked:
-        codes = [worker.exitcode for worker in workers]
-        raise WorkerError(
-            f"a worker process ended by itself; exit codes: {codes}.",
+        raise failure or WorkerError(
+            "a worker process ended by itself; exit codes: "
+            f"{[worker.process.exitcode for worker in workers]}.",
             remedy="see what it said above, or try --workers 1",
         )
 
 
-def _work(
-    listener: socket.socket,
-    packs: tuple[Pack, ...],
-    settings: Settings,
-    announce: Callable[[str], None] | None,
-) -> None:
-    import sys
-
-    from onnxpack.server.run import serve_on
-
-    try:
-        serve_on(listener, packs, settings, announce)
-    except OnnxpackError as exc:
-        sys.exit(str(exc))
+def _start(listener: socket.socket, packs: tuple[Pack, ...], settings: Settings) -> _Worker:
+    spawning = multiprocessing.get_context("spawn")
+    ours, theirs = spawning.Pipe()
+    process = spawning.Process(target=_work, args=(theirs, listener, packs, settings))
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
 
 
-def _forward_signals(workers: Sequence[multiprocessing.process.BaseProcess]) -> list[int]:
+def _watch(workers: Sequence[_Worker], announce: Announce | None) -> OnnxpackError | None:
+    """Wait until a worker ends; why, where it said so."""
+    lines = [worker.line for worker in workers]
+    told: list[Ready] = []
+    while True:
+        speaking = wait(lines)
+        for line in lines:
+            if line not in speaking:
+                continue
+            try:
+                message: Ready | OnnxpackError = line.recv()
+            except (EOFError, OSError):
+                return None
+            if isinstance(message, OnnxpackError):
+                return message
+            told.append(message)
+        if len(told) == len(workers):
+            for line in lines:
+                with contextlib.suppress(OSError):
+                    line.send(None)
+            if announce is not None:
+                announce(told[0])
+
+
+@contextlib.contextmanager
+def _signals_passed_on(workers: Sequence[_Worker]) -> Iterator[list[int]]:
     """Pass SIGTERM and SIGINT on; the list fills when one came."""
     asked: list[int] = []
 
-    def forward(number: int, _frame: FrameType | None) -> None:
+    def pass_on(number: int, _frame: FrameType | None) -> None:
         asked.append(number)
         for worker in workers:
-            worker.terminate()
+            worker.process.terminate()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, forward)
-    return asked
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, pass_on) for number in numbers]
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _work(
+    line: Connection, listener: socket.socket, packs: tuple[Pack, ...], settings: Settings
+) -> None:
+    os.setpgrp()  # Ctrl-C in a terminal reaches the parent alone, which passes it on once
+    try:
+        serve_on(listener, packs, settings, gate=partial(_wait_for_the_others, line))
+    except OnnxpackError as exc:
+        with contextlib.suppress(OSError):
+            line.send(exc)
+        sys.exit(1)
+
+
+def _wait_for_the_others(line: Connection, ready: Ready) -> None:
+    try:
+        line.send(ready)
+        line.recv()
+    except (EOFError, OSError) as exc:
+        raise Stopped from exc
+    threading.Thread(target=_end_with_the_parent, args=(line,), daemon=True).start()
+
+
+def _end_with_the_parent(line: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        line.recv()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,34 @@
+"""What a server says when it is ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnxpack.signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyModel:
+    """A model that answers.
+
+    Attributes:
+        provider: the short name of what runs it.
+        proven: whether its golden data was reproduced there.
+    """
+
+    name: str
+    version: str
+    provider: str
+    proven: bool
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A server that answers; as text, its address."""
+
+    address: str
+    models: tuple[ReadyModel, ...]
+
+    def __str__(self) -> str:
+        return self.address

@@ -1,0 +1,73 @@
+"""OpenTelemetry spans, where the extra ``otel`` is there and someone wants them.
+
+Whether they are wanted is settled once, when a model is opened: a server without spans does
+nothing for them in a request.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.server.served import Served
+from onnxpack.signature import Array
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+NAME = "onnxpack"
+
+
+class Traced(Served):
+    """A model with a span for each request."""
+
+    tracer: Tracer
+
+    async def infer(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
+        """The answer to one request, and its span."""
+        first = next(iter(feeds.values()), None)
+        attributes: dict[str, str | int] = {
+            "onnxpack.model": self.name,
+            "onnxpack.version": self.version,
+            "onnxpack.provider": self.model.provider,
+            "onnxpack.rows": len(first) if first is not None and first.ndim else 1,
+        }
+        with self.tracer.start_as_current_span(f"infer {self.name}", attributes=attributes):
+            return await super().infer(feeds)
+
+
+def find_tracer() -> Tracer | None:
+    """The tracer of a provider that was configured, or of one for the endpoint that is set."""
+    wanted = any(os.environ.get(name) for name in ENDPOINTS)
+    if not wanted and "opentelemetry" not in sys.modules:
+        return None  # nobody can have configured what nobody imported
+    try:
+        from opentelemetry import trace
+    except ImportError:
+        return None
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider) and not (
+        wanted and _configure()
+    ):
+        return None
+    return trace.get_tracer(NAME, version("onnxpack"))
+
+
+def _configure() -> bool:
+    """Send spans to the endpoint in the environment; False where the SDK is not there."""
+    try:
+        from opentelemetry import trace
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        return False
+    own = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": NAME}
+    provider = TracerProvider(resource=Resource.create(own))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return True
