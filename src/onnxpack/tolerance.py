@@ -67,14 +67,14 @@ def compare(
     if expected.dtype != actual.dtype or expected.shape != actual.shape:
         found = describe(str(actual.dtype), actual.shape)
         wanted = describe(str(expected.dtype), expected.shape)
-        return _failed(output, f"is {found}, expected {wanted}")
+        return failed(output, f"is {found}, expected {wanted}")
     if expected.dtype.kind not in "fc":
         return _compare_exact(output, expected, actual)
     finite = np.isfinite(expected)
     if not np.array_equal(
         np.where(finite, 0, expected), np.where(np.isfinite(actual), 0, actual), equal_nan=True
     ):
-        return _failed(output, "NaN or infinity stands in other places than expected")
+        return failed(output, "NaN or infinity stands in other places than expected")
     return _compare_close(output, expected, actual, finite, tolerance, noise)
 
 
@@ -122,7 +122,7 @@ def _compare_close(
     beyond = magnitude > floor
     with np.errstate(over="ignore"):
         relative = np.divide(gap, magnitude, out=np.zeros_like(gap), where=beyond)
-    failed = int(np.count_nonzero(wrong))
+    differing = int(np.count_nonzero(wrong))
     max_abs = min(float(gap.max(initial=0.0)), _LARGEST)
     return OutputEvidence(
         output=output,
@@ -130,10 +130,10 @@ def _compare_close(
         max_rel=min(float(relative.max(initial=0.0)), _LARGEST),
         argmax_agreement=_argmax_agreement(expected, actual),
         noise=noise,
-        passed=failed == 0,
+        passed=differing == 0,
         reason=""
-        if failed == 0
-        else f"{failed} of {expected.size} elements differ, by up to {max_abs:.3g} "
+        if differing == 0
+        else f"{differing} of {expected.size} elements differ, by up to {max_abs:.3g} "
         f"where the largest magnitude is {scale(expected):.3g}",
     )
 
@@ -146,7 +146,8 @@ def _argmax_agreement(expected: Array, actual: Array) -> float | None:
     return float(np.mean(expected.argmax(axis=-1) == actual.argmax(axis=-1)))
 
 
-def _failed(output: str, reason: str) -> OutputEvidence:
+def failed(output: str, reason: str) -> OutputEvidence:
+    """The evidence of an output that could not be compared at all."""
     return OutputEvidence(
         output=output, max_abs=0.0, max_rel=0.0, argmax_agreement=None, passed=False, reason=reason
     )

@@ -23,7 +23,7 @@ from onnxpack.exporters.subject import Attempt, Exporter, Strategy, Subject
 from onnxpack.exporters.verdict import refusal
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
 from onnxpack.pack.model import Pack
-from onnxpack.pack.write import GoldenData, check_destination, write_pack
+from onnxpack.pack.write import GoldenData, check_destination, set_name, write_pack
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.locate import Divergence, locate
 from onnxpack.parity.prove import Question, prove
@@ -197,7 +197,7 @@ def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence
         inputs, outputs = question.case.feeds, question.expected
         used += sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
         kept = not golden or used <= GOLDEN_BYTES
-        folder = f"test_data_set_{len(golden)}" if kept else None
+        folder = set_name(len(golden)) if kept else None
         recorded.append(msgspec.structs.replace(case, golden=folder))
         if kept:
             golden.append(GoldenData(dict(inputs), dict(outputs)))

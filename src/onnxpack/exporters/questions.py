@@ -10,7 +10,7 @@ from onnxpack.exporters.subject import Probes, Subject
 from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.cases import Axes, Case, make_cases, tile
 from onnxpack.parity.prove import Question, empty_throughout
-from onnxpack.signature import Array, Dim, Signature, TensorSpec
+from onnxpack.signature import Array, Dim, Signature, TensorSpec, dtype_name
 from onnxpack.tolerance import Tolerance
 
 MAX_PROBE_BYTES = 2**28
@@ -103,8 +103,7 @@ def measure_signature(
 
 
 def _spec(name: str, array: Array, shape: tuple[Dim, ...] | None) -> TensorSpec:
-    dtype = "str" if array.dtype.kind in "OU" else array.dtype.name
-    return TensorSpec(name, dtype, shape)
+    return TensorSpec(name, dtype_name(array.dtype), shape)
 
 
 def _measured_dims(output: str, questions: Sequence[Question]) -> tuple[Dim, ...] | None:

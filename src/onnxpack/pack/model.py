@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxpack.pack.manifest import Manifest
+from onnxpack.tolerance import Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +40,8 @@ class Pack:
     def name(self) -> str:
         """The name in the manifest, else that of the folder or file."""
         return self.manifest.name if self.manifest else self.path.resolve().stem
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What its answers were proven to, else the default."""
+        return self.manifest.parity.tolerance if self.manifest else Tolerance()

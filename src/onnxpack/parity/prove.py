@@ -21,7 +21,7 @@ from onnxpack.pack.model import Pack
 from onnxpack.parity.cases import Case
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
-from onnxpack.tolerance import OutputEvidence, Tolerance, scale
+from onnxpack.tolerance import OutputEvidence, Tolerance, failed, scale
 
 NOISE_FACTOR = 4.0
 """Two float32 evaluations of one formula lie within a small multiple of each other's error."""
@@ -67,7 +67,7 @@ def answer(model: Model, question: Question, tolerance: Tolerance) -> CaseEviden
     try:
         actual = model.run(case.feeds)
     except OnnxpackError as exc:
-        outputs = tuple(_refused(name, exc.message) for name in question.expected)
+        outputs = tuple(failed(name, exc.message) for name in question.expected)
     else:
         outputs = _judge(question, actual, tolerance)
     return CaseEvidence(name=case.name, dims=case.dims, golden=None, outputs=outputs)
@@ -85,7 +85,7 @@ def empty_throughout(questions: Iterable[Question]) -> list[str]:
 def _judge(question: Question, actual: Outputs, tolerance: Tolerance) -> tuple[OutputEvidence, ...]:
     missing = [name for name in question.expected if name not in actual]
     if missing:
-        return tuple(_refused(name, "the graph has no such output") for name in missing)
+        return tuple(failed(name, "the graph has no such output") for name in missing)
     first = compare_all(question.expected, actual, tolerance)
     near = [found.output for found in first if not found.passed and _near(question, found)]
     if not near or question.exact is None:
@@ -116,9 +116,3 @@ def _noise(question: Question, names: Iterable[str]) -> dict[str, float]:
         worst = float(own.max(initial=0.0, where=np.isfinite(own)))
         noise[name] = min(NOISE_FACTOR * worst, NOISE_CEILING * scale(wanted))
     return noise
-
-
-def _refused(output: str, reason: str) -> OutputEvidence:
-    return OutputEvidence(
-        output=output, max_abs=0.0, max_rel=0.0, argmax_agreement=None, passed=False, reason=reason
-    )

@@ -12,7 +12,7 @@ from onnxpack.pack.model import GoldenSet, Pack
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Array, Signature, TensorSpec
-from onnxpack.tolerance import OutputEvidence, Tolerance
+from onnxpack.tolerance import OutputEvidence
 
 Run: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
 
@@ -37,7 +37,7 @@ def prove(run: Run, pack: Pack, signature: Signature) -> Report:
 
 
 def _replay(run: Run, pack: Pack, signature: Signature, golden: GoldenSet) -> Iterator[Finding]:
-    tolerance = pack.manifest.parity.tolerance if pack.manifest else Tolerance()
+    tolerance = pack.tolerance
     try:
         feed = _read(golden.inputs, signature.inputs, f"{golden.name}: inputs")
         expected = _read(golden.outputs, signature.outputs, f"{golden.name}: outputs")

@@ -15,7 +15,6 @@ from onnxpack.errors import OnnxpackError
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
-from onnxpack.tolerance import Tolerance
 
 Feeds: TypeAlias = Mapping[str, Array]
 MEASURED = 5
@@ -87,7 +86,7 @@ def _why_not_together(model: Model, examples: list[Feeds]) -> str:
         if any(len(array) != rows + 1 for array in found.values()):
             return "its outputs have not as many rows as its inputs"
         actual = {name: array[kept] for name, array in found.items()}
-        for evidence in compare_all(expected, actual, _tolerance(model)):
+        for evidence in compare_all(expected, actual, model.pack.tolerance):
             if not evidence.passed:
                 return f"a row of {evidence.output!r} changes with the other rows of its batch"
     return ""
@@ -115,11 +114,6 @@ def _fit(alone: Feeds, row: Feeds) -> bool:
         and alone[name].shape[1:] == row[name].shape[1:]
         for name in alone
     )
-
-
-def _tolerance(model: Model) -> Tolerance:
-    manifest = model.pack.manifest
-    return manifest.parity.tolerance if manifest else Tolerance()
 
 
 def _is_fast(model: Model, feeds: Feeds) -> bool:

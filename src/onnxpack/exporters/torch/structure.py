@@ -35,14 +35,7 @@ def rebuild(template: Any, tensors: Iterator[torch.Tensor]) -> Any:
     if isinstance(template, torch.Tensor):
         return next(tensors)
     children = [(key, rebuild(child, tensors)) for key, child in _children(template)]
-    if not children:
-        return template
-    if dataclasses.is_dataclass(template) and not isinstance(template, type):
-        return dataclasses.replace(template, **dict(children))
-    if isinstance(template, Mapping):
-        return type(template)(children)  # type: ignore[call-arg]
-    values = [child for _, child in children]
-    return type(template)(*values) if hasattr(template, "_fields") else type(template)(values)
+    return _refilled(template, children)
 
 
 def to_tensors(value: Any) -> Any:
@@ -52,14 +45,7 @@ def to_tensors(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return torch.from_numpy(np.ascontiguousarray(value))
     children = [(key, to_tensors(child)) for key, child in _children(value)]
-    if not children:
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, **dict(children))
-    if isinstance(value, Mapping):
-        return dict(children)
-    values = [child for _, child in children]
-    return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
+    return _refilled(value, children)
 
 
 def name_outputs(answer: Any) -> dict[str, torch.Tensor]:
@@ -134,6 +120,18 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
         yield from zip(value._fields, value, strict=True)
     elif isinstance(value, list | tuple):
         yield from ((str(index), child) for index, child in enumerate(value))
+
+
+def _refilled(holder: Any, children: Sequence[tuple[str, Any]]) -> Any:
+    """A structure like ``holder`` with these children; a mapping becomes a plain dict."""
+    if not children:
+        return holder
+    if dataclasses.is_dataclass(holder) and not isinstance(holder, type):
+        return dataclasses.replace(holder, **dict(children))
+    if isinstance(holder, Mapping):
+        return dict(children)
+    values = [child for _, child in children]
+    return type(holder)(*values) if hasattr(holder, "_fields") else type(holder)(values)
 
 
 def _plain_leaves(value: Any) -> Iterator[Any]:

@@ -56,18 +56,15 @@ class TorchSubject(Subject):
         self.device = _device(model)
         args, kwargs = bind(model, to_tensors(sample))
         names = argument_names(model, len(args))
-        tensors = [
-            named
-            for path, value in [*zip(names, args, strict=True), *kwargs.items()]
-            for named in flatten(value, path)
-        ]
+        given = [*zip(names, args, strict=True), *kwargs.items()]
+        tensors = [named for path, value in given for named in flatten(value, path)]
         self.sample = {path: to_array(tensor) for path, tensor in tensors}
         if not tensors:
             raise SampleError("the sample holds no tensor, so the graph would have no input.")
         if len(self.sample) < len(tensors):
             raise SampleError(f"two inputs would have the same name: {[p for p, _ in tensors]}.")
         self.flat = FlatModule(model, args, kwargs)
-        self.notes = _constants(names, args, kwargs)
+        self.notes = _constants(given)
 
     @property
     def model(self) -> torch.nn.Module:
@@ -170,11 +167,8 @@ def _device(model: torch.nn.Module) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
 
 
-def _constants(
-    names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[str, ...]:
+def _constants(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
     """A note for each argument that is no tensor: the graph keeps the sample's value."""
-    given = [*zip(names, args, strict=True), *kwargs.items()]
     return tuple(
         f"argument {name!r} is held constant at {value!r}"
         for name, value in given
