@@ -2,13 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/pip install --quiet "torch>=2.9" torchvision
-	$(BIN)/pip install --quiet --editable ".[torch,lightning,vision,view,serve,otel]" --group dev --group docs
+	$(BIN)/pip install --quiet --editable ".[torch,lightning,vision,view,serve,grpc,otel]" --group dev --group docs
 	touch $@
 
 demo: .venv/.done  ## train, export, prove, run: the main job end to end
@@ -30,6 +30,10 @@ docs: .venv/.done  ## the site, into site/
 bench: .venv/.done  ## call overhead and start-up, as ratios
 	$(BIN)/python benchmarks/call_overhead.py
 	$(BIN)/python benchmarks/startup.py
+
+proto: .venv/.done  ## inference_pb2.py, without the check that ties it to one protobuf release
+	$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src src/onnxpack/server/inference.proto
+	sed -i -e '/runtime_version as/d' -e '/^_runtime_version/,/^)/d' src/onnxpack/server/inference_pb2.py
 
 clean:
 	rm -rf .venv site dist demo

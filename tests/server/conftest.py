@@ -261,7 +261,7 @@ def packs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(packs) -> Iterator[Served]:
     """One server of all the packs, for tests that leave it as it was."""
-    with running(packs) as served:
+    with running(packs, "--grpc-port", 0) as served:
         yield served
 
 

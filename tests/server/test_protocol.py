@@ -26,6 +26,11 @@ def body(datatype="FP32", data=None, shape=(1, 2), **more):
     return json.dumps({"inputs": [entry]}).encode()
 
 
+def asking(**parameters):
+    request = json.loads(body("FP32", [1, 2]))
+    return json.dumps({**request, "outputs": [{"name": "y", "parameters": parameters}]}).encode()
+
+
 @given(st.sampled_from(NUMBERS).flatmap(lambda d: arrays.arrays(d, arrays.array_shapes())))
 def test_raw_numbers_survive(array):
     content = memoryview(to_bytes(array))
@@ -74,6 +79,9 @@ def test_json_data_is_read_exactly(datatype, data, value):
         (body("FP32"), "neither data"),
         (body("FP32", parameters={"binary_data_size": 8}), "0 are left"),
         (body("FP32", [1, 2], parameters={"binary_data_size": 8}), "both"),
+        (body("FP32", parameters={"shared_memory_region": "r"}), "shared_memory_region, which"),
+        (asking(classification=2), "classification, which is not served"),
+        (asking(shared_memory_region="r"), "shared_memory_region, which is not served"),
         (b"{", "not an inference request"),
         (b"[" * 100_000, "not an inference request"),
         (b'{"inputs": []} trailing', "not an inference request"),

@@ -56,6 +56,12 @@ Packs = Annotated[list[Path], typer.Argument(metavar="PACK…", help="Packs, or 
 Port = Annotated[
     int, typer.Option(metavar="N", min=0, max=65535, help="Port to bind; 0 takes a free one.")
 ]
+GrpcPort = Annotated[
+    Optional[int],
+    typer.Option(
+        metavar="N", min=0, max=65535, help="Serve gRPC too, on this port; 0 takes a free one."
+    ),
+]
 Provider = Annotated[
     str, typer.Option(metavar="NAME", help="Execution provider, as in onnxpack providers.")
 ]
@@ -77,6 +83,7 @@ def command(
     packs: Packs,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to bind.")] = "127.0.0.1",
     port: Port = 8000,
+    grpc_port: GrpcPort = None,
     provider: Provider = "auto",
     threads: Threads = None,
     sessions: Annotated[int, _count("N", "Sessions of each model, for throughput.")] = 1,
@@ -113,6 +120,7 @@ def command(
     settings = Settings(
         host=host,
         port=port,
+        grpc_port=grpc_port,
         provider=provider,
         threads=threads,
         sessions=sessions,
@@ -139,6 +147,8 @@ def _announce(ready: Ready, settings: Settings) -> None:
     from onnxpack.cli.curl import curl_line
 
     say.out(f"ready: {ready.address} (Ctrl-C ends it)")
+    if ready.grpc:
+        say.out(f"gRPC: {ready.grpc}")
     for model in ready.models:
         how = "proven" if model.proven else "not proven"
         say.out(f"  {model.name} {model.version}: {how} on {model.provider}")

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import logging
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 from importlib.resources import files
-from time import perf_counter, time
+from time import perf_counter
 
-import orjson
-
-from onnxpack.errors import FeedError, OnnxpackError
 from onnxpack.server import openapi
+from onnxpack.server.access import log_access
 from onnxpack.server.batcher import Feeds
 from onnxpack.server.budget import Budget
-from onnxpack.server.describe import describe_model, describe_state
+from onnxpack.server.describe import describe_model, describe_server, describe_state
 from onnxpack.server.exchange import Disconnected, Exchange, Message, Receive, Send, number
+from onnxpack.server.keys import Keys
 from onnxpack.server.metrics import Metrics
 from onnxpack.server.predict import LARGE, describe_answer, read_feeds, read_top
 from onnxpack.server.protocol import parse_request, write_response
-from onnxpack.server.refusal import Refusal, bad_request, not_found
+from onnxpack.server.refusal import Refusal, bad_request, explain, not_found, status_of
 from onnxpack.server.repository import Repository
 from onnxpack.server.served import Served
 from onnxpack.server.settings import Settings
@@ -42,8 +38,6 @@ PAGE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-cache"),
 )
-_errors = logging.getLogger("onnxpack.server")
-_access = logging.getLogger("onnxpack.access")
 
 
 class App:
@@ -58,32 +52,34 @@ class App:
         self.repository = repository
         self.settings = settings
         self.metrics = Metrics(repository, triton_names=settings.triton_metrics)
-        self._budget = Budget(settings.max_held)
-        self._keys = tuple(key.encode() for key in settings.api_keys)
-        self._about = {
-            "name": "onnxpack",
-            "version": version("onnxpack"),
-            "extensions": ["binary_tensor_data"],
-        }
+        self.budget = Budget(settings.max_held)
+        self._keys = Keys(settings.api_keys)
+        self._about = describe_server()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; nothing that a client sends makes this raise."""
         if scope["type"] != "http":
             return
-        exchange = Exchange(scope, receive, send, self._budget)
+        exchange = Exchange(scope, receive, send, self.budget)
         start = perf_counter()
         try:
             await self._answer(exchange)
         except Disconnected:
             exchange.status = 499
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - the server goes on
-            refusal = _refusal(exc)
+            refusal = explain(exc)
             if not exchange.status:
                 await exchange.refuse(refusal)
         finally:
             exchange.release()
         if self.settings.access_log:
-            _log(exchange, perf_counter() - start)
+            log_access(
+                exchange.method,
+                path=exchange.path,
+                status=exchange.status,
+                seconds=perf_counter() - start,
+                request_id=exchange.headers.get(b"x-request-id", b""),
+            )
 
     async def _answer(self, exchange: Exchange) -> None:
         path = exchange.path
@@ -151,17 +147,8 @@ class App:
         stats.in_flight += 1
         try:
             await handle(served, exchange)
-        except Refusal as refusal:
-            stats.refused(refusal.status)
-            raise
-        except FeedError:
-            stats.refused(400)
-            raise
-        except Disconnected:
-            stats.refused(499)
-            raise
-        except Exception:
-            stats.refused(500)
+        except Exception as exc:
+            stats.refused(status_of(exc))
             raise
         finally:
             stats.in_flight -= 1
@@ -185,14 +172,10 @@ class App:
         await exchange.answer_json(describe_answer(served, outputs, top))
 
     def _check_key(self, exchange: Exchange) -> None:
-        given = exchange.headers.get(b"x-api-key", b"")
-        scheme, _, token = exchange.headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() == b"bearer":
-            given = token.strip()
-        # Every key is compared, so that the time does not tell which came near.
-        matches = [hmac.compare_digest(given, key) for key in self._keys]
-        if not any(matches):
-            raise Refusal(401, "an API key is needed: Authorization: Bearer KEY")
+        self._keys.check(
+            authorization=exchange.headers.get(b"authorization", b""),
+            api_key=exchange.headers.get(b"x-api-key", b""),
+        )
 
 
 async def _run(served: Served, exchange: Exchange, feeds: Feeds) -> dict[str, Array]:
@@ -212,19 +195,6 @@ async def _run(served: Served, exchange: Exchange, feeds: Feeds) -> dict[str, Ar
             task.cancel()
 
 
-def _refusal(exc: BaseException) -> Refusal:
-    """What an exception means to the client; what no client should cause is logged."""
-    if isinstance(exc, Refusal):
-        return exc
-    if isinstance(exc, FeedError):
-        return bad_request(exc.message)
-    if isinstance(exc, asyncio.CancelledError):
-        return Refusal(503, "the server is ending", retry_after=1)
-    _errors.error("a request failed", exc_info=exc)
-    told = "the model failed on this input" if isinstance(exc, OnnxpackError) else "internal error"
-    return Refusal(500, told)
-
-
 def _json_length(exchange: Exchange) -> int | None:
     value = exchange.headers.get(b"inference-header-content-length")
     if value is None:
@@ -239,15 +209,3 @@ def _no_method(exchange: Exchange, allowed: tuple[str, ...]) -> Refusal:
     listed = ", ".join(allowed)
     message = f"{exchange.method} is not for {exchange.path}; use {listed}"
     return Refusal(405, message, allow=listed)
-
-
-def _log(exchange: Exchange, seconds: float) -> None:
-    record = {
-        "time": round(time(), 3),
-        "method": exchange.method,
-        "path": exchange.path,
-        "status": exchange.status,
-        "seconds": round(seconds, 6),
-        "request_id": exchange.headers.get(b"x-request-id", b"").decode("latin-1") or None,
-    }
-    _access.info(orjson.dumps(record).decode())

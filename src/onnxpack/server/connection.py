@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import weakref
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -17,6 +19,8 @@ MAX_PIPELINED = 32
 PATIENCE = 10
 """A request, and taking its answer, may last as many read timeouts as this in all."""
 SWEEP_SECONDS = 1.0
+AT_ONCE = struct.pack("ii", 1, 0)
+"""Lingering that is on, for no time."""
 
 
 class Connection(HttpToolsProtocol):
@@ -88,7 +92,7 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, as all else is refused, unless answers are still due."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.abort()
+            self.reset()
             return
         content = orjson.dumps({"error": self._refusal.phrase})
         head = (
@@ -112,6 +116,12 @@ class Connection(HttpToolsProtocol):
         stuck = now - self._heard > self.read_timeout
         return stuck or now - self._taking > PATIENCE * self.read_timeout
 
+    def reset(self) -> None:
+        """End the connection at once; the system forgets what was not taken yet, too."""
+        plain = self.transport.get_extra_info("socket")
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.transport.abort()
+
     def _count(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES:
@@ -130,4 +140,4 @@ class Connection(HttpToolsProtocol):
             await asyncio.sleep(SWEEP_SECONDS)
             for connection in list(cls._live):
                 if connection.too_slow(loop.time()):
-                    connection.transport.abort()
+                    connection.reset()

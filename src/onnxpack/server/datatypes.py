@@ -107,13 +107,18 @@ def _strings(content: memoryview, total: int, name: str) -> Array:
         position = end + length
         if position > len(content):
             raise bad_request(f"input {name!r} ends within element {index}")
-        strings[index] = _text(bytes(content[end:position]), name)
+        strings[index] = to_text(bytes(content[end:position]), name)
     if position != len(content):
         raise bad_request(f"input {name!r} has {len(content) - position} bytes after its elements")
     return strings
 
 
-def _text(content: bytes, name: str) -> str:
+def to_text(content: bytes, name: str) -> str:
+    """An element of BYTES as text.
+
+    Raises:
+        Refusal: it is not UTF-8.
+    """
     try:
         return content.decode()
     except UnicodeDecodeError as exc:

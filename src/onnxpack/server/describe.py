@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from statistics import quantiles
 from typing import Any
 
@@ -11,6 +12,15 @@ import msgspec
 from onnxpack.server.datatypes import NAMES
 from onnxpack.server.served import Served
 from onnxpack.signature import TensorSpec
+
+
+def describe_server() -> dict[str, Any]:
+    """The protocol's metadata of the server."""
+    return {
+        "name": "onnxpack",
+        "version": version("onnxpack"),
+        "extensions": ["binary_tensor_data"],
+    }
 
 
 def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:

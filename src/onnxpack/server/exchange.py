@@ -23,8 +23,11 @@ SMALL_ANSWER = 64 * 1024
 """Bytes that a connection takes at once; a larger answer is held until its client took it."""
 
 
-class Disconnected(Exception):  # noqa: N818 - not a fault of ours
+class Disconnected(Refusal):
     """The client went away; nobody waits for an answer."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "the client went away")
 
 
 class Exchange:

@@ -12,11 +12,8 @@ _ERROR = {"$ref": "#/components/responses/Error"}
 
 def document(repository: Repository) -> dict[str, Any]:
     """OpenAPI 3.1: what is where, with the names of the models that are served."""
-    models = sorted({served.name for served in repository})
-    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
-    if models:
-        name["schema"] = {"type": "string", "enum": models}
-    number = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    name = _part("model", {served.name for served in repository})
+    number = _part("version", {served.version for served in repository})
     paths: dict[str, Any] = {
         "/v2": {"get": _get("Name and version of the server", "Object")},
         "/v2/health/live": {"get": _get("Whether the process answers", "Live")},
@@ -36,6 +33,14 @@ def document(repository: Repository) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": _SCHEMAS, "responses": _RESPONSES},
     }
+
+
+def _part(name: str, known: set[str]) -> dict[str, Any]:
+    """A part of the path; nothing is known while the models are being proven."""
+    schema: dict[str, Any] = {"type": "string"}
+    if known:
+        schema["enum"] = sorted(known)
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _model_paths() -> dict[str, Any]:
@@ -118,7 +123,7 @@ def _predict() -> dict[str, Any]:
     }
 
 
-_REFUSALS = dict.fromkeys(("400", "401", "404", "408", "413", "429", "500", "503", "504"), _ERROR)
+_REFUSALS = dict.fromkeys(("400", "401", "404", "413", "429", "500", "503", "504"), _ERROR)
 _TENSOR = {
     "name": {"type": "string"},
     "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},

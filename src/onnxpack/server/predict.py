@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Mapping
 from itertools import chain
+from tokenize import TokenError
 from typing import Any
 
 import msgspec
@@ -25,6 +26,10 @@ BINARY = "application/octet-stream"
 TOP = 5
 LARGE = 2**20
 """Bytes of a body that are read in a thread, while others are answered."""
+BROKEN_FILE = (
+    ValueError, TypeError, SyntaxError, TokenError, LookupError, RecursionError, MemoryError
+)  # fmt: skip
+"""What numpy raises on the header of a .npy, which is a Python literal."""
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -106,7 +111,7 @@ def _numpy(body: bytes) -> Array:
             raise ValueError("objects, or bytes that are missing or left")
         flat: Array = np.frombuffer(rest, dtype) if rest else np.empty(0, dtype)
         return flat.reshape(shape, order="F" if by_column else "C")
-    except (ValueError, TypeError, SyntaxError, LookupError, RecursionError, MemoryError) as exc:
+    except BROKEN_FILE as exc:
         raise bad_request("the body is not a .npy file without pickles") from exc
 
 

@@ -22,14 +22,21 @@ from onnxpack.server.datatypes import (
     from_bytes,
     to_bytes,
 )
-from onnxpack.server.refusal import bad_request
+from onnxpack.server.refusal import Refusal, bad_request
 from onnxpack.signature import Array, Signature, describe
 
 JSON = b"application/json"
 BINARY = b"application/octet-stream"
+NOT_SERVED = ("shared_memory_region", "classification")
+"""Triton's parameters of a tensor: without them the answer would be another than was asked for."""
 
 
-class _InputParameters(msgspec.Struct):
+class _TensorParameters(msgspec.Struct):
+    shared_memory_region: Any = None
+    classification: Any = None
+
+
+class _InputParameters(_TensorParameters):
     binary_data_size: int | None = None
 
 
@@ -41,7 +48,7 @@ class _Input(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw()
 
 
-class _OutputParameters(msgspec.Struct):
+class _OutputParameters(_TensorParameters):
     binary_data: bool | None = None
 
 
@@ -161,7 +168,10 @@ def _wanted(request: _Request, signature: Signature) -> dict[str, bool]:
     for output in request.outputs or ():
         if output.name not in known:
             raise bad_request(f"there is no output {output.name!r}; outputs: {', '.join(known)}")
-        own = output.parameters.binary_data if output.parameters else None
+        own = None
+        if output.parameters:
+            own = output.parameters.binary_data
+            _check_parameters("output", output.name, output.parameters)
         wanted[output.name] = binary if own is None else own
     for name, raw in wanted.items():
         if not raw and known[name] in BINARY_ONLY:
@@ -177,7 +187,10 @@ def _read_input(given: _Input, rest: memoryview) -> tuple[Array, memoryview]:
         raise bad_request(
             f"input {given.name!r} has the datatype {given.datatype!r}; known: {', '.join(DTYPES)}"
         )
-    size = given.parameters.binary_data_size if given.parameters else None
+    size = None
+    if given.parameters:
+        size = given.parameters.binary_data_size
+        _check_parameters("input", given.name, given.parameters)
     if size is not None:
         if given.data:
             raise bad_request(f"input {given.name!r} has both data and binary_data_size")
@@ -189,6 +202,17 @@ def _read_input(given: _Input, rest: memoryview) -> tuple[Array, memoryview]:
     if not given.data:
         raise bad_request(f"input {given.name!r} has neither data nor binary_data_size")
     return read_json(bytes(given.data), given.datatype, given.shape, given.name), rest
+
+
+def _check_parameters(side: str, name: str, parameters: _TensorParameters) -> None:
+    for parameter in NOT_SERVED:
+        if getattr(parameters, parameter) is not None:
+            raise not_served(side, name, parameter)
+
+
+def not_served(side: str, name: str, parameter: str) -> Refusal:
+    """400: a tensor has one of NOT_SERVED."""
+    return bad_request(f"{side} {name!r} has {parameter}, which is not served here")
 
 
 def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Array:

@@ -25,10 +25,15 @@ class ReadyModel:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A server that answers; as text, its address."""
+    """A server that answers; as text, its address.
+
+    Attributes:
+        grpc: the target of gRPC, ``host:port``; empty where it is not served.
+    """
 
     address: str
     models: tuple[ReadyModel, ...]
+    grpc: str = ""
 
     def __str__(self) -> str:
         return self.address

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
+from onnxpack.errors import FeedError, OnnxpackError
+
+_errors = logging.getLogger("onnxpack.server")
+
 
 class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fault
     """The answer to a request that cannot be served.
@@ -43,3 +50,25 @@ def bad_request(message: str) -> Refusal:
 def not_found(message: str) -> Refusal:
     """404: there is no such path, model or version."""
     return Refusal(404, message)
+
+
+def status_of(exc: BaseException) -> int:
+    """The status under which an exception is counted; 499 for a request that was dropped."""
+    if isinstance(exc, Refusal):
+        return exc.status
+    if isinstance(exc, asyncio.CancelledError):
+        return 499
+    return 400 if isinstance(exc, FeedError) else 500
+
+
+def explain(exc: BaseException) -> Refusal:
+    """What an exception means to the client; what no client should cause is logged."""
+    if isinstance(exc, Refusal):
+        return exc
+    if isinstance(exc, FeedError):
+        return bad_request(exc.message)
+    if isinstance(exc, asyncio.CancelledError):
+        return Refusal(503, "the server is ending", retry_after=1)
+    _errors.error("a request failed", exc_info=exc)
+    told = "the model failed on this input" if isinstance(exc, OnnxpackError) else "internal error"
+    return Refusal(500, told)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
-from onnxpack.errors import MissingExtraError, UsageError
+from onnxpack.errors import MissingExtraError, OnnxpackError, UsageError
 from onnxpack.pack.model import Pack
 from onnxpack.server.ready import Ready, ReadyModel
 from onnxpack.server.settings import Settings
@@ -56,7 +59,12 @@ def serve(
     settings = settings or Settings()
     _check_tls(settings)
     found = find_packs([packs] if isinstance(packs, str | Path | Pack) else packs)
-    with _bound(settings) as listener:
+    with ExitStack() as stack:
+        listener = stack.enter_context(_bound(settings))
+        if settings.grpc_port is not None:
+            from onnxpack.server.grpc import reserved
+
+            settings = replace(settings, grpc_port=stack.enter_context(reserved(settings)))
         if settings.workers > 1:
             from onnxpack.server.workers import run_workers
 
@@ -82,8 +90,9 @@ def serve_on(
     """
     _log_access(settings)
     repository = Repository()
+    app = App(repository, settings)
     config = uvicorn.Config(
-        App(repository, settings),
+        app,
         http=type("BoundConnection", (Connection,), {"read_timeout": settings.read_timeout}),
         loop="uvloop",
         lifespan="off",
@@ -100,7 +109,7 @@ def serve_on(
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    server = _Server(config, repository, tuple(packs), settings, announce, gate)
+    server = _Server(config, app, tuple(packs), announce, gate)
     server.run(sockets=[listener])
     if server.failure is not None:
         raise server.failure
@@ -112,22 +121,24 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        repository: Repository,
+        app: App,
         packs: tuple[Pack, ...],
-        settings: Settings,
         announce: Announce | None,
         gate: Announce | None,
     ) -> None:
         super().__init__(config)
         self.failure: BaseException | None = None
-        self._repository = repository
+        self._app = app
+        self._repository = app.repository
         self._packs = packs
-        self._settings = settings
+        self._settings = app.settings
+        self._grpc = AsyncExitStack()
         self._announce = announce
         self._gate = gate
 
     async def main_loop(self) -> None:
         """Prove the models beside uvicorn's own loop."""
+        await self._start_grpc()
         opening = asyncio.ensure_future(self._open(self.servers[0].sockets[0].getsockname()))
         sweeping = asyncio.ensure_future(Connection.sweep())
         try:
@@ -140,7 +151,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is in flight, then let the sessions go."""
         sweeping = asyncio.ensure_future(Connection.sweep())
-        await super().shutdown(sockets)
+        await asyncio.gather(super().shutdown(sockets), self._stop_grpc())
         sweeping.cancel()
         self._repository.close()
 
@@ -151,10 +162,29 @@ class _Server(uvicorn.Server):
         # uvicorn would raise them again at the end; to be told to end is no failure.
         self._captured_signals.clear()
 
+    async def _start_grpc(self) -> None:
+        if self._settings.grpc_port is None:
+            return
+        from onnxpack.server.grpc import grpc_server
+
+        serving = grpc_server(self._repository, self._settings, self._app.budget)
+        try:
+            await self._grpc.enter_async_context(serving)
+        except OnnxpackError as exc:
+            self.failure = exc
+            self.should_exit = True
+
+    async def _stop_grpc(self) -> None:
+        """As uvicorn does: at once, when a second Ctrl-C comes."""
+        stopping = asyncio.ensure_future(self._grpc.aclose())
+        while not stopping.done() and not self.force_exit:
+            await asyncio.wait([stopping], timeout=0.1)
+        stopping.cancel()
+
     async def _open(self, address: Any) -> None:
         try:
             await asyncio.to_thread(self._repository.open, self._packs, self._settings)
-            ready = Ready(_url(address, self._settings), _models(self._repository))
+            ready = _ready(address, self._app)
             if self._gate is not None:
                 await asyncio.to_thread(self._gate, ready)
             self._repository.ready = True
@@ -167,10 +197,16 @@ class _Server(uvicorn.Server):
             self.should_exit = True
 
 
-def _models(repository: Repository) -> tuple[ReadyModel, ...]:
-    return tuple(
+def _ready(address: Any, app: App) -> Ready:
+    models = tuple(
         ReadyModel(each.name, each.version, each.model.provider, each.proven, each.signature)
-        for each in repository
+        for each in app.repository
+    )
+    host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
+    scheme = "https" if app.settings.tls_cert else "http"
+    port = app.settings.grpc_port
+    return Ready(
+        f"{scheme}://{host}:{address[1]}", models, "" if port is None else f"{host}:{port}"
     )
 
 
@@ -179,15 +215,12 @@ def _bound(settings: Settings) -> socket.socket:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as exc:
+        # The system's own words, without what is put around them; a name not found has none.
+        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
         raise UsageError(
-            f"{settings.host}:{settings.port} cannot be bound: {exc.strerror}.",
+            f"{settings.host}:{settings.port} cannot be bound: {reason}.",
             remedy="--port 0 takes a free one",
         ) from exc
-
-
-def _url(address: Any, settings: Settings) -> str:
-    host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
-    return f"{'https' if settings.tls_cert else 'http'}://{host}:{address[1]}"
 
 
 def _check_tls(settings: Settings) -> None:

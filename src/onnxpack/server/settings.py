@@ -13,6 +13,7 @@ class Settings:
     Attributes:
         host: address to bind; the default is this machine alone.
         port: of HTTP; 0 takes a free one.
+        grpc_port: of gRPC; 0 takes a free one, None leaves gRPC out.
         provider: the execution provider, as :class:`onnxpack.Model` takes it.
         threads: of each session; None takes the share of this process and its sessions.
         sessions: how many sessions run side by side, for throughput.
@@ -34,6 +35,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    grpc_port: int | None = None
     provider: str = "auto"
     threads: int | None = None
     sessions: int = 1

@@ -1,0 +1,25 @@
+"""The access log: a line of JSON for each request."""
+
+from __future__ import annotations
+
+import logging
+from time import time
+
+import orjson
+
+_access = logging.getLogger("onnxpack.access")
+
+
+def log_access(
+    method: str, path: str, status: int | str, seconds: float, request_id: bytes
+) -> None:
+    """Log one request, HTTP's by its status and gRPC's by the name of its code."""
+    record = {
+        "time": round(time(), 3),
+        "method": method,
+        "path": path,
+        "status": status,
+        "seconds": round(seconds, 6),
+        "request_id": request_id.decode("latin-1") or None,
+    }
+    _access.info(orjson.dumps(record).decode())

@@ -1,0 +1,233 @@
+"""One gRPC request and its answer, within the bounds that HTTP has too.
+
+Every method, the unary ones as well, reads and writes its messages itself: so a key is checked
+before anything is read, and what is read at once is bounded in memory and in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from onnxpack.server.access import log_access
+from onnxpack.server.budget import Budget
+from onnxpack.server.exchange import MAX_MESSAGE, SMALL_ANSWER
+from onnxpack.server.keys import Keys
+from onnxpack.server.predict import LARGE
+from onnxpack.server.refusal import Refusal, bad_request, explain
+from onnxpack.server.repository import Repository
+from onnxpack.server.settings import Settings
+
+T = TypeVar("T")
+SMALL_REQUEST = 64 * 1024
+"""Bytes of a request that carries no tensor."""
+POLL_SECONDS = 0.1
+"""How soon a stream that waits sees that the server changed."""
+CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
+    # Not RESOURCE_EXHAUSTED, as 429 is: it does not help to try again.
+    413: grpc.StatusCode.OUT_OF_RANGE,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+"""What each status of HTTP is in gRPC; all others are INTERNAL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a service.
+
+    Attributes:
+        path: as it is on the wire.
+        serve: reads from a call, and writes to it.
+        open: whether it needs no key.
+        limit: bytes of a message.
+    """
+
+    path: str
+    serve: Callable[[Call], Awaitable[None]]
+    open: bool = False
+    limit: int = SMALL_REQUEST
+
+
+class Gate:
+    """What every call of a server passes.
+
+    Args:
+        repository: the models.
+        settings: of the server.
+        budget: of what is held in memory.
+    """
+
+    def __init__(self, repository: Repository, settings: Settings, budget: Budget) -> None:
+        self.repository = repository
+        self.settings = settings
+        self.budget = budget
+        # A message has no size until it was read, so any may turn out to be the largest.
+        self.reading = asyncio.Semaphore(max(1, settings.max_held // settings.max_body))
+        self._keys = Keys(settings.api_keys)
+
+    def handler(self, method: Method) -> Any:
+        """What grpc.aio calls for a method."""
+
+        async def handle(_requests: Any, context: Any) -> None:
+            await self._handle(method, Call(context, self, method.limit))
+
+        # On the wire a unary method is a stream of one message.
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+    async def _handle(self, method: Method, call: Call) -> None:
+        start = perf_counter()
+        code = grpc.StatusCode.OK
+        try:
+            if not method.open:
+                self._check_key(call)
+            await method.serve(call)
+        except asyncio.CancelledError:  # the client went away, or the time to drain is over
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as exc:  # noqa: BLE001 - one request must never end the server
+            refusal = explain(exc)
+            code = CODES.get(refusal.status, grpc.StatusCode.INTERNAL)
+            await call.refuse(code, refusal)
+        finally:
+            call.release()
+            if self.settings.access_log:
+                request_id = call.metadata.get("x-request-id", b"")
+                log_access("gRPC", method.path, code.name, perf_counter() - start, request_id)
+
+    def _check_key(self, call: Call) -> None:
+        if self._keys:
+            metadata = call.metadata
+            self._keys.check(
+                authorization=metadata.get("authorization", b""),
+                api_key=metadata.get("x-api-key", b""),
+            )
+
+
+class Call:
+    """A request, and the means to answer it.
+
+    Args:
+        context: of grpc.aio.
+        gate: of the server.
+        limit: bytes of a message.
+    """
+
+    __slots__ = ("_context", "_gate", "_held", "_limit")
+
+    def __init__(self, context: Any, gate: Gate, limit: int) -> None:
+        self._context = context
+        self._gate = gate
+        self._limit = limit
+        self._held = 0
+
+    @property
+    def metadata(self) -> dict[str, bytes]:
+        """What the client sent besides messages; of what was given twice, the last."""
+        sent = self._context.invocation_metadata() or ()
+        return {key: value.encode() if isinstance(value, str) else value for key, value in sent}
+
+    async def read(self, kind: Any) -> Any:
+        """The one message of a unary request.
+
+        Raises:
+            Refusal: it is missing or malformed (400), too large (413), or too slow (408), or
+                others hold too much memory (503).
+        """
+        message = await self._read(kind)
+        if message is None:
+            raise bad_request("the request has no message")
+        return message
+
+    async def next(self, kind: Any) -> Any:
+        """The next message of a stream; None when it ended.
+
+        Raises:
+            Refusal: as ``read``; and 503, the server is ending.
+        """
+        self.release()
+        reading = asyncio.ensure_future(self._read(kind))
+        try:
+            while not reading.done():
+                if self._gate.repository.draining:
+                    raise Refusal(503, "the server is ending", retry_after=1)
+                await asyncio.wait([reading], timeout=POLL_SECONDS)
+            return reading.result()
+        finally:
+            reading.cancel()
+
+    async def write(self, message: Any) -> None:
+        """Send a message.
+
+        Raises:
+            Refusal: others hold too much memory (503), or the client does not take it (408).
+        """
+        content = message.SerializeToString()
+        if len(content) > SMALL_ANSWER:
+            self._hold(len(content))
+        untaken = Refusal(408, "the answer was not taken in time")
+        await _within(self._gate.settings.read_timeout, self._context.write(content), untaken)
+
+    async def refuse(self, code: Any, refusal: Refusal) -> None:
+        """End the call with a status."""
+        # Clients take 8 KiB of metadata, in which a byte may have three.
+        message = refusal.message[:MAX_MESSAGE].encode()[:MAX_MESSAGE].decode(errors="ignore")
+        trailing: tuple[tuple[str, str], ...] = ()
+        if refusal.retry_after is not None:
+            trailing = (("grpc-retry-pushback-ms", str(refusal.retry_after * 1000)),)
+        await self._context.abort(code, message, trailing)
+
+    def release(self) -> None:
+        """Give back what was held in memory."""
+        self._gate.budget.give(self._held)
+        self._held = 0
+
+    def _hold(self, size: int) -> None:
+        self._gate.budget.take(size)
+        self._held += size
+
+    async def _read(self, kind: Any) -> Any:
+        content = await self._content()
+        if content is None:
+            return None
+        if len(content) > self._limit:
+            raise Refusal(413, f"the message is larger than {self._limit} bytes")
+        try:
+            if len(content) > LARGE:
+                return await asyncio.to_thread(kind.FromString, content)
+            return kind.FromString(content)
+        except DecodeError as exc:
+            raise bad_request(f"the message is no {kind.DESCRIPTOR.full_name}") from exc
+
+    async def _content(self) -> bytes | None:
+        gate = self._gate
+        busy = Refusal(503, "the server reads as much as it may; try again", retry_after=1)
+        await _within(gate.settings.timeout, gate.reading.acquire(), busy)
+        try:
+            late = Refusal(408, "the message did not come in time")
+            content = await _within(gate.settings.read_timeout, self._context.read(), late)
+            if content is grpc.aio.EOF:
+                return None
+            self._hold(len(content))
+            return bytes(content)
+        finally:
+            gate.reading.release()
+
+
+async def _within(seconds: float, waiting: Awaitable[T], refusal: Refusal) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await waiting
+    except TimeoutError:
+        raise refusal from None

@@ -1,0 +1,164 @@
+"""The Open Inference Protocol, version 2, over gRPC: messages to arrays, arrays to messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onnxpack.server.datatypes import (
+    BINARY_ONLY,
+    DTYPES,
+    NAMES,
+    count,
+    datatype_of,
+    from_bytes,
+    to_bytes,
+    to_text,
+)
+from onnxpack.server.inference_pb2 import InferTensorContents, ModelInferResponse
+from onnxpack.server.protocol import NOT_SERVED, not_served
+from onnxpack.server.refusal import bad_request
+from onnxpack.signature import Array, Signature, describe
+
+FIELDS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+"""Where the typed elements of each datatype are; FP16 has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """A request that was understood.
+
+    Attributes:
+        outputs: the names of those that were asked for.
+        raw: whether they go back as raw bytes.
+    """
+
+    id: str
+    feeds: dict[str, Array]
+    outputs: tuple[str, ...]
+    raw: bool
+
+
+def read_request(message: Any, signature: Signature) -> InferRequest:
+    """Understand a ``ModelInferRequest``.
+
+    Raises:
+        Refusal: 400, with what was found and what was expected.
+    """
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise bad_request(
+            f"{len(raw)} raw_input_contents for {len(message.inputs)} inputs, expected one for each"
+        )
+    feeds: dict[str, Array] = {}
+    for place, given in enumerate(message.inputs):
+        if given.name in feeds:
+            raise bad_request(f"input {given.name!r} was given twice")
+        _check_tensor("input", given)
+        if given.datatype not in DTYPES:
+            raise bad_request(
+                f"input {given.name!r} has the datatype {given.datatype!r}; "
+                f"known: {', '.join(DTYPES)}"
+            )
+        feeds[given.name] = _read_raw(given, raw[place]) if raw else _read_typed(given)
+    names = _wanted(message, signature)
+    datatypes = {NAMES[spec.dtype] for spec in signature.outputs if spec.name in names}
+    return InferRequest(message.id, feeds, names, bool(raw) or bool(datatypes & BINARY_ONLY))
+
+
+def write_response(
+    model: str, version: str, request: InferRequest, outputs: Mapping[str, Array]
+) -> Any:
+    """The ``ModelInferResponse`` to a request."""
+    response = ModelInferResponse(model_name=model, model_version=version, id=request.id)
+    for name in request.outputs:
+        array = outputs[name]
+        datatype = datatype_of(array)
+        entry = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+        if request.raw:
+            response.raw_output_contents.append(to_bytes(array))
+        else:
+            entry.contents.CopyFrom(_typed(array, datatype))
+    return response
+
+
+def _wanted(message: Any, signature: Signature) -> tuple[str, ...]:
+    known = [spec.name for spec in signature.outputs]
+    for output in message.outputs:
+        if output.name not in known:
+            raise bad_request(f"there is no output {output.name!r}; outputs: {', '.join(known)}")
+        _check_tensor("output", output)
+    return tuple(dict.fromkeys(output.name for output in message.outputs)) or tuple(known)
+
+
+def _check_tensor(side: str, tensor: Any) -> None:
+    for parameter in NOT_SERVED:
+        if parameter in tensor.parameters:
+            raise not_served(side, tensor.name, parameter)
+
+
+def _read_raw(given: Any, content: bytes) -> Array:
+    if given.HasField("contents"):
+        raise bad_request(f"input {given.name!r} has both contents and raw_input_contents")
+    return from_bytes(memoryview(content), given.datatype, given.shape, given.name)
+
+
+def _read_typed(given: Any) -> Array:
+    name, datatype, shape = given.name, given.datatype, tuple(given.shape)
+    total = count(shape, name)
+    if datatype in BINARY_ONLY:
+        raise bad_request(f"input {name!r} is {datatype}, which goes into raw_input_contents")
+    filled = {field.name for field, _ in given.contents.ListFields()}
+    if filled - {FIELDS[datatype]}:
+        raise bad_request(
+            f"input {name!r} is {datatype} and has {', '.join(sorted(filled))}, "
+            f"expected {FIELDS[datatype]}"
+        )
+    elements = getattr(given.contents, FIELDS[datatype])
+    if len(elements) != total:
+        raise bad_request(
+            f"input {name!r} has {len(elements)} elements, expected {total} for "
+            f"{describe(datatype, shape)}"
+        )
+    flat = _strings(elements, name) if datatype == "BYTES" else _numbers(elements, datatype, name)
+    return flat.reshape(shape)
+
+
+def _strings(elements: Any, name: str) -> Array:
+    strings = np.empty(len(elements), dtype=object)
+    strings[:] = [to_text(element, name) for element in elements]
+    return strings
+
+
+def _numbers(elements: Any, datatype: str, name: str) -> Array:
+    dtype = np.dtype(DTYPES[datatype])
+    # The fields of small integers are wider than these are.
+    wide = {"i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(dtype.kind, dtype)
+    values = np.fromiter(elements, wide, len(elements))
+    narrow = values.astype(dtype, copy=False)
+    if dtype.kind in "iu" and not np.array_equal(values, narrow):
+        raise bad_request(f"input {name!r} holds a number that is not {datatype}")
+    return narrow
+
+
+def _typed(array: Array, datatype: str) -> Any:
+    elements = array.ravel().tolist()
+    if datatype == "BYTES":
+        elements = [each if isinstance(each, bytes) else str(each).encode() for each in elements]
+    return InferTensorContents(**{FIELDS[datatype]: elements})

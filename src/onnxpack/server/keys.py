@@ -1,0 +1,37 @@
+"""API keys, and whether a request bears one of them."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+from onnxpack.server.refusal import Refusal
+
+
+class Keys:
+    """The keys of a server; without any, no request needs one.
+
+    Args:
+        keys: each as it is sent.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = tuple(key.encode() for key in keys)
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def check(self, *, authorization: bytes, api_key: bytes) -> None:
+        """Accept ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
+
+        Raises:
+            Refusal: 401, there are keys, and this is none of them.
+        """
+        if not self._keys:
+            return
+        scheme, _, token = authorization.partition(b" ")
+        given = token.strip() if scheme.lower() == b"bearer" else api_key
+        # Every key is compared, so that the time does not tell which came near.
+        matches = [hmac.compare_digest(given, key) for key in self._keys]
+        if not any(matches):
+            raise Refusal(401, "an API key is needed: Authorization: Bearer KEY")
