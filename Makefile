@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs bench proto clean
+.PHONY: demo test check docs bench bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,9 +31,23 @@ bench: .venv/.done  ## call overhead and start-up, as ratios
 	$(BIN)/python benchmarks/call_overhead.py
 	$(BIN)/python benchmarks/startup.py
 
+bench-serving: .venv/.done .venv-peers/.done  ## against LitServe, BentoML and MLServer; wants wrk
+	$(BIN)/python benchmarks/serving/bench.py --peers .venv-peers
+
+.venv-peers/.done:
+	set -e; for peer in litserve bentoml mlserver; do \
+		$(PYTHON) -m venv .venv-peers/$$peer; \
+		.venv-peers/$$peer/bin/pip install --quiet --upgrade "pip>=25.1"; \
+		.venv-peers/$$peer/bin/pip install --quiet $$peer onnxruntime uvloop httptools; \
+	done
+	touch $@
+
+soak: .venv/.done  ## ten minutes among hostile clients
+	$(BIN)/python benchmarks/serving/soak.py --minutes 10
+
 proto: .venv/.done  ## inference_pb2.py, without the check that ties it to one protobuf release
 	$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src src/onnxpack/server/inference.proto
 	sed -i -e '/runtime_version as/d' -e '/^_runtime_version/,/^)/d' src/onnxpack/server/inference_pb2.py
 
 clean:
-	rm -rf .venv site dist demo
+	rm -rf .venv .venv-peers site dist demo

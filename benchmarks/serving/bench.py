@@ -28,6 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from checked import check
+from plot import draw
 from servers import Request, Server, onnxpack_server, peers, read_answer, request_for, running
 
 import onnxpack
@@ -36,6 +37,7 @@ from onnxpack.signature import Array
 
 CONNECTIONS = (1, 8, 32, 256)
 RAW = "limit: onnxruntime in process, batch 1"
+OURS = "onnxpack"
 DISTINCT = 16
 
 
@@ -55,6 +57,7 @@ def main() -> None:
     (options.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     table = _table(results)
     (options.output / "table.md").write_text(table)
+    draw(results, options.output / "plot.svg", raw=RAW, connections=CONNECTIONS)
     print(table)
 
 
@@ -83,7 +86,8 @@ def _measure(pack: onnxpack.Pack, options: argparse.Namespace, work: Path) -> di
     servers = [onnxpack_server(pack.path), *peers(options.peers, pack.path, shape, work)]
     rows: dict[str, Any] = defaultdict(lambda: defaultdict(list))
     for round_ in range(options.rounds):
-        rows[RAW]["rate"].append(_raw_rate(model, inputs[0], options.seconds))
+        for key, value in _bare(pack, shape, options.seconds).items():
+            rows[RAW][key].append(value)
         for server in servers:
             print(f"{pack.name}, round {round_ + 1}: {server.name}", file=sys.stderr)
             _load(server, pack.name, spec.name, inputs, expected, options.seconds, rows, work)
@@ -127,13 +131,13 @@ def _first_answer(server: Server, port: int, request: Request, expected: Array) 
     np.testing.assert_allclose(found, expected.ravel(), rtol=1e-3, atol=1e-4)
 
 
-def _raw_rate(model: onnxpack.Model, x: Array, seconds: int) -> float:
-    model(x)
-    calls, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        model(x)
-        calls += 1
-    return calls / (time.perf_counter() - begun)
+def _bare(pack: onnxpack.Pack, shape: tuple[int, ...], seconds: int) -> dict[str, float]:
+    command = [sys.executable, str(Path(__file__).with_name("bare.py")), str(pack.model_path)]
+    done = subprocess.run(
+        [*command, str(seconds), *map(str, shape)], capture_output=True, text=True, check=True
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 def _wrk(
@@ -177,14 +181,33 @@ def _own_resident(pid: int) -> int:
 def _table(results: dict[str, Any]) -> str:
     lines = [results["machine"], ""]
     for model, rows in results["models"].items():
-        raw = statistics.median(rows[RAW]["rate"])
-        lines += [f"**{model}**: {RAW}: {raw:,.0f} runs/s", ""]
+        rate, resident = (statistics.median(rows[RAW][key]) for key in ("rate", "rss_mb"))
+        lines += [f"**{model}** ({RAW}: {rate:,.0f} runs/s, {resident:.0f} MB)", ""]
         heads = [f"{connections} conn." for connections in CONNECTIONS]
-        lines += [f"| server | {' | '.join(heads)} | errors | wrong | start s | RSS MB |"]
-        lines += [f"|{'---|' * (len(heads) + 5)}"]
+        lines += [f"| req/s | {' | '.join(heads)} | errors | wrong | start s | RSS MB |"]
+        lines += [f"|---{'|---:' * (len(heads) + 4)}|"]
         lines += [_row(name, row) for name, row in rows.items() if name != RAW]
-        lines += [""]
+        lines += ["", *_ratios(rows), ""]
     return "\n".join(lines)
+
+
+def _ratios(rows: dict[str, Any]) -> Iterator[str]:
+    """Of ours to the limit and to the best peer, round by round: median, least and most."""
+    ours = rows[OURS]
+    peers_ = [name for name in rows if name not in (RAW, OURS)]
+    yield f"- memory, to onnxruntime alone: {_spread(ours['rss_mb'], rows[RAW]['rss_mb'])}"
+    for connections in CONNECTIONS:
+        key = f"rate@{connections}"
+        told = f"{_spread(ours[key], rows[RAW]['rate'])} of the limit"
+        if peers_:
+            best = max(peers_, key=lambda name: statistics.median(rows[name][key]))
+            told += f", {_spread(ours[key], rows[best][key])} of the best peer ({best})"
+        yield f"- {connections} connections: {told}"
+
+
+def _spread(ours: list[float], theirs: list[float]) -> str:
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
 
 
 def _row(name: str, row: dict[str, list[float]]) -> str:

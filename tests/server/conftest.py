@@ -261,7 +261,7 @@ def packs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(packs) -> Iterator[Served]:
     """One server of all the packs, for tests that leave it as it was."""
-    with running(packs, "--grpc-port", 0) as served:
+    with running(packs, "--grpc-port", 0, "--max-batch", 64) as served:
         yield served
 
 

@@ -15,7 +15,7 @@ def wave(seed, rows=1):
 
 @pytest.mark.parametrize("options", [(), ("--sessions", 2), ("--workers", 2)])
 def test_hundreds_of_clients_with_inputs_of_their_own(packs, serve, infer, truth, options):
-    with serve(packs / "slow", packs / "mlp", *options) as served:
+    with serve(packs / "slow", packs / "mlp", "--max-batch", 64, *options) as served:
         inputs = [wave(seed, rows=1 + seed % 3) for seed in range(48)]
         wanted = [truth(packs / "slow", x=x)["output"] for x in inputs]
         rows = [np.full((1 + i % 4, 64), i / 100, np.float32) for i in range(48)]
@@ -76,7 +76,7 @@ def read_body(connection):
 
 def test_other_sizes_never_run_together(packs, serve, infer, truth):
     """While one request holds the session, requests of several sizes queue up behind it."""
-    with serve(packs / "bag", packs / "loop", "--sessions", 1) as served:
+    with serve(packs / "bag", packs / "loop", "--max-batch", 64) as served:
         sent = []
         for seed in range(60):
             random = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ from onnxpack.errors import PackError
 from onnxpack.pack.model import GoldenSet, Pack
 from onnxpack.pack.tensor import encode_tensor
 from onnxpack.runtime.model import Model
+from onnxpack.server import policy as policy_module
 from onnxpack.server.policy import measure
 
 F = TensorProto.FLOAT
@@ -45,21 +46,21 @@ DOUBLE = ([("Add", ["x", "x"], ["y"])], [("y", F, ["batch", 3])])
 
 
 def test_a_model_whose_rows_are_apart_is_batched(zoo):
-    assert measure(zoo(*DOUBLE, VARIED)).batched
+    assert measure(zoo(*DOUBLE, VARIED)).apart
 
 
 def test_golden_data_under_other_names_is_taken_by_place(zoo):
-    assert measure(zoo(*DOUBLE, VARIED, name="image")).batched
+    assert measure(zoo(*DOUBLE, VARIED, name="image")).apart
 
 
 def test_one_uniform_golden_row_shows_nothing(zoo):
     """All ones, and any row of a batch that they are compared with would be all ones too."""
     policy = measure(zoo(*DOUBLE, np.ones((2, 3), np.float32)))
-    assert (policy.batched, "too uniform" in policy.reason) == (False, True)
+    assert (policy.apart, "too uniform" in policy.reason) == (False, True)
 
 
 def test_a_row_of_another_set_will_do(zoo):
-    assert measure(zoo(*DOUBLE, np.ones((2, 3), np.float32), VARIED)).batched
+    assert measure(zoo(*DOUBLE, np.ones((2, 3), np.float32), VARIED)).apart
 
 
 def test_a_mean_over_the_batch_is_found_even_where_the_sample_is_uniform(zoo):
@@ -104,15 +105,43 @@ def test_other_first_axes_are_not_a_batch(zoo):
     assert "do not share a dynamic first axis" in measure(model).reason
 
 
+@pytest.mark.parametrize(
+    ("wanted", "rows", "reason"), [(8, 8, ""), (1, 1, "a batch is one row"), (64, 64, "")]
+)
+def test_who_says_how_many_rows_is_obeyed(zoo, wanted, rows, reason):
+    policy = measure(zoo(*DOUBLE, VARIED), wanted)
+    assert (policy.apart, policy.rows, policy.reason) == (True, rows, reason)
+
+
+@pytest.mark.parametrize(
+    ("start", "each", "rows"), [(1.0, 0.0, 64), (0.0, 1.0, 1), (1.0, 3.0, 2), (3.0, 4.0, 4)]
+)
+def test_rows_are_doubled_as_long_as_each_takes_less_time(zoo, monkeypatch, start, each, rows):
+    """On a clock that only runs move: a start, and a time for each row, in ms."""
+    model, clock = zoo(*DOUBLE, VARIED), [0.0]
+    answer = model.run
+
+    def run(feeds):
+        clock[0] += (start + each * len(feeds["x"])) / 1000
+        return answer(feeds)
+
+    monkeypatch.setattr(model, "run", run)
+    monkeypatch.setattr(policy_module, "perf_counter", lambda: clock[0])
+    policy = measure(model)
+    assert policy.rows == rows
+    assert policy.batched == (rows > 1)
+    assert bool(policy.reason) == (rows == 1)
+
+
 def test_without_golden_data_nothing_is_shown(zoo):
     policy = measure(zoo(*DOUBLE))
-    assert (policy.inline, policy.batched) == (False, False)
+    assert (policy.inline, policy.apart) == (False, False)
     assert "no golden data" in policy.reason
 
 
 def test_golden_data_that_does_not_fit_is_no_reason_to_fall_over(zoo):
     policy = measure(zoo(*DOUBLE, np.ones((2, 9), np.float32)))
-    assert (policy.batched, "cannot be run" in policy.reason) == (False, True)
+    assert (policy.apart, "cannot be run" in policy.reason) == (False, True)
 
 
 def test_text_never_runs_in_the_event_loop(zoo):
@@ -120,4 +149,4 @@ def test_text_never_runs_in_the_event_loop(zoo):
     nodes, outputs = [("Identity", ["x"], ["y"])], [("y", text, ["batch"])]
     model = zoo(nodes, outputs, np.array(["a", "b"], object), kind=text, shape=["batch"])
     policy = measure(model)
-    assert (policy.inline, policy.batched) == (False, True)
+    assert (policy.inline, policy.apart) == (False, True)

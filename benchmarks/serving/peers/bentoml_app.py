@@ -18,6 +18,6 @@ class Service:
         self.name = self.session.get_inputs()[0].name
 
     @bentoml.api(route="/infer")
-    def infer(self, body: bytes) -> bytes:
+    def infer(self, body: bytes, /) -> bytes:
         x = np.frombuffer(body, dtype=np.float32).reshape(SHAPE)
         return self.session.run(None, {self.name: x})[0].tobytes()

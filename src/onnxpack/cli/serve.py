@@ -62,6 +62,10 @@ GrpcPort = Annotated[
         metavar="N", min=0, max=65535, help="Serve gRPC too, on this port; 0 takes a free one."
     ),
 ]
+MaxBatch = Annotated[
+    Optional[int],
+    _count("ROWS", "Rows that run together at most; by default as many as are worth it, up to 64."),
+]
 Provider = Annotated[
     str, typer.Option(metavar="NAME", help="Execution provider, as in onnxpack providers.")
 ]
@@ -88,7 +92,7 @@ def command(
     threads: Threads = None,
     sessions: Annotated[int, _count("N", "Sessions of each model, for throughput.")] = 1,
     workers: Annotated[int, _count("N", "Processes that share the port.")] = 1,
-    max_batch: Annotated[int, _count("ROWS", "Rows that run together at most.")] = 64,
+    max_batch: MaxBatch = None,
     max_queue: Annotated[int, _count("N", "Requests that may wait; more are told 429.")] = 1024,
     max_body: Annotated[str, _size("Of one request; more is told 413.")] = "64MiB",
     max_held: Annotated[str, _size("Of all requests in memory; more are told 503.")] = "512MiB",

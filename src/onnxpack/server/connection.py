@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from onnxpack.server.joined import JoinedWrites
+
 MAX_HEADER_BYTES = 64 * 1024
 """Of the request line and all headers together."""
 MAX_PIPELINED = 32
@@ -31,7 +33,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """A client connected, and has its time to send a request."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))
         self._begun = self._heard = self._taking = self.loop.time()
         self._reading = True
         self._header_bytes = self._stalled = 0

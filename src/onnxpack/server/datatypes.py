@@ -34,6 +34,7 @@ NAMES = {
 
 _BY_DTYPE = {np.dtype(dtype): name for dtype, name in NAMES.items() if dtype != "str"}
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
+_WIRE = {name: dtype.newbyteorder("<") for dtype, name in _BY_DTYPE.items()}
 MAX_RANK = 32
 """numpy's own limit was 32 axes until its version 2."""
 MAX_ELEMENTS = 2**40
@@ -56,7 +57,7 @@ def count(shape: Sequence[int], name: str) -> int:
     """
     if len(shape) > MAX_RANK:
         raise bad_request(f"input {name!r} has {len(shape)} axes, expected at most {MAX_RANK}")
-    if any(not 0 <= size <= MAX_ELEMENTS for size in shape):
+    if shape and (min(shape) < 0 or max(shape) > MAX_ELEMENTS):
         raise bad_request(f"input {name!r} has no possible shape: {list(shape)}")
     # An empty array may not have a huge axis either: numpy multiplies the others.
     total = math.prod(size or 1 for size in shape)
@@ -74,7 +75,7 @@ def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: s
     total = count(shape, name)
     if datatype == "BYTES":
         return _strings(content, total, name).reshape(shape)
-    dtype = np.dtype(DTYPES[datatype]).newbyteorder("<")
+    dtype = _WIRE[datatype]
     if len(content) != total * dtype.itemsize:
         raise bad_request(
             f"input {name!r} has {len(content)} bytes, expected {total * dtype.itemsize} for "

@@ -20,6 +20,14 @@ Feeds: TypeAlias = Mapping[str, Array]
 MEASURED = 5
 EXAMPLES = 3
 """Golden sets that are looked at."""
+MAX_ROWS = 64
+"""Rows that run together at most, where nobody asked for more."""
+WORTH = 0.9
+"""A row among twice as many has to take less than this part of the time, or they are too many."""
+FAR = 100
+"""A run that takes so many thread switches is no matter of chance."""
+LONG_SECONDS = 0.1
+"""A run that takes longer is not made longer still: the next request waits for its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +36,46 @@ class Policy:
 
     Attributes:
         inline: small requests run in the event loop, since a thread switch takes longer.
-        batched: requests run together, since rows were shown not to depend on each other.
+        apart: rows were shown not to depend on each other, so that requests may run together.
+        rows: how many rows run together at most.
         reason: why requests do not run together, where they do not.
     """
 
     inline: bool
-    batched: bool
+    apart: bool
+    rows: int = 1
     reason: str = ""
 
+    @property
+    def batched(self) -> bool:
+        """Whether requests run together."""
+        return self.rows > 1
 
-def measure(model: Model) -> Policy:
-    """Warm the model up, and see how it is best served."""
+
+def measure(model: Model, max_rows: int | None = None) -> Policy:
+    """Warm the model up, and see how it is best served.
+
+    Args:
+        max_rows: how many rows may run together; None measures how many are worth it.
+    """
     try:
         examples = [*_examples(model)]
         if not examples:
-            return Policy(False, False, "it has no golden data to show that its rows are apart")
+            return _alone("it has no golden data to show that its rows are apart")
         model.run(examples[0])
         reason = _why_not_together(model, examples)
-        return Policy(_is_fast(model, examples[0]), not reason, reason)
+        inline = _is_fast(model, examples[0])
+        if reason:
+            return _alone(reason, inline=inline)
+        rows = max_rows or _worthy_rows(model, examples[0])
+        alone = "a batch is one row" if max_rows else "two rows at once are no faster"
+        return Policy(inline, True, rows, "" if rows > 1 else alone)
     except OnnxpackError as exc:
-        return Policy(False, False, f"its golden data cannot be run: {exc.message}")
+        return _alone(f"its golden data cannot be run: {exc.message}")
+
+
+def _alone(reason: str, *, inline: bool = False) -> Policy:
+    return Policy(inline, apart=False, reason=reason)
 
 
 def _examples(model: Model) -> Iterator[Feeds]:
@@ -116,14 +144,33 @@ def _fit(alone: Feeds, row: Feeds) -> bool:
     )
 
 
+def _worthy_rows(model: Model, example: Feeds) -> int:
+    """Twice as many, as long as each then takes less time; some models gain nothing."""
+    rows, seconds = 1, _seconds(model, example, 1)
+    while rows < MAX_ROWS and seconds < LONG_SECONDS:
+        twice = _seconds(model, example, 2 * rows)
+        if twice > 2 * WORTH * seconds:
+            break
+        rows, seconds = 2 * rows, twice
+    return rows
+
+
+def _seconds(model: Model, example: Feeds, rows: int) -> float:
+    feeds = {name: np.repeat(array[:1], rows, axis=0) for name, array in example.items()}
+    return min(_timed(lambda: model.run(feeds)) for _ in range(2))
+
+
 def _is_fast(model: Model, feeds: Feeds) -> bool:
     """Whether a run is over before a thread would have heard of it."""
     if any(spec.dtype == "str" for spec in model.signature.inputs):
         return False  # a text can be of any length
     with ThreadPoolExecutor(1) as threads:
         switch = min(_timed(lambda: threads.submit(int).result()) for _ in range(MEASURED))
-    runs = (_timed(lambda: model.run(feeds)) for _ in range(MEASURED))
-    return any(seconds < switch for seconds in runs)
+    for _ in range(MEASURED):
+        seconds = _timed(lambda: model.run(feeds))
+        if seconds < switch or seconds > FAR * switch:
+            return seconds < switch
+    return False
 
 
 def _timed(call: Callable[[], object]) -> float:

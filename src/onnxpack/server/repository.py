@@ -44,6 +44,7 @@ class Repository:
     """The models of a server; empty until they are opened and proven."""
 
     def __init__(self) -> None:
+        # Of each model, the versions, oldest first.
         self._models: dict[str, dict[str, Served]] = {}
         self.ready = False
         self.draining = False
@@ -71,7 +72,7 @@ class Repository:
             if served.proof is not None and not served.proof.ok:
                 raise _unproven(served)
             models.setdefault(served.name, {})[served.version] = served
-        self._models = models
+        self._models = {name: _sorted(versions) for name, versions in models.items()}
 
     def get(self, name: str, version: str | None = None) -> Served:
         """A model; without a version, its latest.
@@ -85,14 +86,14 @@ class Repository:
         if not versions:
             raise not_found(f"there is no model {name!r}; models: {', '.join(self._models)}")
         if version is None:
-            return versions[max(versions, key=_version_key)]
+            return next(reversed(versions.values()))
         if version not in versions:
             raise not_found(f"{name} has no version {version!r}; versions: {', '.join(versions)}")
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
         """The versions of a model, oldest first."""
-        return sorted(self._models.get(name, {}), key=_version_key)
+        return list(self._models.get(name, ()))
 
     def _go_on(self) -> None:
         if self.draining:
@@ -127,6 +128,11 @@ def _unproven(served: Served) -> ParityError:
         "\n".join([f"{served.name} answers differently here from its golden data:", *lines]),
         remedy="onnxpack check, then another --provider; --no-prove serves it all the same",
     )
+
+
+def _sorted(versions: dict[str, Served]) -> dict[str, Served]:
+    """Oldest first."""
+    return {version: versions[version] for version in sorted(versions, key=_version_key)}
 
 
 def _version_key(version: str) -> tuple[tuple[int, int, str], ...]:

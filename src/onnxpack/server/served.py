@@ -15,7 +15,7 @@ from onnxpack.runtime.replay import prove
 from onnxpack.runtime.threads import read_budget
 from onnxpack.server.batcher import Batcher
 from onnxpack.server.datatypes import NAMES
-from onnxpack.server.policy import measure
+from onnxpack.server.policy import MAX_ROWS, measure
 from onnxpack.server.refusal import Refusal
 from onnxpack.server.settings import Settings
 from onnxpack.server.stats import Stats
@@ -56,11 +56,11 @@ class Served:
         self.stats = Stats()
         _check_types(self.signature)
         self.proof = _prove(self.model, check) if settings.prove else None
-        self.policy = measure(self.model)
-        self._max_batch = settings.max_batch
+        self.policy = measure(self.model, settings.max_batch)
+        self._max_rows = settings.max_batch or MAX_ROWS
         self._batcher = Batcher(
             [model.run for model in self.models],
-            max_rows=settings.max_batch if self.policy.batched else 1,
+            max_rows=self.policy.rows,
             max_queue=settings.max_queue,
             timeout=settings.timeout,
             stats=self.stats,
@@ -113,16 +113,19 @@ class Served:
 
     def _rows(self, feeds: Mapping[str, Array]) -> int:
         """The rows of inputs that fit; where rows mean nothing, the request itself."""
-        if not self.policy.batched:
+        if not self.policy.apart:
             return 1
         rows = int(next(iter(feeds.values())).shape[0])
-        if rows > self._max_batch:
-            raise Refusal(413, f"{rows} rows in one request, expected at most {self._max_batch}")
+        if rows > self._max_rows:
+            raise Refusal(413, f"{rows} rows in one request, expected at most {self._max_rows}")
         return rows
 
 
 def _small(feeds: Mapping[str, Any]) -> bool:
-    return bool(sum(array.nbytes for array in feeds.values()) <= INLINE_BYTES)
+    size = 0
+    for array in feeds.values():
+        size += array.nbytes
+    return size <= INLINE_BYTES
 
 
 def _prove(model: Model, check: Callable[[], None]) -> Report:

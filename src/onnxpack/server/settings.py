@@ -18,7 +18,8 @@ class Settings:
         threads: of each session; None takes the share of this process and its sessions.
         sessions: how many sessions run side by side, for throughput.
         workers: processes that share the port.
-        max_batch: rows that run together at most.
+        max_batch: rows that run together at most, and that one request may have; None measures
+            at warm-up how many are worth it, up to 64.
         max_queue: requests that may wait for a session; more are told to come back (429).
         max_body: bytes of a request's body.
         max_held: bytes of all bodies and large answers that are in memory at once (503).
@@ -40,7 +41,7 @@ class Settings:
     threads: int | None = None
     sessions: int = 1
     workers: int = 1
-    max_batch: int = 64
+    max_batch: int | None = None
     max_queue: int = 1024
     max_body: int = 64 * 2**20
     max_held: int = 512 * 2**20
