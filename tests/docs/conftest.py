@@ -6,10 +6,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,9 +114,18 @@ class Page:
     def __init__(self, name: str, text: str, folder: Path) -> None:
         self.blocks = read_blocks(text, name)
         self._folder = folder
+        self._left_running: list[int] = []
 
     def run(self) -> None:
-        """Run every block, in order."""
+        """Run every block, in order, and end what is left running."""
+        try:
+            self._run()
+        finally:
+            for group in self._left_running:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGTERM)
+
+    def _run(self) -> None:
         with self._python() as ask:
             for number, block in enumerate(self.blocks):
                 following = self.blocks[number + 1 : number + 2]
@@ -131,21 +142,30 @@ class Page:
 
     def _run_console(self, block: Block) -> None:
         for command in read_commands(block.content):
-            done = subprocess.run(
-                ["bash", "-c", command.line],
+            code, output = self._bash(command.line)
+            assert code == command.code, f"{block.where}: {command.line}: exit {code}\n{output}"
+            if command.output.strip():
+                same(f"{block.where}: {command.line}", command.output, output)
+
+    def _bash(self, line: str) -> tuple[int, str]:
+        """The exit code and output of a line; what it leaves in the background is remembered."""
+        # Not a pipe: that would only end with what is left in the background.
+        with tempfile.TemporaryFile() as said:
+            bash = subprocess.Popen(
+                ["bash", "-c", line],
                 cwd=self._folder,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=said,
                 stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
+                start_new_session=True,
             )
-            assert done.returncode == command.code, (
-                f"{block.where}: {command.line}: exit {done.returncode}\n{done.stdout}"
-            )
-            if command.output.strip():
-                same(f"{block.where}: {command.line}", command.output, done.stdout)
+            code = bash.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(bash.pid, 0)
+                self._left_running.append(bash.pid)
+            said.seek(0)
+            return code, said.read().decode()
 
     @contextmanager
     def _python(self) -> Iterator[Any]:
@@ -172,12 +192,21 @@ class Page:
 
 
 def open_page(path: Path, folder: Path) -> Page:
-    """A page of the repository; an example's reader works among the example's files."""
-    if path.parent.parent == ROOT / "examples":
-        for file in path.parent.iterdir():
+    """A page of the repository.
+
+    The README's reader stands in a clone with its examples, and an example's reader in the
+    example's folder.
+    """
+    examples = ROOT / "examples"
+    if path.parent in (ROOT, *examples.iterdir()):
+        for file in examples.glob("*/*"):
             if file.is_file() and file != path:
-                shutil.copy(file, folder)
-    return Page(path.relative_to(ROOT).as_posix(), path.read_text(), folder)
+                copy = folder / file.relative_to(ROOT)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
+    where = folder / path.parent.relative_to(ROOT) if path.parent.parent == examples else folder
+    where.mkdir(parents=True, exist_ok=True)
+    return Page(path.relative_to(ROOT).as_posix(), path.read_text(), where)
 
 
 def same(where: str, expected: str, actual: str) -> None:

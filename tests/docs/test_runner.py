@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import select
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +85,12 @@ def test_a_page_that_lies(docs: Any, text: str, message: str, tmp_path: Path) ->
 
 def test_a_block_that_is_marked_is_not_run(docs: Any, tmp_path: Path) -> None:
     page(docs, "<!-- not run: waits -->\n\n```console\n$ false\n```\n", tmp_path).run()
+
+
+def test_what_a_page_leaves_running_is_ended(docs: Any, tmp_path: Path) -> None:
+    text = "```console\n$ sleep 600 & echo $! > pid\n$ kill -0 $(cat pid)\n$ false\n```\n"
+    with pytest.raises(AssertionError, match="false: exit 1"):
+        page(docs, text, tmp_path).run()
+    started = int((tmp_path / "pid").read_text())
+    with contextlib.suppress(ProcessLookupError), os.fdopen(os.pidfd_open(started)) as process:
+        assert select.select([process], [], [], 60)[0]

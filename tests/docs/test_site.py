@@ -84,6 +84,8 @@ def test_the_readme_marks_the_places_of_measured_figures() -> None:
     for name in ("call_overhead", "startup"):
         assert text.count(f"<!-- benchmark:{name} -->") == 1
         assert text.count(f"<!-- /benchmark:{name} -->") == 1
+    for end in ("begin", "end"):
+        assert text.count(f"<!-- serving: {end} -->") == 1
 
 
 def load(path: Path) -> Any:

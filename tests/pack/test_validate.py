@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from onnxpack.pack import files as packed
 from onnxpack.pack import manifest as manifests
-from onnxpack.pack import validate as validating
 from onnxpack.pack.digest import measure
 from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import Pack
@@ -96,7 +96,7 @@ def test_a_manifest_that_names_files_outside_is_refused(pack: Pack, tmp_path: Pa
 
 
 def test_files_are_bounded(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validating, "MAX_FILES", 2)
+    monkeypatch.setattr(packed, "MAX_FILES", 2)
     assert faults(pack) == ["files: there are more than 2 files."]
 
 

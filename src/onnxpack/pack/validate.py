@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from onnxpack.errors import PackError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
 from onnxpack.pack.card import size
-from onnxpack.pack.digest import measure
 from onnxpack.pack.external import check_external
+from onnxpack.pack.files import check_files
 from onnxpack.pack.golden import check_golden
 from onnxpack.pack.interface import Interface, read_interface
-from onnxpack.pack.manifest import FileEntry, Manifest
+from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MANIFEST
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Signature
-
-MAX_FILES = 100_000
 
 
 def validate(pack: Pack) -> Report:
@@ -47,7 +42,7 @@ def _with_manifest(
         "files",
         f"{len(manifest.files)} files, {size(sum(e.size for e in manifest.files.values()))}, "
         "each with the digest that pack.json names",
-        lambda: _files(pack.path, manifest.files),
+        lambda: check_files(pack.path, manifest.files),
     )
     if interface is not None:
         yield from _area(
@@ -121,51 +116,6 @@ def _manifest(pack: Pack) -> Iterator[Finding]:
         )
     else:
         yield ok(MANIFEST, f"format version {written.schema_version}, {pack.digest}")
-
-
-def _files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
-    for relative, entry in sorted(named.items()):
-        yield from _file(folder, relative, entry)
-    found: set[str] = set()
-    for relative in _walk(folder):
-        if len(found) == MAX_FILES:
-            yield error("files", f"there are more than {MAX_FILES} files.")
-            return
-        found.add(relative)
-    for relative in sorted(found - named.keys() - {MANIFEST}):
-        yield error(relative, "it is in the folder, and pack.json does not name it.")
-
-
-def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:
-    try:
-        with paths.open_inside(folder, relative) as stream:
-            # The size is compared first, so that no more than it promises is hashed.
-            if paths.size(stream) != entry.size:
-                message = f"it has {paths.size(stream)} bytes, expected {entry.size}."
-                yield error(relative, message)
-                return
-            found = measure(stream)
-    except PackError as exc:
-        yield error(relative, exc.message)
-    except OSError as exc:
-        yield error(relative, f"it cannot be read: {exc.strerror}.")
-    else:
-        if found != entry:
-            yield error(
-                relative, f"it was altered: sha256 {found.sha256}, expected {entry.sha256}."
-            )
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    """Everything in a folder that is not a folder, symlinks to folders too."""
-    for place, folders, names in os.walk(folder):
-        links = [name for name in folders if _is_link(Path(place, name))]
-        for name in (*names, *links):
-            yield Path(place, name).relative_to(folder).as_posix()
-
-
-def _is_link(path: Path) -> bool:
-    return stat.S_ISLNK(path.lstat().st_mode)
 
 
 def _signature(manifest: Manifest, interface: Interface) -> Iterator[Finding]:

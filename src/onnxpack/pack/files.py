@@ -1,0 +1,63 @@
+"""Whether the files of a pack are those that its manifest names, byte for byte."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from onnxpack.errors import PackError
+from onnxpack.pack import paths
+from onnxpack.pack.digest import measure
+from onnxpack.pack.manifest import FileEntry
+from onnxpack.pack.read import MANIFEST
+from onnxpack.report import Finding, error
+
+MAX_FILES = 100_000
+
+
+def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
+    """A finding for each file that is missing, altered, or not named."""
+    for relative, entry in sorted(named.items()):
+        yield from _file(folder, relative, entry)
+    found: set[str] = set()
+    for relative in _walk(folder):
+        if len(found) == MAX_FILES:
+            yield error("files", f"there are more than {MAX_FILES} files.")
+            return
+        found.add(relative)
+    for relative in sorted(found - named.keys() - {MANIFEST}):
+        yield error(relative, "it is in the folder, and pack.json does not name it.")
+
+
+def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:
+    try:
+        with paths.open_inside(folder, relative) as stream:
+            # The size is compared first, so that no more than it promises is hashed.
+            if paths.size(stream) != entry.size:
+                message = f"it has {paths.size(stream)} bytes, expected {entry.size}."
+                yield error(relative, message)
+                return
+            found = measure(stream)
+    except PackError as exc:
+        yield error(relative, exc.message)
+    except OSError as exc:
+        yield error(relative, f"it cannot be read: {exc.strerror}.")
+    else:
+        if found != entry:
+            yield error(
+                relative, f"it was altered: sha256 {found.sha256}, expected {entry.sha256}."
+            )
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Everything in a folder that is not a folder, symlinks to folders too."""
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if _is_link(Path(place, name))]
+        for name in (*names, *links):
+            yield Path(place, name).relative_to(folder).as_posix()
+
+
+def _is_link(path: Path) -> bool:
+    return stat.S_ISLNK(path.lstat().st_mode)
