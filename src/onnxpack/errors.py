@@ -8,10 +8,13 @@
     │   ├── SampleError           the sample does not fit, or cannot be read
     │   └── FeedError             an input given to a model does not fit its signature
     ├── PackError                 a pack or graph is malformed, tampered with, or hostile
+    ├── ImageError                a container image cannot be made, or is malformed or hostile
+    ├── RegistryError             a registry refuses, cannot be reached, or cannot be believed
     ├── ExportError               no graph could be made that answers as the model does
     │   ├── NondeterministicError the model answers differently to the same input
     │   └── ParityError           graphs were made, and every one answers differently
     ├── ProviderError             an execution provider was asked for and does not run
+    ├── WorkerError               a process of a server ended by itself
     └── MissingExtraError         an optional dependency is not installed
 
 Anything else that escapes is a bug in onnxpack.
@@ -57,6 +60,14 @@ class PackError(OnnxpackError):
     """A pack or graph is malformed, tampered with, or hostile."""
 
 
+class ImageError(OnnxpackError):
+    """A container image, or a part of it, cannot be made, or is malformed or hostile."""
+
+
+class RegistryError(OnnxpackError):
+    """A registry of images refuses, cannot be reached, or cannot be believed."""
+
+
 class ExportError(OnnxpackError):
     """No graph could be made that answers as the model does."""
 
@@ -71,6 +82,10 @@ class ParityError(ExportError):
 
 class ProviderError(OnnxpackError):
     """An execution provider was asked for and does not truly run."""
+
+
+class WorkerError(OnnxpackError):
+    """A process of a server ended by itself."""
 
 
 class MissingExtraError(OnnxpackError):

@@ -1,0 +1,74 @@
+"""Writing an archive: one tar that docker load, podman, skopeo and containerd all read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from onnxpack.oci.blobs import FOLDER
+from onnxpack.oci.contents import (
+    DOCKER_FILE,
+    INDEX_FILE,
+    LAYOUT,
+    LAYOUT_FILE,
+    Content,
+    files_of,
+    index_json,
+    manifest_json,
+)
+from onnxpack.oci.digest import digest_stream
+from onnxpack.oci.entry import Entry, Folder
+from onnxpack.oci.fresh import fresh_file
+from onnxpack.oci.layer import Layer
+from onnxpack.oci.layout import check_layer
+from onnxpack.oci.reference import Reference
+from onnxpack.oci.tarball import END, header, padding
+
+
+def write_archive(content: Content, to: Path, *, name: Reference | None = None) -> None:
+    """Write an image or an index as a tar, whole or not at all; the same bytes each time.
+
+    Args:
+        content: its layers are read here, and their digests checked.
+        to: the file to make, or to replace.
+        name: what ``docker load`` calls it.
+
+    Raises:
+        ImageError: it cannot be written, or a layer is not what it was.
+    """
+    with fresh_file(to) as target:
+        stream_archive(content, target, name=name)
+
+
+def stream_archive(content: Content, target: BinaryIO, *, name: Reference | None = None) -> None:
+    """Write the tar to a stream: the standard input of ``docker load``, say.
+
+    Raises:
+        ImageError: a layer is not what it was; what was written by then is cut off.
+    """
+    for path, source in _members(content, name):
+        if source is None:
+            target.write(header(Entry(path, Folder()), 0))
+        elif isinstance(source, bytes):
+            target.write(header(Entry(path, b""), 0, size=len(source)))
+            target.write(source + padding(len(source)))
+        else:
+            size = source.descriptor.size
+            target.write(header(Entry(path, b""), 0, size=size))
+            with source.open() as blob:
+                found, _ = digest_stream(blob, copy_to=target)
+            check_layer(source, found)
+            target.write(padding(size))
+    target.write(END)
+
+
+def _members(
+    content: Content, name: Reference | None
+) -> Iterator[tuple[str, bytes | Layer | None]]:
+    yield LAYOUT_FILE, LAYOUT
+    yield INDEX_FILE, index_json(content, name)
+    yield DOCKER_FILE, manifest_json(content, name)
+    yield FOLDER.partition("/")[0], None
+    yield FOLDER, None
+    yield from files_of(content)

@@ -1,0 +1,241 @@
+"""Images: a manifest, a config and layers, fixed to the byte. A change is a new image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from onnxpack.errors import ImageError
+from onnxpack.oci import media
+from onnxpack.oci.descriptor import Descriptor
+from onnxpack.oci.digest import digest_of
+from onnxpack.oci.document import decode, encode, objects, strings
+from onnxpack.oci.layer import Layer
+from onnxpack.oci.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image, or an artifact: exact bytes, and where its layers lie on this machine."""
+
+    manifest: bytes
+    config: bytes
+    layers: tuple[Layer, ...]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the manifest: the image's own name."""
+        return digest_of(self.manifest)
+
+    @property
+    def size(self) -> int:
+        """Bytes in a registry: manifest, config, and each layer as it is compressed."""
+        blobs = {layer.descriptor.digest: layer.descriptor.size for layer in self.layers}
+        return len(self.manifest) + len(self.config) + sum(blobs.values())
+
+    @property
+    def media_type(self) -> str:
+        """What the manifest says that it is."""
+        return str(decode(self.manifest, what="the manifest").get("mediaType") or media.MANIFEST)
+
+    @property
+    def config_descriptor(self) -> Descriptor:
+        """The config, as the manifest describes it."""
+        found = decode(self.manifest, what="the manifest").get("config")
+        return Descriptor.from_json(found, what="the config")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config, read."""
+        return decode(self.config, what="the config")
+
+    @property
+    def platform(self) -> Platform:
+        """The machine that it is for."""
+        return Platform.from_json(self.settings, what="the config")
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The manifest, as an index describes it."""
+        found = decode(self.manifest, what="the manifest")
+        platform = self.platform
+        return Descriptor(
+            self.media_type,
+            self.digest,
+            len(self.manifest),
+            platform=platform if platform.architecture else None,
+            artifact_type=str(found.get("artifactType", "")),
+        )
+
+
+def make_image(
+    layers: Sequence[Layer],
+    *,
+    config: Mapping[str, Any] | None = None,
+    platform: Platform | None = None,
+    created: int = 0,
+    history: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Image:
+    """An image of layers.
+
+    Args:
+        layers: from the bottom up.
+        config: ``Env``, ``Entrypoint``, ``Cmd``, ``WorkingDir``, ``User``, ``ExposedPorts`` …
+        platform: the machine that it is for; linux/amd64 goes without saying.
+        created: seconds since 1970.
+        history: how each layer was made, a line for each.
+        labels: in the config, for ``docker inspect``.
+        annotations: in the manifest, for registries.
+    """
+    settings = {**dict(config or {}), **({"Labels": dict(labels)} if labels else {})}
+    document = {
+        **(platform or Platform()).to_json(),
+        "created": moment(created),
+        "config": settings,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": _history(layers, history, created),
+    }
+    return _assemble(document, layers, annotations or {})
+
+
+def append_layers(
+    base: Image,
+    layers: Sequence[Layer],
+    *,
+    config: Mapping[str, Any] | None = None,
+    created: int = 0,
+    history: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Image:
+    """Layers on top of an image.
+
+    Args:
+        base: stays as it is; its platform and history are kept, its annotations are not.
+        config: replaces the base's key by key; ``Env`` is joined with the base's by name.
+        labels: added to the base's.
+
+    Raises:
+        ImageError: the base's config is malformed.
+    """
+    document = base.settings
+    settings = _object(document, "config")
+    changes = dict(config or {})
+    if "Env" in changes:
+        changes["Env"] = join_env(_env(settings), changes["Env"])
+    merged = {**settings, **changes}
+    known = strings(settings.get("Labels"), what="the base's labels")
+    if known or labels:
+        merged["Labels"] = {**known, **(labels or {})}
+    past = _past(document)
+    every = (*base.layers, *layers)
+    document |= {
+        "created": moment(created),
+        "config": merged,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in every]},
+        "history": [*past, *_history(layers, history, created)],
+    }
+    return _assemble(document, every, annotations or {})
+
+
+def image_of(
+    config: bytes, layers: Sequence[Layer], *, annotations: Mapping[str, str] | None = None
+) -> Image:
+    """An image of a finished config and the layers that it tells of."""
+    about = Descriptor.of(config, media.CONFIG)
+    return Image(_manifest(about, layers, annotations or {}), config, tuple(layers))
+
+
+def make_artifact(
+    layers: Sequence[Layer],
+    *,
+    artifact_type: str,
+    config: bytes = b"{}",
+    config_type: str = media.EMPTY,
+    annotations: Mapping[str, str] | None = None,
+) -> Image:
+    """A manifest of blobs that are no file system, with whatever config."""
+    about = Descriptor.of(config, config_type)
+    return Image(
+        _manifest(about, layers, annotations or {}, artifact_type=artifact_type),
+        config,
+        tuple(layers),
+    )
+
+
+def join_env(base: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Two lists of ``NAME=value``; a later one replaces an earlier one of its name."""
+    found = {line.partition("=")[0]: line for line in base}
+    found.update((line.partition("=")[0], line) for line in more)
+    return list(found.values())
+
+
+def moment(seconds: int) -> str:
+    """Seconds since 1970 as images write it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _assemble(
+    document: Mapping[str, Any], layers: Sequence[Layer], annotations: Mapping[str, str]
+) -> Image:
+    return image_of(encode(document), layers, annotations=annotations)
+
+
+def _manifest(
+    config: Descriptor,
+    layers: Sequence[Layer],
+    annotations: Mapping[str, str],
+    *,
+    artifact_type: str = "",
+) -> bytes:
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media.MANIFEST,
+        "config": config.to_json(),
+        "layers": [_described(layer) for layer in layers],
+    }
+    if artifact_type:
+        document["artifactType"] = artifact_type
+    if annotations:
+        document["annotations"] = dict(annotations)
+    return encode(document)
+
+
+def _described(layer: Layer) -> dict[str, Any]:
+    """A manifest of the OCI calls Docker's layers by the OCI's names."""
+    found = layer.descriptor.to_json()
+    return {**found, "mediaType": media.as_oci(layer.descriptor.media_type)}
+
+
+def _history(layers: Sequence[Layer], lines: Sequence[str], created: int) -> list[dict[str, str]]:
+    if lines and len(lines) != len(layers):
+        raise ValueError(f"{len(lines)} lines of history for {len(layers)} layers")
+    made = moment(created)
+    return [{"created": made, "created_by": line} for line in lines or ["onnxpack"] * len(layers)]
+
+
+def _past(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = document.get("history")
+    return [] if found is None else objects(found, what="the base's history")
+
+
+def _env(settings: Mapping[str, Any]) -> list[str]:
+    found = settings.get("Env")
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ImageError("the base's Env is no list of strings.")
+    return found
+
+
+def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = document.get(key)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ImageError(f"{key!r} in the base's config is no object.")
+    return found

@@ -1,0 +1,185 @@
+"""Layers: written from entries in one pass, or taken as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from onnxpack.errors import ImageError
+from onnxpack.oci import compress, media
+from onnxpack.oci.compress import Compression
+from onnxpack.oci.descriptor import Descriptor
+from onnxpack.oci.digest import digest_stream
+from onnxpack.oci.entry import Entry, arrange
+from onnxpack.oci.fresh import fresh_file
+from onnxpack.oci.slice import Slice
+from onnxpack.oci.tarball import BLOCK, opened, tar_blocks
+
+# Blocks under way between the reader, the two digests and the compressor.
+_WINDOW = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A blob that is a layer, where it lies on this machine.
+
+    Args:
+        path: the file that holds it.
+        descriptor: of the blob as it is, compressed.
+        diff_id: the digest of the tar in it, uncompressed.
+        offset: where it starts in the file, for a layer inside an archive.
+    """
+
+    path: Path
+    descriptor: Descriptor
+    diff_id: str
+    offset: int = 0
+
+    @contextmanager
+    def open(self, *, start: int = 0) -> Iterator[BinaryIO]:
+        """Its bytes, compressed as they are.
+
+        Args:
+            start: where to begin.
+
+        Raises:
+            ImageError: the file is missing, or is not long enough.
+        """
+        with opened(self.path) as (source, size):
+            if self.offset + self.descriptor.size > size:
+                raise ImageError(f"{self.path} is shorter than the layer that it holds.")
+            left = self.descriptor.size - start
+            yield Slice.buffered(source, self.offset + start, left)
+
+    def with_annotations(self, annotations: dict[str, str]) -> Layer:
+        """The same layer, described with annotations."""
+        return replace(self, descriptor=replace(self.descriptor, annotations=annotations))
+
+
+def write_layer(
+    entries: Iterable[Entry],
+    to: Path,
+    *,
+    compression: Compression = "gzip",
+    mtime: int = 0,
+) -> Layer:
+    """Write a layer to a file, whole or not at all.
+
+    Sorted, owned by root, and the same bytes each time, with whatever number of processors.
+
+    Raises:
+        ImageError: a path is there twice, or a file cannot be read or written.
+        MissingExtraError: what compresses it is not installed.
+    """
+    arranged = arrange(entries)
+    with fresh_file(to) as target:
+        diff_id, digest, size = _pump(tar_blocks(arranged, mtime=mtime), target, compression)
+    return Layer(to, Descriptor(media.layer_type(compression), digest, size), diff_id)
+
+
+def existing_layer(path: Path) -> Layer:
+    """Take a tar, plain or compressed, as a layer; it is read once and not copied.
+
+    Raises:
+        ImageError: it cannot be read or uncompressed.
+    """
+    with opened(path) as (source, _):
+        compression = compress.detect(source.read(4))
+        source.seek(0)
+        digest, size = digest_stream(source)
+        source.seek(0)
+        diff_id = digest
+        if compression != "none":
+            diff_id, _ = digest_stream(compress.decompressed(source, compression))
+    return Layer(path, Descriptor(media.layer_type(compression), digest, size), diff_id)
+
+
+def compress_layer(layer: Layer, to: Path, *, compression: Compression = "gzip") -> Layer:
+    """The same tar, otherwise compressed: for a base by ``docker save``, which is not.
+
+    Raises:
+        ImageError: the layer cannot be read, or is no tar by its type.
+        MissingExtraError: what compresses it is not installed.
+    """
+    now = media.compression_of(layer.descriptor.media_type)
+    if now is None:
+        raise ImageError(f"{layer.descriptor.media_type} is no layer that can be compressed.")
+    with layer.open() as source, fresh_file(to) as target:
+        plain = compress.decompressed(source, now)
+        diff_id, digest, size = _pump(iter(lambda: plain.read(BLOCK), b""), target, compression)
+    return Layer(to, Descriptor(media.layer_type(compression), digest, size), diff_id)
+
+
+def blob_layer(path: Path, media_type: str, *, annotations: dict[str, str] | None = None) -> Layer:
+    """Take a file of whatever kind as a blob of an artifact.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    with opened(path) as (source, _):
+        digest, size = digest_stream(source)
+    return Layer(path, Descriptor(media_type, digest, size, annotations or {}), digest)
+
+
+def _pump(
+    blocks: Iterator[bytes], target: BinaryIO, compression: Compression
+) -> tuple[str, str, int]:
+    """Reading, the tar's digest, and compressing with the blob's digest: a thread for each.
+
+    All three let go of the interpreter's lock; each thread takes the blocks in order.
+    """
+    if compression == "none":
+        return _pump_plain(blocks, target)
+    packer = compress.compressor(compression)
+    plain, packed, size = hashlib.sha256(), hashlib.sha256(), 0
+
+    def put(content: bytes) -> None:
+        nonlocal size
+        packed.update(content)
+        size += target.write(content)
+
+    def pack(block: bytes) -> None:
+        put(packer.compress(block))
+
+    with _in_order() as summing, _in_order() as packing:
+        under_way: deque[Future[None]] = deque()
+        for block in blocks:
+            under_way.append(summing.submit(plain.update, block))
+            under_way.append(packing.submit(pack, block))
+            while len(under_way) > 2 * _WINDOW:
+                under_way.popleft().result()
+        for each in under_way:
+            each.result()
+    put(packer.flush())
+    return f"sha256:{plain.hexdigest()}", f"sha256:{packed.hexdigest()}", size
+
+
+def _pump_plain(blocks: Iterator[bytes], target: BinaryIO) -> tuple[str, str, int]:
+    found, size = hashlib.sha256(), 0
+    with _in_order() as summing:
+        under_way: deque[Future[None]] = deque()
+        for block in blocks:
+            under_way.append(summing.submit(found.update, block))
+            size += target.write(block)
+            while len(under_way) > _WINDOW:
+                under_way.popleft().result()
+        for each in under_way:
+            each.result()
+    digest = f"sha256:{found.hexdigest()}"
+    return digest, digest, size
+
+
+@contextmanager
+def _in_order() -> Iterator[ThreadPoolExecutor]:
+    """One thread; when the work fails, what still waits is dropped."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

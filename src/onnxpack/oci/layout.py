@@ -1,0 +1,93 @@
+"""Writing an OCI image layout: a folder of blobs by digest, and an index."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from onnxpack.errors import ImageError
+from onnxpack.oci.blobs import FOLDER
+from onnxpack.oci.contents import (
+    INDEX_FILE,
+    LAYOUT,
+    LAYOUT_FILE,
+    Content,
+    files_of,
+    index_json,
+)
+from onnxpack.oci.digest import digest_stream
+from onnxpack.oci.fresh import fresh_folder
+from onnxpack.oci.layer import Layer
+from onnxpack.oci.reference import Reference
+
+
+def write_layout(
+    content: Content,
+    to: Path,
+    *,
+    name: Reference | None = None,
+    link: bool = False,
+    force: bool = False,
+) -> None:
+    """Write an image or an index as a layout, whole or not at all.
+
+    Args:
+        content: its layers are read here, and their digests checked.
+        to: the folder to make.
+        name: what ``docker load``, podman and containerd call it.
+        link: hard links instead of copies, unchecked, for layers that nobody writes to again.
+        force: take the place of a folder that is there.
+
+    Raises:
+        ImageError: ``to`` is taken or cannot be written, or a layer is not what it was.
+    """
+    with fresh_folder(to, force=force) as made:
+        (made / FOLDER).mkdir(parents=True)
+        _write(made / LAYOUT_FILE, LAYOUT)
+        _write(made / INDEX_FILE, index_json(content, name))
+        for path, source in files_of(content):
+            if isinstance(source, bytes):
+                _write(made / path, source)
+            else:
+                put_layer(source, made / path, link=link)
+
+
+def put_layer(layer: Layer, to: Path, *, link: bool = False) -> None:
+    """Copy or link a layer's blob to a file.
+
+    Raises:
+        ImageError: it is not what it was.
+    """
+    if link and _linked(layer, to):
+        return
+    with layer.open() as source, to.open("xb") as target:
+        found, _ = digest_stream(source, copy_to=target)
+    check_layer(layer, found)
+
+
+def check_layer(layer: Layer, found: str) -> None:
+    """Refuse a layer whose bytes have another digest than they had.
+
+    Raises:
+        ImageError: they have.
+    """
+    if found != layer.descriptor.digest:
+        raise ImageError(
+            f"{layer.path} holds {found}, and the image says {layer.descriptor.digest}.",
+            remedy="make the layer again",
+        )
+
+
+def _linked(layer: Layer, to: Path) -> bool:
+    try:
+        if layer.path.stat().st_size != layer.descriptor.size or layer.path.is_symlink():
+            return False
+        os.link(layer.path, to)
+    except OSError:
+        return False  # another file system, or none that links
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as target:
+        target.write(content)

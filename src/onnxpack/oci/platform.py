@@ -1,0 +1,65 @@
+"""The machine that an image is for."""
+
+from __future__ import annotations
+
+import platform as machine
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from onnxpack.errors import ImageError, UsageError
+
+_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """An architecture by Go's name for it, an operating system, and a variant."""
+
+    architecture: str = "amd64"
+    os: str = "linux"
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """Read ``linux/arm64`` or ``linux/arm/v7``.
+
+        Raises:
+            UsageError: it is not of that form.
+        """
+        parts = text.split("/")
+        if not 2 <= len(parts) <= 3 or not all(part.isascii() and part.isalnum() for part in parts):
+            raise UsageError(f"{text!r} is no platform.", remedy="linux/amd64 or linux/arm64")
+        return cls(parts[1], parts[0], parts[2] if len(parts) == 3 else "")
+
+    @classmethod
+    def host(cls) -> Platform:
+        """This machine, as images call it."""
+        name = machine.machine()
+        return cls(_NAMES.get(name, name))
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], *, what: str) -> Platform:
+        """Read it out of a config or a descriptor.
+
+        Raises:
+            ImageError: a part of it is no string.
+        """
+        parts = [found.get(key, "") for key in ("architecture", "os", "variant")]
+        if not all(isinstance(part, str) for part in parts):
+            raise ImageError(f"{what} has a platform that is not made of strings.")
+        return cls(*parts)
+
+    def to_json(self) -> dict[str, str]:
+        """As configs and descriptors tell it."""
+        found = {"architecture": self.architecture, "os": self.os}
+        return {**found, "variant": self.variant} if self.variant else found
+
+    def runs(self, other: Platform) -> bool:
+        """Whether an image for ``other`` is one for this: no variant asked for takes any."""
+        return (self.os, self.architecture) == (other.os, other.architecture) and (
+            not self.variant or self.variant == other.variant
+        )

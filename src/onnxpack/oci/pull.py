@@ -1,0 +1,114 @@
+"""Pulling an image: its layers go to a store, where another pull finds them again."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from onnxpack.errors import ImageError, RegistryError
+from onnxpack.oci import media
+from onnxpack.oci.blobs import FOLDER, FolderBlobs, layer
+from onnxpack.oci.connection import Patience
+from onnxpack.oci.credentials import Credential
+from onnxpack.oci.descriptor import Descriptor
+from onnxpack.oci.digest import hex_of
+from onnxpack.oci.document import decode
+from onnxpack.oci.image import Image
+from onnxpack.oci.index import choose, members
+from onnxpack.oci.platform import Platform
+from onnxpack.oci.read import MAX_DEPTH, Parts, diff_ids, read_manifest
+from onnxpack.oci.reference import Reference
+from onnxpack.oci.repository import Repository
+
+AT_ONCE = 3
+
+
+def pull(
+    reference: Reference,
+    store: Path,
+    *,
+    platform: Platform | None = None,
+    credential: Credential | None = None,
+    patience: Patience | None = None,
+) -> Image:
+    """Bring an image here.
+
+    Args:
+        reference: by tag, or by digest.
+        store: the folder of layers by digest; each is written whole or not at all.
+        platform: what it is for; see :func:`onnxpack.oci.index.choose`.
+        credential: who one is there; None looks where docker and podman keep it.
+        patience: how long to try.
+
+    Raises:
+        RegistryError: the registry refuses, cannot be reached, or cannot be believed.
+        ImageError: it has no image for the platform, or one that is malformed.
+    """
+    with Repository(reference, credential=credential, patience=patience) as repository:
+        parts = _chosen(repository, reference, platform)
+        config = repository.read_blob(parts.config)
+        ids = diff_ids(config, parts)
+        _fetch(repository, parts, store)
+    here = FolderBlobs(store)
+    layers = tuple(
+        layer(here, each, diff_id, what=f"layer {at}")
+        for at, (each, diff_id) in enumerate(zip(parts.layers, ids, strict=True))
+    )
+    return Image(parts.content, config, layers)
+
+
+def resolve(
+    reference: Reference,
+    *,
+    credential: Credential | None = None,
+    patience: Patience | None = None,
+) -> Descriptor:
+    """What a name stands for now: the descriptor of a manifest or an index.
+
+    Raises:
+        RegistryError: the registry does not have it, or cannot be reached.
+    """
+    with Repository(reference, credential=credential, patience=patience) as repository:
+        return repository.resolve(reference.target)
+
+
+def _chosen(repository: Repository, reference: Reference, platform: Platform | None) -> Parts:
+    target, size = reference.target, None
+    for _ in range(MAX_DEPTH):
+        about, content = repository.manifest(target)
+        if size is not None and size != about.size:
+            raise RegistryError(f"{target} has {about.size} bytes, and {size} were announced.")
+        told = decode(content, what="the manifest").get("mediaType") or about.media_type
+        if told != about.media_type:
+            raise RegistryError(f"{target} is sent as {about.media_type}, and says it is {told!r}.")
+        if about.media_type in media.MANIFESTS:
+            return read_manifest(content)
+        if about.media_type not in media.INDEXES:
+            raise ImageError(f"{reference} is {about.media_type}, no image.")
+        found = choose(members(content, what=str(reference)), platform, what=str(reference))
+        target, size = found.digest, found.size
+    raise ImageError(f"{reference} has indexes in indexes, more than {MAX_DEPTH} deep.")
+
+
+def _fetch(repository: Repository, parts: Parts, store: Path) -> None:
+    folder = store / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ImageError(f"{folder} cannot be made: {exc.strerror or exc}.") from exc
+    wanted = {each.digest: each for each in parts.layers}
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        under_way = [
+            pool.submit(repository.fetch_blob, each, folder / hex_of(digest))
+            for digest, each in wanted.items()
+            if not _is_here(folder / hex_of(digest), each)
+        ]
+        for one in under_way:
+            one.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _is_here(path: Path, descriptor: Descriptor) -> bool:
+    return path.is_file() and path.stat().st_size == descriptor.size

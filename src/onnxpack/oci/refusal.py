@@ -1,0 +1,87 @@
+"""What a registry refuses, in words: its statuses, its own JSON, and a line that breaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from onnxpack.errors import RegistryError
+from onnxpack.oci.address import httpx
+from onnxpack.oci.digest import CHUNK
+from onnxpack.oci.document import MAX_BYTES
+
+MAX_TOLD = 300
+
+
+class BrokenError(RegistryError):
+    """The line broke, or the registry was busy: it may go well another time."""
+
+
+def read(answer: httpx.Response, *, limit: int = MAX_BYTES) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        RegistryError: it is longer than ``limit``, or the line breaks.
+    """
+    held = bytearray()
+    for chunk in pieces(answer):
+        held += chunk
+        if len(held) > limit:
+            raise RegistryError(f"{answer.url.host} answers with more than {limit} bytes.")
+    return bytes(held)
+
+
+def pieces(answer: httpx.Response) -> Iterator[bytes]:
+    """The body of an answer as it comes.
+
+    Raises:
+        RegistryError: the line breaks.
+    """
+    try:
+        yield from answer.iter_raw(CHUNK)
+    except httpx.TransportError as exc:
+        raise unreachable(answer.url, exc) from exc
+
+
+def unreachable(url: httpx.URL, exc: Exception) -> BrokenError:
+    """The registry does not answer, or not to the end."""
+    host = url.netloc.decode()
+    why = str(exc) or type(exc).__name__
+    remedy = f"curl -v {url.scheme}://{host}/v2/"
+    if "WRONG_VERSION_NUMBER" in why:
+        remedy = "a registry without TLS is spoken to on localhost alone: put TLS before it"
+    return BrokenError(f"{host} cannot be reached: {why.rstrip('.')}.", remedy=remedy)
+
+
+def denied(root: httpx.URL, *, known: bool) -> RegistryError:
+    """The registry does not let us in."""
+    host = root.netloc.decode()
+    why = "does not accept who we are" if known else "asks who we are"
+    return RegistryError(f"{host} {why}.", remedy=f"docker login {host}")
+
+
+def refused(answer: httpx.Response, what: str) -> RegistryError:
+    """The registry answers, and not with what was asked for."""
+    host, status = answer.url.netloc.decode(), answer.status_code
+    told = _told(answer)
+    remedy = {
+        401: f"docker login {host}",
+        403: f"docker login {host} as someone who may",
+        404: "look at the name and the tag",
+        429: "wait, or log in to be allowed more",
+    }.get(status, "")
+    return RegistryError(
+        f"{host} refuses {what}: {status}{f', {told}' if told else ''}.", remedy=remedy
+    )
+
+
+def _told(answer: httpx.Response) -> str:
+    """What the registry says in its JSON, short and without anything that moves a cursor."""
+    try:
+        document: Any = json.loads(read(answer, limit=2**16))
+        first = document["errors"][0]
+        text = f"{first.get('code', '')} {first.get('message', '')}"
+    except (RegistryError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
+    return "".join(each for each in text if each.isprintable())[:MAX_TOLD].strip().rstrip(".")

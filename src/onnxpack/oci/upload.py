@@ -1,0 +1,185 @@
+"""Bringing a blob to a repository: mounted, whole, or in chunks that go on after a break."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeAlias
+
+from onnxpack.errors import RegistryError
+from onnxpack.oci.address import follow, httpx
+from onnxpack.oci.auth import Scopes
+from onnxpack.oci.digest import CHUNK, digest_of
+from onnxpack.oci.layer import Layer
+from onnxpack.oci.refusal import BrokenError, refused
+from onnxpack.oci.repository import Repository
+
+Outcome: TypeAlias = Literal["present", "mounted", "sent"]
+# Told of a blob's digest, how many of its bytes are on their way, and its size.
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+# Above this a blob goes in chunks.
+MONOLITHIC = 4 * 2**20
+CHUNK_SIZE = 32 * 2**20
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
+# The registry was busy, or has another idea of where the upload stands.
+_BROKEN = frozenset({416, 429, 500, 502, 503, 504})
+
+
+def put_blob(
+    repository: Repository,
+    blob: bytes | Layer,
+    *,
+    mount_from: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Outcome:
+    """Bring a blob to a repository, by the shortest way.
+
+    Args:
+        repository: where to.
+        blob: bytes, or a layer in its file.
+        mount_from: repositories of the same registry that may have it.
+        progress: told as it gets there.
+
+    Raises:
+        RegistryError: the registry does not take it.
+    """
+    return _Upload(repository, blob, progress).run(mount_from)
+
+
+class _Upload:
+    """One blob on its way: where it goes, and how much of it is there."""
+
+    def __init__(
+        self, repository: Repository, blob: bytes | Layer, progress: Progress | None
+    ) -> None:
+        self._repository = repository
+        self._blob = blob
+        self._progress = progress
+        self._place = repository.connection.root
+        self._done = 0
+        if isinstance(blob, bytes):
+            self._digest, self._size = digest_of(blob), len(blob)
+        else:
+            self._digest, self._size = blob.descriptor.digest, blob.descriptor.size
+
+    def run(self, mount_from: Sequence[str]) -> Outcome:
+        if self._repository.has_blob(self._digest):
+            return "present"
+        if any(self._mount(other) for other in mount_from if other != self._repository.name):
+            return "mounted"
+        self._begin()
+        patience = self._repository.connection.patience
+        for attempt in range(patience.attempts):
+            try:
+                self._send()
+                break
+            except BrokenError:
+                if attempt == patience.attempts - 1:
+                    raise
+                patience.wait(attempt)
+                if self._repository.has_blob(self._digest):
+                    break
+                self._resume()
+        return "sent"
+
+    def _mount(self, other: str) -> bool:
+        """Take the blob from another repository; a registry that will not offers an upload."""
+        scopes = (*self._repository.writing, f"repository:{other}:pull")
+        return self._post({"mount": self._digest, "from": other}, scopes) == 201
+
+    def _begin(self) -> None:
+        self._done = 0
+        self._post({}, self._repository.writing)
+
+    def _post(self, parameters: dict[str, str], scopes: Scopes) -> int:
+        url = httpx.URL(self._repository.url("blobs/uploads/"), params=parameters)
+        # An upload begun twice is one that is never finished: registries clear them away.
+        with self._repository.connection.send(
+            "POST", url, scopes=scopes, body=b"", repeatable=True
+        ) as answer:
+            if answer.status_code == 202:
+                self._move(answer)
+            elif not parameters or (answer.status_code != 201 and answer.status_code >= 500):
+                raise refused(answer, f"to take {self._digest}")
+            return answer.status_code
+
+    def _send(self) -> None:
+        if self._size <= MONOLITHIC:
+            self._finish(0)
+            return
+        while self._done < self._size:
+            self._patch(min(self._done + CHUNK_SIZE, self._size))
+        self._finish(self._size)
+
+    def _patch(self, stop: int) -> None:
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(stop - self._done),
+            "Content-Range": f"{self._done}-{stop - 1}",
+        }
+        with self._repository.connection.send(
+            "PATCH",
+            self._place,
+            scopes=self._repository.writing,
+            headers=headers,
+            body=lambda: self._part(self._done, stop),
+        ) as answer:
+            self._accept(answer, 202)
+            self._move(answer)
+        self._done = stop
+
+    def _finish(self, start: int) -> None:
+        """Send what is left from ``start`` on, and say what it all is."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(self._size - start),
+        }
+        with self._repository.connection.send(
+            "PUT",
+            self._place.copy_merge_params({"digest": self._digest}),
+            scopes=self._repository.writing,
+            headers=headers,
+            body=lambda: self._part(start, self._size),
+        ) as answer:
+            self._accept(answer, 201)
+
+    def _accept(self, answer: httpx.Response, status: int) -> None:
+        if answer.status_code in _BROKEN:
+            raise BrokenError(refused(answer, f"to take {self._digest}").message)
+        if answer.status_code != status:
+            raise refused(answer, f"to take {self._digest}")
+
+    def _resume(self) -> None:
+        """Ask how far the upload came; one that the registry knows no more begins anew."""
+        if self._size <= MONOLITHIC:
+            self._begin()
+            return
+        with self._repository.connection.send(
+            "GET", self._place, scopes=self._repository.writing
+        ) as answer:
+            told = _RANGE.fullmatch(answer.headers.get("range", ""))
+            if answer.status_code == 204 and told is not None and int(told[1]) < self._size:
+                # What came is told by its last byte: 0 is said of nothing at all.
+                self._done = int(told[1]) + 1 if int(told[1]) else 0
+                if "location" in answer.headers:
+                    self._move(answer)
+                return
+        self._begin()
+
+    def _move(self, answer: httpx.Response) -> None:
+        location = answer.headers.get("location")
+        if not location:
+            raise RegistryError(f"{answer.url.host} does not tell where to upload to.")
+        self._place = follow(answer.url, location, why="an upload")
+
+    def _part(self, start: int, stop: int) -> Iterator[bytes]:
+        if isinstance(self._blob, bytes):
+            yield self._blob[start:stop]
+            return
+        with self._blob.open(start=start) as source:
+            while start < stop and (piece := source.read(min(CHUNK, stop - start))):
+                yield piece
+                start += len(piece)
+                if self._progress is not None:
+                    self._progress(self._digest, start, self._size)

@@ -1,0 +1,180 @@
+"""A real container engine and real registries, started when the first test asks for one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+USER, PASSWORD = "anna", "pw"
+# htpasswd -nbB anna pw
+HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Docker:
+    """The client of a dockerd, of the machine's or of one of our own."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str | Path, stdin: bytes | None = None) -> str:
+        """Run a command of docker's; gives what it prints."""
+        done = self.run(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def run(
+        self, *arguments: str | Path, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["docker", *arguments],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=300,
+            env={**os.environ, **self.environment},
+        )
+
+
+@dataclass(frozen=True)
+class RegistryServer:
+    """A registry on this machine: its address, and the folder with its blobs."""
+
+    address: str
+    root: Path
+
+    def name(self, rest: str) -> str:
+        return f"{self.address}/{rest}"
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    if Docker().run("info").returncode == 0:
+        yield Docker()
+        return
+    with started_dockerd() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[RegistryServer]:
+    """A registry that lets everyone in."""
+    with started_registry() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def locked_registry() -> Iterator[RegistryServer]:
+    """A registry that lets in USER alone, with PASSWORD, by Basic."""
+    with short_folder() as folder:
+        (folder / "htpasswd").write_text(HTPASSWD)
+        auth = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+        with started_registry(auth=auth) as found:
+            yield found
+
+
+@pytest.fixture(scope="session")
+def start_registry() -> Callable[..., AbstractContextManager[RegistryServer]]:
+    """Starts another one, with more of its settings."""
+    return started_registry
+
+
+@contextmanager
+def started_registry(**more: object) -> Iterator[RegistryServer]:
+    with short_folder() as folder:
+        config = {
+            "version": 0.1,
+            "log": {"level": "info", "formatter": "json"},
+            "storage": {
+                "filesystem": {"rootdirectory": str(folder / "data")},
+                "delete": {"enabled": True},
+            },
+            "http": {"addr": "127.0.0.1:0", "secret": "of the tests"},
+            **more,
+        }
+        path = folder / "config.yml"  # JSON is YAML
+        path.write_text(json.dumps(config))
+        process = subprocess.Popen(
+            ["docker-registry", "serve", path], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        try:
+            yield RegistryServer(_address(process), folder / "data")
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+            process.stderr.close()
+
+
+def _address(process: subprocess.Popen[bytes]) -> str:
+    """Where it says that it listens; what it says later is read and dropped."""
+    told: list[str] = []
+    for line in process.stderr:
+        told.append(line.decode())
+        message = json.loads(line).get("msg", "")
+        if message.startswith("listening on "):
+            drain = threading.Thread(target=lambda: list(process.stderr), daemon=True)
+            drain.start()
+            return message.removeprefix("listening on ")
+    raise AssertionError(f"docker-registry ended: {''.join(told)}")
+
+
+@contextmanager
+def started_dockerd() -> Iterator[Docker]:
+    failures = []
+    for driver in ("overlay2", "vfs"):
+        with short_folder() as folder, _dockerd(folder, driver) as found:
+            if found is not None:
+                yield found
+                return
+            failures.append((folder / "log").read_text())
+    raise AssertionError("dockerd does not start:\n" + "\n".join(failures))
+
+
+@contextmanager
+def _dockerd(folder: Path, driver: str) -> Iterator[Docker | None]:
+    command = [
+        *("dockerd", "--storage-driver", driver, "-H", f"unix://{folder}/socket"),
+        *("--data-root", folder / "data", "--exec-root", folder / "exec", "-p", folder / "pid"),
+        *("--bridge", "none", "--iptables=false", "--ip-forward=false"),
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    client = Docker({"DOCKER_HOST": f"unix://{folder}/socket"})
+    try:
+        yield client if _answers(client, process) else None
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+
+
+def _answers(client: Docker, process: subprocess.Popen[bytes]) -> bool:
+    """Ask until it answers, or has ended."""
+    for _ in range(int(DEADLINE * 10)):
+        if client.run("info").returncode == 0:
+            return True
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+        return False
+    return False
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder whose name leaves room: a socket's path may have 107 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="oci-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
