@@ -1,0 +1,140 @@
+"""What an image stands on: Debian's packages, or any image that has a Python."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxpack.errors import ImageError
+from onnxpack.image import debian
+from onnxpack.image.bytecode import compiled, find_interpreter
+from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.target import Target
+from onnxpack.oci import compress
+from onnxpack.oci.compress import Compression
+from onnxpack.oci.entry import Entry, Folder, walk
+from onnxpack.oci.image import Image, make_image
+from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.platform import Platform
+from onnxpack.oci.read import read_image
+from onnxpack.oci.reference import Reference
+
+DEBIAN = "debian"
+OCI = "oci:"
+_PYTHON = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[^/]+)/bin/python)(3\.\d+)")
+_OLDEST = (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An image with a Python in it.
+
+    Attributes:
+        name: as labels tell it.
+        interpreter: the absolute path of its Python.
+        tree: the folder it was made from; None where it was an image already.
+    """
+
+    name: str
+    image: Image
+    target: Target
+    interpreter: str
+    tree: Path | None = None
+
+
+def default_base() -> tuple[str, str]:
+    """The base that needs nothing but what is at hand, and why it is the one."""
+    if debian.is_at_hand():
+        return DEBIAN, "mmdebstrap is installed: the smallest base, without a registry"
+    python = debian.default_python()
+    return f"python:{python}-slim", "mmdebstrap, which makes a smaller one, is not installed"
+
+
+def open_base(
+    name: str, platform: Platform, cache: Cache, *, compression: Compression, mtime: int
+) -> Base:
+    """A base by its name: ``debian``, ``oci:`` and a layout or tar, or a registry's reference.
+
+    Raises:
+        ImageError: it cannot be made or read, or has no Python that is recent enough.
+        RegistryError: the registry does not answer, or refuses.
+    """
+    if name == DEBIAN:
+        return _debian(platform, cache, compression, mtime)
+    if name.startswith(OCI):
+        image = read_image(Path(name.removeprefix(OCI)), platform=platform)
+    else:
+        from onnxpack.oci.pull import pull
+
+        image = pull(Reference.parse(name), cache.root, platform=platform)
+    found = cache.fact(f"python-{image.digest[7:]}", lambda: _find_python(image, name))
+    interpreter, python = found["interpreter"], found["version"]
+    return Base(name, image, Target(image.platform, python), interpreter)
+
+
+def _debian(platform: Platform, cache: Cache, compression: Compression, mtime: int) -> Base:
+    python = debian.default_python()
+    tree = debian.debian_tree(python, platform, cache)
+    key = key_of(
+        tree=tree.name, compression=compression, mtime=mtime, interpreter=find_interpreter(python)
+    )
+
+    def make(to: Path) -> Layer:
+        with compiled([_open_to_all(entry) for entry in walk(tree)], python) as entries:
+            return write_layer(entries, to, compression=compression, mtime=mtime)
+
+    image = make_image(
+        [cache.layer(f"base-{key}", make)],
+        config={
+            "Env": [
+                "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
+                "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+            ]
+        },
+        platform=platform, created=mtime, history=[f"mmdebstrap {debian.SUITES[python]}"],
+    )  # fmt: skip
+    suite = f"{DEBIAN}:{debian.SUITES[python]}"
+    return Base(suite, image, Target(platform, python), f"/usr/bin/python{python}", tree)
+
+
+def _open_to_all(entry: Entry) -> Entry:
+    return Entry("tmp", Folder(), 0o1777) if entry.path == "tmp" else entry
+
+
+def _find_python(image: Image, name: str) -> dict[str, str]:
+    """The newest Python in an image: its path and its version."""
+    found = {version: path for layer in image.layers for path, version in _pythons(layer)}
+    if not found:
+        raise ImageError(
+            f"the base {name} has no Python below usr/bin or usr/local/bin.",
+            remedy="--base python:3.13-slim",
+        )
+    newest = max(found, key=_number)
+    if _number(newest) < _OLDEST:
+        raise ImageError(
+            f"the base {name} has Python {newest}, expected 3.11 or newer.",
+            remedy="--base python:3.13-slim",
+        )
+    return {"interpreter": found[newest], "version": newest}
+
+
+def _pythons(layer: Layer) -> list[tuple[str, str]]:
+    found = []
+    with layer.open() as start:
+        kind = compress.detect(start.read(4))
+    with layer.open() as packed:
+        try:
+            with tarfile.open(fileobj=compress.decompressed(packed, kind), mode="r|") as members:
+                for member in members:
+                    match = _PYTHON.fullmatch(member.name)
+                    if match:
+                        found.append((f"/{match[1]}{match[2]}", match[2]))
+        except tarfile.TarError as exc:
+            raise ImageError(f"a layer of the base is no tar: {exc}.") from exc
+    return found
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

@@ -1,0 +1,207 @@
+"""From a pack to an image, without a daemon: base, runtime, model, each a layer from the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TypeAlias
+
+from onnxpack.errors import PackError
+from onnxpack.image.base import Base, open_base
+from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.runtime import runtime_layer
+from onnxpack.image.sbom import BILL, write_bill
+from onnxpack.image.settings import config, labels
+from onnxpack.image.wheels import install, requirements
+from onnxpack.oci.compress import Compression
+from onnxpack.oci.entry import Entry
+from onnxpack.oci.image import Image, append_layers
+from onnxpack.oci.index import Index, make_index
+from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.platform import Platform
+from onnxpack.pack.files import check_files
+from onnxpack.pack.model import Pack
+
+MIN_GOLDEN = 2**20
+"""Bytes of golden data that go along whatever the size of the model."""
+
+Told: TypeAlias = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How images are built.
+
+    Attributes:
+        base: ``debian``, ``oci:`` and a layout or tar, or a registry's reference.
+        platforms: one, or several for an index.
+        runtime: ``cpu`` or ``cuda``.
+        compression: of base and runtime; the model's layer stays as it is, since weights gain
+            nothing and cost the most.
+        mtime: seconds since 1970 of every file, and of the image.
+    """
+
+    base: str
+    platforms: tuple[Platform, ...]
+    runtime: str = "cpu"
+    compression: Compression = "gzip"
+    mtime: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image, and what it took.
+
+    Attributes:
+        content: an image, or an index of several platforms'.
+        seconds: of building.
+        wheels: the pinned requirements.
+    """
+
+    content: Image | Index
+    seconds: float
+    wheels: tuple[str, ...]
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The image of each platform."""
+        return self.content.images if isinstance(self.content, Index) else (self.content,)
+
+
+def source_date() -> int:
+    """The time that images bear: SOURCE_DATE_EPOCH, or none."""
+    return int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
+
+
+def build_image(
+    pack: Pack, recipe: Recipe, *, cache: Cache | None = None, told: Told | None = None
+) -> Built:
+    """Build the image of a pack; the same pack, versions and base give the same bytes.
+
+    Args:
+        told: called with each step as it begins.
+
+    Raises:
+        PackError: a file of the pack is not what its manifest says.
+        ImageError: a base cannot be made or read, or there are no wheels for a platform.
+        RegistryError: the base's registry does not answer, or refuses.
+        MissingExtraError: what the extra ``image`` brings is not installed.
+    """
+    begun = perf_counter()
+    cache = cache or Cache()
+    _check(pack)
+    wheels = requirements(runtime=recipe.runtime, pictures=takes_pictures(pack))
+    images = [_build(pack, recipe, each, wheels, cache, told or str) for each in recipe.platforms]
+    content = images[0] if len(images) == 1 else make_index(images)
+    return Built(content, perf_counter() - begun, wheels)
+
+
+def _build(
+    pack: Pack, recipe: Recipe, platform: Platform, wheels: Sequence[str], cache: Cache, told: Told
+) -> Image:
+    told(f"base {recipe.base} for {platform}")
+    base = open_base(
+        recipe.base, platform, cache, compression=recipe.compression, mtime=recipe.mtime
+    )
+    told(f"runtime for Python {base.target.python}: {', '.join(wheels)}")
+    runtime = runtime_layer(
+        wheels, base.target, cache, compression=recipe.compression, mtime=recipe.mtime
+    )
+    told(f"model {pack.name}")
+    bill = _bill_layer(base, wheels, cache, recipe.mtime)
+    model = _model_layer(pack, cache, recipe.mtime)
+    return append_layers(
+        base.image, [runtime, bill, model],
+        config=config(pack, base.interpreter), created=recipe.mtime,
+        history=["onnxpack runtime", "onnxpack bill of materials", f"onnxpack model {pack.name}"],
+        labels=_labels(pack, base, wheels),
+    )  # fmt: skip
+
+
+def takes_pictures(pack: Pack) -> bool:
+    """Whether it says how a picture becomes its input."""
+    return pack.manifest is not None and pack.manifest.preprocess is not None
+
+
+def _check(pack: Pack) -> None:
+    if pack.manifest is None:
+        return
+    faults = [
+        f"  {found.subject}: {found.message}"
+        for found in check_files(pack.path, pack.manifest.files)
+    ]
+    if faults:
+        raise PackError(
+            "\n".join([f"{pack.path} is not what its pack.json says:", *faults[:20]]),
+            remedy=f"onnxpack check {pack.path}",
+        )
+
+
+def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> Layer:
+    """The bill of materials of base and runtime; the model brings its own."""
+    bill = write_bill(base, install(wheels, base.target, cache))
+
+    def make(to: Path) -> Layer:
+        return write_layer([Entry(BILL, bill)], to, compression="none", mtime=mtime)
+
+    return cache.layer(f"bill-{key_of(bill=bill, mtime=mtime)}", make)
+
+
+def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:
+    """The pack: the same blob on every base and platform."""
+
+    def make(to: Path) -> Layer:
+        entries = [Entry(f"model/{pack.name}/{name}", path) for name, path in shipped(pack)]
+        return write_layer(entries, to, compression="none", mtime=mtime)
+
+    # Where nothing says what is in it, the times of its files do.
+    known = pack.digest or _stats(pack)
+    return cache.layer(f"model-{key_of(pack=known, name=pack.name, mtime=mtime)}", make)
+
+
+def shipped(pack: Pack) -> Iterator[tuple[str, Path]]:
+    """The files of a pack that go into an image, by their names in it.
+
+    Of the golden data the smallest sets, up to a twentieth of the model: enough to be proven again
+    on whatever processor the container meets, and soon.
+    """
+    if pack.path.is_file():
+        yield pack.path.name, pack.path
+        return
+    left_out = {golden.name for golden in pack.golden} - _kept_sets(pack)
+    for path in sorted(pack.path.rglob("*")):
+        name = path.relative_to(pack.path).as_posix()
+        if path.is_file() and name.partition("/")[0] not in left_out:
+            yield name, path
+
+
+def _kept_sets(pack: Pack) -> set[str]:
+    sizes = {
+        golden.name: sum(path.stat().st_size for path in (*golden.inputs, *golden.outputs))
+        for golden in pack.golden
+    }
+    room = max(MIN_GOLDEN, pack.model_path.stat().st_size // 20)
+    kept: set[str] = set()
+    for name in sorted(sizes, key=lambda each: (sizes[each], each)):
+        if kept and sizes[name] > room:
+            break
+        kept.add(name)
+        room -= sizes[name]
+    return kept
+
+
+def _stats(pack: Pack) -> list[tuple[str, int, int]]:
+    files = [pack.path] if pack.path.is_file() else sorted(pack.path.rglob("*"))
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def _labels(pack: Pack, base: Base, wheels: Sequence[str]) -> dict[str, str]:
+    return {
+        **labels(pack),
+        "org.opencontainers.image.base.name": base.name,
+        "org.opencontainers.image.base.digest": base.image.digest,
+        "onnxpack.wheels": " ".join(wheels),
+    }

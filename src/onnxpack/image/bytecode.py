@@ -1,0 +1,88 @@
+"""Byte code for the image's own Python, made by an interpreter of the same version.
+
+An interpreter imports byte code three times as fast as it compiles sources. It is marked as
+unchecked (PEP 552): no time of a file is in it, so the same sources give the same bytes. It takes
+the place of the sources, which nobody edits in an image; tracebacks still tell files and lines.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from posixpath import dirname, normpath
+from tempfile import TemporaryDirectory
+
+from onnxpack.errors import ImageError
+from onnxpack.oci.entry import Entry, Symlink
+
+SCRIPT = Path(__file__).with_name("compiler.py")
+
+
+def find_interpreter(python: str) -> str | None:
+    """An interpreter of this version, such as ``3.13``, on this machine."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" == python:
+        return sys.executable
+    found = shutil.which(f"python{python}")
+    if found is None:
+        return None
+    # It may be a shim of pyenv, for a version that is not installed.
+    asked = [found, "-I", "-S", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return found if told.stdout.strip() == python else None
+
+
+@contextmanager
+def compiled(entries: Sequence[Entry], python: str) -> Iterator[list[Entry]]:
+    """Entries with byte code in the place of sources, for as long as a layer is written.
+
+    A source without byte code stays: some are templates, and this machine may have no interpreter
+    of the version at all; then starts take longer.
+
+    Raises:
+        ImageError: the interpreter failed.
+    """
+    interpreter = find_interpreter(python)
+    if interpreter is None:
+        yield list(entries)
+        return
+    with TemporaryDirectory(prefix="onnxpack-") as folder:
+        to = Path(folder)
+        sources = dict(_sources(entries))
+        _compile(interpreter, sources, to)
+        made = {path: to / f"{number}.pyc" for number, path in enumerate(sources)}
+        byte_code = {path: file for path, file in made.items() if file.exists()}
+        yield [_replaced(entry, byte_code) for entry in entries]
+
+
+def _replaced(entry: Entry, byte_code: Mapping[str, Path]) -> Entry:
+    if entry.path in byte_code:
+        return Entry(f"{entry.path}c", byte_code[entry.path])
+    if isinstance(entry.source, Symlink) and entry.path.endswith(".py"):
+        target = entry.source.target
+        if normpath(f"{dirname(entry.path)}/{target}") in byte_code:
+            return Entry(f"{entry.path}c", Symlink(f"{target}c"))
+    return entry
+
+
+def _sources(entries: Sequence[Entry]) -> Iterator[tuple[str, Path]]:
+    for entry in entries:
+        if entry.path.endswith(".py") and isinstance(entry.source, Path):
+            yield entry.path, entry.source
+
+
+def _compile(interpreter: str, sources: Mapping[str, Path], to: Path) -> None:
+    """Compile sources into ``0.pyc``, ``1.pyc`` …, with the names that they have in the image."""
+    lines = [f"{source}\0/{path}" for path, source in sources.items()]
+    done = subprocess.run(
+        [interpreter, "-I", "-S", str(SCRIPT), str(to)],
+        input="\n".join(lines), capture_output=True, text=True, check=False,
+        # The order of a set's elements is in byte code too.
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+    )  # fmt: skip
+    if done.returncode:
+        raise ImageError(f"{interpreter} compiled no byte code: {done.stderr.strip()[-500:]}.")

@@ -1,0 +1,123 @@
+"""What images are made of, kept by a key of all that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from onnxpack.errors import ImageError
+from onnxpack.oci.blobs import FOLDER
+from onnxpack.oci.descriptor import Descriptor
+from onnxpack.oci.digest import hex_of
+from onnxpack.oci.document import decode, encode, strings
+from onnxpack.oci.layer import Layer
+
+
+class Cache:
+    """A folder of trees and layers; what is in it is whole, and never changes.
+
+    Args:
+        root: the folder; None is ``onnxpack`` in the user's cache (XDG_CACHE_HOME).
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or _default()
+
+    def tree(self, key: str, make: Callable[[Path], None]) -> Path:
+        """The folder of a key; ``make`` fills an empty one where there is none yet."""
+        found = self.root / "trees" / key
+        if found.is_dir():
+            return found
+        made = self._fresh("trees", key)
+        try:
+            made.mkdir()
+            make(made)
+            _move(made, found)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        return found
+
+    def layer(self, key: str, make: Callable[[Path], Layer]) -> Layer:
+        """The layer of a key; ``make`` writes it to a file where there is none yet."""
+        note = self.root / "layers" / f"{key}.json"
+        if (found := self._known(note)) is not None:
+            return found
+        made = self._fresh("layers", key)
+        try:
+            layer = make(made)
+            blob = self.blob(layer.descriptor.digest)
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            made.replace(blob)
+            fresh = self._fresh("layers", key)
+            fresh.write_bytes(
+                encode({"descriptor": layer.descriptor.to_json(), "diff_id": layer.diff_id})
+            )
+            fresh.replace(note)
+        except OSError as exc:
+            raise ImageError(f"{self.root} cannot be written: {exc.strerror or exc}.") from exc
+        finally:
+            made.unlink(missing_ok=True)
+        return Layer(blob, layer.descriptor, layer.diff_id)
+
+    def fact(self, key: str, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """What was found out once, and stays so."""
+        note = self.root / "facts" / f"{key}.json"
+        if note.is_file():
+            return strings(decode(note.read_bytes(), what=str(note)), what=str(note))
+        found = make()
+        fresh = self._fresh("facts", key)
+        fresh.write_bytes(encode(found))
+        fresh.replace(note)
+        return found
+
+    def blob(self, digest: str) -> Path:
+        """Where the blob of a digest lies, or would; a pull puts layers there too."""
+        return self.root / FOLDER / hex_of(digest)
+
+    def _known(self, note: Path) -> Layer | None:
+        try:
+            found = decode(note.read_bytes(), what=str(note))
+        except FileNotFoundError:
+            return None
+        descriptor = Descriptor.from_json(found.get("descriptor"), what=str(note))
+        blob = self.blob(descriptor.digest)
+        # A blob that was cleared away, or cut short by a full disk, is made again.
+        if not blob.is_file() or blob.stat().st_size != descriptor.size:
+            return None
+        return Layer(blob, descriptor, str(found.get("diff_id")))
+
+    def _fresh(self, kind: str, key: str) -> Path:
+        folder = self.root / kind
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ImageError(
+                f"the cache {folder} cannot be made: {exc.strerror}.",
+                remedy="set XDG_CACHE_HOME to a folder that can be written",
+            ) from exc
+        return folder / f".{key}.{secrets.token_hex(6)}"
+
+
+def key_of(**facts: Any) -> str:
+    """A name for all that something is made from."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _move(made: Path, to: Path) -> None:
+    try:
+        made.rename(to)
+    except OSError:
+        if not to.is_dir():  # else another process was faster, and made the same
+            raise
+
+
+def _default() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "onnxpack"

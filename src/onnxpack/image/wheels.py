@@ -1,0 +1,122 @@
+"""The wheels that serving needs, placed by uv for whatever platform the image is for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from onnxpack.errors import ImageError, MissingExtraError
+from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.target import Target
+
+NEEDED = ("msgspec", "numpy", "onnxruntime")
+"""Of what onnxpack itself depends on, the part that serving imports."""
+RUNTIMES = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
+
+_OF_SERVING = re.compile(r"extra == ['\"]serve['\"]")
+
+
+def requirements(*, runtime: str = "cpu", pictures: bool = False) -> tuple[str, ...]:
+    """What is installed: pinned to the versions that are installed here, and so were proven.
+
+    Args:
+        runtime: ``cpu`` or ``cuda``.
+        pictures: whether the model takes pictures, which Pillow decodes.
+    """
+    names = [RUNTIMES[runtime] if name == "onnxruntime" else name for name in NEEDED]
+    names += [_name(line) for line in requires("onnxpack") or () if _OF_SERVING.search(line)]
+    names += ["pillow"] if pictures else []
+    return tuple(sorted(map(_pinned, names)))
+
+
+def install(
+    pins: Sequence[str],
+    target: Target,
+    cache: Cache,
+    *,
+    also: Sequence[str] | None = None,
+    options: Sequence[str] = (),
+) -> Path:
+    """The folder of the wheels of these requirements, and of what they require.
+
+    Args:
+        also: constraints; None pins what they require to what is installed here.
+        options: more of uv's.
+
+    Raises:
+        MissingExtraError: uv is not installed.
+        ImageError: uv found no wheels; its own words are in the message.
+    """
+    also = required(pins) if also is None else also
+    key = key_of(
+        pins=pins, also=also, options=options, python=target.python, platform=target.wheels
+    )
+
+    def place(folder: Path) -> None:
+        constraints = folder.with_suffix(".constraints")
+        constraints.write_text("".join(f"{pin}\n" for pin in also))
+        try:
+            _run((*options, *pins), target, folder, constraints)
+        finally:
+            constraints.unlink()
+
+    return cache.tree(f"wheels-{key}", place)
+
+
+def _run(pins: Sequence[str], target: Target, folder: Path, constraints: Path) -> None:
+    command = [
+        _uv(), "pip", "install", "--quiet", "--target", str(folder), "--only-binary", ":all:",
+        "--python-version", target.python, "--python-platform", target.wheels,
+        "--python", sys.executable, "--constraints", str(constraints), *pins,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ImageError(
+            f"uv placed no wheels for Python {target.python} on {target.platform}:\n"
+            f"{done.stderr.strip()}",
+            remedy="its settings are uv's own: UV_DEFAULT_INDEX, UV_FIND_LINKS, UV_OFFLINE",
+        )
+
+
+def required(pins: Sequence[str]) -> list[str]:
+    """What these require indirectly, pinned to what is installed here as well."""
+    waiting, found = [_name(pin) for pin in pins], dict[str, str]()
+    while waiting:
+        name = waiting.pop().lower()
+        if name in found:
+            continue
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue  # for another platform, or of another runtime
+        waiting += [_name(line) for line in requires(name) or () if "extra ==" not in line]
+    return sorted(f"{name}=={number}" for name, number in found.items())
+
+
+def _pinned(name: str) -> str:
+    other = RUNTIMES["cpu" if name == RUNTIMES["cuda"] else "cuda"]
+    for installed in (name, other) if name in RUNTIMES.values() else (name,):
+        try:
+            number = version(installed)
+        except PackageNotFoundError:
+            continue
+        extras = "[cuda,cudnn]" if name == RUNTIMES["cuda"] else ""
+        return f"{name}{extras}=={number}"
+    raise MissingExtraError(name, extra="image")
+
+
+def _name(requirement: str) -> str:
+    end = next((at for at, char in enumerate(requirement) if char in " <>=!~;[("), None)
+    return requirement[:end]
+
+
+def _uv() -> str:
+    try:
+        from uv import find_uv_bin
+    except ModuleNotFoundError as exc:
+        raise MissingExtraError("uv", extra="image") from exc
+    return str(find_uv_bin())
