@@ -229,6 +229,25 @@ def test_a_picture_is_prepared_as_the_pack_says(server, packs, truth):
     assert told["top"][0][0]["label"] == "abcd"[wanted[name].argmax()]
 
 
+def test_what_is_no_picture_is_told_without_an_address(server):
+    status, _, answer = server.ask(
+        "POST", "/v2/models/picture/predict", b"not a picture", Content_Type="image/png"
+    )
+    formats = "JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM"
+    said = f"the body is no picture: 13 bytes of none of these formats: {formats}"
+    assert (status, json.loads(answer)) == (400, {"error": said})
+
+
+def test_a_picture_that_ends_early_is_told_so(server):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(file, "bmp")
+    status, _, answer = server.ask(
+        "POST", "/v2/models/picture/predict", file.getvalue()[:-9], Content_Type="image/bmp"
+    )
+    assert status == 400
+    assert "truncated" in json.loads(answer)["error"]
+
+
 @pytest.mark.parametrize(
     ("path", "content", "media", "status", "says"),
     [

@@ -29,6 +29,12 @@ def test_every_model_and_way_is_described(document, server):
     assert name["schema"]["enum"] == sorted(each["name"] for each in told["models"])
 
 
+def test_not_ready_is_no_error(document):
+    for path in ("/v2/health/ready", "/v2/models/{model}/ready"):
+        answers = document["paths"][path]["get"]["responses"]
+        assert answers["503"] == answers["200"]
+
+
 def test_schemathesis_finds_no_fault(packs, serve, tmp_path):
     with serve(packs / "mlp", packs / "words", packs / "bag") as served:
         command = [SCHEMATHESIS, "run", f"http://{served.host}:{served.port}/openapi.json"]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnxpack.cli.answers import rank
 from onnxpack.errors import FeedError
 from onnxpack.server import predict
 from onnxpack.server.datatypes import MAX_ELEMENTS, NAMES, count
@@ -131,3 +132,19 @@ def test_no_shape_is_too_much_for_numpy(shape):
 def test_labels_go_with_scores_of_any_number(scores, best):
     found = predict._best({"y": scores}, ("a", "b"), 1)
     assert (found and [row[0]["label"] for row in found]) == best
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ([[0.0, 0.0], [0.0, np.log(3)]], [[0.5, 0.5], [0.75, 0.25]]),
+        ([[0.25, 0.75]], [[0.75, 0.25]]),
+        ([[1000.0, 0.0]], [[1.0, 0.0]]),
+    ],
+)
+def test_a_score_is_the_probability_that_run_shows(scores, told):
+    outputs = {"y": np.array(scores, np.float32)}
+    found = [[each["score"] for each in row] for row in predict._best(outputs, ("a", "b"), 2)]
+    np.testing.assert_allclose(found, told, rtol=1e-6)
+    (ranking,) = rank(outputs, ("a", "b"), top=2)
+    assert found == [[guess.probability for guess in row] for row in ranking.rows]

@@ -128,6 +128,21 @@ def test_what_is_open_to_the_world_is_warned_of(packs, serve, tmp_path, options,
         assert warned.replace("KEYS", str(keys)) in told
 
 
+@pytest.mark.parametrize(
+    ("host", "bound", "typed"),
+    [("0.0.0.0", "0.0.0.0", "127.0.0.1"), ("::", "[::]", "[::1]"), ("::1", "[::1]", "[::1]")],
+)
+def test_the_line_to_try_has_an_address_of_this_machine(packs, host, bound, typed):
+    command = [PROGRAM, "serve", packs / "mlp", "--host", host, "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        ready, _, line = (process.stdout.readline() for _ in range(3))
+        process.terminate()
+    port = re.fullmatch(rf"ready: http://{re.escape(bound)}:(\d+) \(Ctrl-C ends it\)\n", ready)[1]
+    assert shlex.split(line)[-1] == f"http://{typed}:{port}/v2/models/mlp/predict"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_machine_alone_is_no_warning(packs, host):
     command = [PROGRAM, "serve", packs / "mlp", "--host", host, "--port", "0"]

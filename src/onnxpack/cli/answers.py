@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.signature import describe
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 FIRST_VALUES = 5
 SHOWN_ROWS = 16
-SUM_TOLERANCE = 1e-3
 
 
 class Guess(msgspec.Struct, frozen=True):
@@ -52,9 +52,7 @@ def rank(
 
 
 def _rank(name: str, array: Array, labels: Sequence[str], top: int) -> Ranking:
-    logits = array.astype(np.float64)
-    softmax = not _are_probabilities(logits)
-    rows = _softmax(logits) if softmax else logits
+    rows, softmax = to_probabilities(array)
     order = np.argsort(-rows, axis=1, kind="stable")[:, :top]
     return Ranking(
         name,
@@ -64,16 +62,6 @@ def _rank(name: str, array: Array, labels: Sequence[str], top: int) -> Ranking:
             for row, best in zip(rows, order, strict=True)
         ),
     )
-
-
-def _are_probabilities(rows: Array) -> bool:
-    sums = rows.sum(axis=1)
-    return bool((rows >= 0).all() and (np.abs(sums - 1) <= SUM_TOLERANCE).all())
-
-
-def _softmax(logits: Array) -> Array:
-    powers: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def ranking_lines(ranking: Ranking) -> list[str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from onnxpack.cli import say
-from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
     from onnxpack.server.ready import Ready
@@ -100,7 +99,7 @@ def command(
     read_timeout: Annotated[float, _seconds("For a client to go on sending, or taking.")] = 20.0,
     drain: Annotated[float, _seconds("For answers in flight after SIGTERM.")] = 30.0,
     no_prove: Annotated[
-        bool, typer.Option("--no-prove", help="Serve without replaying golden data.")
+        bool, typer.Option("--no-prove", help="Serve without checking digests and golden data.")
     ] = False,
     api_key_file: Keys = None,
     tls_cert: Cert = None,
@@ -137,7 +136,7 @@ def command(
         read_timeout=read_timeout,
         drain=drain,
         prove=not no_prove,
-        api_keys=_read_keys(api_key_file) if api_key_file else (),
+        api_keys=_keys_of(api_key_file) if api_key_file else (),
         tls_cert=tls_cert,
         tls_key=tls_key,
         access_log=access_log,
@@ -148,6 +147,8 @@ def command(
 
 
 def _announce(ready: Ready, settings: Settings) -> None:
+    from dataclasses import replace
+
     from onnxpack.cli.curl import curl_line
 
     say.out(f"ready: {ready.address} (Ctrl-C ends it)")
@@ -156,8 +157,14 @@ def _announce(ready: Ready, settings: Settings) -> None:
     for model in ready.models:
         how = "proven" if model.proven else "not proven"
         say.out(f"  {model.name} {model.version}: {how} on {model.provider}")
-    line = curl_line(ready, keys=bool(settings.api_keys), tls=settings.tls_cert is not None)
+    here = replace(ready, address=_from_here(ready.address))
+    line = curl_line(here, keys=bool(settings.api_keys), tls=settings.tls_cert is not None)
     say.out(f"try: {line}", flush=True)
+
+
+def _from_here(address: str) -> str:
+    """Where every address is bound, one that this machine can ask."""
+    return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _warn(settings: Settings) -> None:
@@ -184,15 +191,10 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _read_keys(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"--api-key-file {path} cannot be read: {exc}.") from exc
-    keys = tuple(line.strip() for line in lines if line.strip())
-    if not keys:
-        raise UsageError(f"--api-key-file {path} holds no key.", remedy="a key on each line")
-    if mode & 0o004:
+def _keys_of(path: Path) -> tuple[str, ...]:
+    from onnxpack.server.keys import read_keys
+
+    keys = read_keys(path)
+    if path.stat().st_mode & 0o004:
         say.note(f"warning: every user of this machine can read {path}: chmod 600 {path}")
     return keys

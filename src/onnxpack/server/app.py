@@ -6,13 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from time import perf_counter
+from typing import TypeAlias
 
 from onnxpack.server import openapi
 from onnxpack.server.access import log_access
 from onnxpack.server.batcher import Feeds
 from onnxpack.server.budget import Budget
 from onnxpack.server.describe import describe_model, describe_server, describe_state
-from onnxpack.server.exchange import Disconnected, Exchange, Message, Receive, Send, number
+from onnxpack.server.exchange import (
+    JSON_TYPE,
+    Disconnected,
+    Exchange,
+    Headers,
+    Message,
+    Receive,
+    Send,
+    number,
+    write_json,
+)
 from onnxpack.server.keys import Keys
 from onnxpack.server.metrics import Metrics
 from onnxpack.server.predict import LARGE, describe_answer, read_feeds, read_top
@@ -38,6 +49,8 @@ PAGE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-cache"),
 )
+
+Handler: TypeAlias = Callable[[Served, Exchange], Awaitable[tuple[Headers, bytes]]]
 
 
 class App:
@@ -102,7 +115,7 @@ class App:
         if path == "/v2/health/live":
             await exchange.answer_json({"live": True})
         elif path == "/v2/health/ready":
-            ready = repository.ready and not repository.draining
+            ready = repository.accepting
             await exchange.answer_json({"ready": ready}, status=200 if ready else 503)
         elif path == "/v2":
             await exchange.answer_json(self._about)
@@ -124,36 +137,46 @@ class App:
         methods = ("POST",) if action in ("infer", "predict") else READ
         if exchange.method not in methods and action in ("", "ready", "infer", "predict"):
             raise _no_method(exchange, methods)
+        if action == "ready":
+            await self._model_ready(exchange, parts[0], wanted)
+            return
         served = self.repository.get(parts[0], wanted)
         if action == "infer":
             await self._counted(served, exchange, self._infer)
         elif action == "predict":
             await self._counted(served, exchange, self._predict)
-        elif action == "ready":
-            await exchange.answer_json({"name": served.name, "ready": True})
         elif action == "":
             versions = self.repository.versions(served.name)
             await exchange.answer_json(describe_model(served, versions))
         else:
             raise not_found(f"there is nothing at {path}")
 
-    async def _counted(
-        self,
-        served: Served,
-        exchange: Exchange,
-        handle: Callable[[Served, Exchange], Awaitable[None]],
-    ) -> None:
+    async def _model_ready(self, exchange: Exchange, name: str, version: str | None) -> None:
+        """No name is known before all models are proven, so until then it may be any."""
+        if self.repository.ready:
+            self.repository.get(name, version)
+        ready = self.repository.accepting
+        told = {"name": name, "ready": ready}
+        await exchange.answer_json(told, status=200 if ready else 503)
+
+    async def _counted(self, served: Served, exchange: Exchange, handle: Handler) -> None:
         stats = served.stats
         stats.in_flight += 1
         try:
-            await handle(served, exchange)
+            headers, content = await handle(served, exchange)
+            seconds = perf_counter() - exchange.received
+            await exchange.answer(200, headers, content)
+            stats.answered(seconds)
+        except asyncio.CancelledError:
+            stats.refused(503)  # as it is explained: the time to drain is over
+            raise
         except Exception as exc:
             stats.refused(status_of(exc))
             raise
         finally:
             stats.in_flight -= 1
 
-    async def _infer(self, served: Served, exchange: Exchange) -> None:
+    async def _infer(self, served: Served, exchange: Exchange) -> tuple[Headers, bytes]:
         body = await exchange.body(self.settings.max_body)
         length = _json_length(exchange)
         if len(body) > LARGE:
@@ -161,15 +184,14 @@ class App:
         else:
             request = parse_request(body, length, served.signature)
         outputs = await _run(served, exchange, request.feeds)
-        headers, content = write_response(served.name, served.version, request, outputs)
-        await exchange.answer(200, headers, content)
+        return write_response(served.name, served.version, request, outputs)
 
-    async def _predict(self, served: Served, exchange: Exchange) -> None:
+    async def _predict(self, served: Served, exchange: Exchange) -> tuple[Headers, bytes]:
         top = read_top(exchange.query)
         body = await exchange.body(self.settings.max_body)
         feeds = await read_feeds(served, exchange.content_type, body)
         outputs = await _run(served, exchange, feeds)
-        await exchange.answer_json(describe_answer(served, outputs, top))
+        return [JSON_TYPE], write_json(describe_answer(served, outputs, top))
 
     def _check_key(self, exchange: Exchange) -> None:
         self._keys.check(
@@ -181,8 +203,8 @@ class App:
 async def _run(served: Served, exchange: Exchange, feeds: Feeds) -> dict[str, Array]:
     """The answer; where it has to wait for a session, it is dropped if the client goes away."""
     if served.at_once(feeds):
-        return await served.infer(feeds)
-    task = asyncio.ensure_future(served.infer(feeds))
+        return await served.infer(feeds, exchange.header)
+    task = asyncio.ensure_future(served.infer(feeds, exchange.header))
     gone = asyncio.ensure_future(exchange.gone())
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -38,11 +39,15 @@ class Exchange:
         receive: gives the parts of the body.
         send: takes the parts of the answer.
         budget: of what is held in memory.
+
+    Attributes:
+        received: when the body was there, by ``perf_counter``.
+        status: of the answer; 0 before there is one.
     """
 
     __slots__ = (
         "_budget", "_held", "_receive", "_send", "headers", "method", "path", "query_string",
-        "status",
+        "received", "status",
     )  # fmt: skip
 
     def __init__(self, scope: Message, receive: Receive, send: Send, budget: Budget) -> None:
@@ -50,6 +55,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.query_string: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.received = 0.0
         self.status = 0
         self._receive = receive
         self._send = send
@@ -68,6 +74,10 @@ class Exchange:
         value = self.headers.get(b"content-type", b"")
         return value.partition(b";")[0].strip().lower().decode("latin-1")
 
+    def header(self, name: str) -> str:
+        """A header by its name in small letters; empty where there is none."""
+        return self.headers.get(name.encode("latin-1"), b"").decode("latin-1")
+
     async def body(self, limit: int) -> bytes:
         """The whole body.
 
@@ -81,6 +91,7 @@ class Exchange:
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             content: bytes = message.get("body", b"")
+            self.received = perf_counter()
             if len(content) > limit:
                 raise _too_large(limit)
             self._hold(len(content))
@@ -113,8 +124,7 @@ class Exchange:
 
     async def answer_json(self, value: Any, *, status: int = 200) -> None:
         """Send a value as JSON."""
-        options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-        await self.answer(status, [JSON_TYPE], orjson.dumps(value, option=options))
+        await self.answer(status, [JSON_TYPE], write_json(value))
 
     async def refuse(self, refusal: Refusal) -> None:
         """Send the protocol's error."""
@@ -131,18 +141,26 @@ class Exchange:
         self._held += size
 
     async def _rest(self, message: Message, limit: int) -> bytes:
-        parts = bytearray()
+        parts, size = list[bytes](), 0
         while True:
             if message["type"] == "http.disconnect":
                 raise Disconnected
             part = message.get("body", b"")
-            if len(parts) + len(part) > limit:
+            size += len(part)
+            if size > limit:
                 raise _too_large(limit)
             self._hold(len(part))
-            parts += part
+            parts.append(part)
             if not message.get("more_body", False):
-                return bytes(parts)
+                self.received = perf_counter()
+                return b"".join(parts)
             message = await self._receive()
+
+
+def write_json(value: Any) -> bytes:
+    """A value as JSON, arrays as nested lists."""
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    return orjson.dumps(value, option=options)
 
 
 def number(digits: bytes) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
 from typing import Any
 
 from onnxpack.errors import MissingExtraError, UsageError
@@ -112,19 +113,21 @@ class Inference:
             "ModelReady": _unary("ModelReady", self._model_ready),
             "ServerMetadata": _unary("ServerMetadata", self._server_metadata),
             "ModelMetadata": _unary("ModelMetadata", self._model_metadata),
-            "ModelInfer": _unary("ModelInfer", self._model_infer, limit=self._max_body),
+            "ModelInfer": Method(
+                f"/{INFERENCE}/ModelInfer", self._model_infer, limit=self._max_body
+            ),
         }
 
     async def _server_live(self, _request: Any) -> Any:
         return pb.ServerLiveResponse(live=True)
 
     async def _server_ready(self, _request: Any) -> Any:
-        return pb.ServerReadyResponse(ready=self._ready)
+        return pb.ServerReadyResponse(ready=self._repository.accepting)
 
     async def _model_ready(self, request: Any) -> Any:
         if self._repository.ready:
             self._repository.get(request.name, request.version or None)
-        return pb.ModelReadyResponse(ready=self._ready)
+        return pb.ModelReadyResponse(ready=self._repository.accepting)
 
     async def _server_metadata(self, _request: Any) -> Any:
         return pb.ServerMetadataResponse(**describe_server())
@@ -135,7 +138,8 @@ class Inference:
         del described["parameters"]
         return pb.ModelMetadataResponse(**described)
 
-    async def _model_infer(self, request: Any) -> Any:
+    async def _model_infer(self, call: Call) -> None:
+        request = await call.read(pb.ModelInferRequest)
         served = self._repository.get(request.model_name, request.model_version or None)
         stats = served.stats
         stats.in_flight += 1
@@ -144,28 +148,25 @@ class Inference:
                 understood = await asyncio.to_thread(read_request, request, served.signature)
             else:
                 understood = read_request(request, served.signature)
-            outputs = await served.infer(understood.feeds)
-            return write_response(served.name, served.version, understood, outputs)
+            outputs = await served.infer(understood.feeds, call.header)
+            response = write_response(served.name, served.version, understood, outputs)
+            content = call.encode(response)
         except BaseException as exc:
             stats.refused(status_of(exc))
             raise
         finally:
             stats.in_flight -= 1
-
-    @property
-    def _ready(self) -> bool:
-        return self._repository.ready and not self._repository.draining
+        stats.answered(perf_counter() - call.received)
+        await call.send(content)
 
 
-def _unary(
-    name: str, answer: Callable[[Any], Awaitable[Any]], *, open_: bool = False, **limit: int
-) -> Method:
+def _unary(name: str, answer: Callable[[Any], Awaitable[Any]], *, open_: bool = False) -> Method:
     kind = getattr(pb, f"{name}Request")
 
     async def serve(call: Call) -> None:
         await call.write(await answer(await call.read(kind)))
 
-    return Method(f"/{INFERENCE}/{name}", serve, open_, **limit)
+    return Method(f"/{INFERENCE}/{name}", serve, open_)
 
 
 def _reflection() -> Method:

@@ -122,21 +122,29 @@ class Call:
         context: of grpc.aio.
         gate: of the server.
         limit: bytes of a message.
+
+    Attributes:
+        received: when the last message was there, by ``perf_counter``.
     """
 
-    __slots__ = ("_context", "_gate", "_held", "_limit")
+    __slots__ = ("_context", "_gate", "_held", "_limit", "received")
 
     def __init__(self, context: Any, gate: Gate, limit: int) -> None:
         self._context = context
         self._gate = gate
         self._limit = limit
         self._held = 0
+        self.received = 0.0
 
     @property
     def metadata(self) -> dict[str, bytes]:
         """What the client sent besides messages; of what was given twice, the last."""
         sent = self._context.invocation_metadata() or ()
         return {key: value.encode() if isinstance(value, str) else value for key, value in sent}
+
+    def header(self, name: str) -> str:
+        """A value of the metadata by its name; empty where there is none."""
+        return self.metadata.get(name, b"").decode("latin-1")
 
     async def read(self, kind: Any) -> Any:
         """The one message of a unary request.
@@ -171,11 +179,27 @@ class Call:
         """Send a message.
 
         Raises:
-            Refusal: others hold too much memory (503), or the client does not take it (408).
+            Refusal: as ``encode`` and ``send``.
         """
-        content = message.SerializeToString()
+        await self.send(self.encode(message))
+
+    def encode(self, message: Any) -> bytes:
+        """A message as it is sent.
+
+        Raises:
+            Refusal: 503, others hold too much memory.
+        """
+        content: bytes = message.SerializeToString()
         if len(content) > SMALL_ANSWER:
             self._hold(len(content))
+        return content
+
+    async def send(self, content: bytes) -> None:
+        """Send a message that is encoded.
+
+        Raises:
+            Refusal: 408, the client does not take it.
+        """
         untaken = Refusal(408, "the answer was not taken in time")
         await _within(self._gate.settings.read_timeout, self._context.write(content), untaken)
 
@@ -219,6 +243,7 @@ class Call:
             content = await _within(gate.settings.read_timeout, self._context.read(), late)
             if content is grpc.aio.EOF:
                 return None
+            self.received = perf_counter()
             self._hold(len(content))
             return bytes(content)
         finally:

@@ -56,7 +56,7 @@ class Health:
     def _status(self, service: str) -> int:
         """Models have no names until they are proven, so before that any name might be one."""
         repository = self._repository
-        if not repository.ready or repository.draining:
+        if not repository.accepting:
             return int(HealthCheckResponse.NOT_SERVING)
         if service in self._services or repository.versions(service):
             return int(HealthCheckResponse.SERVING)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
+from pathlib import Path
 
+from onnxpack.errors import UsageError
 from onnxpack.server.refusal import Refusal
 
 
@@ -35,3 +37,19 @@ class Keys:
         matches = [hmac.compare_digest(given, key) for key in self._keys]
         if not any(matches):
             raise Refusal(401, "an API key is needed: Authorization: Bearer KEY")
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """The keys in a file, one on each line.
+
+    Raises:
+        UsageError: it cannot be read, or holds none, and so would let everybody in.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"--api-key-file {path} cannot be read: {exc}.") from exc
+    keys = tuple(line.strip() for line in lines if line.strip())
+    if not keys:
+        raise UsageError(f"--api-key-file {path} holds no key.", remedy="a key on each line")
+    return keys

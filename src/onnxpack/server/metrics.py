@@ -89,7 +89,11 @@ class Metrics(Collector):
 
     def _histograms(self) -> Iterator[Metric]:
         for name, documentation, attribute in (
-            ("request_duration_seconds", "From the body's end to the answer.", "request_seconds"),
+            (
+                "request_duration_seconds",
+                "From the body's end to the answer, ready to be sent.",
+                "request_seconds",
+            ),
             ("queue_duration_seconds", "Waiting for a session.", "queue_seconds"),
             ("compute_duration_seconds", "Running a batch.", "compute_seconds"),
             ("batch_rows", "Rows that ran together.", "batch_rows"),

@@ -46,7 +46,7 @@ def _part(name: str, known: set[str]) -> dict[str, Any]:
 def _model_paths() -> dict[str, Any]:
     return {
         "": {"get": _get("Metadata of a model", "Object", "404", "503")},
-        "/ready": {"get": _get("Whether a model is ready", "Object", "404", "503")},
+        "/ready": {"get": _get("Whether a model is ready", "Ready", "404", "503")},
         "/infer": {"post": _infer()},
         "/predict": {"post": _predict()},
     }
@@ -56,7 +56,7 @@ def _get(summary: str, schema: str, *errors: str) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": _answer(schema)}
     for status in errors:
         # Not ready is an answer of its own kind, not an error.
-        responses[status] = _answer(schema) if schema == "Ready" else _ERROR
+        responses[status] = _answer(schema) if (schema, status) == ("Ready", "503") else _ERROR
     return {"summary": summary, "responses": responses | {"401": _ERROR}}
 
 
@@ -134,7 +134,11 @@ _TENSOR = {
 _SCHEMAS: dict[str, Any] = {
     "Object": {"type": "object"},
     "Live": {"type": "object", "properties": {"live": {"type": "boolean"}}},
-    "Ready": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+    "Ready": {
+        "type": "object",
+        "required": ["ready"],
+        "properties": {"name": {"type": "string"}, "ready": {"type": "boolean"}},
+    },
     "Error": {
         "type": "object",
         "required": ["error"],

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 from numpy.lib import format as npy
 
-from onnxpack.errors import MissingExtraError
+from onnxpack.errors import FeedError, MissingExtraError
+from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.server.datatypes import NAMES, count
 from onnxpack.server.protocol import MALFORMED, read_json
 from onnxpack.server.refusal import Refusal, bad_request
@@ -64,7 +65,7 @@ def describe_answer(served: Served, outputs: Mapping[str, Array], top: int) -> d
 
     Returns:
         ``outputs``: each output as nested lists; ``top``: for each row the best labels with
-        their scores, where the model has labels.
+        their probabilities, where the model has labels.
     """
     answer: dict[str, Any] = {
         "model_name": served.name,
@@ -91,12 +92,20 @@ def _read(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
 
 
 def _picture(served: Served, body: bytes) -> Array:
-    from onnxpack.runtime.picture import read_picture
+    from onnxpack.runtime.picture import FORMATS, read_picture
 
     try:
         return read_picture(body, served.signature.inputs[0], served.model.preprocess)
     except MissingExtraError as exc:
         raise Refusal(415, "this server cannot read pictures: Pillow is not installed") from exc
+    except FeedError as exc:
+        if type(exc.__cause__).__name__ != "UnidentifiedImageError":
+            raise
+        # Pillow names what it was given: here an object in memory, with its address.
+        known = ", ".join(FORMATS)
+        raise bad_request(
+            f"the body is no picture: {len(body)} bytes of none of these formats: {known}"
+        ) from exc
 
 
 def _numpy(body: bytes) -> Array:
@@ -172,11 +181,11 @@ def _best(outputs: Mapping[str, Array], labels: tuple[str, ...], top: int) -> An
     scored = next((a for a in outputs.values() if _is_score(a, len(labels))), None)
     if scored is None:
         return None
-    scored = scored.astype(np.float64, copy=False)
-    order = np.argsort(-scored, axis=1, kind="stable")[:, :top]
+    rows, _ = to_probabilities(scored)
+    order = np.argsort(-rows, axis=1, kind="stable")[:, :top]
     return [
         [{"label": labels[column], "score": float(row[column])} for column in columns]
-        for row, columns in zip(scored, order, strict=True)
+        for row, columns in zip(rows, order, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxpack.errors import PackError, ParityError, UsageError
 from onnxpack.pack.model import Pack
@@ -12,6 +13,9 @@ from onnxpack.server.refusal import Refusal, not_found
 from onnxpack.server.served import Served
 from onnxpack.server.settings import Settings
 from onnxpack.server.tracing import Traced, find_tracer
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 
 class Stopped(Exception):  # noqa: N818 - it was asked for
@@ -52,23 +56,24 @@ class Repository:
     def __iter__(self) -> Iterator[Served]:
         return (served for versions in self._models.values() for served in versions.values())
 
+    @property
+    def accepting(self) -> bool:
+        """Whether requests should come: every model is proven, and the server does not end."""
+        return self.ready and not self.draining
+
     def open(self, packs: Iterable[Pack], settings: Settings) -> None:
         """Open, prove and warm up every pack; whoever calls says when the server is ready.
 
         Raises:
             Stopped: the server is to end.
-            PackError: a graph cannot be loaded.
+            PackError: a graph cannot be loaded, or files of a pack were altered.
             ProviderError: the provider does not run here.
             ParityError: golden data is not reproduced on this machine.
         """
         models: dict[str, dict[str, Served]] = {}
         tracer = find_tracer()
         for pack in packs:
-            if tracer is None:
-                served = Served(pack, settings, self._go_on)
-            else:
-                served = Traced(pack, settings, self._go_on)
-                served.tracer = tracer
+            served = self._serve(pack, settings, tracer)
             if served.proof is not None and not served.proof.ok:
                 raise _unproven(served)
             models.setdefault(served.name, {})[served.version] = served
@@ -94,6 +99,16 @@ class Repository:
     def versions(self, name: str) -> list[str]:
         """The versions of a model, oldest first."""
         return list(self._models.get(name, ()))
+
+    def _serve(self, pack: Pack, settings: Settings, tracer: Tracer | None) -> Served:
+        try:
+            if tracer is None:
+                return Served(pack, settings, self._go_on)
+            traced = Traced(pack, settings, self._go_on)
+        except PackError as exc:
+            raise PackError(f"{pack.path}: {exc.message}", remedy=exc.remedy) from exc
+        traced.tracer = tracer
+        return traced
 
     def _go_on(self) -> None:
         if self.draining:

@@ -52,9 +52,11 @@ def serve(
             is told is the address.
 
     Raises:
-        PackError: a path holds no pack.
+        PackError: a path holds no pack, its files were altered, or its graph cannot be loaded.
         ParityError: a model answers differently here from its golden data.
+        ProviderError: the provider does not run here.
         UsageError: the address cannot be bound, or the certificate cannot be used.
+        WorkerError: one of several workers ended by itself.
     """
     settings = settings or Settings()
     _check_tls(settings)

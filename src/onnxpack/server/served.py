@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 from onnxpack.errors import PackError
 from onnxpack.pack.model import Pack
@@ -15,6 +16,7 @@ from onnxpack.runtime.replay import prove
 from onnxpack.runtime.threads import read_budget
 from onnxpack.server.batcher import Batcher
 from onnxpack.server.datatypes import NAMES
+from onnxpack.server.intact import intact
 from onnxpack.server.policy import MAX_ROWS, measure
 from onnxpack.server.refusal import Refusal
 from onnxpack.server.settings import Settings
@@ -25,6 +27,8 @@ INLINE_BYTES = 4096
 """A larger request leaves the event loop even where a small one is faster than a switch."""
 INLINE_SECONDS = 0.1
 """A run in the event loop that took longer was the last: its time depends on what it is given."""
+
+Header: TypeAlias = Callable[[str], str]
 
 
 def _go_on() -> None:
@@ -40,16 +44,18 @@ class Served:
         check: called between golden sets; what it raises ends the proof.
 
     Raises:
-        PackError: the graph cannot be loaded, or has a data type that the protocol has not.
+        PackError: the graph cannot be loaded, or has a data type that the protocol has not; or
+            files were altered.
         ProviderError: the provider does not run here.
     """
 
     def __init__(self, pack: Pack, settings: Settings, check: Callable[[], None] = _go_on) -> None:
         sessions = settings.sessions
         threads = settings.threads or max(1, read_budget().threads // sessions)
-        self.models = [
-            Model(pack, provider=settings.provider, threads=threads) for _ in range(sessions)
-        ]
+        with intact(pack) if settings.prove else nullcontext():
+            self.models = [
+                Model(pack, provider=settings.provider, threads=threads) for _ in range(sessions)
+            ]
         self.model = self.models[0]
         self.name = pack.name
         self.version = pack.manifest.version if pack.manifest else "1"
@@ -85,26 +91,28 @@ class Served:
         """Whether the answer comes without waiting for a session."""
         return self.policy.inline and _small(feeds)
 
-    async def infer(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
+    async def infer(
+        self, feeds: Mapping[str, Any], header: Header | None = None
+    ) -> dict[str, Array]:
         """The answer to one request.
+
+        Args:
+            header: what its client sent besides, by name; for whoever traces it.
 
         Raises:
             FeedError: the inputs do not fit the signature.
             Refusal: too many rows (413), a full queue (429), or no answer in time (504).
         """
-        start = perf_counter()
-        if self.at_once(feeds):
-            answer = self.model.run(feeds)
-            seconds = perf_counter() - start
-            self.stats.ran(self._rows(feeds), seconds)
-            if seconds > INLINE_SECONDS:
-                self.policy = replace(self.policy, inline=False)
-        else:
+        if not self.at_once(feeds):
             # One that does not fit is refused here, before it meets others in a batch.
             bound = self.signature.bind((), feeds)
-            answer = await self._batcher.submit(bound, self._rows(bound))
-            seconds = perf_counter() - start
-        self.stats.answered(seconds)
+            return await self._batcher.submit(bound, self._rows(bound))
+        start = perf_counter()
+        answer = self.model.run(feeds)
+        seconds = perf_counter() - start
+        self.stats.ran(self._rows(feeds), seconds)
+        if seconds > INLINE_SECONDS:
+            self.policy = replace(self.policy, inline=False)
         return answer
 
     def close(self) -> None:

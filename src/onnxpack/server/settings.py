@@ -26,7 +26,8 @@ class Settings:
         timeout: seconds until a request is given up (504).
         read_timeout: seconds for a client to send its headers, and again each part of its body.
         drain: seconds that answers in flight have to finish after SIGTERM.
-        prove: whether golden data is replayed before the server is ready.
+        prove: whether digests are recomputed and golden data is replayed before the server is
+            ready.
         api_keys: where there are any, a request must bear one.
         tls_cert: PEM file of the certificate chain.
         tls_key: PEM file of its key.

@@ -6,20 +6,23 @@ nothing for them in a request.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.server.served import Served
+from onnxpack.server.served import Header, Served
 from onnxpack.signature import Array
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 NAME = "onnxpack"
+_log = logging.getLogger("onnxpack.server")
 
 
 class Traced(Served):
@@ -27,8 +30,10 @@ class Traced(Served):
 
     tracer: Tracer
 
-    async def infer(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
-        """The answer to one request, and its span."""
+    async def infer(
+        self, feeds: Mapping[str, Any], header: Header | None = None
+    ) -> dict[str, Array]:
+        """The answer to one request, and its span, a child of the client's where it has one."""
         first = next(iter(feeds.values()), None)
         attributes: dict[str, str | int] = {
             "onnxpack.model": self.name,
@@ -36,21 +41,45 @@ class Traced(Served):
             "onnxpack.provider": self.model.provider,
             "onnxpack.rows": len(first) if first is not None and first.ndim else 1,
         }
-        with self.tracer.start_as_current_span(f"infer {self.name}", attributes=attributes):
+        with self.tracer.start_as_current_span(
+            f"infer {self.name}", _context(header), attributes=attributes
+        ):
             return await super().infer(feeds)
 
 
+def _context(header: Header | None) -> Context | None:
+    """The client's trace, in whichever headers the propagators that are set up look for."""
+    if header is None:
+        return None
+    from opentelemetry import propagate
+
+    names = propagate.get_global_textmap().fields
+    return propagate.extract({name: value for name in names if (value := header(name.lower()))})
+
+
 def find_tracer() -> Tracer | None:
-    """The tracer of a provider that was configured, or of one for the endpoint that is set."""
-    wanted = any(os.environ.get(name) for name in ENDPOINTS)
+    """The tracer of a provider that was configured, or of one for the endpoint that is set.
+
+    An endpoint that nothing can be sent to is warned of.
+    """
+    wanted = next((name for name in ENDPOINTS if os.environ.get(name)), "")
     if not wanted and "opentelemetry" not in sys.modules:
         return None  # nobody can have configured what nobody imported
+    tracer = _tracer(configure=bool(wanted))
+    if wanted and tracer is None:
+        _log.warning(
+            'warning: %s is set, and no spans are sent: pip install "onnxpack[otel]"', wanted
+        )
+    return tracer
+
+
+def _tracer(*, configure: bool) -> Tracer | None:
     try:
         from opentelemetry import trace
     except ImportError:
         return None
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider) and not (
-        wanted and _configure()
+        configure and _configure()
     ):
         return None
     return trace.get_tracer(NAME, version("onnxpack"))

@@ -20,17 +20,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
-from onnxpack.errors import OnnxpackError
+from onnxpack.errors import OnnxpackError, WorkerError
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.threads import read_budget
 from onnxpack.server.ready import Ready
 from onnxpack.server.repository import Stopped
 from onnxpack.server.run import Announce, serve_on
 from onnxpack.server.settings import Settings
-
-
-class WorkerError(OnnxpackError):
-    """A worker process ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +49,14 @@ def run_workers(
     workers = [_start(listener, tuple(packs), own) for _ in range(settings.workers)]
     with _signals_passed_on(workers) as asked:
         try:
-            failure = _watch(workers, announce)
+            ended = _watch(workers, announce)
         finally:
             for worker in workers:
                 worker.process.terminate()
             for worker in workers:
                 worker.process.join()
     if not asked:
-        raise failure or WorkerError(
-            "a worker process ended by itself; exit codes: "
-            f"{[worker.process.exitcode for worker in workers]}.",
-            remedy="see what it said above, or try --workers 1",
-        )
+        raise _ended_by_itself(ended) if isinstance(ended, BaseProcess) else ended
 
 
 def _start(listener: socket.socket, packs: tuple[Pack, ...], settings: Settings) -> _Worker:
@@ -76,19 +68,29 @@ def _start(listener: socket.socket, packs: tuple[Pack, ...], settings: Settings)
     return _Worker(process, ours)
 
 
-def _watch(workers: Sequence[_Worker], announce: Announce | None) -> OnnxpackError | None:
-    """Wait until a worker ends; why, where it said so."""
+def _ended_by_itself(process: BaseProcess) -> WorkerError:
+    code = process.exitcode or 0
+    how = f"exit code {code}" if code >= 0 else f"signal {-code}: {signal.strsignal(-code)}"
+    return WorkerError(
+        f"worker process {process.pid} ended by itself ({how}), and the others were ended.",
+        remedy="see what it said above; where memory ran out, --workers 1 takes less",
+    )
+
+
+def _watch(workers: Sequence[_Worker], announce: Announce | None) -> OnnxpackError | BaseProcess:
+    """Wait until a worker ends: why, where it said so, else which one."""
     lines = [worker.line for worker in workers]
     told: list[Ready] = []
     while True:
         speaking = wait(lines)
-        for line in lines:
+        for worker in workers:
+            line = worker.line
             if line not in speaking:
                 continue
             try:
                 message: Ready | OnnxpackError = line.recv()
             except (EOFError, OSError):
-                return None
+                return worker.process
             if isinstance(message, OnnxpackError):
                 return message
             told.append(message)

@@ -469,18 +469,13 @@ function shortest(value) {
   return found.find((each) => Math.fround(each) === Math.fround(value)) ?? value;
 }
 
-// Rows of labels with bars, by the same rule as `onnxpack run`: probabilities as the model gives
-// them, else the softmax of its outputs.
+// Rows of labels with bars; the server tells probabilities, by the same rule as `onnxpack run`.
 function labelled(model, answer) {
   const scored = Object.values(answer.outputs).find((each) => shapeOf(each).length === 2 && each[0]?.length === model.labels);
   if (!scored?.every((row) => row.every((value) => typeof value === "number"))) return [];
   const given = scored.every((row) => row.every((value) => value >= 0) && Math.abs(sum(row) - 1) <= 1e-3);
-  const lists = answer.top.slice(0, ROWS).map((best, i) => {
-    const peak = scored[i].reduce((a, b) => Math.max(a, b));
-    const whole = sum(scored[i].map((value) => Math.exp(value - peak)));
-    return make("ol", "bars", ...best.map(({ label, score }) =>
-      bar(label, given ? score : Math.exp(score - peak) / whole)));
-  });
+  const lists = answer.top.slice(0, ROWS).map((best) =>
+    make("ol", "bars", ...best.map(({ label, score }) => bar(label, score))));
   const how = given ? "Probabilities, as the model gives them" : "Probabilities: softmax of the model's outputs";
   const more = answer.top.length > ROWS ? `, the first ${ROWS} of ${answer.top.length} rows` : "";
   return [...lists, make("p", "quiet", how + more)];

@@ -1,0 +1,71 @@
+"""``python -m onnxpack.server``: what runs in an image, where there is no command line.
+
+Every setting of :class:`onnxpack.server.settings.Settings` is an option of its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.errors import OnnxpackError
+from onnxpack.server.settings import Settings
+
+if TYPE_CHECKING:
+    from onnxpack.server.ready import Ready
+
+_READERS: dict[str, Any] = {
+    "str": str, "int": int, "int | None": int, "float": float, "Path | None": Path,
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve packs until a signal comes; 1 where they cannot be served or answer differently."""
+    try:
+        packs, settings = _read(argv)
+        from onnxpack.server.run import serve
+
+        serve(packs, settings, announce=_announce)
+    except OnnxpackError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
+    parser = argparse.ArgumentParser(
+        "onnxpack.server", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("packs", nargs="+", type=Path, metavar="PACK")
+    parser.add_argument("--api-key-file", type=Path)
+    for field in fields(Settings):
+        option = f"--{field.name.replace('_', '-')}"
+        if field.type == "bool":
+            parser.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=field.default
+            )
+        elif field.type in _READERS:
+            parser.add_argument(option, type=_READERS[field.type], default=field.default)
+    given = vars(parser.parse_args(argv))
+    packs, keys = given.pop("packs"), given.pop("api_key_file")
+    if keys is None:
+        return packs, Settings(**given)
+    from onnxpack.server.keys import read_keys
+
+    return packs, Settings(**given, api_keys=read_keys(keys))
+
+
+def _announce(ready: Ready) -> None:
+    names = ", ".join(f"{model.name} {model.version}" for model in ready.models)
+    print(f"ready: {ready.address} serves {names}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    # The first process of a container ignores what it has no handler for, and imports take time.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Whether the files of a pack are those that its manifest names, found out while it is loaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from onnxpack.errors import PackError
+from onnxpack.pack.files import check_files
+from onnxpack.pack.manifest import FileEntry
+from onnxpack.pack.model import Pack
+from onnxpack.report import Finding
+
+SHOWN = 10
+"""Files that an error names."""
+_GOLDEN = re.compile(r"test_data_set_[0-9]+/", re.ASCII)
+
+
+@contextmanager
+def intact(pack: Pack) -> Iterator[None]:
+    """Hash a pack's files in a thread, beside what is done meanwhile; hashing holds no lock.
+
+    Raises:
+        PackError: a file was altered, is missing, or is not named. It comes before any other
+            error of what was done meanwhile, which it may explain.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="digests") as threads:
+        looking = threads.submit(find_faults, pack)
+        try:
+            yield
+        finally:
+            faults = looking.result()
+            if faults:
+                raise _not_intact(pack, faults)
+
+
+def find_faults(pack: Pack) -> tuple[Finding, ...]:
+    """What is not as the manifest says; nothing where there is no manifest."""
+    return tuple(check_files(pack.path, _expected(pack))) if pack.manifest else ()
+
+
+def _expected(pack: Pack) -> dict[str, FileEntry]:
+    """The files that have to be here: an image leaves out golden sets, so they may be missing."""
+    named = pack.manifest.files if pack.manifest else {}
+    return {
+        relative: entry
+        for relative, entry in named.items()
+        if not _GOLDEN.match(relative) or os.path.lexists(pack.path / relative)
+    }
+
+
+def _not_intact(pack: Pack, faults: tuple[Finding, ...]) -> PackError:
+    lines = [f"  {fault.subject}: {fault.message}" for fault in faults[:SHOWN]]
+    if len(faults) > SHOWN:
+        lines.append(f"  and {len(faults) - SHOWN} more")
+    return PackError(
+        "\n".join(["its files are not those that pack.json names:", *lines]),
+        remedy=f"onnxpack check {pack.path}; --no-prove serves it all the same",
+    )
