@@ -1,8 +1,10 @@
 # Each target makes .venv by itself; nothing is installed outside of it.
 PYTHON ?= python3
 BIN := .venv/bin
+# What PyTorch images are built with: a version of which pip finds a wheel for CPU alone.
+TORCH ?= torch==2.13.0
 
-.PHONY: demo test check docs bench bench-serving soak proto clean
+.PHONY: demo test check docs bench bench-images bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -33,6 +35,9 @@ bench: .venv/.done  ## call overhead and start-up, as ratios
 
 bench-serving: .venv/.done .venv-peers/.done  ## against LitServe, BentoML and MLServer; wants wrk
 	$(BIN)/python benchmarks/serving/bench.py --peers .venv-peers
+
+bench-images: .venv/.done  ## against PyTorch images; wants docker, docker-registry and mmdebstrap
+	$(BIN)/python benchmarks/images/run.py --torch "$(TORCH)"
 
 .venv-peers/.done:
 	set -e; for peer in litserve bentoml mlserver; do \

@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import onnxpack
+from onnxpack.image.build import Built, Recipe, build_image
+from onnxpack.image.publish import Published, publish
 from onnxpack.pack.model import GoldenSet
 from onnxpack.report import Finding, Level, Report
 
 SECTIONS = {
     "Making and running": (onnxpack.export, onnxpack.Model, onnxpack.open_pack),
+    "Serving": (onnxpack.serve, onnxpack.Settings),
     "What they are made of": (
         onnxpack.Pack,
         GoldenSet,
@@ -26,6 +29,7 @@ SECTIONS = {
         onnxpack.Preprocess,
         onnxpack.Tolerance,
     ),
+    "Images": (build_image, Recipe, Built, publish, Published),
     "What a check finds": (Report, Finding, Level),
 }
 INTRODUCTION = """# Python

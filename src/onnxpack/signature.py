@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from onnxpack.errors import FeedError
 
+if TYPE_CHECKING:  # a third of the time in which a pack is opened and nothing is computed
+    import numpy as np
+    from numpy.typing import NDArray
+
 Dim: TypeAlias = int | str
-Array: TypeAlias = NDArray[Any]
+Array: TypeAlias = "NDArray[Any]"
 
 
 class TensorSpec(msgspec.Struct, frozen=True):
@@ -41,6 +43,8 @@ class TensorSpec(msgspec.Struct, frozen=True):
         Raises:
             FeedError: the value cannot be an array of this dtype and rank.
         """
+        import numpy as np
+
         given = value if isinstance(value, np.ndarray) else _as_array(self, value)
         if not self._same_dtype(given.dtype):
             raise FeedError(
@@ -143,6 +147,8 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 
 def _as_array(spec: TensorSpec, value: Any) -> Array:
+    import numpy as np
+
     try:
         found = np.asarray(value)
         if hasattr(value, "__array__") or not _keeps_meaning(found, spec.dtype):
@@ -165,6 +171,8 @@ def _all_numbers(found: Array) -> bool:
 
 def _keeps_meaning(found: Array, dtype: str) -> bool:
     """Whether Python values may take a dtype: ints may become floats, and never the reverse."""
+    import numpy as np
+
     if not found.size or found.dtype.kind == "O":
         return True
     if dtype in ("str", "bfloat16"):

@@ -7,11 +7,14 @@ fraction of the output's scale: the largest finite magnitude in the expected arr
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from onnxpack.signature import Array, describe
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LARGEST = sys.float_info.max
 """Evidence is written as JSON, which has no infinity."""
@@ -64,6 +67,8 @@ def compare(
     Args:
         noise: an absolute difference to allow besides the tolerance (see OutputEvidence).
     """
+    import numpy as np
+
     if expected.dtype != actual.dtype or expected.shape != actual.shape:
         found = describe(str(actual.dtype), actual.shape)
         wanted = describe(str(expected.dtype), expected.shape)
@@ -80,16 +85,22 @@ def compare(
 
 def scale(expected: Array) -> float:
     """The largest finite magnitude of an array; 0 for an empty one."""
+    import numpy as np
+
     finite = expected[np.isfinite(expected)].astype(_widened(expected))
     with np.errstate(over="ignore"):
         return min(float(np.abs(finite).max(initial=0.0)), _LARGEST)
 
 
 def _widened(array: Array) -> type[np.complex128 | np.float64]:
+    import numpy as np
+
     return np.complex128 if array.dtype.kind == "c" else np.float64
 
 
 def _compare_exact(output: str, expected: Array, actual: Array) -> OutputEvidence:
+    import numpy as np
+
     wrong = int(np.count_nonzero(expected != actual))
     passed = wrong == 0
     numeric = expected.dtype.kind in "iu" and expected.size > 0
@@ -112,6 +123,8 @@ def _compare_close(
     tolerance: Tolerance,
     noise: float,
 ) -> OutputEvidence:
+    import numpy as np
+
     wide = _widened(expected)
     wanted = np.where(finite, expected, 0).astype(wide)
     with np.errstate(over="ignore"):
@@ -139,6 +152,8 @@ def _compare_close(
 
 
 def _argmax_agreement(expected: Array, actual: Array) -> float | None:
+    import numpy as np
+
     if expected.dtype.kind != "f" or expected.ndim < 2 or expected.shape[-1] < 2:
         return None
     if expected.size == 0:

@@ -18,7 +18,7 @@ from onnxpack.cli.verdict import NotOkError
 
 Run = Callable[..., Any]
 PROGRAM = Path(sys.executable).with_name("onnxpack")
-COMMANDS = ("export", "check", "inspect", "view", "run", "serve", "providers", "doctor")
+COMMANDS = ("export", "check", "inspect", "view", "run", "serve", "image", "providers", "doctor")
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_the_readme_marks_the_places_of_measured_figures() -> None:
         assert text.count(f"<!-- /benchmark:{name} -->") == 1
     for end in ("begin", "end"):
         assert text.count(f"<!-- serving: {end} -->") == 1
+        assert text.count(f"<!-- images: {end} -->") == 1
 
 
 def load(path: Path) -> Any:

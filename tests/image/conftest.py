@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,26 @@ def amd64() -> Recipe:
 @pytest.fixture(scope="session")
 def built(packs, cache, amd64) -> Built:
     return build_image(onnxpack.open_pack(packs / "mlp"), amd64, cache=cache)
+
+
+@pytest.fixture(scope="session")
+def slim_archive(tmp_path_factory) -> Path:
+    """A stand-in for ``python:3.11-slim``, which no registry gives here."""
+    archive = tmp_path_factory.mktemp("slim") / "slim.tar"
+    managed = 'rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED'
+    packages = "--include=python3,python3-pip,ca-certificates"
+    subprocess.run(
+        ["mmdebstrap", "--quiet", "--variant=minbase", packages, f"--customize-hook={managed}",
+         "bookworm", archive],
+        check=True,
+    )  # fmt: skip
+    return archive
+
+
+@pytest.fixture(scope="session")
+def slim(docker, slim_archive):
+    """The stand-in in the engine, by a name that says so."""
+    name = "onnxpack-test/stand-in:3.11-slim"
+    docker("import", slim_archive, name)
+    yield name
+    docker("rmi", "--force", name)

@@ -1,5 +1,7 @@
 """Bases: which image has a Python, and what is said of one that has none."""
 
+import shutil
+
 import pytest
 
 from onnxpack.errors import ImageError
@@ -81,6 +83,18 @@ def test_without_mmdebstrap_the_way_out_is_told(monkeypatch, opened):
     with pytest.raises(ImageError, match="mmdebstrap is not installed") as refused:
         opened("debian")
     assert "apt install mmdebstrap" in refused.value.remedy
+
+
+def test_other_packages_make_another_layer(cache, tmp_path):
+    """The cached layer is that of the packages that the bill of materials names."""
+    first = open_base("debian", AMD64, cache, compression="gzip", mtime=0)
+    shutil.copytree(cache.root / "trees", tmp_path / "trees", symlinks=True)
+    shutil.copytree(cache.root / "layers", tmp_path / "layers")
+    (tmp_path / "blobs").symlink_to(cache.root / "blobs")
+    other = Cache(tmp_path)
+    status = tmp_path / "trees" / first.tree.name / debian.STATUS / "tzdata"
+    status.write_text(status.read_text().replace("Version: ", "Version: 9"))
+    assert open_base("debian", AMD64, other, compression="gzip", mtime=0).image != first.image
 
 
 def test_a_release_that_is_unknown_is_told(monkeypatch, opened):

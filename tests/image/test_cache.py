@@ -56,6 +56,13 @@ def test_what_fails_leaves_nothing(here):
     assert here.tree("key", lambda to: (to / "whole").touch()).joinpath("whole").exists()
 
 
+def test_a_tree_that_is_wanted_anew_takes_the_place_of_the_other(here):
+    here.tree("key", lambda to: (to / "old").touch())
+    found = here.tree("key", lambda to: (to / "new").touch(), anew=True)
+    assert [path.name for path in found.iterdir()] == ["new"]
+    assert [path.name for path in found.parent.iterdir()] == ["key"]
+
+
 def test_who_comes_second_takes_what_the_first_made(here):
     def make(to):
         here.tree("key", lambda other: (other / "first").touch())

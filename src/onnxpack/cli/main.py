@@ -13,27 +13,46 @@ import errno
 import os
 import shlex
 import sys
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
+import typer.core
 
-from onnxpack.cli import check, doctor, export, inspect, providers, run, say, serve, view
+from onnxpack.cli import (
+    check,
+    doctor,
+    export,
+    image,
+    image_compare,
+    inspect,
+    providers,
+    run,
+    say,
+    serve,
+    view,
+)
 from onnxpack.cli.verdict import NotOkError
 from onnxpack.errors import (
     ExportError,
+    ImageError,
     MissingExtraError,
     OnnxpackError,
     PackError,
     ProviderError,
+    RegistryError,
     UsageError,
+    WorkerError,
 )
 
 BUG, INTERRUPTED, NO_READER = 70, 130, 141
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotOkError, 1),
     (ExportError, 1),
+    (WorkerError, 1),
     (UsageError, 2),
     (PackError, 2),
+    (ImageError, 2),
+    (RegistryError, 2),
     (MissingExtraError, 3),
     (ProviderError, 3),
 )
@@ -41,13 +60,25 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 # Newer typers carry click inside, older ones import it: this is its root either way.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
+
+class _TwoWords(typer.core.TyperGroup):
+    """Commands such as ``image compare``, besides ``image``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The longer name goes first."""
+        if " ".join(args[:2]) in self.commands:
+            args = [" ".join(args[:2]), *args[2:]]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="onnxpack",
+    cls=_TwoWords,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (export, check, inspect, view, run, serve, providers, doctor):
+for _command in (export, check, inspect, view, run, serve, image, image_compare, providers, doctor):
     app.command(_command.NAME, epilog=f"\b\n{_command.EXAMPLE}")(_command.command)
 
 
@@ -124,8 +155,14 @@ def _tell(exc: Exception, argv: list[str]) -> int:
     message, remedy, code = _words(exc, argv)
     say.complain(message, remedy)
     if "--json" in argv:
-        say.emit({"error": message, "kind": type(exc).__name__, "remedy": remedy})
+        say.emit({"error": message, "kind": _kind(exc), "remedy": remedy})
     return code
+
+
+def _kind(exc: Exception) -> str:
+    """The class that is documented, where the exception's own is nobody else's business."""
+    public = (kind for kind in type(exc).__mro__ if kind.__module__ == OnnxpackError.__module__)
+    return next(public, type(exc)).__name__
 
 
 def _words(exc: Exception, argv: list[str]) -> tuple[str, str, int]:

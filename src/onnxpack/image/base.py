@@ -53,16 +53,25 @@ def default_base() -> tuple[str, str]:
 
 
 def open_base(
-    name: str, platform: Platform, cache: Cache, *, compression: Compression, mtime: int
+    name: str,
+    platform: Platform,
+    cache: Cache,
+    *,
+    compression: Compression,
+    mtime: int,
+    anew: bool = False,
 ) -> Base:
     """A base by its name: ``debian``, ``oci:`` and a layout or tar, or a registry's reference.
+
+    Args:
+        anew: fetch Debian's packages, whether they are in the cache or not.
 
     Raises:
         ImageError: it cannot be made or read, or has no Python that is recent enough.
         RegistryError: the registry does not answer, or refuses.
     """
     if name == DEBIAN:
-        return _debian(platform, cache, compression, mtime)
+        return _debian(platform, cache, compression, mtime, anew=anew)
     if name.startswith(OCI):
         image = read_image(Path(name.removeprefix(OCI)), platform=platform)
     else:
@@ -74,12 +83,15 @@ def open_base(
     return Base(name, image, Target(image.platform, python), interpreter)
 
 
-def _debian(platform: Platform, cache: Cache, compression: Compression, mtime: int) -> Base:
+def _debian(
+    platform: Platform, cache: Cache, compression: Compression, mtime: int, *, anew: bool
+) -> Base:
     python = debian.default_python()
-    tree = debian.debian_tree(python, platform, cache)
+    tree = debian.debian_tree(python, platform, cache, anew=anew)
     key = key_of(
-        tree=tree.name, compression=compression, mtime=mtime, interpreter=find_interpreter(python)
-    )
+        tree=tree.name, packages=debian.read_packages(tree), compression=compression, mtime=mtime,
+        interpreter=find_interpreter(python),
+    )  # fmt: skip
 
     def make(to: Path) -> Layer:
         with compiled([_open_to_all(entry) for entry in walk(tree)], python) as entries:

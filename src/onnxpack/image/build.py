@@ -9,12 +9,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
 
-from onnxpack.errors import PackError
+from onnxpack.errors import PackError, UsageError
 from onnxpack.image.base import Base, open_base
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.runtime import runtime_layer
 from onnxpack.image.sbom import BILL, write_bill
 from onnxpack.image.settings import config, labels
+from onnxpack.image.target import check_platform
 from onnxpack.image.wheels import install, requirements
 from onnxpack.oci.compress import Compression
 from onnxpack.oci.entry import Entry
@@ -25,6 +26,8 @@ from onnxpack.oci.platform import Platform
 from onnxpack.pack.files import check_files
 from onnxpack.pack.model import Pack
 
+MAX_DIGITS = 11
+"""Of seconds since 1970: a tar's header has no more."""
 MIN_GOLDEN = 2**20
 """Bytes of golden data that go along whatever the size of the model."""
 
@@ -42,6 +45,7 @@ class Recipe:
         compression: of base and runtime; the model's layer stays as it is, since weights gain
             nothing and cost the most.
         mtime: seconds since 1970 of every file, and of the image.
+        pull: fetch Debian's packages anew, where the base is made of them.
     """
 
     base: str
@@ -49,6 +53,7 @@ class Recipe:
     runtime: str = "cpu"
     compression: Compression = "gzip"
     mtime: int = 0
+    pull: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,15 @@ class Built:
 
 
 def source_date() -> int:
-    """The time that images bear: SOURCE_DATE_EPOCH, or none."""
-    return int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
+    """The time that images bear: SOURCE_DATE_EPOCH, or none.
+
+    Raises:
+        UsageError: it is no number of seconds.
+    """
+    told = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+    if not told.isascii() or not told.isdigit() or len(told) > MAX_DIGITS:
+        raise UsageError(f"SOURCE_DATE_EPOCH is {told!r}, expected seconds since 1970.")
+    return int(told)
 
 
 def build_image(
@@ -85,13 +97,18 @@ def build_image(
         told: called with each step as it begins.
 
     Raises:
+        UsageError: there are no wheels for a platform, or it is named twice.
         PackError: a file of the pack is not what its manifest says.
-        ImageError: a base cannot be made or read, or there are no wheels for a platform.
+        ImageError: a base cannot be made or read, or uv finds no wheels.
         RegistryError: the base's registry does not answer, or refuses.
         MissingExtraError: what the extra ``image`` brings is not installed.
     """
     begun = perf_counter()
     cache = cache or Cache()
+    if len(set(recipe.platforms)) != len(recipe.platforms):
+        raise UsageError("a platform is named twice.")
+    for each in recipe.platforms:
+        check_platform(each)
     _check(pack)
     wheels = requirements(runtime=recipe.runtime, pictures=takes_pictures(pack))
     images = [_build(pack, recipe, each, wheels, cache, told or str) for each in recipe.platforms]
@@ -104,8 +121,9 @@ def _build(
 ) -> Image:
     told(f"base {recipe.base} for {platform}")
     base = open_base(
-        recipe.base, platform, cache, compression=recipe.compression, mtime=recipe.mtime
-    )
+        recipe.base, platform, cache, compression=recipe.compression, mtime=recipe.mtime,
+        anew=recipe.pull,
+    )  # fmt: skip
     told(f"runtime for Python {base.target.python}: {', '.join(wheels)}")
     runtime = runtime_layer(
         wheels, base.target, cache, compression=recipe.compression, mtime=recipe.mtime

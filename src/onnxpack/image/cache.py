@@ -29,18 +29,25 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or _default()
 
-    def tree(self, key: str, make: Callable[[Path], None]) -> Path:
-        """The folder of a key; ``make`` fills an empty one where there is none yet."""
+    def tree(self, key: str, make: Callable[[Path], None], *, anew: bool = False) -> Path:
+        """The folder of a key; ``make`` fills an empty one where there is none yet.
+
+        Args:
+            anew: fill one in any case, which takes the place of the other.
+        """
         found = self.root / "trees" / key
-        if found.is_dir():
+        if found.is_dir() and not anew:
             return found
         made = self._fresh("trees", key)
         try:
             made.mkdir()
             make(made)
+            if anew and found.is_dir():
+                found.rename(made.with_suffix(".old"))
             _move(made, found)
         finally:
             shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(made.with_suffix(".old"), ignore_errors=True)
         return found
 
     def layer(self, key: str, make: Callable[[Path], Layer]) -> Layer:

@@ -71,8 +71,11 @@ def is_at_hand() -> bool:
     return all(map(shutil.which, ("mmdebstrap", "dpkg-deb")))
 
 
-def debian_tree(python: str, platform: Platform, cache: Cache) -> Path:
+def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = False) -> Path:
     """The folder of a base with this version of Python.
+
+    Args:
+        anew: fetch the packages, whether they are in the cache or not.
 
     Raises:
         ImageError: mmdebstrap is missing or failed, or no release of Debian has this Python.
@@ -85,7 +88,13 @@ def debian_tree(python: str, platform: Platform, cache: Cache) -> Path:
         )
     recipe = (KEPT.pattern, repr(KEPT_TOO), LEFT_OUT.pattern, _HOOK, _USERS)
     key = key_of(suite=suite, platform=str(platform), recipe=recipe)
-    return cache.tree(f"debian-{suite}-{key}", lambda to: _make(python, suite, platform, to))
+    name = f"debian-{suite}-{key}"
+    return cache.tree(name, lambda to: _make(python, suite, platform, to), anew=anew)
+
+
+def read_packages(tree: Path) -> list[str]:
+    """What dpkg says of each package in a base, sorted by its name."""
+    return [path.read_text("utf-8") for path in sorted((tree / STATUS).iterdir())]
 
 
 def _make(python: str, suite: str, platform: Platform, to: Path) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
-import onnxpack
 from onnxpack.image.bytecode import compiled, find_interpreter
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.elf import stripped
@@ -53,7 +52,7 @@ def runtime_layer(
 
 def own_files() -> Iterator[Entry]:
     """What serving needs of onnxpack, as its wheel places it, and enough to tell its version."""
-    root = Path(onnxpack.__file__).parent
+    root = Path(__file__).parents[1]
     for entry in walk(root):
         first, _, rest = entry.path.partition("/")
         is_served = first in SERVING if rest else first.endswith(".py") or first == "py.typed"

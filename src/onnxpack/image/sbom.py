@@ -15,7 +15,7 @@ from urllib.parse import quote
 from onnxpack.image.base import Base
 from onnxpack.image.debian import STATUS
 from onnxpack.image.prune import is_kept
-from onnxpack.oci.document import decode
+from onnxpack.oci.document import MAX_BYTES, decode
 from onnxpack.oci.image import Image
 from onnxpack.oci.layer import Layer
 
@@ -53,12 +53,15 @@ def whole_bill(image: Image) -> bytes:
 
 def _read(layer: Layer) -> dict[str, bytes]:
     """The files of a layer that is not compressed; the content of its bills alone."""
-    with layer.open() as source, tarfile.open(fileobj=source, mode="r|") as members:
-        found = {}
-        for each in members:
-            content = members.extractfile(each) if each.name.endswith("SBOM.cdx.json") else None
-            found[each.name] = content.read() if content else b""
-        return found
+    found = {}
+    with layer.path.open("rb") as source:
+        source.seek(layer.offset)
+        with tarfile.open(fileobj=source, mode="r:") as members:
+            for each in members:
+                is_bill = each.name.endswith("SBOM.cdx.json")
+                content = members.extractfile(each) if is_bill else None
+                found[each.name] = content.read(MAX_BYTES + 1) if content else b""
+    return found
 
 
 def _model(files: dict[str, bytes], title: str) -> dict[str, Any]:

@@ -25,10 +25,19 @@ class Target:
         Raises:
             UsageError: there are no wheels of onnxruntime for it.
         """
-        name = WHEELS.get(self.platform.architecture)
-        if self.platform.os != "linux" or name is None:
-            raise UsageError(
-                f"onnxruntime has no wheels for {self.platform}.",
-                remedy="--platform linux/amd64 or linux/arm64",
-            )
-        return name
+        return check_platform(self.platform)
+
+
+def check_platform(platform: Platform) -> str:
+    """What uv calls it.
+
+    Raises:
+        UsageError: there are no wheels of onnxruntime for it.
+    """
+    name = WHEELS.get(platform.architecture)
+    if platform.os != "linux" or name is None:
+        raise UsageError(
+            f"onnxruntime has no wheels for {platform}.",
+            remedy="--platform linux/amd64 or linux/arm64",
+        )
+    return name

@@ -47,6 +47,12 @@ class Image:
         return Descriptor.from_json(found, what="the config")
 
     @property
+    def subject(self) -> Descriptor | None:
+        """What it is attached to."""
+        found = decode(self.manifest, what="the manifest").get("subject")
+        return None if found is None else Descriptor.from_json(found, what="the subject")
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The config, read."""
         return decode(self.config, what="the config")
@@ -157,11 +163,17 @@ def make_artifact(
     config: bytes = b"{}",
     config_type: str = media.EMPTY,
     annotations: Mapping[str, str] | None = None,
+    subject: Descriptor | None = None,
 ) -> Image:
-    """A manifest of blobs that are no file system, with whatever config."""
+    """A manifest of blobs that are no file system, with whatever config.
+
+    Args:
+        subject: what it is attached to; :func:`onnxpack.oci.referrers.attach` pushes it so that
+            it is found from there.
+    """
     about = Descriptor.of(config, config_type)
     return Image(
-        _manifest(about, layers, annotations or {}, artifact_type=artifact_type),
+        _manifest(about, layers, annotations or {}, artifact_type=artifact_type, subject=subject),
         config,
         tuple(layers),
     )
@@ -191,6 +203,7 @@ def _manifest(
     annotations: Mapping[str, str],
     *,
     artifact_type: str = "",
+    subject: Descriptor | None = None,
 ) -> bytes:
     document: dict[str, Any] = {
         "schemaVersion": 2,
@@ -200,6 +213,9 @@ def _manifest(
     }
     if artifact_type:
         document["artifactType"] = artifact_type
+    if subject is not None:
+        plain = Descriptor(subject.media_type, subject.digest, subject.size)
+        document["subject"] = plain.to_json()
     if annotations:
         document["annotations"] = dict(annotations)
     return encode(document)

@@ -65,7 +65,7 @@ def push(
     if to.digest and to.digest != content.digest:
         raise UsageError(f"{to} cannot name what has the digest {content.digest}.")
     with Repository(to, credential=credential, patience=patience) as repository:
-        outcomes = _put_blobs(repository, content, mount_from, progress)
+        outcomes = put_blobs(repository, content, mount_from=mount_from, progress=progress)
         if isinstance(content, Index):
             for image in content.images:
                 put_manifest(repository, image, image.digest)
@@ -82,8 +82,10 @@ def push(
     )
 
 
-def put_manifest(repository: Repository, content: Content, target: str) -> None:
+def put_manifest(repository: Repository, content: Content, target: str) -> str:
     """Send a manifest as it is, under a tag or its digest.
+
+    Gives the digest of the subject that the registry itself lists it under, if it does.
 
     Raises:
         RegistryError: the registry refuses it, or says that it is another.
@@ -100,18 +102,26 @@ def put_manifest(repository: Repository, content: Content, target: str) -> None:
         if answer.status_code != 201:
             raise refused(answer, what)
         told = answer.headers.get("docker-content-digest", content.digest)
+        subject: str = answer.headers.get("oci-subject", "")
     if told != content.digest:
         raise RegistryError(
             f"{repository.connection.root.host} took {what} for {told[:80]}, not {content.digest}."
         )
+    return subject
 
 
-def _put_blobs(
+def put_blobs(
     repository: Repository,
     content: Content,
-    mount_from: Sequence[str],
-    progress: Progress | None,
+    *,
+    mount_from: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> dict[str, Outcome]:
+    """Send the blobs that a repository lacks, several at once; gives what became of each.
+
+    Raises:
+        RegistryError: the registry does not take one.
+    """
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         under_way = {

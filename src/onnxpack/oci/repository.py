@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from onnxpack.errors import RegistryError
 from onnxpack.oci import media
+from onnxpack.oci.address import httpx
 from onnxpack.oci.auth import Scopes
 from onnxpack.oci.connection import Connection, Patience
 from onnxpack.oci.credentials import Credential, find_credential
@@ -101,7 +103,7 @@ class Repository:
             raise RegistryError(
                 f"{self.name}:{target} has a manifest of more than {MAX_BYTES} bytes."
             )
-        return Descriptor(_bare(kind), digest, int(size))
+        return Descriptor(bare(kind), digest, int(size))
 
     def manifest(self, target: str) -> tuple[Descriptor, bytes]:
         """A manifest or an index, to the byte, by its tag or digest.
@@ -109,15 +111,28 @@ class Repository:
         Raises:
             RegistryError: the registry does not have it, or it is not what it should be.
         """
+        with self._get_manifest(target) as answer:
+            return self._manifest(target, answer)
+
+    def find_manifest(self, target: str) -> tuple[Descriptor, bytes] | None:
+        """The same, or nothing where the registry does not have it.
+
+        Raises:
+            RegistryError: it is not what it should be, or the registry does not tell.
+        """
+        with self._get_manifest(target) as answer:
+            return None if answer.status_code == 404 else self._manifest(target, answer)
+
+    def _get_manifest(self, target: str) -> AbstractContextManager[httpx.Response]:
         url = self.url(f"manifests/{target}")
-        with self.connection.send(
-            "GET", url, scopes=self.reading, headers={"Accept": ACCEPT}
-        ) as answer:
-            if answer.status_code != 200:
-                raise refused(answer, f"{self.name}:{target}")
-            content = read(answer)
-            kind = _bare(answer.headers.get("content-type", ""))
-            told = answer.headers.get(_DIGEST)
+        return self.connection.send("GET", url, scopes=self.reading, headers={"Accept": ACCEPT})
+
+    def _manifest(self, target: str, answer: httpx.Response) -> tuple[Descriptor, bytes]:
+        if answer.status_code != 200:
+            raise refused(answer, f"{self.name}:{target}")
+        content = read(answer)
+        kind = bare(answer.headers.get("content-type", ""))
+        told = answer.headers.get(_DIGEST)
         digest = digest_of(content)
         self._check(target, digest)
         if told is not None and told != digest:
@@ -214,5 +229,6 @@ class Repository:
         )
 
 
-def _bare(kind: str) -> str:
+def bare(kind: str) -> str:
+    """A media type without its parameters."""
     return kind.partition(";")[0].strip()[:200]

@@ -1,0 +1,49 @@
+"""The ways of ``onnxpack image`` that go by a Dockerfile: it is written, or an engine builds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.cli import say
+
+if TYPE_CHECKING:
+    from onnxpack.pack.model import Pack
+
+
+def by_dockerfile(
+    pack: Pack,
+    name: str,
+    *,
+    folder: Path | None,
+    engine: str | None,
+    base: str | None,
+    runtime: str,
+    wheels: Path | None,
+    force: bool,
+    json: bool,
+) -> None:
+    """Write the Dockerfile where it was asked for; build it where an engine was named."""
+    from onnxpack.image.builder import build_with
+    from onnxpack.image.dockerfile import write_dockerfile
+
+    told: dict[str, Any] = {}
+    with TemporaryDirectory(prefix="onnxpack-") as work:
+        context = folder or Path(work) / "context"
+        write_dockerfile(pack, context, runtime=runtime, force=force)
+        if folder is not None:
+            told["dockerfile"] = str(folder / "Dockerfile")
+        if engine is not None:
+            arguments = {"RUNTIME": runtime, **({"BASE": base} if base else {})}
+            seconds = build_with(engine, context, name, arguments=arguments, wheels=wheels)
+            told |= {"name": name, "engine": engine, "seconds": seconds}
+    if json:
+        say.emit(told)
+        return
+    if folder is not None:
+        say.out(f"written: {folder / 'Dockerfile'}")
+    if engine is not None:
+        say.out(f"{name} built by {engine} in {told['seconds']:.1f} s")
+    else:
+        say.out(f"try: docker build -t {name} {folder}")

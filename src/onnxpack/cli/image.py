@@ -1,0 +1,257 @@
+"""``onnxpack image``: a pack in a container image, without a daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+
+import typer
+
+from onnxpack.cli import say
+from onnxpack.cli.parameters import PackPath
+from onnxpack.errors import UsageError
+
+if TYPE_CHECKING:
+    from onnxpack.image.build import Built, Recipe
+    from onnxpack.oci.reference import Reference
+    from onnxpack.pack.model import Pack
+
+NAME = "image"
+EXAMPLE = """Example:
+  onnxpack image resnet18 -t resnet18:1 --load
+  onnxpack image resnet18 -t registry.example.com/resnet18:1 --push \\
+    --platform linux/amd64,linux/arm64"""
+
+Tag = Annotated[
+    Optional[str],
+    typer.Option("-t", "--tag", metavar="NAME", help="Its name; by default the pack's."),
+]
+Output = Annotated[
+    Optional[Path],
+    typer.Option(
+        "-o", "--output", metavar="DIR|FILE.tar",
+        help="Write an OCI layout, or a tar that docker load, podman and skopeo read.",
+    ),
+]  # fmt: skip
+Base = Annotated[
+    Optional[str],
+    typer.Option(
+        metavar="BASE",
+        help="debian, a registry's reference such as python:3.13-slim, or oci:DIR; by default "
+        "debian where mmdebstrap is installed.",
+    ),
+]
+Platforms = Annotated[
+    Optional[str],
+    typer.Option(
+        "--platform", metavar="OS/ARCH", help="linux/amd64 or linux/arm64; several make an index."
+    ),
+]
+Dockerfile = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--dockerfile", metavar="DIR", help="Write a Dockerfile of the same content instead."
+    ),
+]
+Engine = Annotated[
+    Optional[Literal["docker", "podman", "buildah"]],
+    typer.Option("--engine", help="Build that Dockerfile, with this engine."),
+]
+Wheels = Annotated[
+    Optional[Path],
+    typer.Option(metavar="DIR", help="Of --engine: take wheels from here and nowhere else."),
+]
+
+
+def command(
+    pack: PackPath,
+    tag: Tag = None,
+    output: Output = None,
+    load: Annotated[bool, typer.Option("--load", help="Give it to docker or podman.")] = False,
+    push: Annotated[bool, typer.Option("--push", help="Send it to NAME's registry.")] = False,
+    base: Base = None,
+    platform: Platforms = None,
+    runtime: Annotated[
+        Literal["cpu", "cuda"], typer.Option(help="Which onnxruntime is in it.")
+    ] = "cpu",
+    compression: Annotated[
+        Literal["gzip", "zstd"], typer.Option(help="Of base and runtime; older engines: gzip.")
+    ] = "gzip",
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch Debian's packages anew.")] = False,
+    dockerfile: Dockerfile = None,
+    engine: Engine = None,
+    wheels: Wheels = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was built as JSON.")] = False,
+) -> None:
+    """Build a container image that serves a pack, proven first.
+
+    No daemon is needed. Base, runtime and model are a layer each, from a cache: a new model costs
+    one layer. The same pack and versions give the same image, bit for bit.
+    """
+    from onnxpack.cli.engine_build import by_dockerfile
+    from onnxpack.image.build import build_image
+    from onnxpack.oci.reference import Reference
+    from onnxpack.pack.read import open_pack
+
+    opened = open_pack(pack)
+    name = Reference.parse(tag or _name_of(opened))
+    if dockerfile is not None or engine is not None:
+        if output or load or push or platform:
+            raise UsageError("-o, --load, --push and --platform are for builds without an engine.")
+        by_dockerfile(
+            opened, _short(name), folder=dockerfile, engine=engine, base=base, runtime=runtime,
+            wheels=wheels, force=force, json=json,
+        )  # fmt: skip
+        return
+    if wheels is not None:
+        raise UsageError("--wheels is for builds with --engine; uv's settings are for others.")
+    recipe = _recipe(base, platform, runtime, compression, pull=pull, quiet=json)
+    to = _Delivery(output, load or not (output or push), push, force)
+    to.check(recipe)
+    built = build_image(opened, recipe, told=None if json else say.note)
+    where = to.deliver(built, name)
+    if json:
+        say.emit(_as_json(built, name, where))
+    else:
+        _show(built, name, where)
+
+
+def _name_of(pack: Pack) -> str:
+    version = pack.manifest.version if pack.manifest else "1"
+    return f"{pack.name.lower()}:{version}"
+
+
+def _recipe(
+    base: str | None,
+    platform: str | None,
+    runtime: str,
+    compression: Any,
+    *,
+    pull: bool,
+    quiet: bool,
+) -> Recipe:
+    from onnxpack.image.base import default_base
+    from onnxpack.image.build import Recipe, source_date
+    from onnxpack.oci.platform import Platform
+
+    if base is None:
+        base, why = default_base()
+        if not quiet:
+            say.note(f"base {base}: {why}")
+    given = platform.split(",") if platform else []
+    platforms = tuple(map(Platform.parse, given)) or (Platform.host(),)
+    return Recipe(base, platforms, runtime, compression, source_date(), pull)
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """Where an image goes: to an engine, where nothing was asked."""
+
+    output: Path | None
+    load: bool
+    push: bool
+    force: bool
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse before the work what would be refused after it."""
+        if self.load:
+            from onnxpack.image.engine import get_engine
+
+            if len(recipe.platforms) > 1:
+                raise UsageError("an engine takes one platform.", remedy="--push, or -o FILE.tar")
+            get_engine()
+        if self.output is not None:
+            self._check_output(self.output)
+
+    def deliver(self, built: Built, name: Reference) -> dict[str, Any]:
+        """Bring the image there; gives what to tell of it."""
+        where: dict[str, Any] = {}
+        if self.output is not None:
+            _write(built, name, self.output, force=self.force)
+            where["output"] = str(self.output)
+        if self.push:
+            from onnxpack.image.publish import publish
+
+            made = publish(built.content, name)
+            done, bills = made.pushed, list(map(str, made.bills))
+            where["pushed"] = {
+                "reference": str(done.reference), "sent": done.sent, "bytes": done.size,
+                "bills": bills,
+            }  # fmt: skip
+        if self.load:
+            from onnxpack.image.engine import get_engine
+
+            engine = get_engine()
+            engine.load(built.images[0], name)
+            where["engine"] = engine.name
+        return where
+
+    def _check_output(self, output: Path) -> None:
+        if output.suffix in (".gz", ".tgz", ".zip"):
+            raise UsageError(f"-o {output} is neither a folder nor a .tar.")
+        if not output.absolute().parent.is_dir():
+            raise UsageError(f"-o {output}: there is no folder {output.absolute().parent}.")
+        if output.suffix != ".tar":
+            from onnxpack.oci.fresh import check_free
+
+            check_free(output, force=self.force)
+
+
+def _write(built: Built, name: Reference, output: Path, *, force: bool) -> None:
+    from onnxpack.oci.archive import write_archive
+    from onnxpack.oci.layout import write_layout
+
+    if output.suffix == ".tar":
+        write_archive(built.content, output, name=name)
+    else:
+        write_layout(built.content, output, name=name, link=True, force=force)
+
+
+def _show(built: Built, name: Reference, where: dict[str, Any]) -> None:
+    from onnxpack.cli import show
+
+    for image in built.images:
+        lines = [each["created_by"] for each in image.settings["history"]]
+        rows = [
+            [line, say.size(layer.descriptor.size), layer.descriptor.digest[:19]]
+            for line, layer in zip(lines[-len(image.layers) :], image.layers, strict=False)
+        ]
+        show.table(["layer", "size", "digest"], rows, right=["size"])
+        say.out(f"{image.platform} {image.digest}: {say.size(image.size)}")
+    say.out(f"{_short(name)} built in {built.seconds:.2f} s")
+    if "output" in where:
+        say.out(f"written: {where['output']}")
+    if "pushed" in where:
+        pushed = where["pushed"]
+        sent = f"{len(pushed['sent'])} blobs, {say.size(pushed['bytes'])}"
+        say.out(f"pushed: {pushed['reference']}, {sent}")
+    if "engine" in where:
+        say.out(f"try: {where['engine']} run --rm --read-only -p 8000:8000 {_short(name)}")
+
+
+def _short(name: Reference) -> str:
+    return str(name).removeprefix("docker.io/library/").removeprefix("docker.io/")
+
+
+def _as_json(built: Built, name: Reference, where: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": str(name),
+        "digest": built.content.digest,
+        "seconds": built.seconds,
+        "wheels": built.wheels,
+        "images": [
+            {
+                "platform": str(image.platform),
+                "digest": image.digest,
+                "size": image.size,
+                "layers": [
+                    {"digest": layer.descriptor.digest, "size": layer.descriptor.size}
+                    for layer in image.layers
+                ],
+            }
+            for image in built.images
+        ],
+        **where,
+    }

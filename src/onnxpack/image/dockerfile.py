@@ -1,0 +1,140 @@
+"""The image as a Dockerfile, for those who build with an engine.
+
+The folder is a build context: packages are placed, pruned and compiled in a first stage, by the
+same rules and code as on the daemonless path; the second stage takes them and the pack. What only
+the daemonless path can tell is left out: the base's digest, and a bill of its packages.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from onnxpack.image import compiler, elf, lean, prune
+from onnxpack.image.build import shipped, takes_pictures
+from onnxpack.image.debian import default_python
+from onnxpack.image.runtime import PREFIX, own_files
+from onnxpack.image.settings import SECOND, config, labels
+from onnxpack.image.wheels import RUNTIMES, required, requirements
+from onnxpack.oci.fresh import fresh_folder
+from onnxpack.pack.model import Pack
+
+PIP_SETTINGS = (
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_TRUSTED_HOST",
+)  # fmt: skip
+"""Build arguments that tell pip where wheels are."""
+_TOOLS = (compiler, elf, lean, prune)
+_FIRST = """\
+# {name}, as `onnxpack image` builds it without a daemon.
+ARG BASE=python:{python}-slim
+
+FROM ${{BASE}} AS runtime
+# cpu or cuda
+ARG RUNTIME={runtime}
+{pip_settings}
+COPY requirements /requirements
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \\
+    --only-binary=:all: --no-compile --target=/{prefix} -r /requirements/${{RUNTIME}}.txt
+COPY own /{prefix}
+COPY tools /tools
+RUN PYTHONPATH=/tools PYTHONHASHSEED=0 python3 -m onnxpack.image.lean /{prefix}
+
+FROM ${{BASE}}
+COPY --from=runtime /{prefix} /{prefix}
+COPY model /model
+"""
+_IGNORED = "*\n!model\n!own\n!requirements\n!tools\n"
+
+
+def write_dockerfile(
+    pack: Pack, to: Path, *, runtime: str = "cpu", python: str | None = None, force: bool = False
+) -> None:
+    """Write a build context with a Dockerfile, whole or not at all.
+
+    Args:
+        pack: the model; its files are copied.
+        to: the folder to make.
+        runtime: what the build argument RUNTIME is by default: ``cpu`` or ``cuda``.
+        python: the version of the base; by default the one that runs here, where Debian has it.
+        force: take the place of a folder that is there.
+
+    Raises:
+        ImageError: ``to`` is taken or cannot be written.
+    """
+    with fresh_folder(to, force=force) as made:
+        text = _dockerfile(pack, runtime, python or default_python())
+        (made / "Dockerfile").write_text(text)
+        (made / ".dockerignore").write_text(_IGNORED)
+        for name, content in _requirements(pack).items():
+            _put(content, made / "requirements" / name)
+        for name, source in shipped(pack):
+            _put(source, made / "model" / pack.name / name)
+        for entry in own_files():
+            _put(entry.source, made / "own" / entry.path)
+        for name in ("onnxpack/__init__.py", "onnxpack/image/__init__.py"):
+            _put(b"", made / "tools" / name)
+        for module in _TOOLS:
+            source = Path(str(module.__file__))
+            _put(source, made / "tools/onnxpack/image" / source.name)
+        _open_to_all(made)
+
+
+def _dockerfile(pack: Pack, runtime: str, python: str) -> str:
+    first = _FIRST.format(
+        name=pack.name, python=python, runtime=runtime, prefix=PREFIX,
+        pip_settings="\n".join(f"ARG {name}" for name in PIP_SETTINGS),
+    )  # fmt: skip
+    lines = [*_instructions(config(pack, "python3")), *_labels(labels(pack))]
+    return first + "\n".join(lines) + "\n"
+
+
+def _instructions(settings: Mapping[str, Any]) -> Iterator[str]:
+    env = " \\\n    ".join(settings["Env"])
+    yield f"ENV {env}"
+    yield f"USER {settings['User']}"
+    yield f"WORKDIR {settings['WorkingDir']}"
+    yield f"EXPOSE {' '.join(settings['ExposedPorts'])}"
+    yield f"STOPSIGNAL {settings['StopSignal']}"
+    check = settings["Healthcheck"]
+    times = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod"}
+    options = " ".join(f"--{name}={check[key] // SECOND}s" for name, key in times.items())
+    yield f"HEALTHCHECK {options} CMD {json.dumps(check['Test'][1:])}"
+    yield f"ENTRYPOINT {json.dumps(settings['Entrypoint'])}"
+    yield f"CMD {json.dumps(settings['Cmd'])}"
+
+
+def _labels(told: Mapping[str, str]) -> Iterator[str]:
+    for name, value in told.items():
+        plain = " ".join(value.split())
+        for special in ("\\", '"', "$"):
+            plain = plain.replace(special, f"\\{special}")
+        yield f'LABEL {name}="{plain}"'
+
+
+def _requirements(pack: Pack) -> dict[str, bytes]:
+    """A file for each runtime: what serving needs, and what that requires, pinned."""
+    found = {}
+    for runtime in RUNTIMES:
+        pins = requirements(runtime=runtime, pictures=takes_pictures(pack))
+        constraints = f"constraints-{runtime}.txt"
+        lines = [f"-c {constraints}", *pins]
+        found[f"{runtime}.txt"] = "".join(f"{line}\n" for line in lines).encode()
+        found[constraints] = "".join(f"{pin}\n" for pin in required(pins)).encode()
+    return found
+
+
+def _put(source: object, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, Path):
+        shutil.copyfile(source, to)
+    elif isinstance(source, bytes):
+        to.write_bytes(source)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Engines copy modes as they are, and whoever runs the image is not who built it."""
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,0 +1,42 @@
+"""Run in a Dockerfile's first stage: what the daemonless path does to packages before a layer.
+
+``python -m onnxpack.image.lean FOLDER`` removes what serving never opens and what only debuggers
+read, and puts byte code in the place of sources. It imports nothing but the standard library and
+the modules beside it, which lie in the build context.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from onnxpack.image.compiler import compile_one
+from onnxpack.image.elf import stripped
+from onnxpack.image.prune import is_kept
+
+
+def make_lean(folder: Path) -> None:
+    """Prune, strip and compile in place."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if not is_kept(path.relative_to(folder).as_posix()):
+            path.unlink()
+        elif path.suffix == ".py":
+            _compile(path)
+        elif ".so" in path.name and (content := stripped(path.read_bytes())) is not None:
+            path.write_bytes(content)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _compile(path: Path) -> None:
+    with suppress(SyntaxError, ValueError):  # templates, and files for another version, stay
+        path.with_suffix(".pyc").write_bytes(compile_one(path.read_bytes(), str(path)))
+        path.unlink()
+
+
+if __name__ == "__main__":
+    make_lean(Path(sys.argv[1]))

@@ -1,0 +1,53 @@
+"""Sending an image to its registry, and its bill of materials with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from onnxpack.image.sbom import whole_bill
+from onnxpack.oci.connection import Patience
+from onnxpack.oci.contents import Content, images_of
+from onnxpack.oci.image import Image, make_artifact
+from onnxpack.oci.layer import blob_layer
+from onnxpack.oci.push import Pushed, push
+from onnxpack.oci.reference import Reference
+from onnxpack.oci.referrers import attach
+
+BILL_TYPE = "application/vnd.cyclonedx+json"
+_NAME = {"org.opencontainers.image.title": "SBOM.cdx.json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a registry has now.
+
+    Attributes:
+        pushed: what became of the image.
+        bills: the bill of materials of each platform's image, attached to it.
+    """
+
+    pushed: Pushed
+    bills: tuple[Reference, ...]
+
+
+def publish(content: Content, to: Reference, *, patience: Patience | None = None) -> Published:
+    """Push an image that was built here, or an index of some, with a bill of materials for each.
+
+    Raises:
+        RegistryError: the registry refuses, or cannot be reached.
+        ImageError: the bill of a model is malformed, or what is attached already.
+    """
+    with TemporaryDirectory(prefix="onnxpack-") as folder:
+        made = [_artifact(image, Path(folder)) for image in images_of(content)]
+        pushed = push(content, to, patience=patience)
+        return Published(pushed, tuple(attach(each, to, patience=patience) for each in made))
+
+
+def _artifact(image: Image, folder: Path) -> Image:
+    """The bill of an image as an artifact; the same image gives the same bytes."""
+    path = folder / image.digest
+    path.write_bytes(whole_bill(image))
+    bill = blob_layer(path, BILL_TYPE, annotations=_NAME)
+    return make_artifact([bill], artifact_type=BILL_TYPE, subject=image.descriptor)
