@@ -2,13 +2,14 @@
 
 import marshal
 import os
+import shutil
 import sys
 
 import pytest
 
 from onnxpack.errors import ImageError
 from onnxpack.image import bytecode
-from onnxpack.image.bytecode import compiled, find_interpreter
+from onnxpack.image.bytecode import compile_tree, compiled, find_interpreter
 from onnxpack.oci.entry import Entry, Symlink
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -71,6 +72,18 @@ def test_a_symlink_to_a_source_goes_along(entries):
         "opt/in/alias.pyc": "../m.pyc",
         "opt/dangling.py": "/etc/none.py",
     }
+
+
+def test_a_tree_is_compiled_in_place(entries, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for entry in entries:
+        shutil.copy(entry.source, tree / entry.source.name)
+    (tree / "alias.py").symlink_to("m.py")
+    compile_tree(tree, HERE)
+    found = sorted(path.name for path in tree.iterdir())
+    assert found == ["alias.pyc", "data.txt", "m.pyc", "template.py"]
+    assert (tree / "alias.pyc").read_bytes() == (tree / "m.pyc").read_bytes()
 
 
 def test_it_is_not_checked_against_a_source(entries):

@@ -12,6 +12,7 @@ import onnxpack
 from onnxpack.cli.main import main
 from onnxpack.errors import ExportError, ImageError, PackError
 from onnxpack.exporters.torch.program import Example, save_program
+from onnxpack.image import compare as comparing
 from onnxpack.image.cold import cold
 from onnxpack.image.compare import Plan, compare
 from onnxpack.image.comparison import Comparison, Row, ratios
@@ -35,7 +36,7 @@ ROWS = (
     Row("PyTorch", "docker", "cpu", 30.0, 1_120_000_000, 360_000_000, 3, 1.5, 300_000_000),
     Row("PyTorch", "onnxpack", "cpu", 20.0, 900_000_000, 360_000_000, 3),
 )
-FOUND = Comparison("mlp", ROWS, {"onnxruntime": "1"})
+FOUND = Comparison("mlp", ROWS, {"onnxruntime": "1"}, {"ONNX, cuda, by docker": "no wheel"})
 
 
 def examples(model, *inputs):
@@ -69,6 +70,7 @@ def test_it_is_written_down():
     assert "| PyTorch | docker | cpu | 30.00 | 1120 | 360 | 3 | 1.50 | 300 |" in lines
     assert "| PyTorch, cpu, by onnxpack | 20.0 × | 5.6 × | 4.0 × |  |  |" in lines
     assert "- onnxruntime: 1" in lines
+    assert "- not built: ONNX, cuda, by docker" in lines
 
 
 def test_the_chart_is_the_same_each_time(tmp_path):
@@ -127,6 +129,23 @@ def test_without_golden_data_there_is_nothing_to_ask_by(packs, tmp_path):
     bare = onnxpack.open_pack(packs / "mlp/model.onnx")
     with pytest.raises(PackError, match="no pack with golden data"):
         compare(bare, tmp_path, Plan("debian", {"cpu": TORCH}))
+
+
+def test_a_row_that_cannot_be_built_is_told_and_the_first_has_to_be(monkeypatch):
+    def fail():
+        raise ImageError("no wheel")
+
+    bench = object.__new__(comparing._Bench)
+    steps = {"first": lambda: ROWS[0], "second": fail}
+    for name, value in {"plan": Plan("debian", {"cpu": TORCH}), "told": str}.items():
+        object.__setattr__(bench, name, value)
+    monkeypatch.setattr(comparing._Bench, "steps", lambda *_: iter(steps.items()))
+    rows = []
+    assert bench.build_into(rows) == {"second": "no wheel"}
+    assert rows == [ROWS[0]]
+    steps["first"] = fail
+    with pytest.raises(ImageError, match="no wheel"):
+        bench.build_into([])
 
 
 def test_two_words_are_a_command_and_one_is_too(capsys):

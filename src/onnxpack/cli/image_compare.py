@@ -97,7 +97,7 @@ def command(
     if output is not None:
         _save(found, output)
     for name, why in found.failed.items():
-        say.note(f"not built: {name}: {why}")
+        say.note(f"not built: {name}: {why.splitlines()[-1]}")
     if json:
         print(found.to_json(), end="")
     else:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from onnxpack.errors import ImageError
 from onnxpack.image import debian
-from onnxpack.image.bytecode import compiled, find_interpreter
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.target import Target
 from onnxpack.oci import compress
@@ -89,13 +88,12 @@ def _debian(
     python = debian.default_python()
     tree = debian.debian_tree(python, platform, cache, anew=anew)
     key = key_of(
-        tree=tree.name, packages=debian.read_packages(tree), compression=compression, mtime=mtime,
-        interpreter=find_interpreter(python),
-    )  # fmt: skip
+        tree=tree.name, packages=debian.read_packages(tree), compression=compression, mtime=mtime
+    )
 
     def make(to: Path) -> Layer:
-        with compiled([_open_to_all(entry) for entry in walk(tree)], python) as entries:
-            return write_layer(entries, to, compression=compression, mtime=mtime)
+        entries = map(_open_to_all, walk(tree))
+        return write_layer(entries, to, compression=compression, mtime=mtime)
 
     image = make_image(
         [cache.layer(f"base-{key}", make)],

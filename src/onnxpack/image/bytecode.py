@@ -14,11 +14,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from posixpath import dirname, normpath
+from posixpath import dirname, join, normpath
 from tempfile import TemporaryDirectory
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.entry import Entry, Symlink
+from onnxpack.oci.entry import Entry, Symlink, walk
 
 SCRIPT = Path(__file__).with_name("compiler.py")
 
@@ -59,12 +59,30 @@ def compiled(entries: Sequence[Entry], python: str) -> Iterator[list[Entry]]:
         yield [_replaced(entry, byte_code) for entry in entries]
 
 
+def compile_tree(tree: Path, python: str) -> None:
+    """Put byte code in the place of a tree's sources, for good.
+
+    Raises:
+        ImageError: the interpreter failed.
+    """
+    entries = list(walk(tree))
+    with compiled(entries, python) as replaced:
+        for old, new in zip(entries, replaced, strict=True):
+            if new.path == old.path:
+                continue
+            (tree / old.path).unlink()
+            if isinstance(new.source, Symlink):
+                (tree / new.path).symlink_to(new.source.target)
+            elif isinstance(new.source, Path):
+                shutil.copyfile(new.source, tree / new.path)
+
+
 def _replaced(entry: Entry, byte_code: Mapping[str, Path]) -> Entry:
     if entry.path in byte_code:
         return Entry(f"{entry.path}c", byte_code[entry.path])
     if isinstance(entry.source, Symlink) and entry.path.endswith(".py"):
         target = entry.source.target
-        if normpath(f"{dirname(entry.path)}/{target}") in byte_code:
+        if normpath(join(dirname(entry.path), target)) in byte_code:
             return Entry(f"{entry.path}c", Symlink(f"{target}c"))
     return entry
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onnxpack.image.cache import Cache
+from onnxpack.oci.blobs import FOLDER
 
 
 @contextmanager
@@ -18,7 +19,10 @@ def cold(cache: Cache) -> Iterator[Cache]:
         (root / "trees").mkdir()
         for tree in (cache.root / "trees").glob("debian-*"):
             (root / "trees" / tree.name).symlink_to(tree)
-        for name in ("blobs", "facts"):
-            (cache.root / name).mkdir(exist_ok=True)
-            (root / name).symlink_to(cache.root / name)
+        (cache.root / "facts").mkdir(exist_ok=True)
+        (root / "facts").symlink_to(cache.root / "facts")
+        blobs = root / FOLDER
+        blobs.mkdir(parents=True)
+        for blob in (cache.root / FOLDER).glob("*"):  # a base's layers are among them
+            (blobs / blob.name).hardlink_to(blob)
         yield Cache(root)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnxpack.errors import ImageError
+from onnxpack.image.bytecode import compile_tree, find_interpreter
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.oci.platform import Platform
 
@@ -87,7 +88,8 @@ def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = F
             remedy=f"--base python:{python}-slim",
         )
     recipe = (KEPT.pattern, repr(KEPT_TOO), LEFT_OUT.pattern, _HOOK, _USERS)
-    key = key_of(suite=suite, platform=str(platform), recipe=recipe)
+    compiles = find_interpreter(python) is not None
+    key = key_of(suite=suite, platform=str(platform), recipe=recipe, compiles=compiles)
     name = f"debian-{suite}-{key}"
     return cache.tree(name, lambda to: _make(python, suite, platform, to), anew=anew)
 
@@ -106,6 +108,7 @@ def _make(python: str, suite: str, platform: Platform, to: Path) -> None:
     finally:
         archive.unlink(missing_ok=True)
     _finish(python, to)
+    compile_tree(to, python)
 
 
 def _bootstrap(python: str, suite: str, platform: Platform, to: Path) -> None:

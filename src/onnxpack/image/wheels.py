@@ -105,7 +105,8 @@ def _pinned(name: str) -> str:
         except PackageNotFoundError:
             continue
         extras = "[cuda,cudnn]" if name == RUNTIMES["cuda"] else ""
-        return f"{name}{extras}=={number}"
+        # The two do not come out together: there may be no such version of the other.
+        return f"{name}{extras}{'==' if installed == name else '<='}{number}"
     raise MissingExtraError(name, extra="image")
 
 
