@@ -58,6 +58,7 @@ class _Upload:
         self._progress = progress
         self._place = repository.connection.root
         self._done = 0
+        self._lost = False
         if isinstance(blob, bytes):
             self._digest, self._size = digest_of(blob), len(blob)
         else:
@@ -80,7 +81,10 @@ class _Upload:
                 patience.wait(attempt)
                 if self._repository.has_blob(self._digest):
                     break
-                self._resume()
+                if self._lost:
+                    self._begin()
+                else:
+                    self._resume()
         return "sent"
 
     def _mount(self, other: str) -> bool:
@@ -89,7 +93,7 @@ class _Upload:
         return self._post({"mount": self._digest, "from": other}, scopes) == 201
 
     def _begin(self) -> None:
-        self._done = 0
+        self._done, self._lost = 0, False
         self._post({}, self._repository.writing)
 
     def _post(self, parameters: dict[str, str], scopes: Scopes) -> int:
@@ -145,7 +149,9 @@ class _Upload:
             self._accept(answer, 201)
 
     def _accept(self, answer: httpx.Response, status: int) -> None:
-        if answer.status_code in _BROKEN:
+        # After a broken chunk docker-registry can find its own upload invalid, and says 404 of it.
+        self._lost = answer.status_code == 404
+        if self._lost or answer.status_code in _BROKEN:
             raise BrokenError(refused(answer, f"to take {self._digest}").message)
         if answer.status_code != status:
             raise refused(answer, f"to take {self._digest}")
