@@ -493,6 +493,26 @@ def test_an_upload_goes_on_where_it_broke(
         assert uploads.begun == 1
 
 
+def test_an_upload_that_the_registry_finds_invalid_begins_anew(server, name, monkeypatch, eager):
+    """As docker-registry says now and then of one whose chunk broke off."""
+    monkeypatch.setattr(upload, "MONOLITHIC", 1000)
+    monkeypatch.setattr(upload, "CHUNK_SIZE", 2000)
+    uploads, patches = Uploads(server, breaks=()), []
+
+    def respond(asked):
+        patches.extend([asked] if asked.method == "PATCH" else [])
+        if asked.method == "PATCH" and len(patches) == 2:
+            return server.answer(404, {}, b'{"errors":[{"code":"BLOB_UPLOAD_INVALID"}]}')
+        return uploads(asked)
+
+    server.respond = respond
+    content = os.urandom(5000)
+    with Repository(name, patience=eager) as repository:
+        assert upload.put_blob(repository, content) == "sent"
+    assert uploads.blobs == {digest_of(content): content}
+    assert uploads.begun == 2
+
+
 def test_a_small_blob_whose_upload_broke_begins_anew(server, name, eager):
     server.respond = uploads = Uploads(server, breaks=("finish",))
     with Repository(name, patience=eager) as repository:
