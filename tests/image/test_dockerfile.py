@@ -121,7 +121,9 @@ def test_both_runtimes_are_pinned(pack, tmp_path):
         lines = (tmp_path / "cuda/requirements" / f"{runtime}.txt").read_text().splitlines()
         assert lines[0] == f"-c constraints-{runtime}.txt"
         assert sum(line.startswith(package) for line in lines) == 1
-        assert all("==" in line for line in lines[1:])
+        # Of onnxruntime-gpu there may be no version that was proven here; none is newer.
+        assert all("==" in line or line.startswith("onnxruntime-gpu") for line in lines[1:])
+        assert all("==" in line or "]<=" in line for line in lines[1:])
 
 
 def test_lean_prunes_and_compiles(tmp_path):
