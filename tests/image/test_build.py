@@ -16,7 +16,6 @@ import onnxpack
 from onnxpack.errors import ImageError, PackError
 from onnxpack.image.build import MIN_GOLDEN, Recipe, build_image, shipped
 from onnxpack.image.cache import Cache
-from onnxpack.oci import compress
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.validate import validate
 
@@ -34,11 +33,9 @@ print(build_image(pack, Recipe("debian", (Platform("amd64"),)), cache=cache).con
 
 def files(layer):
     """What is in a layer: the content of each file by its path."""
-    with layer.open() as start:
-        kind = compress.detect(start.read(4))
     with (
-        layer.open() as packed,
-        tarfile.open(fileobj=compress.decompressed(packed, kind), mode="r|") as members,
+        layer.unpacked() as plain,
+        tarfile.open(fileobj=plain, mode="r|") as members,
     ):
         return {
             each.name: members.extractfile(each).read() if each.isfile() else each.linkname

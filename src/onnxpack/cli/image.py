@@ -14,6 +14,7 @@ from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
     from onnxpack.image.build import Built, Recipe
+    from onnxpack.image.engine import Engine as LoadingEngine
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.model import Pack
 
@@ -109,9 +110,9 @@ def command(
         raise UsageError("--wheels is for builds with --engine; uv's settings are for others.")
     recipe = _recipe(base, platform, runtime, compression, pull=pull, quiet=json)
     to = _Delivery(output, load or not (output or push), push, force)
-    to.check(recipe)
+    by = to.check(recipe)
     built = build_image(opened, recipe, told=None if json else say.note)
-    where = to.deliver(built, name)
+    where = to.deliver(built, name, by)
     if json:
         say.emit(_as_json(built, name, where))
     else:
@@ -154,18 +155,21 @@ class _Delivery:
     push: bool
     force: bool
 
-    def check(self, recipe: Recipe) -> None:
-        """Refuse before the work what would be refused after it."""
-        if self.load:
-            from onnxpack.image.engine import get_engine
-
-            if len(recipe.platforms) > 1:
-                raise UsageError("an engine takes one platform.", remedy="--push, or -o FILE.tar")
-            get_engine()
+    def check(self, recipe: Recipe) -> LoadingEngine | None:
+        """Refuse before the work what would be refused after it; gives the engine that loads."""
+        if self.load and len(recipe.platforms) > 1:
+            raise UsageError("an engine takes one platform.", remedy="--push, or -o FILE.tar")
         if self.output is not None:
             self._check_output(self.output)
+        if not self.load:
+            return None
+        from onnxpack.image.engine import get_engine
 
-    def deliver(self, built: Built, name: Reference) -> dict[str, Any]:
+        return get_engine()
+
+    def deliver(
+        self, built: Built, name: Reference, engine: LoadingEngine | None
+    ) -> dict[str, Any]:
         """Bring the image there; gives what to tell of it."""
         where: dict[str, Any] = {}
         if self.output is not None:
@@ -180,10 +184,7 @@ class _Delivery:
                 "reference": str(done.reference), "sent": done.sent, "bytes": done.size,
                 "bills": bills,
             }  # fmt: skip
-        if self.load:
-            from onnxpack.image.engine import get_engine
-
-            engine = get_engine()
+        if engine is not None:
             engine.load(built.images[0], name)
             where["engine"] = engine.name
         return where

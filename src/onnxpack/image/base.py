@@ -11,7 +11,6 @@ from onnxpack.errors import ImageError
 from onnxpack.image import debian
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.target import Target
-from onnxpack.oci import compress
 from onnxpack.oci.compress import Compression
 from onnxpack.oci.entry import Entry, Folder, walk
 from onnxpack.oci.image import Image, make_image
@@ -132,11 +131,9 @@ def _find_python(image: Image, name: str) -> dict[str, str]:
 
 def _pythons(layer: Layer) -> list[tuple[str, str]]:
     found = []
-    with layer.open() as start:
-        kind = compress.detect(start.read(4))
-    with layer.open() as packed:
+    with layer.unpacked() as plain:
         try:
-            with tarfile.open(fileobj=compress.decompressed(packed, kind), mode="r|") as members:
+            with tarfile.open(fileobj=plain, mode="r|") as members:
                 for member in members:
                     match = _PYTHON.fullmatch(member.name)
                     if match:

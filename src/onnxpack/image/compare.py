@@ -39,7 +39,6 @@ from onnxpack.image.pytorch import (
     pytorch_requirements,
     write_context,
 )
-from onnxpack.oci import compress
 from onnxpack.oci.image import Image
 from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
@@ -263,9 +262,7 @@ def _with_trials(row: Row, trials: Sequence[Trial]) -> Row:
 def _unpacked_size(image: Image) -> int:
     total = 0
     for layer in image.layers:
-        with layer.open() as packed:
-            kind = compress.detect(packed.peek(4)[:4])  # type: ignore[attr-defined]
-            plain = compress.decompressed(packed, kind)
+        with layer.unpacked() as plain:
             while block := plain.read(2**20):
                 total += len(block)
     return total

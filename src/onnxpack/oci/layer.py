@@ -57,6 +57,19 @@ class Layer:
             left = self.descriptor.size - start
             yield Slice.buffered(source, self.offset + start, left)
 
+    @contextmanager
+    def unpacked(self) -> Iterator[BinaryIO]:
+        """The tar in it, however it is compressed; reading raises ImageError where it is broken.
+
+        Raises:
+            ImageError: the file is missing, or is not long enough.
+            MissingExtraError: what uncompresses it is not installed.
+        """
+        with self.open() as start:
+            kind = compress.detect(start.read(4))
+        with self.open() as packed:
+            yield compress.decompressed(packed, kind)
+
     def with_annotations(self, annotations: dict[str, str]) -> Layer:
         """The same layer, described with annotations."""
         return replace(self, descriptor=replace(self.descriptor, annotations=annotations))
