@@ -19,7 +19,13 @@ from onnxpack.server.datatypes import (
     to_text,
 )
 from onnxpack.server.inference_pb2 import InferTensorContents, ModelInferResponse
-from onnxpack.server.protocol import NOT_SERVED, not_served
+from onnxpack.server.protocol import (
+    NOT_SERVED,
+    given_twice,
+    no_datatype,
+    no_output,
+    not_served,
+)
 from onnxpack.server.refusal import bad_request
 from onnxpack.signature import Array, Signature, describe
 
@@ -69,13 +75,10 @@ def read_request(message: Any, signature: Signature) -> InferRequest:
     feeds: dict[str, Array] = {}
     for place, given in enumerate(message.inputs):
         if given.name in feeds:
-            raise bad_request(f"input {given.name!r} was given twice")
+            raise given_twice(given.name)
         _check_tensor("input", given)
         if given.datatype not in DTYPES:
-            raise bad_request(
-                f"input {given.name!r} has the datatype {given.datatype!r}; "
-                f"known: {', '.join(DTYPES)}"
-            )
+            raise no_datatype(given.name, given.datatype)
         feeds[given.name] = _read_raw(given, raw[place]) if raw else _read_typed(given)
     names = _wanted(message, signature)
     datatypes = {NAMES[spec.dtype] for spec in signature.outputs if spec.name in names}
@@ -102,7 +105,7 @@ def _wanted(message: Any, signature: Signature) -> tuple[str, ...]:
     known = [spec.name for spec in signature.outputs]
     for output in message.outputs:
         if output.name not in known:
-            raise bad_request(f"there is no output {output.name!r}; outputs: {', '.join(known)}")
+            raise no_output(output.name, known)
         _check_tensor("output", output)
     return tuple(dict.fromkeys(output.name for output in message.outputs)) or tuple(known)
 

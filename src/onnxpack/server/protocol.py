@@ -5,7 +5,7 @@ https://github.com/kserve/open-inference-protocol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -122,7 +122,7 @@ def parse_request(body: bytes, json_length: int | None, signature: Signature) ->
     rest = memoryview(body)[size:]
     for given in request.inputs:
         if given.name in feeds:
-            raise bad_request(f"input {given.name!r} was given twice")
+            raise given_twice(given.name)
         feeds[given.name], rest = _read_input(given, rest)
     if len(rest):
         raise bad_request(f"the body has {len(rest)} bytes that belong to no input")
@@ -167,7 +167,7 @@ def _wanted(request: _Request, signature: Signature) -> dict[str, bool]:
     wanted: dict[str, bool] = {} if request.outputs else dict.fromkeys(known, binary)
     for output in request.outputs or ():
         if output.name not in known:
-            raise bad_request(f"there is no output {output.name!r}; outputs: {', '.join(known)}")
+            raise no_output(output.name, known)
         own = None
         if output.parameters:
             own = output.parameters.binary_data
@@ -184,9 +184,7 @@ def _wanted(request: _Request, signature: Signature) -> dict[str, bool]:
 
 def _read_input(given: _Input, rest: memoryview) -> tuple[Array, memoryview]:
     if given.datatype not in DTYPES:
-        raise bad_request(
-            f"input {given.name!r} has the datatype {given.datatype!r}; known: {', '.join(DTYPES)}"
-        )
+        raise no_datatype(given.name, given.datatype)
     size = None
     if given.parameters:
         size = given.parameters.binary_data_size
@@ -213,6 +211,21 @@ def _check_parameters(side: str, name: str, parameters: _TensorParameters) -> No
 def not_served(side: str, name: str, parameter: str) -> Refusal:
     """400: a tensor has one of NOT_SERVED."""
     return bad_request(f"{side} {name!r} has {parameter}, which is not served here")
+
+
+def no_output(name: str, known: Iterable[str]) -> Refusal:
+    """400: an output was asked for that the model has not."""
+    return bad_request(f"there is no output {name!r}; outputs: {', '.join(known)}")
+
+
+def no_datatype(name: str, datatype: str) -> Refusal:
+    """400: an input has a datatype that the protocol has not."""
+    return bad_request(f"input {name!r} has the datatype {datatype!r}; known: {', '.join(DTYPES)}")
+
+
+def given_twice(name: str) -> Refusal:
+    """400: an input is there twice."""
+    return bad_request(f"input {name!r} was given twice")
 
 
 def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Array:
