@@ -1,14 +1,27 @@
-"""Exporters are found by their entry points, and loaded when one is asked for."""
+"""Exporters and loaders are found by their entry points, and loaded when one is asked for."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-GROUP = "onnxpack.exporters"
+EXPORTERS, LOADERS = "onnxpack.exporters", "onnxpack.loaders"
+
+
+def exporters() -> dict[str, EntryPoint]:
+    """The installed exporters by name, sorted; none is imported."""
+    return _points(EXPORTERS)
+
+
+def loaders() -> dict[str, EntryPoint]:
+    """The installed loaders by what they load.
+
+    That is a suffix without its dot, such as ``ckpt``, or a file that marks a folder, such as
+    ``config.json``.
+    """
+    return _points(LOADERS)
 
 
 @cache
-def exporters() -> dict[str, EntryPoint]:
-    """The installed exporters by name, sorted; none is imported."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+def _points(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in sorted(entry_points(group=group))}

@@ -274,6 +274,7 @@ def test_a_pack_that_is_whole(tmp_path: Path) -> None:
     assert told == [
         "asking the model",
         "trying torchscript trace",
+        "proving torchscript trace",
         "proven by torchscript trace; writing the pack",
     ]
 

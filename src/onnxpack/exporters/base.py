@@ -125,7 +125,7 @@ def export(
             signature=proven.signature,
             source=graph_versions(proven.graph, _origin(subject, proven)),
             parity=Parity(tolerance=tolerance, cases=evidence, skipped=skipped),
-            labels=tuple(labels) if labels is not None else None,
+            labels=_labels(labels, subject),
             preprocess=preprocess,
             files={},
         )
@@ -152,19 +152,22 @@ def _climb(
         say(f"trying {strategy.name}")
         folder = work / str(rung)
         folder.mkdir()
-        outcome = _try(inquiry, strategy, folder)
+        outcome = _try(inquiry, strategy, folder, say)
         if isinstance(outcome, Proven):
             return outcome
         attempts.append(outcome)
     raise refusal(inquiry.subject, attempts)
 
 
-def _try(inquiry: _Inquiry, strategy: Strategy, folder: Path) -> Proven | Attempt:
+def _try(
+    inquiry: _Inquiry, strategy: Strategy, folder: Path, say: Callable[[str], None]
+) -> Proven | Attempt:
     subject, tolerance = inquiry.subject, inquiry.tolerance
     candidate, graph = folder / "candidate.onnx", folder / "model.onnx"
     try:
         probes = strategy.make(candidate)
         signature = finish(candidate, graph, inquiry.signature, root=subject.root)
+        say(f"proving {strategy.name}")
         asked = [question.case.dims for question in inquiry.questions]
         further = [dims for dims in probes if dims not in asked]
         questions = inquiry.questions + ask_at(subject, inquiry.axes, further)
@@ -204,6 +207,12 @@ def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence
     return golden, tuple(recorded)
 
 
+def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:
+    """The user's names of the classes, else the model's own."""
+    labels = subject.labels if given is None else given
+    return None if labels is None else tuple(labels)
+
+
 def _origin(subject: Subject, proven: Proven) -> Mapping[str, str]:
     return {
         "framework": subject.framework,
@@ -214,9 +223,12 @@ def _origin(subject: Subject, proven: Proven) -> Mapping[str, str]:
 
 
 def _exporter_for(model: Any) -> Exporter:
-    for point in exporters().values():
-        exporter: Exporter = point.load()()
-        if exporter.accepts(model):
+    """The one that accepts the model, and that no other which accepts it refines."""
+    asked: dict[str, Exporter] = {name: point.load()() for name, point in exporters().items()}
+    accepting = {name: each for name, each in asked.items() if each.accepts(model)}
+    refined = {each.refines for each in accepting.values()}
+    for name, exporter in accepting.items():
+        if name not in refined:
             return exporter
     raise TargetError(
         f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "

@@ -21,6 +21,8 @@ HOMES = {"lightning.pytorch": "lightning", "pytorch_lightning": "pytorch-lightni
 class LightningExporter:
     """Takes every ``LightningModule``."""
 
+    refines = "torch"
+
     def accepts(self, model: object) -> bool:
         """Whether it is one; Lightning is not imported to say no."""
         return _distribution(model) is not None

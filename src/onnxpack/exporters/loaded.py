@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from onnxpack.pack.manifest import Preprocess
 
@@ -27,3 +29,8 @@ class LoadedTarget:
     preprocess: Preprocess | None = None
     notes: tuple[str, ...] = ()
     sample: Any = None
+
+
+Loader: TypeAlias = Callable[[Path, str | None, bool], LoadedTarget]
+"""Loads a file: its path, the class that the user named (``--class``), and whether what it holds
+may run code (``--trust``). It raises TargetError where the file cannot be loaded."""

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from onnxpack.detections import compare_all
 from onnxpack.errors import PackError, ParityError, SampleError
+from onnxpack.exporters.loaded import LoadedTarget
 from onnxpack.exporters.subject import Probes, Strategy, Subject
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
@@ -26,8 +27,15 @@ FREE_SIZE = 2
 """The size at which a dynamic dim is first tried, where the user gave no sample."""
 
 
+def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
+    """An ``.onnx`` file or a model-zoo folder: read when it is exported."""
+    return LoadedTarget(path, path.stem)
+
+
 class OnnxExporter:
     """Takes the path of an ``.onnx`` file or of a model-zoo folder."""
+
+    refines = ""
 
     def accepts(self, model: object) -> bool:
         """Whether it is a path."""

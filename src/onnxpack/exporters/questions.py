@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from onnxpack.detections import compare_all
 from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
 from onnxpack.exporters.subject import Probes, Subject
 from onnxpack.pack.manifest import SkippedCase
-from onnxpack.parity.cases import Axes, Case, make_cases, tile
+from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
 from onnxpack.parity.prove import Question, empty_throughout
 from onnxpack.signature import Array, Dim, Signature, TensorSpec, dtype_name
 from onnxpack.tolerance import Tolerance
@@ -28,7 +29,7 @@ def ask(
     """
     questions: list[Question] = []
     skipped: list[SkippedCase] = []
-    for case in make_cases(subject.sample, axes):
+    for case in chain(make_cases(subject.sample, axes), _edge_cases(subject, axes)):
         try:
             expected = subject.run(case.feeds)
         except OnnxpackError:
@@ -50,6 +51,11 @@ def ask(
     _refuse_unvaried(axes, questions, skipped)
     _refuse_empty(questions)
     return tuple(questions), tuple(skipped)
+
+
+def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
+    for name, feeds in subject.edges():
+        yield Case(name, dict(feeds), sizes(feeds, axes))
 
 
 def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]:

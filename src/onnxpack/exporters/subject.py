@@ -73,6 +73,7 @@ class Subject(ABC):
         root: the module path that candidates put before every name; empty where there is none.
         axes: the dynamic axes that the model itself states; None where the user decides.
         notes: what the user should know, such as arguments held constant.
+        labels: the names of the classes, where the model knows them.
     """
 
     framework: str
@@ -82,6 +83,7 @@ class Subject(ABC):
     root: str = ""
     axes: Axes | None = None
     notes: Sequence[str] = ()
+    labels: Sequence[str] | None = None
 
     @abstractmethod
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -90,6 +92,14 @@ class Subject(ABC):
     @abstractmethod
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """The ladder, best first."""
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """Inputs at which a graph of this very model may go wrong, each with a name.
+
+        They are asked besides the usual cases: rows at and beside the thresholds of a tree, NaN
+        where the model takes it, categories that it never saw.
+        """
+        yield from ()
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """The framework's answer in float64; None where it has none."""
@@ -105,7 +115,14 @@ class Subject(ABC):
 
 
 class Exporter(Protocol):
-    """A framework's way in, found by its entry point."""
+    """A framework's way in, found by its entry point.
+
+    Attributes:
+        refines: the exporter that would take the same models, and take less care of them; empty
+            where there is none.
+    """
+
+    refines: str
 
     def accepts(self, model: object) -> bool:
         """Whether the model is this framework's; must not import the framework to say no."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from onnxpack.errors import TargetError
 from onnxpack.exporters.attribute import load_attribute
-from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.loaded import LoadedTarget, Loader
+from onnxpack.plugins import loaders
+
+FOLDER = "folder"
+"""The name of the loader of folders that hold no file after which another loader is named."""
 
 
 def load_target(text: str, *, class_name: str | None = None, trust: bool = False) -> LoadedTarget:
@@ -29,11 +33,21 @@ def load_target(text: str, *, class_name: str | None = None, trust: bool = False
 
         return load_torchvision(text.removeprefix("torchvision:"))
     path = Path(text)
-    if path.suffix in _FILES or path.is_dir():
-        if not path.exists():
-            raise TargetError(f"there is no file {text}.")
-        return _FILES.get(path.suffix, _load_graph)(path, class_name, trust)
-    return _load_code(text)
+    found = _loader_of(path)
+    if found is None:
+        return _load_code(text)
+    if not path.exists():
+        raise TargetError(f"there is no file {text}.")
+    load: Loader = found.load()
+    return load(path, class_name, trust)
+
+
+def _loader_of(path: Path) -> EntryPoint | None:
+    """By a file's suffix, or by a file that marks a folder."""
+    if not path.is_dir():
+        return loaders().get(path.suffix.removeprefix("."))
+    marked = (point for name, point in loaders().items() if (path / name).is_file())
+    return next(marked, loaders()[FOLDER])
 
 
 def _load_code(text: str) -> LoadedTarget:
@@ -51,39 +65,3 @@ def _load_code(text: str) -> LoadedTarget:
         return LoadedTarget(found(), name)
     except Exception as exc:
         raise TargetError(f"calling {text} failed: {type(exc).__name__}: {exc}") from exc
-
-
-def _load_checkpoint(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
-    from onnxpack.exporters.torch.files import load_checkpoint
-
-    if class_name is None:
-        raise TargetError(
-            f"{path} holds weights; the code that uses them is a Lightning class.",
-            remedy=f"onnxpack export {path} --class module:LitModel",
-        )
-    return LoadedTarget(load_checkpoint(path, load_attribute(class_name), trust=trust), path.stem)
-
-
-def _load_program(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    from onnxpack.exporters.torch.files import load_program
-
-    return LoadedTarget(load_program(path, trust=trust), path.stem)
-
-
-def _load_torchscript(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    from onnxpack.exporters.torch.files import load_torchscript
-
-    return LoadedTarget(load_torchscript(path, trust=trust), path.stem)
-
-
-def _load_graph(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    return LoadedTarget(path, path.stem)
-
-
-_FILES: dict[str, Callable[[Path, str | None, bool], LoadedTarget]] = {
-    ".ckpt": _load_checkpoint,
-    ".onnx": _load_graph,
-    ".pt": _load_torchscript,
-    ".pt2": _load_program,
-    ".pth": _load_torchscript,
-}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class TorchExporter:
     """Takes every ``torch.nn.Module`` and ``torch.export.ExportedProgram``."""
 
+    refines = ""
+
     def accepts(self, model: object) -> bool:
         """Whether it is one of them; PyTorch is not imported to say no."""
         torch = sys.modules.get("torch")
