@@ -78,7 +78,7 @@ def test_there_is_no_shell_no_manager_and_no_framework(contents):
     paths = {path for layer in contents.values() for path in layer}
     programs = {path.rpartition("/")[2] for path in paths if path.startswith(("bin/", "usr/bin/"))}
     assert programs == {"python3", f"python{sys.version_info.major}.{sys.version_info.minor}"}
-    for module in ("onnx", "torch", "typer", "rich", "onnxpack/cli", "onnxpack/exporters"):
+    for module in ("onnx", "torch", "rich", "onnxpack/cli", "onnxpack/exporters"):
         assert not any(path.startswith(f"opt/rt/{module}/") for path in paths)
 
 

@@ -168,7 +168,7 @@ import onnxpack
 
 def ready(told):
     print(str(told).startswith("http://127.0.0.1:"), told.models[0].name, flush=True)
-    heavy = {"onnx", "onnx_ir", "typer", "rich", "torch", "opentelemetry", "PIL"} & set(sys.modules)
+    heavy = {"onnx", "onnx_ir", "onnxpack.cli", "rich", "torch", "opentelemetry", "PIL"} & set(sys.modules)
     print(sorted(heavy), os.environ["ORT_DISABLE_TELEMETRY"], flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 

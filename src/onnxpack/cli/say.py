@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-import typer
+import click
 
 
 def out(text: str = "", *, flush: bool = False) -> None:
@@ -27,8 +27,8 @@ def complain(message: str, remedy: str = "") -> None:
     """Print an error and its cure on stderr."""
     head, arrow = "error:", "→"
     if _coloured():
-        head = typer.style(head, fg="red", bold=True)
-        arrow = typer.style(arrow, fg="green", bold=True)
+        head = click.style(head, fg="red", bold=True)
+        arrow = click.style(arrow, fg="green", bold=True)
     print(f"{head} {printable(message)}", file=sys.stderr)
     if remedy:
         print(f"{arrow} {printable(remedy)}", file=sys.stderr)
