@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -67,6 +66,8 @@ class Commands(click.Group):
 
 
 def _no_such(name: str) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(name, MODULES, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"No such command {name!r}.{hint}"

@@ -94,7 +94,6 @@ def command(
     No daemon is needed. Base, runtime and model are a layer each, from a cache: a new model costs
     one layer. The same pack and versions give the same image, bit for bit.
     """
-    from onnxpack.cli.engine_build import by_dockerfile
     from onnxpack.image.build import build_image
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.read import open_pack
@@ -104,6 +103,8 @@ def command(
     if dockerfile is not None or engine is not None:
         if output or load or push or platform:
             raise UsageError("-o, --load, --push and --platform are for builds without an engine.")
+        from onnxpack.cli.engine_build import by_dockerfile
+
         by_dockerfile(
             opened, _short(name), folder=dockerfile, engine=engine, base=base, runtime=runtime,
             wheels=wheels, force=force, json=json,
