@@ -147,9 +147,14 @@ def test_a_file_that_was_altered_goes_into_no_image(packs, cache, amd64, tmp_pat
     shutil.copytree(packs / "mlp", tmp_path / "mlp")
     with (tmp_path / "mlp" / "README.md").open("a") as card:
         card.write("more")
+    # Of a pack that no other test builds: its layer is not in the cache, and does not get there.
+    manifest = tmp_path / "mlp" / "pack.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"description": "other"}))
+    before = set((cache.root / "layers").glob("model-*"))
     with pytest.raises(PackError, match=r"README\.md") as refused:
         build_image(onnxpack.open_pack(tmp_path / "mlp"), amd64, cache=cache)
     assert refused.value.remedy.startswith("onnxpack check")
+    assert set((cache.root / "layers").glob("model-*")) == before
 
 
 def test_a_bare_graph_goes_in_too(packs, cache, amd64, tmp_path):

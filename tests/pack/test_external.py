@@ -318,3 +318,14 @@ def test_whatever_onnx_reads_is_found(
         entries = {entry.key: entry.value for entry in initializer.external_data}
         if "location" in entries:
             assert entries["location"] in found
+
+
+@pytest.mark.parametrize("cut", range(len("location") + 1))
+def test_a_reference_is_found_where_two_chunks_meet(tmp_path: Path, cut: int) -> None:
+    model = helper.make_model(body(tensor("weights.bin")), doc_string="x" * external.CHUNK)
+    at = model.SerializeToString().index(b"location")
+    model.doc_string = "x" * (2 * external.CHUNK - at + external.CHUNK - cut)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert path.read_bytes().index(b"location") == 2 * external.CHUNK - cut
+    assert [found.location for found in external_references(path)] == ["weights.bin"]
