@@ -15,6 +15,7 @@ from onnxpack.errors import UsageError
 if TYPE_CHECKING:
     from onnxpack.image.build import Built, Recipe
     from onnxpack.image.engine import Engine
+    from onnxpack.image.publish import Published
     from onnxpack.oci.compress import Compression
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.model import Pack
@@ -178,9 +179,7 @@ class _Delivery:
             _write(built, name, self.output, force=self.force)
             where["output"] = str(self.output)
         if self.push:
-            from onnxpack.image.publish import publish
-
-            made = publish(built.content, name)
+            made = _publish(built, name)
             done, bills = made.pushed, list(map(str, made.bills))
             where["pushed"] = {
                 "reference": str(done.reference), "sent": done.sent, "bytes": done.size,
@@ -200,6 +199,23 @@ class _Delivery:
             from onnxpack.oci.fresh import check_free
 
             check_free(output, force=self.force)
+
+
+def _publish(built: Built, name: Reference) -> Published:
+    """Push, and tell a terminal how far it is."""
+    from onnxpack.cli import show
+    from onnxpack.image.publish import publish
+
+    under_way: dict[str, tuple[int, int]] = {}
+    with show.progress(verbose=False) as told:
+
+        def tell(digest: str, done: int, size: int) -> None:
+            under_way[digest] = done, size
+            sent, wanted = map(sum, zip(*tuple(under_way.values()), strict=True))
+            if told:
+                told(f"pushing {name}: {say.size(sent)} of {say.size(wanted)}")
+
+        return publish(built.content, name, progress=tell)
 
 
 def _write(built: Built, name: Reference, output: Path, *, force: bool) -> None:
