@@ -59,6 +59,13 @@ TOLERANCE = click.FloatRange(min=0)
     "--atol", type=TOLERANCE, metavar="X", help="Tolerance relative to the output's scale (1e-5)."
 )
 @click.option(
+    "--accept",
+    multiple=True,
+    metavar="CASE",
+    help="A case at an edge of the model, as the refusal names it, in which the graph may differ; "
+    "the pack records how far.",
+)
+@click.option(
     "--labels",
     type=parameters.PATH,
     metavar="FILE",
@@ -99,6 +106,7 @@ def command(
     opset: int | None,
     rtol: float | None,
     atol: float | None,
+    accept: tuple[str, ...],
     labels: Path | None,
     preprocess: str | None,
     name: str | None,
@@ -136,6 +144,7 @@ def command(
             static=static,
             opset=opset or DEFAULT_OPSET,
             tolerance=tolerance,
+            accept=accept,
             labels=labelled or loaded.labels,
             preprocess=prepared or loaded.preprocess,
             name=name,
