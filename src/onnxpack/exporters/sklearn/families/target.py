@@ -1,0 +1,2 @@
+"""To be."""
+FAMILIES: dict = {}
