@@ -1,0 +1,92 @@
+"""The rows at which an ensemble of trees most easily goes wrong: at its thresholds and beside."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from onnxpack.exporters.trees.ensemble import Ensemble, Mode, Tree
+from onnxpack.signature import Array
+
+NODES = 400
+"""So many tests are tried, drawn at random where there are more."""
+
+
+def threshold_rows(ensemble: Ensemble, base: Array, *, nodes: int = NODES, seed: int = 0) -> Array:
+    """Three rows for each test: its threshold, and the next number below and above.
+
+    Every row is led to the very node: features tested on the way there get a value that passes.
+    The others keep what they are in ``base``.
+
+    Args:
+        ensemble: whose tests are tried; those of columns that ``base`` lacks are not.
+        base: floating-point rows to begin from, [rows, features].
+        nodes: at most so many tests are tried.
+        seed: draws them.
+
+    Returns:
+        Rows of the dtype of ``base``; none where no test is of its features.
+    """
+    random = np.random.default_rng(seed)
+    tests = [
+        (tree, int(node))
+        for tree in ensemble.trees
+        for node in np.flatnonzero(~tree.leaves & (tree.feature < base.shape[1]))
+    ]
+    if len(tests) > nodes:
+        tests = [tests[i] for i in sorted(random.choice(len(tests), nodes, replace=False))]
+    rows = []
+    parents: dict[int, Array] = {}
+    for number, (tree, node) in enumerate(tests):
+        up = parents.setdefault(id(tree), _parents(tree))
+        row = base[number % len(base)].copy()
+        _lead(row, tree, up, node, ensemble.mode)
+        for value in beside(tree.threshold[node], base.dtype):
+            row[tree.feature[node]] = value
+            rows.append(row.copy())
+    return np.array(rows, base.dtype).reshape(-1, base.shape[1])
+
+
+def beside(value: float, dtype: DTypeLike) -> Array:
+    """The number of this dtype that is next below a value, the nearest one, and the next above."""
+    with np.errstate(over="ignore"):
+        nearest = np.asarray(value).astype(dtype)
+    return np.array([np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)], dtype)
+
+
+def _parents(tree: Tree) -> Array:
+    """The node above each node; -1 above the root."""
+    up = np.full(len(tree.left), -1)
+    inner = np.flatnonzero(~tree.leaves)
+    up[tree.left[inner]] = inner
+    up[tree.right[inner]] = inner
+    return up
+
+
+def _lead(row: Array, tree: Tree, up: Array, node: int, mode: Mode) -> None:
+    """Change a row so that it comes to the node: the nearest tests above it bind."""
+    low: dict[int, float] = {}
+    high: dict[int, float] = {}
+    child, above = node, int(up[node])
+    while above >= 0:
+        feature = int(tree.feature[above])
+        if feature < len(row):
+            (high if tree.left[above] == child else low).setdefault(
+                feature, float(tree.threshold[above])
+            )
+        child, above = above, int(up[above])
+    for feature in low.keys() | high.keys():
+        row[feature] = _between(
+            row[feature], low.get(feature, -np.inf), high.get(feature, np.inf), mode
+        )
+
+
+def _between(value: float, low: float, high: float, mode: Mode) -> float:
+    """The value itself where it passes both tests, else one that does."""
+    leq = mode is Mode.LEQ
+    if (low < value <= high) if leq else (low <= value < high):
+        return value
+    if np.isfinite(low) and np.isfinite(high):
+        return low / 2 + high / 2
+    bound, other = (high, low) if leq else (low, high)
+    return bound if np.isfinite(bound) else float(np.nextafter(other, np.inf if leq else -np.inf))
