@@ -11,8 +11,7 @@ from onnxpack.exporters.sklearn.convert import Family
 
 MODULES = (
     "bayes", "cluster", "compose", "decomposition", "encode", "ensemble", "impute", "kernel",
-    "linear", "meta", "neighbors", "neural", "scale", "select", "spline", "svm", "target", "text",
-    "trees",
+    "linear", "meta", "neighbors", "neural", "scale", "select", "series", "svm", "text", "trees",
 )  # fmt: skip
 
 

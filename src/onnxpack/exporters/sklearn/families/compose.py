@@ -187,10 +187,18 @@ class Function(Family):
 def _apply(function: Any, arguments: Any, x: Tensor) -> Tensor:
     if function is None:
         return x
+    if _checks(function):
+        return x.cast("float64")
     if arguments or not _known(function):
         name = getattr(function, "__qualname__", None) or repr(function)
         raise ExportError(f"the function {name!r} is Python code, which a graph cannot hold")
     return FUNCTIONS[function](x)
+
+
+def _checks(function: Any) -> bool:
+    """Whether it only checks rows, as histogram gradient boosting has it done."""
+    inner = getattr(function, "func", None)
+    return getattr(inner, "__module__", "") == "sklearn.utils.validation"
 
 
 def _known(function: Any) -> bool:
