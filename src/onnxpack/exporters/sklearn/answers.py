@@ -47,6 +47,8 @@ def answer(model: Any, x: Any) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for name, method in planned(model).items():
         values = getattr(model, method)(x)
+        if name == TRANSFORMED and np.ndim(values) == 1 and np.ndim(x) == 2 and len(x) == 1:
+            values = values[None]  # some transformers of scikit-learn flatten a single row
         found |= {key: as_array(value) for key, value in spread(name, values).items()}
     return found
 

@@ -13,8 +13,13 @@ LOG_OF_2_PI = float(np.log(2 * np.pi))
 
 
 def _unary(kind: str, x: Tensor) -> Tensor:
-    x = x if x.floating else x.cast("float64")
+    x = floats(x)
     return x.graph.op(kind, x, dtype=x.dtype)
+
+
+def floats(x: Tensor) -> Tensor:
+    """The tensor in float64 where it holds no floating-point numbers."""
+    return x if x.floating else x.cast("float64")
 
 
 def exp(x: Tensor) -> Tensor:

@@ -49,6 +49,19 @@ class SklearnSubject(Subject):
         """The estimator's own answer, without its warnings."""
         return self._answer(self.rows.restore(feeds))
 
+    def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """The estimator's answer to the same numbers in float64."""
+        if all(array.dtype != np.float32 for array in feeds.values()):
+            return None
+        wide = {
+            name: array.astype(np.float64) if array.dtype == np.float32 else array
+            for name, array in feeds.items()
+        }
+        try:
+            return self.run(wide)
+        except Exception:  # noqa: BLE001 - an estimator can refuse in any way
+            return None
+
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """The graph that onnxpack's own converters write, in scikit-learn's precision."""
         yield Strategy("converters", lambda to: self._write(to, opset))

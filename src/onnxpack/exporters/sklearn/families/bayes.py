@@ -32,7 +32,7 @@ class GaussianNB(Bayes):
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
         """See :class:`Bayes`."""
-        x = x if x.floating else x.cast("float64")
+        x = n.floats(x)
         found = []
         for prior, mean, var in zip(model.class_prior_, model.theta_, model.var_, strict=True):
             constant = np.log(prior) - 0.5 * np.sum(np.log(2.0 * np.pi * var))
@@ -46,7 +46,7 @@ class MultinomialNB(Bayes):
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
         """See :class:`Bayes`."""
-        return _floats(x) @ model.feature_log_prob_.T + model.class_log_prior_
+        return n.floats(x) @ model.feature_log_prob_.T + model.class_log_prior_
 
 
 class ComplementNB(Bayes):
@@ -54,7 +54,7 @@ class ComplementNB(Bayes):
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
         """See :class:`Bayes`."""
-        found = _floats(x) @ model.feature_log_prob_.T
+        found = n.floats(x) @ model.feature_log_prob_.T
         return found + model.class_log_prior_ if len(model.classes_) == 1 else found
 
 
@@ -66,7 +66,7 @@ class BernoulliNB(Bayes):
         if model.binarize is not None:
             x = (x > model.binarize).cast(x.dtype)
         absent = np.log(1 - np.exp(model.feature_log_prob_))
-        found = _floats(x) @ (model.feature_log_prob_ - absent).T
+        found = n.floats(x) @ (model.feature_log_prob_ - absent).T
         return found + (model.class_log_prior_ + absent.sum(axis=1))
 
 
@@ -104,7 +104,7 @@ class Mixture(Family):
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
         """The weighted log likelihood of each component."""
-        x = x if x.floating else x.cast("float64")
+        x = n.floats(x)
         found = [
             n.total((x - mean) @ root * ((x - mean) @ root), keepdims=True)
             for mean, root in zip(model.means_, _roots(model), strict=True)
@@ -138,8 +138,17 @@ def _offsets(model: Any) -> Any:
     return np.diag(private(model, "_estimate_weighted_log_prob")(np.asarray(model.means_)))
 
 
-def _floats(x: Tensor) -> Tensor:
-    return x if x.floating else x.cast("float64")
+class Envelope(Family):
+    """An ellipse around the normal rows."""
+
+    def decision_function(self, model: Any, x: Tensor) -> Tensor:
+        """Negative for outliers."""
+        gap = x.cast("float64") - np.asarray(model.location_)
+        return -n.total(gap @ model.get_precision() * gap, 1) - float(model.offset_)
+
+    def predict(self, model: Any, x: Tensor) -> Tensor:
+        """1 for inliers, -1 for outliers."""
+        return n.where(self.decision_function(model, x) >= 0.0, 1, -1)
 
 
 FAMILIES: dict[str, Family] = {
@@ -147,6 +156,7 @@ FAMILIES: dict[str, Family] = {
     "BernoulliNB": BernoulliNB(),
     "CategoricalNB": CategoricalNB(),
     "ComplementNB": ComplementNB(),
+    "EllipticEnvelope": Envelope(),
     "GaussianMixture": Mixture(),
     "GaussianNB": GaussianNB(),
     "MultinomialNB": MultinomialNB(),

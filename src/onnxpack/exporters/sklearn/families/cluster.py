@@ -9,13 +9,12 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, private
-from onnxpack.exporters.sklearn.families.scale import floats
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 def centre_distances(x: Tensor, centres: Any) -> Tensor:
     """Euclidean, in the dtype of the rows."""
-    x = floats(x)
+    x = n.floats(x)
     far = n.squared_distances(x.cast("float64"), np.asarray(centres, np.float64))
     return n.sqrt(far).cast(x.dtype)
 
@@ -79,7 +78,7 @@ class Pooled(Family):
         )
         if pool is None:
             raise ExportError("pooling_func is a function of the user's")
-        x = floats(x) if model.pooling_func is np.mean else x
+        x = n.floats(x) if model.pooling_func is np.mean else x
         groups = [np.flatnonzero(model.labels_ == label) for label in np.unique(model.labels_)]
         wide = x.cast("float64") if model.pooling_func is np.mean else x
         return n.concat([pool(n.gather(wide, group, axis=1), 1, keepdims=True) for group in groups])

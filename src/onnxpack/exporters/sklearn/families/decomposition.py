@@ -9,7 +9,6 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, private
-from onnxpack.exporters.sklearn.families.scale import floats
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 
@@ -18,7 +17,7 @@ class Principal(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The projection."""
-        x = floats(x)
+        x = n.floats(x)
         components = np.asarray(model.components_)
         found = x @ components.T - model.mean_.reshape(1, -1) @ components.T
         if not model.whiten:
@@ -32,7 +31,7 @@ class Independent(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The projection."""
-        x = floats(x)
+        x = n.floats(x)
         if model.whiten:
             x = (x - model.mean_).cast(x.dtype)
         return x @ model.components_.T
@@ -47,7 +46,7 @@ class Factors(Family):
         covariance = np.linalg.inv(
             np.eye(len(model.components_)) + weights @ model.components_.T
         )
-        return (floats(x) - model.mean_) @ weights.T @ covariance
+        return (n.floats(x) - model.mean_) @ weights.T @ covariance
 
 
 class Product(Family):
@@ -57,7 +56,7 @@ class Product(Family):
         """The projection."""
         components = model.components_
         dense = components.toarray() if hasattr(components, "toarray") else components
-        return floats(x) @ np.asarray(dense).T
+        return n.floats(x) @ np.asarray(dense).T
 
 
 class SparsePrincipal(Family):
@@ -67,7 +66,8 @@ class SparsePrincipal(Family):
         """The codes."""
         components = np.asarray(model.components_)
         gram = components @ components.T + model.ridge_alpha * np.eye(len(components))
-        return (floats(x) - model.mean_) @ np.linalg.solve(gram, components).T
+        codes = np.linalg.solve(gram, components).astype(components.dtype)
+        return (n.floats(x) - model.mean_) @ codes.T
 
 
 class Coder(Family):
@@ -83,7 +83,7 @@ class Coder(Family):
         dictionary = np.asarray(getattr(model, "components_", getattr(model, "dictionary", None)))
         alpha = getattr(model, "alpha", None)
         alpha = model.transform_alpha if model.transform_alpha is not None else alpha
-        product = floats(x) @ dictionary.T
+        product = n.floats(x) @ dictionary.T
         level = 1.0 if alpha is None else float(alpha)
         code = n.sign(product) * n.maximum(n.absolute(product) - level, 0.0)
         code = n.maximum(code, 0.0) if model.positive_code else code
@@ -97,14 +97,14 @@ class PartialLeastSquares(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The scores of the rows."""
-        x = floats(x)
+        x = n.floats(x)
         x = (x - private(model, "_x_mean")).cast(x.dtype)
         x = (x / private(model, "_x_std")).cast(x.dtype)
         return x @ model.x_rotations_
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
         """The prediction."""
-        x = floats(x)
+        x = n.floats(x)
         x = (x - private(model, "_x_mean")).cast(x.dtype)
         found = x @ model.coef_.T + model.intercept_
         return n.flat(found) if getattr(model, "_predict_1d", False) else found

@@ -10,7 +10,6 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, Frame, Table, private
-from onnxpack.exporters.sklearn.families.scale import floats
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
 
@@ -143,7 +142,7 @@ class Bins(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """Numbers, or a column a bin."""
-        x = floats(x)
+        x = n.floats(x)
         dtype = x.dtype if model.dtype is None else np.dtype(model.dtype).name
         x = x.cast(dtype)
         places = [_bin(n.column(x, i), edges) for i, edges in enumerate(model.bin_edges_)]

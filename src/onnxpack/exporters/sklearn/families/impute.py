@@ -10,7 +10,6 @@ from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, ask, private
 from onnxpack.exporters.sklearn.families.neighbors import weights_of
-from onnxpack.exporters.sklearn.families.scale import floats
 from onnxpack.exporters.sklearn.table import MISSING
 from onnxpack.exporters.sklearn.tensor import Tensor
 
@@ -73,7 +72,7 @@ class NeighborImputer(Family):
         """The features that had values, filled."""
         if model.metric != "nan_euclidean":
             raise ExportError(f"the metric {model.metric!r} is not written")
-        x = floats(x)
+        x = n.floats(x)
         gone = is_missing(x, model.missing_values)
         known = np.asarray(private(model, "_valid_mask"))
         far = _nan_distances(x.cast("float64"), gone, model)
@@ -136,7 +135,7 @@ class IterativeImputer(Family):
         """The features that had values, filled."""
         if model.sample_posterior:
             raise ExportError("sample_posterior=True draws at random")
-        x = floats(x)
+        x = n.floats(x)
         gone = is_missing(x, model.missing_values)
         empty = np.asarray(private(model, "_is_empty_feature"))
         filled = ask(model.initial_imputer_, "transform", x)

@@ -9,51 +9,10 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, ask, label_if, private
-from onnxpack.exporters.sklearn.families.neighbors import between
-from onnxpack.exporters.sklearn.families.scale import floats
+from onnxpack.exporters.sklearn.distance import kernel_matrix
 from onnxpack.exporters.sklearn.interpolate import erf
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
-
-
-def kernel_matrix(x: Tensor, points: Any, name: Any, settings: dict[str, Any]) -> Tensor:
-    """A kernel between rows and points, by its name in ``sklearn.metrics.pairwise``.
-
-    Raises:
-        ExportError: it is a function of the user's, or not one that is written.
-    """
-    if not isinstance(points, np.ndarray):
-        raise ExportError("it was fitted with sparse rows")
-    gamma = settings.get("gamma")
-    if gamma is None:
-        gamma = 1.0 if name == "chi2" else 1.0 / points.shape[1]
-    degree, coef0 = settings.get("degree"), settings.get("coef0")
-    degree, coef0 = 3 if degree is None else degree, 1 if coef0 is None else coef0
-    if name == "precomputed":
-        return floats(x)
-    if name == "linear":
-        return floats(x) @ points.T
-    if name in ("poly", "polynomial"):
-        return (floats(x) @ points.T * float(gamma) + float(coef0)) ** float(degree)
-    if name == "sigmoid":
-        return n.tanh(floats(x) @ points.T * float(gamma) + float(coef0))
-    if name == "cosine":
-        return 1.0 - between(x.cast("float64"), points.astype(np.float64), "cosine")
-    if name == "rbf":
-        return n.exp(n.squared_distances(floats(x), points) * -float(gamma))
-    if name == "laplacian":
-        return n.exp(between(floats(x), points, "l1") * -float(gamma))
-    if name == "chi2":
-        return n.exp(_additive_chi2(floats(x), points) * float(gamma))
-    if name == "additive_chi2":
-        return _additive_chi2(floats(x), points)
-    raise ExportError(f"the kernel {name!r} is not written")
-
-
-def _additive_chi2(x: Tensor, points: Array) -> Tensor:
-    row = n.unsqueeze(x, 1)
-    gap, both = row - points[None], row + points[None]
-    return -n.total(gap * gap / n.where(n.equal(both, 0.0), 1.0, both), 2)
 
 
 def settings_of(model: Any) -> dict[str, Any]:
@@ -103,7 +62,7 @@ class Fourier(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The features."""
-        x = floats(x)
+        x = n.floats(x)
         if hasattr(model, "skewedness"):
             x = n.log(x + float(model.skewedness))
         angle = x @ model.random_weights_ + model.random_offset_
@@ -115,7 +74,7 @@ class AdditiveChi2(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The features."""
-        x = floats(x)
+        x = n.floats(x)
         steps = model.sample_steps
         interval = model.sample_interval or {1: 0.8, 2: 0.5, 3: 0.4}[steps]
         zero = n.equal(x, 0.0)
@@ -134,7 +93,7 @@ class CountSketch(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The features."""
-        x = floats(x).cast("float64") * float(np.sqrt(model.gamma))
+        x = n.floats(x).cast("float64") * float(np.sqrt(model.gamma))
         if model.coef0 != 0:
             x = n.concat([x, n.column(x, 0) * 0.0 + float(np.sqrt(model.coef0))])
         size = model.n_components

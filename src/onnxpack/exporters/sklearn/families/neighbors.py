@@ -9,11 +9,9 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Answer, Family, ask, labels_at, private
+from onnxpack.exporters.sklearn.distance import between, kernel_matrix
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
-
-EUCLIDEAN = {"euclidean", "l2"}
-
 
 def distances(model: Any, x: Tensor) -> Tensor:
     """Of each row to each training row, float64.
@@ -26,45 +24,6 @@ def distances(model: Any, x: Tensor) -> Tensor:
     if not isinstance(known, np.ndarray):
         raise ExportError("it was fitted with sparse rows, or with a metric of the user's")
     return between(x.cast("float64"), known.astype(np.float64), metric, power)
-
-
-def between(x: Tensor, points: Array, metric: Any, power: float = 2) -> Tensor:
-    """Distances to points, by the name of a metric."""
-    if metric in EUCLIDEAN or (metric == "minkowski" and power == 2):
-        return n.sqrt(squares_in_order(x, points))
-    gap = n.absolute(n.unsqueeze(x, 1) - points[None])
-    if metric in {"manhattan", "l1", "cityblock"} or (metric == "minkowski" and power == 1):
-        return n.total(gap, 2)
-    if metric in {"chebyshev", "infinity"}:
-        return n.largest(gap, 2)
-    if metric == "minkowski":
-        return n.total(gap ** float(power), 2) ** float(1.0 / power)
-    if metric == "cosine":
-        return 1.0 - _unit(x) @ _unit_rows(points).T
-    raise ExportError(f"the metric {metric!r} is not written")
-
-
-def squares_in_order(x: Tensor, points: Array) -> Tensor:
-    """Squared distances, summed feature after feature as compiled code does.
-
-    So equal distances stay equal to the last bit, and unequal ones keep their order.
-    """
-    found: Tensor | None = None
-    for at in range(points.shape[1]):
-        gap = n.column(x, at) - points[None, :, at]
-        found = gap * gap if found is None else found + gap * gap
-    assert found is not None  # noqa: S101 - a fitted model has a feature
-    return found
-
-
-def _unit(x: Tensor) -> Tensor:
-    size = n.sqrt(n.total(x * x, keepdims=True))
-    return x / n.where(n.equal(size, 0.0), 1.0, size)
-
-
-def _unit_rows(points: Array) -> Array:
-    size = np.linalg.norm(points, axis=1, keepdims=True)
-    return np.asarray(points / np.where(size == 0, 1, size))
 
 
 def nearest(model: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -231,12 +190,13 @@ class LocalOutliers(Family):
         """Negative for outliers."""
         count = model.n_neighbors_
         near, places = nearest(model, x, count)
-        reach = np.asarray(private(model, "_distances_fit_X_"), np.float64)[:, count - 1]
-        density = np.asarray(private(model, "_lrd"), np.float64)
+        near = near.cast("float32") if x.dtype == "float32" else near
+        reach = np.asarray(private(model, "_distances_fit_X_"))[:, count - 1]
+        density = np.asarray(private(model, "_lrd"))
         reached = n.maximum(near, n.take(x.graph, reach, places))
         own = 1.0 / (n.mean(reached, 1, keepdims=True) + 1e-10)
         ratio = n.mean(n.take(x.graph, density, places) / own, 1)
-        return -ratio - float(model.offset_)
+        return -ratio - np.asarray(model.offset_, ratio.dtype)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
         """1 for inliers, -1 for outliers."""
@@ -277,6 +237,10 @@ class Centroids(Family):
         far = between(x.cast("float64"), np.asarray(model.centroids_, np.float64), model.metric)
         return labels_at(model, n.argmin(far))
 
+    def predict_proba(self, model: Any, x: Tensor) -> Tensor:
+        """One a class."""
+        return n.softmax(self._scores(model, x))
+
     def _scores(self, model: Any, x: Tensor) -> Tensor:
         spread = np.asarray(model.within_class_std_dev_, np.float64).copy()
         safe = np.where(spread == 0, 1, spread)
@@ -297,11 +261,9 @@ class Propagation(Family):
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
         """One a class."""
-        known = np.asarray(model.X_, np.float64)
-        wide = x.cast("float64")
         if model.kernel == "rbf":
-            weights = n.exp(n.squared_distances(wide, known) * -float(model.gamma))
-            found = weights @ np.asarray(model.label_distributions_, np.float64)
+            weights = kernel_matrix(x, np.asarray(model.X_), "rbf", {"gamma": model.gamma})
+            found = weights @ np.asarray(model.label_distributions_)
         elif model.kernel == "knn":
             _, places = nearest(model.nn_fit, x, model.n_neighbors)
             found = n.total(n.take(x.graph, model.label_distributions_, places), 1)

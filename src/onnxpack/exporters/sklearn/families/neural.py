@@ -23,7 +23,7 @@ class Perceptron(Family):
 
     def outputs(self, model: Any, x: Tensor) -> Tensor:
         """The last layer, [batch, outputs]."""
-        x = x if x.floating else x.cast("float64")
+        x = n.floats(x)
         last = len(model.coefs_) - 1
         for i, (weights, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
             x = x @ weights + bias
@@ -59,7 +59,7 @@ class Boltzmann(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The probabilities of the hidden units."""
-        x = x if x.floating else x.cast("float64")
+        x = n.floats(x)
         return n.expit(x @ model.components_.T + model.intercept_hidden_)
 
 

@@ -15,24 +15,19 @@ BOUNDS_THRESHOLD = 1e-7
 """How near to an end of the quantiles a normal output is held at the end."""
 
 
-def floats(x: Tensor) -> Tensor:
-    """The tensor in float64 where it holds no floating-point numbers."""
-    return x if x.floating else x.cast("float64")
-
-
 class StandardScaler(Family):
     """Centre and scale, rounded to the dtype of the rows."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """To zero mean and unit variance."""
-        x = floats(x)
+        x = n.floats(x)
         if model.with_mean:
             x = x - model.mean_.astype(x.dtype)
         return x / model.scale_.astype(x.dtype) if model.with_std else x
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
         """Back."""
-        x = floats(x)
+        x = n.floats(x)
         if model.with_std:
             x = x * model.scale_.astype(x.dtype)
         return x + model.mean_.astype(x.dtype) if model.with_mean else x
@@ -43,7 +38,7 @@ class MinMaxScaler(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """Into the range."""
-        x = floats(x)
+        x = n.floats(x)
         x = (x * model.scale_).cast(x.dtype)
         x = (x + model.min_).cast(x.dtype)
         if not model.clip:
@@ -53,7 +48,7 @@ class MinMaxScaler(Family):
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
         """Back."""
-        x = floats(x)
+        x = n.floats(x)
         return ((x - model.min_).cast(x.dtype) / model.scale_).cast(x.dtype)
 
 
@@ -62,7 +57,7 @@ class MaxAbsScaler(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """To magnitudes of at most 1."""
-        x = floats(x)
+        x = n.floats(x)
         x = (x / model.scale_).cast(x.dtype)
         if not getattr(model, "clip", False):
             return x
@@ -70,7 +65,7 @@ class MaxAbsScaler(Family):
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
         """Back."""
-        x = floats(x)
+        x = n.floats(x)
         return (x * model.scale_).cast(x.dtype)
 
 
@@ -79,14 +74,14 @@ class RobustScaler(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """To zero median."""
-        x = floats(x)
+        x = n.floats(x)
         if model.with_centering:
             x = (x - model.center_).cast(x.dtype)
         return (x / model.scale_).cast(x.dtype) if model.with_scaling else x
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
         """Back."""
-        x = floats(x)
+        x = n.floats(x)
         if model.with_scaling:
             x = (x * model.scale_).cast(x.dtype)
         return (x + model.center_).cast(x.dtype) if model.with_centering else x
@@ -97,7 +92,7 @@ class Normalizer(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """Divided by the row's norm; a row of zeros stays."""
-        return normalize(floats(x), model.norm)
+        return normalize(n.floats(x), model.norm)
 
 
 def normalize(x: Tensor, norm: str) -> Tensor:
@@ -125,7 +120,7 @@ class KernelCenterer(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The centred kernel."""
-        x = floats(x)
+        x = n.floats(x)
         rows = np.asarray(model.K_fit_rows_)
         means = n.total(x, keepdims=True) / float(len(rows))
         return (x - rows - means + model.K_fit_all_).cast(x.dtype)
@@ -136,7 +131,7 @@ class PowerTransformer(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """Towards a normal distribution."""
-        x = floats(x)
+        x = n.floats(x)
         bend = _box_cox if model.method == "box-cox" else _yeo_johnson
         powers = np.asarray(model.lambdas_, np.float64)
         wide = x.cast("float64")
@@ -148,7 +143,7 @@ class PowerTransformer(Family):
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
         """Back."""
-        x = floats(x)
+        x = n.floats(x)
         if model.standardize:
             x = StandardScaler().inverse_transform(private(model, "_scaler"), x)
         unbend = _unbox_cox if model.method == "box-cox" else _unyeo_johnson
@@ -195,7 +190,7 @@ class QuantileTransformer(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """To a uniform or a normal distribution."""
-        x = floats(x)
+        x = n.floats(x)
         quantiles = np.asarray(model.quantiles_, np.float64)
         references = np.asarray(model.references_, np.float64)
         wide = x.cast("float64")

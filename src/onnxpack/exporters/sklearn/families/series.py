@@ -9,7 +9,6 @@ import numpy as np
 
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family
-from onnxpack.exporters.sklearn.families.scale import floats
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 
@@ -18,7 +17,7 @@ class Polynomial(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """One column a product."""
-        x = floats(x)
+        x = n.floats(x)
         rows = n.concat([x, n.repeated(x, np.ones(1, x.dtype))])
         powers = np.asarray(model.powers_)
         degree = int(powers.sum(axis=1).max(initial=0))
@@ -39,7 +38,7 @@ class Spline(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """One column a spline of each feature."""
-        x = floats(x)
+        x = n.floats(x)
         parts = [
             _splines(model, spline, n.column(x, i).cast("float64"))
             for i, spline in enumerate(model.bsplines_)

@@ -9,7 +9,7 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, label_if, labels_at, private
-from onnxpack.exporters.sklearn.families.kernel import kernel_matrix
+from onnxpack.exporters.sklearn.distance import kernel_matrix
 from onnxpack.exporters.sklearn.families.meta import votes
 from onnxpack.exporters.sklearn.tensor import Tensor
 

@@ -9,7 +9,7 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Answer, Family, private
-from onnxpack.exporters.sklearn.families.scale import floats, normalize
+from onnxpack.exporters.sklearn.families.scale import normalize
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 
@@ -18,7 +18,7 @@ class Weights(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The weighted counts."""
-        return weighted(model, floats(x))
+        return weighted(model, n.floats(x))
 
 
 def weighted(model: Any, counts: Tensor) -> Tensor:
