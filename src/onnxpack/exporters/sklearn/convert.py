@@ -68,12 +68,19 @@ def call(model: Any, method: str, x: Table) -> Answer:
     key = (id(model), method, x.name)
     if key not in graph.known:
         family = family_of(model)
+        if family is None:
+            raise ExportError(f"{_class_of(model)}: onnxpack does not know this class")
         function = getattr(family, method, None)
         if function is None:
             raise ExportError(f"{type(model).__name__} has no converter for {method}()")
-        table = x if family is None or family.columnwise or isinstance(x, Tensor) else x.matrix()
+        table = x if family.columnwise or isinstance(x, Tensor) else x.matrix()
         graph.known[key] = function(model, table)
     return graph.known[key]  # type: ignore[no-any-return]
+
+
+def _class_of(model: Any) -> str:
+    kind = type(model)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def ask(model: Any, method: str, x: Table) -> Tensor:
@@ -86,6 +93,19 @@ def ask(model: Any, method: str, x: Table) -> Tensor:
     if isinstance(answer, list):
         raise ExportError(f"{type(model).__name__}.{method}() gives several arrays")
     return answer
+
+
+def parts(model: Any) -> Iterator[Any]:
+    """An estimator, and those that it is composed of."""
+    yield model
+    inner = [
+        *getattr(model, "steps", ()),
+        *getattr(model, "transformer_list", ()),
+        *getattr(model, "transformers_", ()),
+    ]
+    for _, each, *_ in inner:
+        if each is not None and not isinstance(each, str):
+            yield from parts(each)
 
 
 @contextmanager

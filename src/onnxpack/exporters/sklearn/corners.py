@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxpack.exporters.sklearn.convert import private
 from onnxpack.exporters.sklearn.registry import family_of
 from onnxpack.exporters.trees.edges import beside, threshold_rows
 from onnxpack.signature import Array
@@ -33,7 +34,9 @@ def _inner(model: Any) -> list[Any]:
     found = getattr(model, "estimators_", None)
     if isinstance(found, Sequence) and not _is_forest(model):
         return [each for each in found if hasattr(each, "get_params")]
-    single = (getattr(model, name, None) for name in ("estimator_", "regressor_", "best_estimator_"))
+    single = (
+        getattr(model, name, None) for name in ("estimator_", "regressor_", "best_estimator_")
+    )
     return [each for each in single if hasattr(each, "get_params")]
 
 
@@ -49,7 +52,7 @@ def tree_rows(model: Any, base: Array) -> Array:
         family = family_of(each)
         fits = getattr(each, "n_features_in_", None) == base.shape[1]
         if fits and hasattr(family, "ensemble") and getattr(each, "_preprocessor", None) is None:
-            ensemble = family.ensemble(each)
+            ensemble = private(family, "ensemble")(each)
             rows.append(threshold_rows(ensemble, base))
             narrow = threshold_rows(ensemble, base.astype(np.float32), seed=1)
             rows.append(narrow.astype(base.dtype))
@@ -87,7 +90,7 @@ def _spread(values: Array, count: int = 40) -> Array:
     values = np.unique(values[np.isfinite(values)])
     if len(values) <= count:
         return values
-    return values[np.linspace(0, len(values) - 1, count).astype(int)]
+    return np.asarray(values[np.linspace(0, len(values) - 1, count).astype(int)])
 
 
 def known_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
@@ -113,4 +116,4 @@ def _some(rows: Array) -> Array:
     """At most so many, spread evenly."""
     if len(rows) <= ROWS:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, ROWS).astype(int)]
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, ROWS).astype(int)])

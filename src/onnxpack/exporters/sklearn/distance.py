@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,36 @@ def _unit_rows(points: Array) -> Array:
     return np.asarray(points / np.where(size == 0, 1, size))
 
 
-def kernel_matrix(x: Tensor, points: Any, name: Any, settings: dict[str, Any]) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """What the kernels are given."""
+
+    x: Tensor
+    points: Array
+    gamma: float
+    degree: float
+    coef0: float
+
+    def product(self) -> Tensor:
+        """Of rows and points, scaled and shifted."""
+        return self.x @ self.points.T * self.gamma + self.coef0
+
+
+_KERNELS: Mapping[str, Callable[[_Kernel], Tensor]] = {
+    "additive_chi2": lambda k: _additive_chi2(k.x, k.points),
+    "chi2": lambda k: n.exp(_additive_chi2(k.x, k.points) * k.gamma),
+    "cosine": lambda k: 1.0 - between(k.x, k.points, "cosine"),
+    "laplacian": lambda k: n.exp(between(k.x, k.points, "l1") * -k.gamma),
+    "linear": lambda k: k.x @ k.points.T,
+    "poly": lambda k: k.product() ** k.degree,
+    "polynomial": lambda k: k.product() ** k.degree,
+    "precomputed": lambda k: k.x,
+    "rbf": lambda k: n.exp(_squares(k.x, k.points) * -k.gamma),
+    "sigmoid": lambda k: n.tanh(k.product()),
+}
+
+
+def kernel_matrix(x: Tensor, points: Any, name: Any, settings: Mapping[str, Any]) -> Tensor:
     """A kernel between rows and points, by its name in ``sklearn.metrics.pairwise``.
 
     Raises:
@@ -61,35 +92,20 @@ def kernel_matrix(x: Tensor, points: Any, name: Any, settings: dict[str, Any]) -
     """
     if not isinstance(points, np.ndarray):
         raise ExportError("it was fitted with sparse rows")
-    gamma = settings.get("gamma")
-    if gamma is None:
-        gamma = 1.0 if name == "chi2" else 1.0 / points.shape[1]
-    degree, coef0 = settings.get("degree"), settings.get("coef0")
-    degree, coef0 = 3 if degree is None else degree, 1 if coef0 is None else coef0
-    if name == "precomputed":
-        return n.floats(x)
-    if name == "linear":
-        return n.floats(x) @ points.T
-    if name in ("poly", "polynomial"):
-        return (n.floats(x) @ points.T * float(gamma) + float(coef0)) ** float(degree)
-    if name == "sigmoid":
-        return n.tanh(n.floats(x) @ points.T * float(gamma) + float(coef0))
-    if name == "cosine":
-        return 1.0 - between(x.cast("float64"), points.astype(np.float64), "cosine")
-    if name == "rbf":
-        return n.exp(_squares(x, points) * -float(gamma))
-    if name == "laplacian":
-        return n.exp(between(n.floats(x), points, "l1") * -float(gamma))
-    if name == "chi2":
-        return n.exp(_additive_chi2(n.floats(x), points) * float(gamma))
-    if name == "additive_chi2":
-        return _additive_chi2(n.floats(x), points)
-    raise ExportError(f"the kernel {name!r} is not written")
+    if not isinstance(name, str) or name not in _KERNELS:
+        raise ExportError(f"the kernel {name!r} is not written")
+    default = {"gamma": 1.0 if name == "chi2" else 1.0 / points.shape[1], "degree": 3, "coef0": 1}
+    given = {key: float(_or(settings.get(key), value)) for key, value in default.items()}
+    return _KERNELS[name](_Kernel(n.floats(x), points, **given))
+
+
+def _or(value: Any, default: float) -> Any:
+    return default if value is None else value
 
 
 def _squares(x: Tensor, points: Array) -> Tensor:
     """Squared distances, summed in float64 and rounded to the dtype that both have."""
-    dtype = np.result_type(np.dtype(n.floats(x).dtype), points.dtype).name
+    dtype = np.result_type(np.dtype(x.dtype), points.dtype).name
     return n.squared_distances(x.cast("float64"), points.astype(np.float64)).cast(dtype)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import MissingExtraError, SampleError, TargetError
+from onnxpack.errors import ExportError, MissingExtraError, SampleError, TargetError
 
 if TYPE_CHECKING:
     from onnxpack.exporters.sklearn.subject import SklearnSubject
@@ -42,7 +42,9 @@ class SklearnExporter:
                 "a scikit-learn model is exported with a sample of its rows.",
                 remedy="onnxpack.export(model, X[:100], ...) (--sample rows.csv)",
             )
-        yield SklearnSubject(_found(model), sample, shown=model)
+        found = _found(model)
+        _refuse_unwritable(found)
+        yield SklearnSubject(found, sample, shown=model)
 
 
 def _refuse_unfitted(model: Any) -> None:
@@ -56,6 +58,26 @@ def _refuse_unfitted(model: Any) -> None:
         check_is_fitted(model)
     except NotFittedError as exc:
         raise TargetError(f"this {name} is not fitted.", remedy="model.fit(X, y)") from exc
+
+
+def _refuse_unwritable(model: Any) -> None:
+    """Refuse at once what no graph can hold: to ask it would fill the memory.
+
+    Raises:
+        ExportError: there is such an estimator inside.
+    """
+    from onnxpack.exporters.sklearn.causes import cause_of
+    from onnxpack.exporters.sklearn.convert import parts
+    from onnxpack.exporters.sklearn.families.text import Refused
+    from onnxpack.exporters.sklearn.registry import family_of
+
+    for part in parts(model):
+        family = family_of(part)
+        if isinstance(family, Refused):
+            cause = cause_of(family.reason(part))
+            raise ExportError(
+                f"{cause.reason}, so no graph can answer as it does.", remedy=cause.remedy
+            )
 
 
 def _found(model: Any) -> Any:

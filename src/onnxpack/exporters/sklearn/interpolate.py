@@ -77,10 +77,10 @@ def interp_columns(x: Tensor, points: Array, values: Array) -> Tensor:
 
 def normal_cdf_inverse(p: Tensor) -> Tensor:
     """The normal distribution's quantile at ``p``, held at about ±5.2 as scikit-learn does."""
-    from scipy import stats
+    from scipy.special import ndtri
 
     bound = 1e-7 - np.spacing(1)
-    low, high = float(stats.norm.ppf(bound)), float(stats.norm.ppf(1 - bound))
+    low, high = float(ndtri(bound)), float(ndtri(1 - bound))
     q = p - 0.5
     central = q * _rational(_CENTRAL, 0.180625 - q * q)
     tail = n.where(q < 0.0, p, 1.0 - p)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from onnxpack.exporters.sklearn.tensor import Graph, Operand, Tensor, pair
 from onnxpack.signature import Array
@@ -111,7 +112,7 @@ def where(condition: Tensor, yes: Operand, no: Operand) -> Tensor:
 
 def _reduced(kind: str, x: Tensor, axis: int, keepdims: bool) -> Tensor:
     graph = x.graph
-    if kind in ("ReduceSum",) or graph.opset >= 18:
+    if kind == "ReduceSum" or graph.opset >= 18:
         axes = graph.constant(np.array([axis], np.int64))
         return graph.op(kind, x, axes, dtype=x.dtype, keepdims=int(keepdims))
     return graph.op(kind, x, dtype=x.dtype, axes=[axis], keepdims=int(keepdims))
@@ -239,7 +240,7 @@ def row_count(x: Tensor) -> Tensor:
     return gather(shape, [0])
 
 
-def repeated(x: Tensor, row: Array) -> Tensor:
+def repeated(x: Tensor, row: ArrayLike) -> Tensor:
     """A constant row, once for each row of ``x``."""
     graph = x.graph
     constant = graph.constant(np.asarray(row)[None])

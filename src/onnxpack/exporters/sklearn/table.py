@@ -16,7 +16,7 @@ from onnxpack.signature import Array, dtype_name
 
 X = "X"
 MISSING = ""
-"""What stands for a missing text in a column whose sample lacks one."""
+"""What stands for a missing text in a column of a frame whose sample has no empty text."""
 
 
 class Rows(ABC):
@@ -101,8 +101,7 @@ def read_rows(model: Any, sample: Any) -> Rows:
     if isinstance(sample, Mapping):
         return _read_frame(model, _framed(sample))
     if hasattr(sample, "toarray"):
-        dense = Matrix({X: sample.toarray()}, ("the sparse sample is taken as a dense one",))
-        return dense
+        return Matrix({X: sample.toarray()}, ("the sparse sample is taken as a dense one",))
     if isinstance(sample, str | bytes | tuple):
         raise SampleError(
             f"a {type(sample).__name__} is no sample of rows.",
@@ -218,10 +217,16 @@ def _plain(name: str, series: Any, kind: str, missing: Any, notes: list[str]) ->
     if kind in "OUT" and len(present) and all(isinstance(item, str) for item in present):
         if missing.any():
             notes.append(f"column {name!r} has missing texts: an empty text stands for them")
+        if missing.any() and (present == MISSING).any():
+            raise SampleError(
+                f"column {name!r} has missing texts and empty ones, which a graph cannot tell "
+                "apart.",
+                remedy=f"frame[{name!r}] = frame[{name!r}].replace('', None), before fit and here",
+            )
         return np.asarray(series.astype(object).where(~missing, MISSING).to_numpy(object))
-    if kind in "OUT" and len(present) and all(type(item) is bool for item in present):
-        if not missing.any():
-            return np.asarray(series.to_numpy(bool))
+    bools = len(present) == len(series) and all(type(item) is bool for item in present)
+    if kind == "O" and bools:
+        return np.asarray(series.to_numpy(bool))
     raise SampleError(
         f"column {name!r} of dtype {series.dtype} holds {_kinds(present)}, expected numbers, "
         "bools or texts.",
@@ -237,8 +242,9 @@ def _kinds(values: Any) -> str:
 def _series(like: Any, values: Array) -> Any:
     """An array as a column of the kind that the user's is."""
     pd = _pandas()
-    if values.dtype.kind == "O" and like.isna().any():
-        gap = next(item for item in like.astype(object) if pd.isna(item))
+    plain = like.astype(object)
+    if values.dtype.kind == "O" and not (plain == MISSING).any():
+        gap = next((item for item in plain if pd.isna(item)), np.nan)
         values = np.array([gap if item == MISSING else item for item in values], object)
     if isinstance(like.dtype, pd.CategoricalDtype):
         known = like.cat.categories

@@ -72,7 +72,7 @@ class Graph:
         dtype = dtype or _dtype_of(array)
         name = self.name("constant")
         if dtype == "str":
-            texts = [str(item).encode() for item in array.ravel()]
+            texts = np.array([str(item).encode() for item in array.ravel()], object)
             proto = helper.make_tensor(name, TensorProto.STRING, array.shape, texts)
         else:
             proto = onnx.numpy_helper.from_array(np.ascontiguousarray(array, dtype), name)
@@ -193,8 +193,31 @@ class Tensor:
         return _comparison("GreaterOrEqual", self, other)
 
     def equals(self, other: Operand) -> Tensor:
-        """Element by element."""
-        return _comparison("Equal", self, other)
+        """Element by element; texts are held against constant ones.
+
+        Raises:
+            TypeError: texts are held against texts that are not known.
+        """
+        if self.dtype != "str":
+            return _comparison("Equal", self, other)
+        if isinstance(other, Tensor):
+            raise TypeError("texts are held against constant ones")
+        texts = np.asarray(other, object)
+        known = sorted({str(text) for text in texts.ravel()})
+        numbers = np.array([known.index(str(text)) for text in texts.ravel()], np.int64)
+        return _comparison("Equal", self.number(known), numbers.reshape(texts.shape))
+
+    def number(self, known: Sequence[str]) -> Tensor:
+        """The place of each text among those that are known; their count for any other."""
+        return self.graph.op(
+            "LabelEncoder",
+            self,
+            dtype="int64",
+            domain=ML,
+            keys_strings=list(known),
+            values_int64s=list(range(len(known))),
+            default_int64=len(known),
+        )
 
     def __and__(self, other: Tensor) -> Tensor:
         return self.graph.op("And", self, other, dtype="bool")
@@ -229,7 +252,7 @@ def _weak(operand: Operand) -> Any:
 
 def _arithmetic(kind: str, left: Operand, right: Operand) -> Tensor:
     one, other = pair(left, right)
-    if kind == "Div" and not one.floating or one.dtype == "bool":
+    if one.dtype == "bool" or (kind == "Div" and not one.floating):
         one, other = one.cast("float64"), other.cast("float64")
     return one.graph.op(kind, one, other, dtype=one.dtype)
 

@@ -43,9 +43,7 @@ class Factors(Family):
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The expected factors."""
         weights = model.components_ / model.noise_variance_
-        covariance = np.linalg.inv(
-            np.eye(len(model.components_)) + weights @ model.components_.T
-        )
+        covariance = np.linalg.inv(np.eye(len(model.components_)) + weights @ model.components_.T)
         return (n.floats(x) - model.mean_) @ weights.T @ covariance
 
 

@@ -36,7 +36,7 @@ def matches(x: Tensor, categories: Array) -> Tensor:
 
 
 def _is_missing(item: Any) -> bool:
-    return item is None or item != item  # noqa: PLR0124 - NaN
+    return item is None or item != item  # NaN
 
 
 class Encoder(Family):
@@ -67,8 +67,8 @@ class OneHot(Encoder):
         dtype = np.dtype(model.dtype).name
         drops = private(model, "_drop_idx_after_grouping")
         parts = []
-        for i, (place, known) in enumerate(self.places(model, x)):
-            place, kept, size = _grouped(model, i, place, known)
+        for i, (first, known) in enumerate(self.places(model, x)):
+            place, kept, size = _grouped(model, i, first, known)
             table = np.eye(size, dtype=dtype)
             if drops is not None and drops[i] is not None:
                 table = np.delete(table, int(drops[i]), axis=1)

@@ -18,7 +18,7 @@ from onnxpack.exporters.sklearn.convert import (
     label_if,
     labels_at,
 )
-from onnxpack.exporters.sklearn.tensor import Graph, Tensor
+from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 def summed(parts: Sequence[Tensor]) -> Tensor:
@@ -37,9 +37,9 @@ def average(parts: Sequence[Tensor], weights: Any = None) -> Tensor:
     return summed(weighted) / float(np.sum(weights))
 
 
-def chosen(graph: Graph, labels: Tensor, classes: Any) -> Tensor:
+def chosen(labels: Tensor, classes: Any) -> Tensor:
     """Whether each class is the label, [batch, classes]."""
-    return n.equal(n.as_column(labels), graph.constant(np.asarray(classes)[None]))
+    return n.equal(n.as_column(labels), np.asarray(classes)[None])
 
 
 class Bagging(Family):
@@ -69,7 +69,7 @@ def _members(model: Any, x: Tensor) -> list[tuple[Any, Tensor]]:
 def _shares(each: Any, x: Tensor, classes: int) -> Tensor:
     """An estimator's probabilities, or its vote, of all the classes by number."""
     if not hasattr(each, "predict_proba"):
-        return chosen(x.graph, ask(each, "predict", x), np.arange(classes)).cast("float64")
+        return chosen(ask(each, "predict", x), np.arange(classes)).cast("float64")
     shares = ask(each, "predict_proba", x).cast("float64")
     if len(each.classes_) == classes:
         return shares
@@ -86,7 +86,7 @@ class AdaBoost(Family):
             raise ExportError("there is one class")
         parts = []
         for each, weight in zip(model.estimators_, model.estimator_weights_, strict=False):
-            own = chosen(x.graph, ask(each, "predict", x), model.classes_)
+            own = chosen(ask(each, "predict", x), model.classes_)
             parts.append(n.where(own, float(weight), float(-1 / (classes - 1) * weight)))
         found = summed(parts) / float(model.estimator_weights_.sum())
         if classes > 2:
@@ -124,7 +124,9 @@ class AdaBoostMedian(Family):
         reached = n.cumsum(n.take(graph, weights, places), 1)
         half = n.column(reached, len(parts) - 1) * 0.5
         at = n.argmax((reached >= half).cast("int32"))
-        return n.flat(graph.op("GatherElements", ordered, n.as_column(at), dtype=found.dtype, axis=1))
+        return n.flat(
+            graph.op("GatherElements", ordered, n.as_column(at), dtype=found.dtype, axis=1)
+        )
 
 
 class VotingClassifier(Family):
@@ -139,7 +141,7 @@ class VotingClassifier(Family):
         count = np.arange(len(model.classes_))
         weights = _weights(model) or [1.0] * len(model.estimators_)
         votes = [
-            chosen(x.graph, ask(each, "predict", x), count).cast("float64") * float(weight)
+            chosen(ask(each, "predict", x), count).cast("float64") * float(weight)
             for each, weight in zip(model.estimators_, weights, strict=True)
         ]
         return labels_at(model, n.argmax(summed(votes)))

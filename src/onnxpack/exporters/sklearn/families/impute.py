@@ -18,7 +18,7 @@ def is_missing(x: Tensor, value: Any) -> Tensor:
     """Whether each is the value that stands for a missing one."""
     if x.dtype == "str":
         return n.equal(x, value if isinstance(value, str) else MISSING)
-    if value is None or value != value:  # noqa: PLR0124 - NaN
+    if value is None or value != value:  # NaN
         return n.isnan(x)
     return n.equal(x, value)
 

@@ -44,7 +44,8 @@ class LogLink(LinearRegressor):
         """The mean, by the link's inverse."""
         raw = super().predict(model, x)
         link = type(private(model, "_base_loss").link).__name__
-        return {"LogLink": n.exp, "LogitLink": n.expit, "IdentityLink": lambda v: v}[link](raw)
+        inverse = {"LogLink": n.exp, "LogitLink": n.expit}.get(link)
+        return raw if inverse is None else inverse(raw)
 
 
 class LinearClassifier(Family):

@@ -13,6 +13,7 @@ from onnxpack.exporters.sklearn.distance import between, kernel_matrix
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
 
+
 def distances(model: Any, x: Tensor) -> Tensor:
     """Of each row to each training row, float64.
 

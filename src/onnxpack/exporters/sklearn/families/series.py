@@ -44,9 +44,7 @@ class Spline(Family):
             for i, spline in enumerate(model.bsplines_)
         ]
         if getattr(model, "handle_missing", "error") == "zeros":
-            parts = [
-                n.where(n.isnan(n.column(x, i)), 0.0, part) for i, part in enumerate(parts)
-            ]
+            parts = [n.where(n.isnan(n.column(x, i)), 0.0, part) for i, part in enumerate(parts)]
         if not model.include_bias:
             kept = np.arange(model.bsplines_[0].c.shape[1] - 1)
             parts = [n.gather(part, kept, axis=1) for part in parts]

@@ -118,8 +118,7 @@ class ForestClassifier(Forest):
         counts = [int(count) for count in model.n_classes_]
         widest = max(counts)
         return [
-            n.gather(found, np.arange(count) + k * widest, axis=1)
-            for k, count in enumerate(counts)
+            n.gather(found, np.arange(count) + k * widest, axis=1) for k, count in enumerate(counts)
         ]
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
