@@ -185,7 +185,8 @@ ON_FLOAT32 = (
 DATA: Mapping[Callable[[Any], Data], Sequence[str]] = {
     _classes: ("NeighborhoodComponentsAnalysis", "SelectFdr", "SelectFpr", "SelectFwe",
                "SelectKBest", "SelectPercentile", "GenericUnivariateSelect"),
-    partial(_classes, count=2): ("FixedThresholdClassifier", "TunedThresholdClassifierCV"),
+    partial(_classes, count=2): ("FixedThresholdClassifier", "SelfTrainingClassifier",
+                                  "TunedThresholdClassifierCV"),
     _gaps: ("IterativeImputer", "KNNImputer", "MissingIndicator", "SimpleImputer"),
     _kernel: ("KernelCenterer",),
     _labels: ("LabelBinarizer", "LabelEncoder"),

@@ -40,6 +40,7 @@ def edge_feeds(model: Any, sample: Feeds) -> Iterator[tuple[str, Feeds]]:
     yield "many rows", _rows(sample, np.arange(MANY) % size)
     yield "mixed columns", _mixed(sample, MANY, random)
     yield from _changed(sample, "extremes", _extremes)
+    yield from _changed(sample, "ever farther", _farther)
     yield from _changed(sample, "large values", lambda column: column * LARGE)
     yield from _changed(sample, "tiny values", lambda column: column * TINY)
     yield from _changed(sample, "zeros", np.zeros_like)
@@ -65,16 +66,23 @@ def _mixed(sample: Feeds, count: int, random: np.random.Generator) -> dict[str, 
 def _changed(
     sample: Feeds, name: str, change: Callable[[Array], Array]
 ) -> Iterator[tuple[str, Feeds]]:
-    """The sample with its floating-point numbers changed."""
+    """The sample, and the sample with its floating-point numbers changed.
+
+    Together, so that an answer that is next to nothing is held against answers of usual size.
+    """
     if any(array.dtype.kind == "f" for array in sample.values()):
         with np.errstate(all="ignore"):
             yield (
                 name,
                 {
-                    key: change(array).astype(array.dtype) if array.dtype.kind == "f" else array
+                    key: np.concatenate([array, _as_changed(array, change)])
                     for key, array in sample.items()
                 },
             )
+
+
+def _as_changed(array: Array, change: Callable[[Array], Array]) -> Array:
+    return change(array).astype(array.dtype) if array.dtype.kind == "f" else array
 
 
 def _extremes(array: Array) -> Array:
@@ -84,6 +92,12 @@ def _extremes(array: Array) -> Array:
     high = np.fmax.reduce(finite, axis=0)
     turn = (np.arange(array.size).reshape(array.shape) * 7 // 3) % 2
     return np.asarray(np.where(turn == 0, low, high))
+
+
+def _farther(array: Array) -> Array:
+    """Each row farther from zero than the one before, by up to a thousand times."""
+    factors = np.geomspace(1, 1000, len(array))
+    return array * factors.reshape(-1, *[1] * (array.ndim - 1))
 
 
 def _one_at_a_time(sample: Feeds) -> Iterator[tuple[str, Feeds]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import factorial
+
 import numpy as np
 
 from onnxpack.exporters.sklearn import numeric as n
@@ -122,7 +124,16 @@ def erf(x: Tensor) -> Tensor:
     found = n.take(graph, tables[:, 0], at)
     for power in range(1, tables.shape[1]):
         found = found * offset + n.take(graph, tables[:, power], at)
-    return found * n.sign(x)
+    return n.where(size < 0.1, _small_erf(x), found * n.sign(x))
+
+
+def _small_erf(x: Tensor) -> Tensor:
+    """By its series, which keeps what is small."""
+    square = x * x
+    found = square * 0.0
+    for term in range(7, -1, -1):
+        found = found * square + (-1.0) ** term / (factorial(term) * (2 * term + 1))
+    return x * found * float(2 / np.sqrt(np.pi))
 
 
 def _erf_polynomials(width: float) -> Array:

@@ -64,8 +64,9 @@ def sign(x: Tensor) -> Tensor:
 
 
 def expit(x: Tensor) -> Tensor:
-    """The logistic function."""
-    return _unary("Sigmoid", x)
+    """The logistic function; onnxruntime's own loses what is small."""
+    small = exp(-absolute(floats(x)))
+    return where(x >= 0.0, 1.0 / (small + 1.0), small / (small + 1.0))
 
 
 def log1p_exp(x: Tensor) -> Tensor:

@@ -81,10 +81,16 @@ class Graph:
         return Tensor(self, name, dtype)
 
     def op(
-        self, kind: str, *inputs: Tensor | None, dtype: str, domain: str = "", **attributes: Any
+        self,
+        kind: str,
+        *inputs: Tensor | None,
+        dtype: str,
+        domain: str = "",
+        title: str = "",
+        **attributes: Any,
     ) -> Tensor:
         """A node of one output."""
-        return self.ops(kind, *inputs, dtypes=[dtype], domain=domain, **attributes)[0]
+        return self.ops(kind, *inputs, dtypes=[dtype], domain=domain, title=title, **attributes)[0]
 
     def ops(
         self,
@@ -92,16 +98,21 @@ class Graph:
         *inputs: Tensor | None,
         dtypes: Sequence[str],
         domain: str = "",
+        title: str = "",
         **attributes: Any,
     ) -> list[Tensor]:
-        """A node of several outputs."""
+        """A node of several outputs.
+
+        Args:
+            title: the node's name, which an error at run time will tell.
+        """
         outputs = [Tensor(self, self.name(kind.lower()), dtype) for dtype in dtypes]
         self.nodes.append(
             helper.make_node(
                 kind,
                 [tensor.name if tensor is not None else "" for tensor in inputs],
                 [tensor.name for tensor in outputs],
-                name=self.name(kind),
+                name=self.name(title or kind),
                 domain=domain,
                 **{key: value for key, value in attributes.items() if value is not None},
             )

@@ -33,7 +33,8 @@ def average(parts: Sequence[Tensor], weights: Any = None) -> Tensor:
     """As ``numpy.average``."""
     if weights is None:
         return summed(parts) / float(len(parts))
-    weighted = [part * float(weight) for part, weight in zip(parts, weights, strict=True)]
+    wide = [part.cast("float64") for part in parts]
+    weighted = [part * float(weight) for part, weight in zip(wide, weights, strict=True)]
     return summed(weighted) / float(np.sum(weights))
 
 

@@ -216,7 +216,11 @@ class BinaryProcess(Family):
         gamma = mean * scales
         inner = erf(gamma * n.sqrt(alpha / (alpha + scales**2)))
         outer = n.sqrt(float(np.pi) / alpha) / (n.sqrt(variance * float(2 * np.pi)) * 2.0)
-        positive = n.total(inner * outer * weights, keepdims=True) + float(0.5 * weights.sum())
+        terms = outer * inner * weights
+        summed = n.column(terms, 0)
+        for place in range(1, len(weights)):
+            summed = summed + n.column(terms, place)
+        positive = summed + float(0.5 * weights.sum())
         return n.concat([1.0 - positive, positive])
 
 

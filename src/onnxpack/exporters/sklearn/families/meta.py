@@ -244,8 +244,8 @@ def _calibrated(part: Any, x: Table) -> Tensor:
 
 def _calibrate(calibrator: Any, score: Tensor) -> Tensor:
     if hasattr(calibrator, "a_"):
-        return n.expit(-(score * float(calibrator.a_) + float(calibrator.b_)))
-    return ask(calibrator, "predict", score)
+        return n.expit(-(score.cast("float64") * float(calibrator.a_) + float(calibrator.b_)))
+    return ask(calibrator, "predict", score).cast("float64")
 
 
 def _trimmed(shares: Tensor) -> Tensor:
@@ -259,7 +259,7 @@ def _tempered(part: Any, scores: Tensor, method: str) -> Tensor:
     else:
         shares = n.concat([1.0 - scores, scores]) if len(part.classes) == 2 else scores
         logits = n.log(shares + 1e-12)
-    return _trimmed(n.softmax(logits * beta))
+    return _trimmed(n.softmax(logits * beta)).cast("float64")
 
 
 class Isotonic(Family):

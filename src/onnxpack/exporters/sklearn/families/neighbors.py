@@ -131,6 +131,7 @@ class RadiusMean(Family):
             )
         sums = n.total(weights, keepdims=True)
         found = (weights @ y.reshape(len(y), -1).astype(np.float64)) / sums
+        found = found.cast(np.result_type(np.dtype(n.floats(x).dtype), y.dtype).name)
         return n.flat(found) if y.ndim == 1 else found
 
 

@@ -40,7 +40,7 @@ class Spline(Family):
         """One column a spline of each feature."""
         x = n.floats(x)
         parts = [
-            _splines(model, spline, n.column(x, i).cast("float64"))
+            _splines(model, spline, n.column(x, i).cast("float64"), first=i == 0)
             for i, spline in enumerate(model.bsplines_)
         ]
         if getattr(model, "handle_missing", "error") == "zeros":
@@ -51,9 +51,16 @@ class Spline(Family):
         return n.concat(parts).cast(x.dtype)
 
 
-def _splines(model: Any, spline: Any, x: Tensor) -> Tensor:
-    """Every spline of one feature, [batch, splines]."""
-    low, high = float(spline.t[spline.k]), float(spline.t[-spline.k - 1])
+def _splines(model: Any, spline: Any, x: Tensor, *, first: bool) -> Tensor:
+    """Every spline of one feature, [batch, splines].
+
+    Args:
+        first: whether it is the first feature: after it, scikit-learn takes lines for parabolas
+            when it looks for the knots beyond which it extends them.
+    """
+    raised = model.extrapolation == "linear" and model.degree <= 1 and not first
+    edge = spline.k + raised
+    low, high = float(spline.t[edge]), float(spline.t[-edge - 1])
     if model.extrapolation == "continue":
         return _evaluated(spline, x)
     if model.extrapolation == "periodic":
@@ -64,12 +71,11 @@ def _splines(model: Any, spline: Any, x: Tensor) -> Tensor:
     found = _evaluated(spline, inside)
     if model.extrapolation != "linear":
         return found
-    first, last = spline(low, nu=1), spline(high, nu=1)
-    kept = max(model.degree, 2) if model.degree <= 1 else model.degree
-    first, last = first.copy(), last.copy()
-    first[kept:], last[: len(last) - kept] = 0, 0
+    rise, fall = spline(low, nu=1).copy(), spline(high, nu=1).copy()
+    kept = max(model.degree, 2)
+    rise[kept:], fall[: len(fall) - kept] = 0, 0
     below, above = n.minimum(x - low, 0.0), n.maximum(x - high, 0.0)
-    return found + below * first[None] + above * last[None]
+    return found + below * rise[None] + above * fall[None]
 
 
 def _evaluated(spline: Any, x: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ PATTERNS = {
 """The patterns of tokens that are read alike by Python and by RE2."""
 UNLIKE = r"İ|Σ(?:[^\p{Lu}\p{Ll}\p{Lt}]|$)"
 """What Python makes lower case by more than one letter, or by what follows it."""
+GUARD = "a text has İ, or Σ at the end of a word, which Python makes lower case otherwise"
 LOCALE = "C.UTF-8"
 PADDING = "\0"
 
@@ -120,7 +121,8 @@ def _nothing_unlike(text: Tensor) -> Tensor:
     graph = text.graph
     shape = graph.op("Shape", _tokens(text, UNLIKE), dtype="int64")
     count = n.gather(shape, 1)
-    return graph.op("Gather", graph.constant(np.zeros(1, np.int64)), count, dtype="int64", axis=0)
+    nothing = graph.constant(np.zeros(1, np.int64))
+    return graph.op("Gather", nothing, count, dtype="int64", title=GUARD, axis=0)
 
 
 def _terms(model: Any, tokens: Tensor) -> Tensor:
