@@ -1,0 +1,64 @@
+"""A booster under export: what XGBoost, LightGBM and CatBoost have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from onnxpack.exporters.subject import Probes, Strategy, Subject
+from onnxpack.exporters.trees.edges import edge_matrices
+from onnxpack.exporters.trees.ensemble import Ensemble
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.rows import Rows
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+
+
+class BoosterSubject(Subject):
+    """Trees with rows as their sample.
+
+    Attributes:
+        rows: the sample.
+    """
+
+    rows: Rows
+
+    @abstractmethod
+    def answer(self, data: object) -> dict[str, Array]:
+        """The framework's answer to an array or a data frame."""
+
+    @abstractmethod
+    def write(self, graph: Graph, x: str) -> None:
+        """Add everything after the inputs; ``x`` is float64 [batch, features]."""
+
+    @abstractmethod
+    def ensemble(self) -> Ensemble:
+        """The trees, of which the thresholds are tried."""
+
+    @property
+    def sample(self) -> Mapping[str, Array]:  # type: ignore[override]
+        """The rows as named arrays."""
+        return self.rows.feeds
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The framework's answer."""
+        return self.answer(self.rows.restore(feeds))
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """One way alone: the trees as the booster itself states them."""
+
+        def make(to: Path) -> Probes:
+            graph = Graph(opset)
+            self.write(graph, self.rows.write(graph))
+            graph.save(to)
+            return ()
+
+        yield Strategy("trees", make)
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """See :func:`edges.edge_matrices`."""
+        for name, matrix in edge_matrices(
+            self.ensemble(), self.rows.matrix(), self.rows.categories
+        ):
+            yield name, self.rows.feed(matrix)
