@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from numpy.typing import DTypeLike
+
 from onnxpack.exporters.subject import Probes, Strategy, Subject
 from onnxpack.exporters.trees.edges import edge_matrices
 from onnxpack.exporters.trees.ensemble import Ensemble
@@ -13,6 +15,8 @@ from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Rows
 from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
+
+PREDICTION, LABEL, PROBABILITIES = "prediction", "label", "probabilities"
 
 
 class BoosterSubject(Subject):
@@ -35,6 +39,13 @@ class BoosterSubject(Subject):
     @abstractmethod
     def ensemble(self) -> Ensemble:
         """The trees, of which the thresholds are tried."""
+
+    def put(self, graph: Graph, name: str, value: str, width: int, dtype: DTypeLike) -> None:
+        """An output; one number a row has no second axis."""
+        if width > 1:
+            graph.output(name, value, dtype, width)
+        else:
+            graph.output(name, graph.add("Reshape", value, graph.constant([-1])), dtype)
 
     @property
     def sample(self) -> Mapping[str, Array]:  # type: ignore[override]

@@ -15,13 +15,11 @@ from onnxpack.exporters.trees.columns import Columns
 from onnxpack.exporters.trees.ensemble import Ensemble, Mode
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Matrix, read_rows
-from onnxpack.exporters.trees.subject import BoosterSubject
+from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, BoosterSubject
 from onnxpack.exporters.trees.write import add_ensemble
 from onnxpack.exporters.xgboost.links import SOFTMAX, link_of, margin_of
 from onnxpack.exporters.xgboost.model import CATEGORICAL, Description
 from onnxpack.signature import Array
-
-PREDICTION, LABEL, PROBABILITIES = "prediction", "label", "probabilities"
 
 
 class XGBoostSubject(BoosterSubject):
@@ -75,7 +73,8 @@ class XGBoostSubject(BoosterSubject):
         if self.is_classifier:
             self._write_classes(graph, margin, value)
         else:
-            self._put(graph, PREDICTION, value, 1 if objective == SOFTMAX else None)
+            targets = 1 if objective == SOFTMAX else self.description.targets
+            self.put(graph, PREDICTION, value, targets, np.float32)
 
     @cached_property
     def _trees(self) -> tuple[Columns, Ensemble]:
@@ -127,37 +126,22 @@ class XGBoostSubject(BoosterSubject):
         half, one = graph.constant(0.5, np.float32), graph.constant(1, np.float32)
         targets = self.description.targets
         if self.description.objective == SOFTMAX:
-            self._put(graph, LABEL, graph.cast(value, np.int32), 1, np.int32)
-            self._put(graph, PROBABILITIES, graph.add("Softmax", margin, axis=1))
+            self.put(graph, LABEL, graph.cast(value, np.int32), 1, np.int32)
+            shares = graph.add("Softmax", margin, axis=1)
+            self.put(graph, PROBABILITIES, shares, targets, np.float32)
         elif targets > 1 and self.model.n_classes_ != 2:
             label = graph.add("ArgMax", value, axis=1, keepdims=1)
-            self._put(graph, LABEL, label, 1, np.int64)
-            self._put(graph, PROBABILITIES, value)
+            self.put(graph, LABEL, label, 1, np.int64)
+            self.put(graph, PROBABILITIES, value, targets, np.float32)
         elif targets > 1:
             label = graph.cast(graph.add("Greater", value, half), np.float64)
-            self._put(graph, LABEL, label, dtype=np.float64)
-            self._put(graph, PROBABILITIES, value)
+            self.put(graph, LABEL, label, targets, np.float64)
+            self.put(graph, PROBABILITIES, value, targets, np.float32)
         else:
             label = graph.cast(graph.add("Greater", value, half), np.int64)
-            self._put(graph, LABEL, label, dtype=np.int64)
+            self.put(graph, LABEL, label, 1, np.int64)
             both = graph.add("Concat", graph.add("Sub", one, value), value, axis=1)
-            self._put(graph, PROBABILITIES, both, 2)
-
-    def _put(
-        self,
-        graph: Graph,
-        name: str,
-        value: str,
-        width: int | None = None,
-        dtype: Any = np.float32,
-    ) -> None:
-        """An output; one number a row has no second axis."""
-        width = self.description.targets if width is None else width
-        if width > 1:
-            graph.output(name, value, dtype, width)
-        else:
-            flat = graph.add("Reshape", value, graph.constant([-1]))
-            graph.output(name, flat, dtype)
+            self.put(graph, PROBABILITIES, both, 2, np.float32)
 
 
 def _booster(model: Any) -> Any:
