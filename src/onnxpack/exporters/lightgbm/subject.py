@@ -43,7 +43,9 @@ class LightGBMSubject(BoosterSubject):
         self.booster = _booster(model)
         self.description = Description.of(self.booster)
         self.labels = class_names(model.classes_) if self.is_classifier else None
-        self.rows = read_rows(sample, _known_categories(self.booster, sample))
+        self.rows = read_rows(
+            sample, self.description.features, _known_categories(self.booster, sample)
+        )
 
     def answer(self, data: object) -> dict[str, Array]:
         """What ``predict``, and of a classifier ``predict_proba``, give."""

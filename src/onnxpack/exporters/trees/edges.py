@@ -104,7 +104,8 @@ def beside(value: float, dtype: DTypeLike) -> Array:
     """The number of this dtype that is next below a value, the nearest one, and the next above."""
     with np.errstate(over="ignore"):
         nearest = np.asarray(value).astype(dtype)
-    return np.array([np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)], dtype)
+        around = [np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)]
+    return np.array(around, dtype)
 
 
 def _parents(tree: Tree) -> Array:

@@ -108,17 +108,19 @@ class Column:
         known: the categories that the model knows, in the order of their numbers; None where
             the column is of numbers.
         ordered: whether pandas orders the categories.
+        plain: whether the frame has the categories as they are, not as pandas' categories.
     """
 
     dtype: np.dtype[Any]
     known: tuple[Any, ...] | None = None
     ordered: bool = False
+    plain: bool = False
 
     def restore(self, values: Array) -> Any:
         """A column of a frame."""
         import pandas as pd
 
-        if self.known is None:
+        if self.known is None or self.plain:
             return pd.Series(values[:, 0])
         return pd.Series(
             pd.Categorical(
@@ -213,18 +215,29 @@ class Frame(Rows):
         return {at: len(column.known) for at, column in columns if column.known is not None}
 
 
-def read_rows(sample: Any, categories: Categories) -> Rows:
+def read_rows(sample: Any, features: int, categories: Categories, *, plain: bool = False) -> Rows:
     """The sample as rows.
 
     Args:
         sample: a data frame, a 2-D array of floats, or a mapping of columns.
+        features: how many columns the model takes.
         categories: what the model knows of a frame's categorical columns.
+        plain: whether these columns hold texts or integers rather than pandas' categories.
 
     Raises:
-        SampleError: it is none of them, or holds what the graph cannot take.
+        SampleError: it is none of them, has more or fewer columns, or holds what the graph
+            cannot take.
     """
+    rows = _read(sample, categories, plain=plain)
+    found = rows.matrix().shape[1]
+    if found != features:
+        raise SampleError(f"the sample has {found} columns, expected {features} features.")
+    return rows
+
+
+def _read(sample: Any, categories: Categories, *, plain: bool) -> Rows:
     if hasattr(sample, "columns") and hasattr(sample, "iloc"):
-        return read_frame(sample, categories)
+        return read_frame(sample, categories, plain=plain)
     if isinstance(sample, Mapping):
         return Matrix(_array(sample[X])) if list(sample) == [X] else _framed(sample, categories)
     if isinstance(sample, str | bytes | tuple):
@@ -235,8 +248,8 @@ def read_rows(sample: Any, categories: Categories) -> Rows:
     return Matrix(_array(sample))
 
 
-def read_frame(frame: Any, categories: Categories) -> Frame:
-    """A data frame, column by column.
+def read_frame(frame: Any, categories: Categories, *, plain: bool = False) -> Frame:
+    """A data frame, column by column; see :func:`read_rows`.
 
     Raises:
         SampleError: two columns have one name, or a column holds what no graph takes.
@@ -251,13 +264,15 @@ def read_frame(frame: Any, categories: Categories) -> Frame:
         )
     columns, feeds = {}, {}
     for at, name in enumerate(names):
-        columns[name], feeds[name] = _read_column(name, frame.iloc[:, at], categories)
+        series = frame.iloc[:, at]
+        if hasattr(series, "cat") or (plain and name in categories):
+            columns[name], feeds[name] = _read_categories(name, series, categories, plain=plain)
+        else:
+            columns[name], feeds[name] = _read_numbers(name, series)
     return Frame(feeds, columns, list(frame.columns))
 
 
-def _read_column(name: str, series: Any, categories: Categories) -> tuple[Column, Array]:
-    if hasattr(series, "cat"):
-        return _read_categories(name, series, categories)
+def _read_numbers(name: str, series: Any) -> tuple[Column, Array]:
     dtype = getattr(series.dtype, "numpy_dtype", series.dtype)
     kind = getattr(dtype, "kind", "O")
     if kind not in "biuf" or dtype == np.float16:
@@ -271,22 +286,24 @@ def _read_column(name: str, series: Any, categories: Categories) -> tuple[Column
     return Column(np.dtype(dtype)), np.asarray(values, dtype)[:, None]
 
 
-def _read_categories(name: str, series: Any, categories: Categories) -> tuple[Column, Array]:
-    known = tuple(categories.get(name, series.cat.categories))
+def _read_categories(
+    name: str, series: Any, categories: Categories, *, plain: bool
+) -> tuple[Column, Array]:
+    known = tuple(categories[name]) if name in categories else tuple(series.cat.categories)
     texts = all(isinstance(value, str) for value in known)
     whole = all(isinstance(value, int | np.integer) for value in known)
     if not known or not (texts or whole):
         raise SampleError(
-            f"the categories of column {name!r} are {series.cat.categories.dtype}, expected "
-            "strings or integers.",
+            f"the categories of column {name!r} are {known[:3]}, expected strings or integers.",
             remedy=f"frame[{name!r}] = frame[{name!r}].astype(str).astype('category') before fit "
             "and here",
         )
     dtype: DTypeLike = object if texts else np.int64
     missing = UNKNOWN if texts else UNKNOWN_NUMBER
-    plain = series.astype(object).where(series.notna(), missing).to_numpy()
-    column = Column(np.dtype(dtype), known if texts else tuple(map(int, known)), series.cat.ordered)
-    return column, np.asarray(plain, dtype)[:, None]
+    values = series.astype(object).where(series.notna(), missing).to_numpy()
+    ordered = hasattr(series, "cat") and bool(series.cat.ordered)
+    known = known if texts else tuple(map(int, known))
+    return Column(np.dtype(dtype), known, ordered, plain), np.asarray(values, dtype)[:, None]
 
 
 def _array(sample: Any) -> Array:

@@ -38,7 +38,9 @@ class XGBoostSubject(BoosterSubject):
         self.is_estimator = not isinstance(model, xgboost.Booster)
         self.booster = _booster(model)
         self.description = Description.of(self.booster, self._rounds())
-        self.rows = read_rows(sample, self.description.known_categories())
+        self.rows = read_rows(
+            sample, self.description.features, self.description.known_categories()
+        )
         self.missing = float(model.missing) if self.is_estimator else math.nan
 
     @property
