@@ -130,7 +130,7 @@ def _categories(kept: Mapping[str, Any]) -> list[Any]:
     if "offsets" not in kept:
         return list(kept["values"])
     text, bounds = bytes(value % 256 for value in kept["values"]), kept["offsets"]
-    return [text[a:b].decode() for a, b in pairwise(bounds)]
+    return [text[a:b].decode(errors="surrogateescape") for a, b in pairwise(bounds)]
 
 
 def read_tree(tree: Mapping[str, Any], target: int, weight: Any, columns: Columns) -> Tree:

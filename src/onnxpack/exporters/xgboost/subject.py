@@ -17,6 +17,7 @@ from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Matrix, read_rows
 from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, BoosterSubject
 from onnxpack.exporters.trees.write import add_ensemble
+from onnxpack.exporters.xgboost.categories import read_categories
 from onnxpack.exporters.xgboost.links import SOFTMAX, link_of, margin_of
 from onnxpack.exporters.xgboost.model import CATEGORICAL, Description
 from onnxpack.signature import Array
@@ -38,9 +39,8 @@ class XGBoostSubject(BoosterSubject):
         self.is_estimator = not isinstance(model, xgboost.Booster)
         self.booster = _booster(model)
         self.description = Description.of(self.booster, self._rounds())
-        self.rows = read_rows(
-            sample, self.description.features, self.description.known_categories()
-        )
+        known = read_categories(self.description, sample)
+        self.rows = read_rows(sample, self.description.features, known)
         self.missing = float(model.missing) if self.is_estimator else math.nan
 
     @property
