@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+from catboost import CatBoostError
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.trees.columns import IN_SET, Columns
@@ -51,7 +52,10 @@ class Description:
         """
         with TemporaryDirectory() as folder:
             path = Path(folder, "model.json")
-            model.save_model(str(path), format="json")
+            try:
+                model.save_model(str(path), format="json")
+            except CatBoostError as exc:
+                raise _refusal(str(exc)) from exc
             described = cls(json.loads(path.read_text()))
         described._check()
         return described
@@ -152,13 +156,6 @@ class Description:
         )
 
     def _check(self) -> None:
-        for kind in ("text", "embedding"):
-            if self.stated["features_info"].get(f"{kind}_features"):
-                raise ExportError(
-                    f"the model has {kind} features, which CatBoost turns into numbers in ways "
-                    "that no ONNX operator has.",
-                    remedy=f"turn them into numbers yourself, and train without {kind}_features",
-                )
         if any(split["split_type"] == "OnlineCtr" for split in self._splits()):
             raise ExportError(
                 "the model tests statistics of categories (CTR), which are looked up by a hash "
@@ -175,3 +172,12 @@ class Description:
             if "split" in node:
                 yield node["split"]
                 waiting += [node["left"], node["right"]]
+
+
+def _refusal(said: str) -> ExportError:
+    """What CatBoost says where it cannot state a model in JSON: of texts and embeddings."""
+    line = said.strip().splitlines()[-1].rpartition(": ")[2]
+    return ExportError(
+        f"CatBoost does not state this model in JSON: {line}.",
+        remedy="turn texts and embeddings into numbers yourself, and train on these",
+    )
