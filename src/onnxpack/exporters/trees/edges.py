@@ -12,8 +12,8 @@ from onnxpack.signature import Array
 
 NODES = 400
 """So many tests are tried, drawn at random where there are more."""
-WIDEST = 500
-"""Features of which each gets a NaN, a zero, an infinity."""
+MOST = 400
+"""Rows in which one feature after the other is NaN, zero, or infinite."""
 MANY = 1000
 """Rows at which onnxruntime divides its work."""
 ZEROS = (0.0, -0.0, 1e-35, -1e-35, 1.0000001e-35, 1e-36, 2e-35, 1e-45)
@@ -49,7 +49,8 @@ def edge_matrices(
 
 def _each_feature(base: Array, values: Sequence[float]) -> Array:
     """A row for each feature and value; where there are very many features, for some."""
-    features = np.unique(np.linspace(0, base.shape[1] - 1, WIDEST).astype(int))
+    most = MOST // len(values)
+    features = np.unique(np.linspace(0, base.shape[1] - 1, most).astype(int))
     count = len(features) * len(values)
     rows: Array = base[np.arange(count) % len(base)].copy()
     rows[np.arange(count), np.tile(features, len(values))] = np.repeat(values, len(features))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -49,7 +50,17 @@ class XGBoostSubject(BoosterSubject):
         return isinstance(self.model, xgboost.XGBClassifier)
 
     def answer(self, data: object) -> dict[str, Array]:
-        """What ``predict``, and of a classifier ``predict_proba``, give."""
+        """What ``predict``, and of a classifier ``predict_proba``, give.
+
+        Raises:
+            ValueError: XGBoost refuses the data.
+        """
+        try:
+            return self._answer(data)
+        except xgboost.core.XGBoostError as exc:
+            raise ValueError(re.sub(r"^\[[\d:]+\] \S+: ", "", str(exc))) from exc
+
+    def _answer(self, data: object) -> dict[str, Array]:
         if not self.is_estimator:
             return {PREDICTION: self._booster_answer(data)}
         named = isinstance(data, np.ndarray)
