@@ -181,6 +181,9 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match="with a sample of its rows"):
         onnxpack.export(booster(), None, to)
 
+    with pytest.raises(ExportError, match="has pred_early_stop"):
+        onnxpack.export(regressor(pred_early_stop=True), X[:2], to)
+
     def own(y: Any, p: Any) -> Any:
         return p - y, np.ones_like(y)
 

@@ -31,6 +31,7 @@ class CatBoostSubject(BoosterSubject):
 
     framework = "catboost"
     framework_version = catboost.__version__
+    unknown_is_missing = False
 
     def __init__(self, model: Any, sample: Any) -> None:
         self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"

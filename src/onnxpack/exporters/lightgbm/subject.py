@@ -111,6 +111,11 @@ def _booster(model: Any) -> Any:
             "scores mean.",
             remedy="name the objective: objective='binary'",
         )
+    if str(model.get_params().get("pred_early_stop", False)).lower() in ("true", "1"):
+        raise ExportError(
+            "the model has pred_early_stop, so that LightGBM leaves out trees where it is sure.",
+            remedy="model.set_params(pred_early_stop=False)",
+        )
     return model.booster_
 
 

@@ -307,7 +307,11 @@ def _read_categories(
 
 
 def _array(sample: Any) -> Array:
-    sample = sample.toarray() if hasattr(sample, "toarray") else sample
+    if hasattr(sample, "toarray"):
+        raise SampleError(
+            "the sample is sparse. What it leaves out is zero to some and missing to others.",
+            remedy="sample.toarray(); for XGBoost with np.nan where nothing stands",
+        )
     try:
         array = np.asarray(sample)
     except ValueError as exc:

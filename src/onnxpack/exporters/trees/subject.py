@@ -17,6 +17,7 @@ from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
 
 PREDICTION, LABEL, PROBABILITIES = "prediction", "label", "probabilities"
+UNKNOWN_NOTE = "a category that the model does not know counts as missing, not as an error"
 
 
 class BoosterSubject(Subject):
@@ -24,9 +25,11 @@ class BoosterSubject(Subject):
 
     Attributes:
         rows: the sample.
+        unknown_is_missing: whether a category that the model does not know is as good as none.
     """
 
     rows: Rows
+    unknown_is_missing = True
 
     @abstractmethod
     def answer(self, data: object) -> dict[str, Array]:
@@ -51,6 +54,12 @@ class BoosterSubject(Subject):
     def sample(self) -> Mapping[str, Array]:  # type: ignore[override]
         """The rows as named arrays."""
         return self.rows.feeds
+
+    @property
+    def notes(self) -> Sequence[str]:  # type: ignore[override]
+        """What becomes of a category that the model does not know."""
+        known = self.rows.categories
+        return (UNKNOWN_NOTE,) if known and self.unknown_is_missing else ()
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The framework's answer."""
