@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from onnxpack.errors import ExportError
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.runtime.model import Model
 
@@ -36,3 +37,11 @@ def test_strings_and_several_outputs(tmp_path: Path) -> None:
     found = Model(tmp_path / "g.onnx", provider="cpu").run({"text": np.array([["b"], ["c"]])})
     assert found["first"].tolist() == [[5], [-1]]
     assert found["sum"].tolist() == [[10], [-2]]
+
+
+def test_an_output_with_the_name_of_an_input() -> None:
+    graph = Graph(18)
+    column = graph.input("label", np.float32, 1)
+    with pytest.raises(ExportError, match="'label' has the name of an output") as caught:
+        graph.output("label", column, np.float32, 1)
+    assert "rename(columns={'label': 'label_'})" in caught.value.remedy

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -10,6 +12,58 @@ from onnxpack.signature import Array
 
 NODES = 400
 """So many tests are tried, drawn at random where there are more."""
+MOST = 400
+"""Rows in which one feature after the other is NaN, zero, or infinite."""
+MANY = 1000
+"""Rows at which onnxruntime divides its work."""
+ZEROS = (0.0, -0.0, 1e-35, -1e-35, 1.0000001e-35, 1e-36, 2e-35, 1e-45)
+"""LightGBM takes what is this small for zero."""
+
+
+def edge_matrices(
+    ensemble: Ensemble, base: Array, categories: Mapping[int, int]
+) -> Iterator[tuple[str, Array]]:
+    """Matrices to ask about, each with a name; a framework may refuse some of them.
+
+    Args:
+        ensemble: whose thresholds are tried.
+        base: the sample, floating-point [rows, features].
+        categories: how many categories a column has, where its numbers mean those.
+    """
+    random = np.random.default_rng(0)
+    rows = threshold_rows(ensemble, base)
+    if len(rows):
+        yield "thresholds", rows
+    yield "missing", _each_feature(base, [np.nan])
+    yield "all missing", np.full_like(base[:1], np.nan)
+    yield "zeros", _each_feature(base, ZEROS)
+    if categories:
+        yield "categories", _each_category(base, categories)
+    yield "infinities", _each_feature(base, [np.inf, -np.inf])
+    largest = float(np.finfo(np.float32).max)
+    yield "extremes", _each_feature(base, [largest, -largest, 1e30, -1e30])
+    pool = np.concatenate((base, rows))
+    mixed = pool[random.integers(len(pool), size=(MANY, base.shape[1])), np.arange(base.shape[1])]
+    yield f"{MANY} rows", np.where(np.isinf(mixed), 0, mixed)
+
+
+def _each_feature(base: Array, values: Sequence[float]) -> Array:
+    """A row for each feature and value; where there are very many features, for some."""
+    most = MOST // len(values)
+    features = np.unique(np.linspace(0, base.shape[1] - 1, most).astype(int))
+    count = len(features) * len(values)
+    rows: Array = base[np.arange(count) % len(base)].copy()
+    rows[np.arange(count), np.tile(features, len(values))] = np.repeat(values, len(features))
+    return rows
+
+
+def _each_category(base: Array, categories: Mapping[int, int]) -> Array:
+    """A row for each category, and for one that nobody knows."""
+    tests = [(f, c) for f, count in categories.items() for c in range(-1, count + 1)]
+    rows = base[np.arange(len(tests)) % len(base)].copy()
+    for row, (feature, category) in zip(rows, tests, strict=True):
+        row[feature] = category
+    return rows
 
 
 def threshold_rows(ensemble: Ensemble, base: Array, *, nodes: int = NODES, seed: int = 0) -> Array:
@@ -51,7 +105,8 @@ def beside(value: float, dtype: DTypeLike) -> Array:
     """The number of this dtype that is next below a value, the nearest one, and the next above."""
     with np.errstate(over="ignore"):
         nearest = np.asarray(value).astype(dtype)
-    return np.array([np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)], dtype)
+        around = [np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)]
+    return np.array(around, dtype)
 
 
 def _parents(tree: Tree) -> Array:

@@ -11,6 +11,8 @@ import onnx
 from numpy.typing import ArrayLike, DTypeLike
 from onnx import helper, numpy_helper
 
+from onnxpack.errors import ExportError
+
 ML_OPSET = 3
 """Of ai.onnx.ml: what every runtime of the last years reads."""
 IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12}
@@ -68,7 +70,16 @@ class Graph:
         return self.add("Cast", value, to=element_type(dtype))
 
     def output(self, name: str, value: str, dtype: DTypeLike, *axes: int) -> None:
-        """An output [batch, *axes], called ``name``."""
+        """An output [batch, *axes], called ``name``.
+
+        Raises:
+            ExportError: an input has this name.
+        """
+        if name in (given.name for given in self._inputs):
+            raise ExportError(
+                f"the column {name!r} has the name of an output.",
+                remedy=f"train on frame.rename(columns={{{name!r}: {name + '_'!r}}})",
+            )
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(
             helper.make_tensor_value_info(name, element_type(dtype), ["batch", *axes])
@@ -89,7 +100,7 @@ class Graph:
 
     def _name(self, kind: str) -> str:
         self._seen[kind] += 1
-        return f"{kind}_{self._seen[kind]}"
+        return f"{kind}/{self._seen[kind]}"
 
 
 def element_type(dtype: DTypeLike) -> int:
