@@ -11,9 +11,11 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import onnxpack
 from onnxpack.errors import TargetError
@@ -74,10 +76,25 @@ def test_skops(tmp_path: Path) -> None:
 def test_skops_with_what_it_does_not_know(tmp_path: Path) -> None:
     path = tmp_path / "model.skops"
     skops.io.dump(make_pipeline(FunctionTransformer(square), LinearRegression()).fit(X, X), path)
-    with pytest.raises(TargetError, match=r"types that skops does not know.*square") as caught:
+    with pytest.raises(TargetError, match=r"types that skops does not vouch for.*square") as caught:
         load_target(str(path))
     assert "--trust" in caught.value.remedy
     assert load_target(str(path), trust=True).model.steps
+
+
+def test_skops_with_a_tree(tmp_path: Path) -> None:
+    """The nodes of a tree are read without a check: a hostile one reaches into memory."""
+    path = tmp_path / "model.skops"
+    skops.io.dump(DecisionTreeClassifier().fit(X, X[:, 0] > 0), path)
+    with pytest.raises(TargetError, match=r"reach into memory: sklearn\.tree\._tree\.Tree\."):
+        load_target(str(path))
+    assert load_target(str(path), trust=True).model.tree_.node_count > 1
+
+
+def test_skops_with_a_dtype(tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    skops.io.dump(SimpleImputer().fit(X), path)
+    assert load_target(str(path)).model.statistics_.shape == (3,)
 
 
 @pytest.mark.parametrize("name", ["model.skops", "model.joblib"])

@@ -11,7 +11,7 @@ from onnxpack.exporters.sklearn.corners import corner_values, known_rows, tree_r
 from onnxpack.signature import Array
 
 MANY = 1000
-LARGE, TINY = 1e4, 1e-6
+LARGE, TINY = 1e3, 1e-6
 UNSEEN = "never seen before"
 TEXTS = (
     "",

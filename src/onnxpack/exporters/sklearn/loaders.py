@@ -10,6 +10,8 @@ from typing import Any
 from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.loaded import LoadedTarget
 
+HARMLESS = {"numpy.dtype"}
+"""Types that skops asks about, and that do nothing when they are made."""
 TRUST = "if you trust where the file came from, add --trust: it lets the file run code"
 
 
@@ -28,10 +30,11 @@ def skops(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
         unknown = get_untrusted_types(file=path)
     except Exception as exc:
         raise TargetError(f"{path} is no file of skops: {type(exc).__name__}: {exc}") from exc
-    if unknown and not trust:
+    doubtful = [name for name in unknown if name not in HARMLESS]
+    if doubtful and not trust:
         raise TargetError(
-            f"{path} holds types that skops does not know, which could run any code: "
-            f"{', '.join(unknown)}.",
+            f"{path} holds types that skops does not vouch for, which could run code or reach "
+            f"into memory: {', '.join(doubtful)}.",
             remedy=TRUST,
         )
     return _loaded(path, lambda: load(path, trusted=unknown))
