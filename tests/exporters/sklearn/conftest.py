@@ -30,12 +30,15 @@ class Check:
 
     folder: Path
 
-    def proven(self, model: Any, sample: Any, rows: Any = None, **options: Any) -> Pack:
+    def proven(
+        self, model: Any, sample: Any, rows: Any = None, *, fine: float = 0, **options: Any
+    ) -> Pack:
         pack = onnxpack.export(model, sample, self.folder / "pack", **options)
         rows = sample if rows is None else rows
         found = onnxpack.Model(pack, provider="cpu").run(feeds_of(rows))
         for name, array in found.items():
-            same(own_answer(model, name, rows), array, fine=1e-4 if has_float32(rows) else 1e-8)
+            usual = 1e-4 if has_float32(rows) else 1e-8
+            same(own_answer(model, name, rows), array, fine=fine or usual)
         return pack
 
     def refused(self, model: Any, sample: Any, word: str, **options: Any) -> OnnxpackError:

@@ -16,11 +16,17 @@ MODULES = (
 
 
 def family_of(model: Any) -> Family | None:
-    """The family of an estimator of scikit-learn's own; a subclass may do anything else."""
+    """The family of an estimator of scikit-learn's own, or of a booster's package.
+
+    A subclass of the user's may do anything else, and has none.
+    """
+    from onnxpack.exporters.sklearn.families.foreign import PACKAGES, Foreign
+
     kind = type(model)
-    if kind.__module__.partition(".")[0] != "sklearn":
-        return None
-    return families().get(kind.__name__)
+    home = kind.__module__.partition(".")[0]
+    if home in PACKAGES:
+        return Foreign()
+    return families().get(kind.__name__) if home == "sklearn" else None
 
 
 @cache
