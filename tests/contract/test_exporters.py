@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,16 @@ from onnxpack.plugins import exporters
 from onnxpack.runtime.model import Model
 
 X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-FRAMEWORKS = {"torch": ("torch",), "lightning": ("lightning", "torch"), "onnx": ()}
+Y = np.random.default_rng(1).normal(size=(40, 3))
+FRAMEWORKS = {
+    "catboost": ("catboost",),
+    "lightgbm": ("lightgbm",),
+    "lightning": ("lightning", "torch"),
+    "onnx": (),
+    "sklearn": ("sklearn",),
+    "torch": ("torch",),
+    "xgboost": ("xgboost",),
+}
 
 
 class Lit(lightning.LightningModule):
@@ -43,11 +53,55 @@ def graph(folder: Path) -> Path:
     return onnxpack.export(net(), X, folder / "made").model_path
 
 
+def rows() -> np.ndarray:
+    return np.random.default_rng(2).normal(size=(40, 4)).astype(np.float32)
+
+
+def catboost(folder: Path) -> Any:
+    from catboost import CatBoostRegressor
+
+    quiet = {"verbose": 0, "allow_writing_files": False}
+    return CatBoostRegressor(iterations=5, loss_function="MultiRMSE", **quiet).fit(rows(), Y)
+
+
+def lightgbm(folder: Path) -> Any:
+    import lightgbm
+
+    parameters = {"objective": "multiclass", "num_class": 3, "verbose": -1, "min_data_in_leaf": 2}
+    return lightgbm.train(parameters, lightgbm.Dataset(rows(), Y.argmax(axis=1)), 5)
+
+
+def sklearn(folder: Path) -> Any:
+    from sklearn.linear_model import LinearRegression
+
+    return LinearRegression().fit(rows(), Y)
+
+
+def xgboost(folder: Path) -> Any:
+    import xgboost
+
+    parameters = {"objective": "multi:softprob", "num_class": 3}
+    return xgboost.train(parameters, xgboost.DMatrix(rows(), Y.argmax(axis=1)), 5)
+
+
 MODELS: dict[str, Callable[[Path], Any]] = {
+    "catboost": catboost,
+    "lightgbm": lightgbm,
     "lightning": lambda folder: Lit(),
     "onnx": graph,
+    "sklearn": sklearn,
     "torch": lambda folder: net(),
+    "xgboost": xgboost,
 }
+STATES: dict[str, Callable[[Any], Any]] = {
+    "LinearRegression": pickle.dumps,
+    "CatBoostRegressor": lambda model: model._serialize_model(),
+    "lightgbm.Booster": lambda model: model.model_to_string(),
+    "xgboost.Booster": lambda model: bytes(model.save_raw()),
+}
+
+
+TAKES_INTEGERS = {"sklearn"}
 
 
 @dataclass
@@ -66,6 +120,10 @@ def given(request: pytest.FixtureRequest, tmp_path: Path) -> Given:
 
 
 def state(model: Any) -> Any:
+    kind = type(model)
+    for name, read in STATES.items():
+        if f"{kind.__module__.partition('.')[0]}.{kind.__name__}".endswith(name):
+            return read(model)
     if not isinstance(model, nn.Module):
         return Path(model).read_bytes()
     modes = [part.training for part in model.modules()]
@@ -162,6 +220,8 @@ def test_the_pack_is_whole(given: Given, tmp_path: Path) -> None:
     "sample", [X[:, :2], X[:, None, None, :3], "text", (X, X, X), {"other": X}, X.astype("i8"), ()]
 )
 def test_a_sample_that_does_not_fit(given: Given, sample: Any, tmp_path: Path) -> None:
+    if given.name in TAKES_INTEGERS and getattr(sample, "dtype", None) == np.int64:
+        sample = sample.astype("M8[s]")
     with pytest.raises(UsageError) as caught:
         onnxpack.export(given.model, sample, tmp_path / "pack")
     assert caught.value.message

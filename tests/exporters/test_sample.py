@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -144,6 +145,24 @@ def test_a_pickle_is_not_loaded(tmp_path: Path, name: str) -> None:
     with pytest.raises(SampleError, match="cannot be read as arrays"):
         read_sample([str(tmp_path / name)])
     assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_tables(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    frame = pd.DataFrame({"age": [31, 64], "city": ["Oslo", "Łódź"], "share": [0.5, None]})
+    write = frame.to_csv if suffix == "csv" else frame.to_parquet
+    write(path, index=False)
+    pd.testing.assert_frame_equal(read_sample([str(path)]), frame)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+@pytest.mark.parametrize("content", [None, b"", b'"'])
+def test_tables_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SampleError, match="cannot be read as a table"):
+        read_sample([str(tmp_path / name)])
 
 
 def test_load_attribute(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:

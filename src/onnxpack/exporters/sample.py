@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from onnxpack.errors import SampleError
+from onnxpack.errors import MissingExtraError, SampleError
 from onnxpack.exporters.attribute import load_attribute
 from onnxpack.signature import Array
 
@@ -20,6 +20,7 @@ MAX_ELEMENTS = 2**30
 
 _NAMED = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<spec>.+)")
 _SHAPE = re.compile(r"(?:(?P<dtype>[a-z]+\d*)\[(?P<listed>[\d\s,]*)\]|(?P<crossed>\d+(?:x\d+)*))")
+_TABLES = {".csv", ".parquet"}
 _PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -30,7 +31,8 @@ def read_sample(specs: Sequence[str]) -> Any:
         specs: for each input ``1x3x224x224`` (random float32), ``int64[1,128]`` (random, of
             this dtype), ``x.npy``, a picture, or ``module:attr`` (a value, or a function that
             returns one), each with ``name=`` before it where the model takes names; or one
-            ``.npz``, whose entries are named inputs.
+            ``.npz``, whose entries are named inputs; or one table, ``rows.csv`` or
+            ``rows.parquet``, whose columns are.
 
     Raises:
         SampleError: a SPEC is not understood or its file cannot be read.
@@ -59,6 +61,8 @@ def _read(spec: str, *, seed: int) -> Any:
     suffix = Path(spec).suffix.lower()
     if suffix in (".npy", ".npz"):
         return _read_numpy(Path(spec))
+    if suffix in _TABLES:
+        return _read_table(Path(spec))
     if suffix in _PICTURES:
         return _read_picture(Path(spec))
     if ":" in spec:
@@ -66,7 +70,8 @@ def _read(spec: str, *, seed: int) -> Any:
         return found() if callable(found) and not hasattr(found, "__array__") else found
     raise SampleError(
         f"{spec!r} is not a sample.",
-        remedy="--sample 1x3x224x224, ids=int64[1,128], x.npy, x.npz, picture.jpg or module:attr",
+        remedy="--sample 1x3x224x224, ids=int64[1,128], x.npy, x.npz, rows.csv, rows.parquet, "
+        "picture.jpg or module:attr",
     )
 
 
@@ -97,6 +102,19 @@ def _read_numpy(path: Path) -> Any:
             return dict(loaded)
     except (OSError, ValueError, EOFError, BadZipFile) as exc:
         raise SampleError(f"{path} cannot be read as arrays: {exc}.") from exc
+
+
+def _read_table(path: Path) -> Any:
+    """A data frame, with the dtypes that pandas finds."""
+    try:
+        import pandas as pd
+    except ImportError as exc:
+        raise MissingExtraError("pandas", extra="sklearn") from exc
+    read = pd.read_csv if path.suffix.lower() == ".csv" else pd.read_parquet
+    try:
+        return read(path)
+    except (OSError, ValueError, ImportError) as exc:
+        raise SampleError(f"{path} cannot be read as a table: {exc}.") from exc
 
 
 def _read_picture(path: Path) -> Array:

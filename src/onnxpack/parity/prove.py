@@ -94,7 +94,10 @@ def _judge(question: Question, actual: Outputs, tolerance: Tolerance) -> tuple[O
 
 
 def _near(question: Question, found: OutputEvidence) -> bool:
-    size = scale(question.expected[found.output])
+    expected = question.expected[found.output]
+    if expected.dtype.kind not in "fc":
+        return False
+    size = scale(expected)
     return 0 < found.max_abs <= NOISE_CEILING * size
 
 

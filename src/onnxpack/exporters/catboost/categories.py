@@ -1,0 +1,70 @@
+"""Categories of a sample, and the hashes by which CatBoost knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onnxpack.errors import SampleError
+from onnxpack.exporters.catboost.model import Codes, Description
+
+
+def read_categories(description: Description, sample: Any) -> dict[str, list[Any]]:
+    """The categories of each categorical column, as the sample shows them.
+
+    Raises:
+        SampleError: the sample is no data frame, or does not show all that the model tests for.
+    """
+    if not description.categorical:
+        return {}
+    if not hasattr(sample, "columns"):
+        raise SampleError(
+            "the model has categorical features, so its sample is a data frame.",
+            remedy="onnxpack.export(model, frame, ...) with the frame that it was trained on",
+        )
+    if len(sample.columns) < description.features:
+        raise SampleError(
+            f"the sample has {len(sample.columns)} columns, expected {description.features}."
+        )
+    found = {}
+    for column in description.categorical:
+        series = sample.iloc[:, column]
+        values = sorted(series.dropna().unique().tolist(), key=str)
+        found[str(sample.columns[column])] = values
+    return found
+
+
+def number_categories(
+    model: Any, description: Description, known: Mapping[str, list[Any]]
+) -> Codes:
+    """The number of each category by its hash.
+
+    Raises:
+        SampleError: the model tests for a category that the sample does not show.
+    """
+    codes = {}
+    for at, (column, (name, values)) in enumerate(
+        zip(description.categorical, known.items(), strict=True)
+    ):
+        tested = description.categorical[column]
+        codes[column] = {
+            tested[place]: code
+            for code, place in enumerate(_place(model, value, at) for value in values)
+            if place < len(tested)
+        }
+        unseen = len(tested) - len(codes[column])
+        if unseen:
+            raise SampleError(
+                f"the model tests column {name!r} for {unseen} categories that the sample does "
+                "not show, and keeps only their hashes.",
+                remedy="give as the sample the whole frame that the model was trained on",
+            )
+    return codes
+
+
+def _place(model: Any, value: Any, feature: int) -> int:
+    """Where a category stands among those that are tested for; beyond them if it is not.
+
+    CatBoost has no public way to ask; what comes of it is proven, category by category.
+    """
+    return int(model._object._calc_cat_feature_perfect_hash(str(value), feature))  # noqa: SLF001

@@ -1,0 +1,122 @@
+"""A model of CatBoost's, asked and written as a graph."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import catboost
+import numpy as np
+
+from onnxpack.errors import TargetError
+from onnxpack.exporters.catboost.categories import number_categories, read_categories
+from onnxpack.exporters.catboost.links import BINARY, MANY_LABELS, write_prediction, write_shares
+from onnxpack.exporters.catboost.model import Description
+from onnxpack.exporters.trees.classes import class_names
+from onnxpack.exporters.trees.columns import Columns
+from onnxpack.exporters.trees.ensemble import Ensemble
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.rows import read_rows
+from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, BoosterSubject
+from onnxpack.exporters.trees.write import add_ensemble
+from onnxpack.signature import Array
+
+
+class CatBoostSubject(BoosterSubject):
+    """A ``CatBoost``, ``CatBoostRegressor``, ``CatBoostClassifier`` or ``CatBoostRanker``.
+
+    A classifier gives ``label`` and ``probabilities``, all else ``prediction``: what ``predict``
+    and ``predict_proba`` give.
+    """
+
+    framework = "catboost"
+    framework_version = catboost.__version__
+    unknown_is_missing = False
+
+    def __init__(self, model: Any, sample: Any) -> None:
+        self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"
+        self.model = model
+        if not model.is_fitted():
+            raise TargetError(
+                f"the {type(model).__name__} is not fitted.", remedy="model.fit(X, y)"
+            )
+        self.is_classifier = isinstance(model, catboost.CatBoostClassifier)
+        self.labels = class_names(model.classes_) if self.is_classifier else None
+        self.description = Description.of(model)
+        known = read_categories(self.description, sample)
+        self._codes = number_categories(model, self.description, known)
+        self.rows = read_rows(sample, self.description.features, known, plain=True)
+
+    @property
+    def loss(self) -> str:
+        """The name of the loss, without its parameters."""
+        return str(self.model.get_all_params().get("loss_function", "RMSE")).partition(":")[0]
+
+    def answer(self, data: object) -> dict[str, Array]:
+        """What ``predict``, and of a classifier ``predict_proba``, give."""
+        if not self.is_classifier:
+            return {PREDICTION: np.asarray(self.model.predict(data))}
+        label = np.asarray(self.model.predict(data))
+        shares = np.asarray(self.model.predict_proba(data))
+        return {LABEL: label, PROBABILITIES: shares}
+
+    def ensemble(self) -> Ensemble:
+        """The trees."""
+        return self._trees[1]
+
+    def write(self, graph: Graph, x: str) -> None:
+        """Features as CatBoost takes them, trees, scale and bias, loss, labels."""
+        columns, ensemble = self._trees
+        x = graph.cast(graph.cast(x, np.float32), np.float64)
+        total = add_ensemble(graph, columns.write(graph, x), ensemble)
+        scale = graph.constant(self.description.scale)
+        scaled = graph.add("Mul", total, scale)
+        score = graph.add("Add", scaled, graph.constant(self.description.bias[None]))
+        if self.is_classifier:
+            self._write_classes(graph, score)
+            return
+        raw = type(self.model) is catboost.CatBoost
+        value = score if raw else write_prediction(graph, score, self.loss)
+        self.put(graph, PREDICTION, value, self.description.targets, np.float64)
+
+    @cached_property
+    def _trees(self) -> tuple[Columns, Ensemble]:
+        columns = Columns(self.description.features)
+        return columns, self.description.ensemble(columns, self._codes)
+
+    def _write_classes(self, graph: Graph, score: str) -> None:
+        targets, classes = self.description.targets, np.asarray(self.model.classes_)
+        shares = write_shares(graph, score, self.loss)
+        known = graph.constant(classes)
+        if self.loss in BINARY:
+            border = float(self.model.get_probability_threshold())
+            bound = graph.constant(np.log(border / (1 - border)))
+            second = graph.cast(graph.add("Greater", score, bound), np.int64)
+            label = graph.add("Gather", known, graph.add("Reshape", second, graph.constant([-1])))
+            graph.output(LABEL, label, classes.dtype)
+            first = graph.add("Sub", graph.constant(1.0), shares)
+            shares = graph.add("Concat", first, shares, axis=1)
+        elif self.loss in MANY_LABELS:
+            present = graph.cast(graph.add("Greater", score, graph.constant(0.0)), classes.dtype)
+            graph.output(LABEL, present, classes.dtype, targets)
+        else:
+            best = graph.add("ArgMax", score, axis=1, keepdims=1)
+            graph.output(LABEL, graph.add("Gather", known, best), classes.dtype, 1)
+        graph.output(PROBABILITIES, shares, np.float64, max(2, targets))
+
+
+def random_sample(model: Any) -> Array:
+    """Normal numbers, for each feature that a model knows.
+
+    Raises:
+        TargetError: it has categorical features, whose categories it does not keep.
+    """
+    description = Description.of(model)
+    if description.categorical:
+        raise TargetError(
+            "the model has categorical features and keeps only hashes of their categories, so no "
+            "sample can be made up.",
+            remedy="export it from Python with the frame that it was trained on",
+        )
+    rows = np.random.default_rng(0).standard_normal((2, description.features))
+    return rows.astype(np.float32)

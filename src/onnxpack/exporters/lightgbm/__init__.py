@@ -1,0 +1,1 @@
+"""LightGBM: every booster and objective, linear trees too, from the model's own text."""

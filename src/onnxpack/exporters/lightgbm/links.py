@@ -1,0 +1,50 @@
+"""From scores to what ``predict`` gives, for each objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.trees.graph import Graph
+
+IDENTITY = {
+    "fair", "huber", "lambdarank", "mape", "quantile", "rank_xendcg", "regression_l1",
+}  # fmt: skip
+EXPONENTIAL = {"gamma", "poisson", "tweedie"}
+
+
+def write_link(graph: Graph, score: str, objective: str, given: Mapping[str, str]) -> str:
+    """What an objective makes of its scores; float64 [batch, targets].
+
+    Raises:
+        ExportError: it is not known.
+    """
+    if objective in IDENTITY:
+        return score
+    if objective == "regression":
+        return _squared(graph, score) if "sqrt" in given else score
+    if objective in EXPONENTIAL:
+        return graph.add("Exp", score)
+    if objective in ("binary", "multiclassova"):
+        steep = graph.constant(float(given["sigmoid"]))
+        return graph.add("Sigmoid", graph.add("Mul", score, steep))
+    if objective == "cross_entropy":
+        return graph.add("Sigmoid", score)
+    if objective == "cross_entropy_lambda":
+        return graph.add("Log", graph.add("Add", graph.add("Exp", score), graph.constant(1.0)))
+    if objective == "multiclass":
+        return graph.add("Softmax", score, axis=1)
+    raise ExportError(
+        f"the objective {objective!r} is not one of LightGBM's own, and so it is not known what "
+        "its scores mean.",
+        remedy="name the objective in params: objective='regression'",
+    )
+
+
+def _squared(graph: Graph, score: str) -> str:
+    """The square with the score's sign, of an objective that was fitted to the root."""
+    positive = graph.add("Greater", score, graph.constant(np.float64(0)))
+    square = graph.add("Mul", score, score)
+    return graph.add("Where", positive, square, graph.add("Neg", square))

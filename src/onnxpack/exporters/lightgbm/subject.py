@@ -1,0 +1,141 @@
+"""A booster or an estimator of LightGBM's, asked and written as a graph."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from onnxpack.errors import ExportError, TargetError
+from onnxpack.exporters.lightgbm.linear import add_linear
+from onnxpack.exporters.lightgbm.links import write_link
+from onnxpack.exporters.lightgbm.model import NAN, ZERO, Description
+from onnxpack.exporters.trees.classes import class_names, put_classes
+from onnxpack.exporters.trees.columns import Columns
+from onnxpack.exporters.trees.ensemble import Ensemble
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.rows import read_rows
+from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, BoosterSubject
+from onnxpack.exporters.trees.write import add_ensemble
+from onnxpack.signature import Array
+
+TINY = float(np.float32(1e-35))
+"""What is not larger than this is zero to LightGBM."""
+
+
+class LightGBMSubject(BoosterSubject):
+    """A ``Booster``, or an estimator of LightGBM's scikit-learn interface.
+
+    A classifier gives ``label`` and ``probabilities``, all else ``prediction``: what ``predict``
+    and ``predict_proba`` give.
+    """
+
+    framework = "lightgbm"
+    framework_version = lightgbm.__version__
+
+    def __init__(self, model: Any, sample: Any) -> None:
+        self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"
+        self.model = model
+        self.is_classifier = isinstance(model, lightgbm.LGBMClassifier)
+        self.booster = _booster(model)
+        self.description = Description.of(self.booster)
+        self.labels = class_names(model.classes_) if self.is_classifier else None
+        self.rows = read_rows(
+            sample, self.description.features, _known_categories(self.booster, sample)
+        )
+
+    def answer(self, data: object) -> dict[str, Array]:
+        """What ``predict``, and of a classifier ``predict_proba``, give."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # names that were known in training
+            if not self.is_classifier:
+                return {PREDICTION: np.asarray(self.model.predict(data))}
+            label = np.asarray(self.model.predict(data))
+            shares = np.asarray(self.model.predict_proba(data))
+        return {LABEL: label.astype(object) if label.dtype.kind == "U" else label,
+                PROBABILITIES: shares}  # fmt: skip
+
+    def ensemble(self) -> Ensemble:
+        """The trees, of the features as they are given."""
+        return self.description.of_features(self._trees[1])
+
+    def write(self, graph: Graph, x: str) -> None:
+        """Features as LightGBM takes them, trees, average, objective, labels."""
+        columns, ensemble = self._trees
+        tiny = graph.add("LessOrEqual", graph.add("Abs", x), graph.constant(TINY))
+        x = graph.add("Where", tiny, graph.constant(0.0), x)
+        tested = columns.write(graph, self._views(graph, x))
+        if self.description.is_linear:
+            score = add_linear(graph, tested, x, ensemble, self.description)
+        else:
+            score = add_ensemble(graph, tested, ensemble)
+        if self.description.averages:
+            score = graph.add("Div", score, graph.constant(float(self.description.iterations)))
+        value = write_link(graph, score, *self.description.objective)
+        if self.is_classifier:
+            put_classes(graph, value, self.description.targets, self.model.classes_)
+        else:
+            self.put(graph, PREDICTION, value, self.description.targets, np.float64)
+
+    @cached_property
+    def _trees(self) -> tuple[Columns, Ensemble]:
+        columns = Columns(len(self.description.views) * self.description.features)
+        return columns, self.description.ensemble(columns)
+
+    def _views(self, graph: Graph, x: str) -> str:
+        """The features once for each meaning of what is missing."""
+        parts = []
+        for kind in self.description.views:
+            if kind == NAN:
+                parts.append(x)
+            elif kind == ZERO:
+                zero = graph.add("Equal", x, graph.constant(0.0))
+                parts.append(graph.add("Where", zero, graph.constant(np.nan), x))
+            else:
+                missing = graph.add("IsNaN", x)
+                parts.append(graph.add("Where", missing, graph.constant(0.0), x))
+        return graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def _booster(model: Any) -> Any:
+    if isinstance(model, lightgbm.Booster):
+        return model
+    if not model.__sklearn_is_fitted__():
+        raise TargetError(f"the {type(model).__name__} is not fitted.", remedy="model.fit(X, y)")
+    if callable(model.objective):
+        raise ExportError(
+            "the objective is a function of the user's own, and so it is not known what its "
+            "scores mean.",
+            remedy="name the objective: objective='binary'",
+        )
+    if str(model.get_params().get("pred_early_stop", False)).lower() in ("true", "1"):
+        raise ExportError(
+            "the model has pred_early_stop, so that LightGBM leaves out trees where it is sure.",
+            remedy="model.set_params(pred_early_stop=False)",
+        )
+    return model.booster_
+
+
+def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
+    """A booster keeps the categories of the frame it was trained on, in the columns' order."""
+    columns = [n for n in getattr(sample, "columns", ()) if hasattr(sample[n], "cat")]
+    kept = booster.pandas_categorical or []
+    return {str(name): values for name, values in zip(columns, kept, strict=False)}
+
+
+def random_sample(booster: Any) -> Array:
+    """Normal numbers, for each feature that a booster knows.
+
+    Raises:
+        TargetError: it was trained on a data frame's categories, which numbers do not stand for.
+    """
+    if booster.pandas_categorical:
+        raise TargetError(
+            "the booster knows the categories of a data frame, so no sample can be made up.",
+            remedy="export it from Python with a data frame as the sample",
+        )
+    random = np.random.default_rng(0)
+    return random.standard_normal((2, booster.num_feature()))

@@ -1,0 +1,1 @@
+"""scikit-learn: every fitted estimator, and what is composed of them."""

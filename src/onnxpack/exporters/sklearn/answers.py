@@ -1,0 +1,96 @@
+"""What a fitted model answers: which of its methods become outputs, and under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from onnxpack.errors import ExportError
+from onnxpack.signature import Array
+
+LABEL, PROBABILITIES, SCORES = "label", "probabilities", "scores"
+PREDICTION, TRANSFORMED = "prediction", "transformed"
+
+
+def planned(model: Any) -> Mapping[str, str]:
+    """The outputs by name, each with the method that gives it.
+
+    Raises:
+        ExportError: the model neither predicts nor transforms.
+    """
+    from sklearn.base import is_outlier_detector, is_regressor
+
+    if is_outlier_detector(model):
+        return _having(model, {LABEL: "predict", SCORES: "decision_function"})
+    if is_regressor(model) and hasattr(model, "predict"):
+        return {PREDICTION: "predict"}
+    if hasattr(model, "predict"):
+        if hasattr(model, "predict_proba"):
+            return {LABEL: "predict", PROBABILITIES: "predict_proba"}
+        return _having(model, {LABEL: "predict", SCORES: "decision_function"})
+    if hasattr(model, "transform"):
+        return {TRANSFORMED: "transform"}
+    raise ExportError(
+        f"{type(model).__name__} neither predicts new rows nor transforms them.",
+        remedy="export an estimator that has predict() or transform()",
+    )
+
+
+def _having(model: Any, outputs: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: method for name, method in outputs.items() if hasattr(model, method)}
+
+
+def answer(model: Any, x: Any) -> dict[str, Array]:
+    """scikit-learn's answer as named arrays."""
+    found: dict[str, Array] = {}
+    for name, method in planned(model).items():
+        values = getattr(model, method)(x)
+        if name == TRANSFORMED and np.ndim(values) == 1 and np.ndim(x) == 2 and len(x) == 1:
+            values = values[None]  # some transformers of scikit-learn flatten a single row
+        found |= {key: as_array(value) for key, value in spread(name, values).items()}
+    return found
+
+
+def spread(name: str, values: Any) -> Mapping[str, Any]:
+    """One entry, or one for each of a list: ``probabilities_0``, ``probabilities_1``."""
+    if isinstance(values, list):
+        return {f"{name}_{number}": value for number, value in enumerate(values)}
+    return {name: values}
+
+
+def as_array(values: Any) -> Array:
+    """Dense, with dtypes that a graph has: integers as int64, texts as objects.
+
+    Raises:
+        ExportError: the values are neither numbers nor texts.
+    """
+    dense = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    if dense.dtype.kind == "O" and not all(isinstance(item, str) for item in dense.flat):
+        dense = _numbers(dense)
+    if dense.dtype.kind in "US":
+        return dense.astype(object)
+    if dense.dtype.kind in "iu":
+        return dense.astype(np.int64)
+    return dense.astype(np.float32) if dense.dtype == np.float16 else dense
+
+
+def _numbers(mixed: Array) -> Array:
+    kinds = {type(item) for item in mixed.flat}
+    if kinds <= {bool, np.bool_}:
+        return mixed.astype(bool)
+    if all(issubclass(kind, int | float | np.number | np.bool_) for kind in kinds):
+        return mixed.astype(np.float64)
+    raise ExportError(
+        "the model answers with numbers and texts in one array, which a tensor cannot hold.",
+        remedy="encode the texts, or leave them out: remainder='drop' in a ColumnTransformer",
+    )
+
+
+def class_names(model: Any) -> Sequence[str] | None:
+    """The names of the classes, where the model has one set of them."""
+    classes = getattr(model, "classes_", None)
+    if isinstance(classes, np.ndarray) and classes.ndim == 1:
+        return [str(name) for name in classes]
+    return None

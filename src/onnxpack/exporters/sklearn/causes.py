@@ -1,0 +1,63 @@
+"""Why an estimator was not exported, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from onnxpack.exporters.sklearn.convert import parts
+from onnxpack.exporters.subject import Attempt, Cause
+
+REMEDIES: Mapping[str, str] = {
+    r"hashes its terms": "use CountVectorizer or TfidfVectorizer, which keep a vocabulary",
+    r"are no tensors|more rows than it is given": "call its transform() before the pack, and "
+    "export what comes after it",
+    r"in steps until they converge": "export what comes after it, and call its transform() "
+    "before; PCA and TruncatedSVD are one product, and can be exported",
+    r"the function .* is Python code": "use one of numpy's own functions, such as np.log1p; or "
+    "call it before the pack",
+    r"function of the user's": "use one that scikit-learn names by a string",
+    r"others remain text": "encode every column of text, or drop it: remainder='drop'",
+    r"onnxpack does not know this class": "use an estimator of scikit-learn's, or export what "
+    "comes before and after it as packs of their own",
+    r"has no converter for": "export the steps before and after it as packs of their own",
+}
+"""What to write instead, by what an error says."""
+
+
+def cause_of(error: str) -> Cause:
+    """An error with its remedy; without one where none is known."""
+    for pattern, remedy in REMEDIES.items():
+        if re.search(pattern, error):
+            return Cause(error, remedy)
+    return Cause(error, "")
+
+
+def diagnose(model: Any, attempts: Sequence[Attempt]) -> Cause | None:
+    """The likely cause, from what the strategies said and from what the model is made of."""
+    for attempt in attempts:
+        cause = cause_of(attempt.error or "")
+        if cause.remedy:
+            return cause
+    if _differs_in_ties(model, attempts):
+        return TIES
+    return None
+
+
+TIES = Cause(
+    "some rows are equally far from several training rows, and which of them scikit-learn takes "
+    "depends on how it searches",
+    "leave out training rows that stand twice, or take another estimator",
+)
+
+
+def _differs_in_ties(model: Any, attempts: Sequence[Attempt]) -> bool:
+    usual = any(
+        not case.passed and case.name.startswith(("sample", "batch=", "negated", "×"))
+        for attempt in attempts
+        for case in attempt.evidence
+    )
+    names = [type(each).__name__ for each in parts(model)]
+    neighbours = any("Neighbors" in name or name == "KNNImputer" for name in names)
+    return neighbours and usual

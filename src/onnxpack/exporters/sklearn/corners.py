@@ -1,0 +1,119 @@
+"""The numbers at which an estimator's answer turns: thresholds, edges of bins, training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from onnxpack.exporters.sklearn.convert import private
+from onnxpack.exporters.sklearn.registry import family_of
+from onnxpack.exporters.trees.edges import beside, threshold_rows
+from onnxpack.signature import Array
+
+ROWS = 1500
+"""At most so many rows are made of one kind."""
+
+
+def first_estimators(model: Any) -> Iterator[Any]:
+    """The estimators inside that see the rows as they come in, the model itself among them."""
+    yield model
+    for inner in _inner(model):
+        yield from first_estimators(inner)
+
+
+def _inner(model: Any) -> list[Any]:
+    """What a composed estimator gives its rows to, unchanged."""
+    if hasattr(model, "steps"):
+        return [step for _, step in model.steps if not (step is None or isinstance(step, str))][:1]
+    if hasattr(model, "transformer_list"):
+        return [each for _, each in model.transformer_list if not isinstance(each, str)]
+    if hasattr(model, "calibrated_classifiers_"):
+        return [part.estimator for part in model.calibrated_classifiers_]
+    found = getattr(model, "estimators_", None)
+    if isinstance(found, Sequence) and not _is_forest(model):
+        return [each for each in found if hasattr(each, "get_params")]
+    single = (
+        getattr(model, name, None) for name in ("estimator_", "regressor_", "best_estimator_")
+    )
+    return [each for each in single if hasattr(each, "get_params")]
+
+
+def _is_forest(model: Any) -> bool:
+    return hasattr(family_of(model), "ensemble")
+
+
+def tree_rows(model: Any, base: Array) -> Array:
+    """Rows at and beside the thresholds of its trees."""
+    rows = [np.empty((0, base.shape[1]), base.dtype)]
+    base = np.nan_to_num(base)
+    for each in first_estimators(model):
+        family = family_of(each)
+        fits = getattr(each, "n_features_in_", None) == base.shape[1]
+        if fits and hasattr(family, "ensemble") and getattr(each, "_preprocessor", None) is None:
+            ensemble = private(family, "ensemble")(each)
+            rows.append(threshold_rows(ensemble, base))
+            narrow = threshold_rows(ensemble, base.astype(np.float32), seed=1)
+            rows.append(narrow.astype(base.dtype))
+    return _some(np.concatenate(rows))
+
+
+def corner_values(model: Any, base: Array) -> Array:
+    """Rows in which one feature stands at, or beside, an edge of a bin or a corner of a curve."""
+    rows = []
+    base = np.nan_to_num(base)
+    for each in first_estimators(model):
+        for at, values in enumerate(_edges(each)[: base.shape[1]]):
+            for number, value in enumerate(_spread(values)):
+                for near in beside(float(value), base.dtype):
+                    row = base[number % len(base)].copy()
+                    row[at] = near
+                    rows.append(row)
+    return _some(np.array(rows, base.dtype).reshape(-1, base.shape[1]))
+
+
+def _edges(each: Any) -> list[Array]:
+    """For each feature, where the estimator's answer turns."""
+    if hasattr(each, "bin_edges_"):
+        return [np.asarray(edges) for edges in each.bin_edges_]
+    if hasattr(each, "quantiles_"):
+        return list(np.asarray(each.quantiles_).T)
+    if hasattr(each, "bsplines_"):
+        return [np.unique(spline.t) for spline in each.bsplines_]
+    if hasattr(each, "X_thresholds_"):
+        return [np.asarray(each.X_thresholds_)]
+    return []
+
+
+def _spread(values: Array, count: int = 40) -> Array:
+    values = np.unique(values[np.isfinite(values)])
+    if len(values) <= count:
+        return values
+    return np.asarray(values[np.linspace(0, len(values) - 1, count).astype(int)])
+
+
+def known_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
+    """Training rows that a model keeps, and rows mixed of them: there, distances are equal."""
+    rows = [np.empty((0, base.shape[1]), base.dtype)]
+    for each in first_estimators(model):
+        known = _kept(each)
+        if known is not None and known.ndim == 2 and known.shape[1] == base.shape[1]:
+            index = random.integers(0, len(known), (ROWS // 2, known.shape[1]))
+            rows += [known[: ROWS // 2], np.take_along_axis(known, index, axis=0)]
+    return _some(np.concatenate([np.nan_to_num(part).astype(base.dtype) for part in rows]))
+
+
+def _kept(each: Any) -> Array | None:
+    for name in ("_fit_X", "support_vectors_", "X_train_", "X_fit_", "cluster_centers_", "X_"):
+        found = getattr(each, name, None)
+        if isinstance(found, np.ndarray) and found.dtype.kind in "iuf":
+            return found
+    return None
+
+
+def _some(rows: Array) -> Array:
+    """At most so many, spread evenly."""
+    if len(rows) <= ROWS:
+        return rows
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, ROWS).astype(int)])

@@ -1,0 +1,115 @@
+"""Distances and kernels between the rows of a batch and points that a model keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.tensor import Tensor
+from onnxpack.signature import Array
+
+EUCLIDEAN = {"euclidean", "l2"}
+
+
+def between(x: Tensor, points: Array, metric: Any, power: float = 2) -> Tensor:
+    """Distances to points, by the name of a metric."""
+    if metric in EUCLIDEAN or (metric == "minkowski" and power == 2):
+        return n.sqrt(squares_in_order(x, points))
+    gap = n.absolute(n.unsqueeze(x, 1) - points[None])
+    if metric in {"manhattan", "l1", "cityblock"} or (metric == "minkowski" and power == 1):
+        return n.total(gap, 2)
+    if metric in {"chebyshev", "infinity"}:
+        return n.largest(gap, 2)
+    if metric == "minkowski":
+        return n.total(gap ** float(power), 2) ** float(1.0 / power)
+    if metric == "cosine":
+        return 1.0 - _unit(x) @ _unit_rows(points).T
+    raise ExportError(f"the metric {metric!r} is not written")
+
+
+def squares_in_order(x: Tensor, points: Array) -> Tensor:
+    """Squared distances, summed feature after feature as compiled code does.
+
+    So equal distances stay equal to the last bit, and unequal ones keep their order.
+    """
+    found: Tensor | None = None
+    for at in range(points.shape[1]):
+        gap = n.column(x, at) - points[None, :, at]
+        found = gap * gap if found is None else found + gap * gap
+    assert found is not None  # noqa: S101 - a fitted model has a feature
+    return found
+
+
+def _unit(x: Tensor) -> Tensor:
+    size = n.sqrt(n.total(x * x, keepdims=True))
+    return x / n.where(n.equal(size, 0.0), 1.0, size)
+
+
+def _unit_rows(points: Array) -> Array:
+    size = np.linalg.norm(points, axis=1, keepdims=True)
+    return np.asarray(points / np.where(size == 0, 1, size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """What the kernels are given."""
+
+    x: Tensor
+    points: Array
+    gamma: float
+    degree: float
+    coef0: float
+
+    def product(self) -> Tensor:
+        """Of rows and points, scaled and shifted."""
+        return self.x @ self.points.T * self.gamma + self.coef0
+
+
+_KERNELS: Mapping[str, Callable[[_Kernel], Tensor]] = {
+    "additive_chi2": lambda k: _additive_chi2(k.x, k.points),
+    "chi2": lambda k: n.exp(_additive_chi2(k.x, k.points) * k.gamma),
+    "cosine": lambda k: 1.0 - between(k.x, k.points, "cosine"),
+    "laplacian": lambda k: n.exp(between(k.x, k.points, "l1") * -k.gamma),
+    "linear": lambda k: k.x @ k.points.T,
+    "poly": lambda k: k.product() ** k.degree,
+    "polynomial": lambda k: k.product() ** k.degree,
+    "precomputed": lambda k: k.x,
+    "rbf": lambda k: n.exp(_squares(k.x, k.points) * -k.gamma),
+    "sigmoid": lambda k: n.tanh(k.product()),
+}
+
+
+def kernel_matrix(x: Tensor, points: Any, name: Any, settings: Mapping[str, Any]) -> Tensor:
+    """A kernel between rows and points, by its name in ``sklearn.metrics.pairwise``.
+
+    Raises:
+        ExportError: it is a function of the user's, or not one that is written.
+    """
+    if not isinstance(points, np.ndarray):
+        raise ExportError("it was fitted with sparse rows")
+    if not isinstance(name, str) or name not in _KERNELS:
+        raise ExportError(f"the kernel {name!r} is not written")
+    default = {"gamma": 1.0 if name == "chi2" else 1.0 / points.shape[1], "degree": 3, "coef0": 1}
+    given = {key: float(_or(settings.get(key), value)) for key, value in default.items()}
+    return _KERNELS[name](_Kernel(n.floats(x), points, **given))
+
+
+def _or(value: Any, default: float) -> Any:
+    return default if value is None else value
+
+
+def _squares(x: Tensor, points: Array) -> Tensor:
+    """Squared distances, summed in float64 and rounded to the dtype that both have."""
+    dtype = np.result_type(np.dtype(x.dtype), points.dtype).name
+    return n.squared_distances(x.cast("float64"), points.astype(np.float64)).cast(dtype)
+
+
+def _additive_chi2(x: Tensor, points: Array) -> Tensor:
+    row = n.unsqueeze(x, 1)
+    gap, both = row - points[None], row + points[None]
+    return -n.total(gap * gap / n.where(n.equal(both, 0.0), 1.0, both), 2)

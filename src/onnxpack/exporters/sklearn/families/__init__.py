@@ -1,0 +1,1 @@
+"""Families of estimators: each writes the methods of some estimators as a graph."""

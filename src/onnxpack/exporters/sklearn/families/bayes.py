@@ -1,0 +1,164 @@
+"""Naive Bayes, quadratic discriminants and Gaussian mixtures: joint log likelihoods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.convert import Family, labels_at, private
+from onnxpack.exporters.sklearn.tensor import Tensor
+
+
+class Bayes(Family):
+    """The class of the largest joint log likelihood."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """The joint log likelihood of each class."""
+        raise NotImplementedError
+
+    def predict(self, model: Any, x: Tensor) -> Tensor:
+        """The class."""
+        return labels_at(model, n.argmax(self.joint(model, x)))
+
+    def predict_proba(self, model: Any, x: Tensor) -> Tensor:
+        """One a class."""
+        return n.softmax(self.joint(model, x))
+
+
+class GaussianNB(Bayes):
+    """Normal features."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """See :class:`Bayes`."""
+        x = n.floats(x)
+        found = []
+        for prior, mean, var in zip(model.class_prior_, model.theta_, model.var_, strict=True):
+            constant = np.log(prior) - 0.5 * np.sum(np.log(2.0 * np.pi * var))
+            spread = n.total((x - mean) ** 2.0 / var, keepdims=True)
+            found.append(spread * -0.5 + constant)
+        return n.concat(found)
+
+
+class MultinomialNB(Bayes):
+    """Counts."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """See :class:`Bayes`."""
+        return n.floats(x) @ model.feature_log_prob_.T + model.class_log_prior_
+
+
+class ComplementNB(Bayes):
+    """Counts, by what is not of the class."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """See :class:`Bayes`."""
+        found = n.floats(x) @ model.feature_log_prob_.T
+        return found + model.class_log_prior_ if len(model.classes_) == 1 else found
+
+
+class BernoulliNB(Bayes):
+    """Bits."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """See :class:`Bayes`."""
+        if model.binarize is not None:
+            x = (x > model.binarize).cast(x.dtype)
+        absent = np.log(1 - np.exp(model.feature_log_prob_))
+        found = n.floats(x) @ (model.feature_log_prob_ - absent).T
+        return found + (model.class_log_prior_ + absent.sum(axis=1))
+
+
+class CategoricalNB(Bayes):
+    """Categories by number."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """See :class:`Bayes`."""
+        index = x.cast("int64")
+        found: Tensor | None = None
+        for i, logs in enumerate(model.feature_log_prob_):
+            part = n.take(x.graph, logs.T, n.gather(index, i, axis=1))
+            found = part if found is None else found + part
+        assert found is not None  # noqa: S101 - a fitted model has a feature
+        return found + model.class_log_prior_
+
+
+class QuadraticDiscriminant(Bayes):
+    """A normal distribution a class."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """See :class:`Bayes`."""
+        distances, logs = [], []
+        for rotation, scaling, mean in zip(
+            model.rotations_, model.scalings_, model.means_, strict=True
+        ):
+            turned = (x - mean) @ (rotation * scaling**-0.5)
+            distances.append(n.total(turned * turned, keepdims=True))
+            logs.append(np.sum(np.log(scaling)))
+        return (n.concat(distances) + np.array(logs)) * -0.5 + np.log(model.priors_)
+
+
+class Mixture(Family):
+    """Gaussian mixtures."""
+
+    def joint(self, model: Any, x: Tensor) -> Tensor:
+        """The weighted log likelihood of each component."""
+        x = n.floats(x)
+        found = [
+            n.total((x - mean) @ root * ((x - mean) @ root), keepdims=True)
+            for mean, root in zip(model.means_, _roots(model), strict=True)
+        ]
+        return n.concat(found) * -0.5 + _offsets(model)
+
+    def predict(self, model: Any, x: Tensor) -> Tensor:
+        """The component."""
+        return n.argmax(self.joint(model, x))
+
+    def predict_proba(self, model: Any, x: Tensor) -> Tensor:
+        """One a component."""
+        return n.softmax(self.joint(model, x))
+
+
+def _roots(model: Any) -> list[Any]:
+    """A square root of each component's precision."""
+    count, features = model.means_.shape
+    roots = np.asarray(model.precisions_cholesky_)
+    if model.covariance_type == "tied":
+        return [roots] * count
+    if model.covariance_type == "diag":
+        return [np.diag(root) for root in roots]
+    if model.covariance_type == "spherical":
+        return [root * np.eye(features) for root in roots]
+    return list(roots)
+
+
+def _offsets(model: Any) -> Any:
+    """What a component's log likelihood has besides the distance: its value at its mean."""
+    return np.diag(private(model, "_estimate_weighted_log_prob")(np.asarray(model.means_)))
+
+
+class Envelope(Family):
+    """An ellipse around the normal rows."""
+
+    def decision_function(self, model: Any, x: Tensor) -> Tensor:
+        """Negative for outliers."""
+        gap = x.cast("float64") - np.asarray(model.location_)
+        return -n.total(gap @ model.get_precision() * gap, 1) - float(model.offset_)
+
+    def predict(self, model: Any, x: Tensor) -> Tensor:
+        """1 for inliers, -1 for outliers."""
+        return n.where(self.decision_function(model, x) >= 0.0, 1, -1)
+
+
+FAMILIES: dict[str, Family] = {
+    "BayesianGaussianMixture": Mixture(),
+    "BernoulliNB": BernoulliNB(),
+    "CategoricalNB": CategoricalNB(),
+    "ComplementNB": ComplementNB(),
+    "EllipticEnvelope": Envelope(),
+    "GaussianMixture": Mixture(),
+    "GaussianNB": GaussianNB(),
+    "MultinomialNB": MultinomialNB(),
+    "QuadraticDiscriminantAnalysis": QuadraticDiscriminant(),
+}

@@ -1,0 +1,230 @@
+"""What is composed of other estimators: pipelines, column transformers, unions, targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.convert import (
+    Answer,
+    Family,
+    Frame,
+    Table,
+    ask,
+    call,
+    private,
+    within,
+)
+from onnxpack.exporters.sklearn.tensor import Tensor
+
+
+class Pipeline(Family):
+    """Steps, one after the other."""
+
+    columnwise = True
+
+    def predict(self, model: Any, x: Table) -> Answer:
+        """Of the last step."""
+        return _last(model, "predict", x)
+
+    def predict_proba(self, model: Any, x: Table) -> Answer:
+        """Of the last step."""
+        return _last(model, "predict_proba", x)
+
+    def decision_function(self, model: Any, x: Table) -> Answer:
+        """Of the last step."""
+        return _last(model, "decision_function", x)
+
+    def transform(self, model: Any, x: Table) -> Answer:
+        """Of every step."""
+        return _last(model, "transform", x)
+
+
+def _last(model: Any, method: str, x: Table) -> Answer:
+    steps = [(i, name, each) for i, (name, each) in enumerate(model.steps, 1) if not _idle(each)]
+    for number, name, each in steps[:-1]:
+        with within(f'step {number}, "{name}"'):
+            x = ask(each, "transform", x)
+    if method == "transform" and (not steps or _idle(model.steps[-1][1])):
+        for number, name, each in steps[-1:]:
+            with within(f'step {number}, "{name}"'):
+                return call(each, "transform", x)
+        return x if isinstance(x, Tensor) else x.matrix()
+    number, name, each = steps[-1]
+    with within(f'step {number}, "{name}"'):
+        return call(each, method, x)
+
+
+def _idle(step: Any) -> bool:
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+class ColumnTransformer(Family):
+    """Some columns to one transformer, others to another."""
+
+    columnwise = True
+
+    def transform(self, model: Any, x: Table) -> Tensor:
+        """The outputs side by side."""
+        parts = []
+        for name, each, columns in model.transformers_:
+            index = _places(model, columns)
+            if (isinstance(each, str) and each == "drop") or not len(index):
+                continue
+            with within(f'transformer "{name}"'):
+                chosen = _chosen(x, index)
+                if np.isscalar(columns):
+                    chosen = n.flat(chosen if isinstance(chosen, Tensor) else chosen.matrix())
+                parts.append(_through(each, chosen))
+        if not parts:
+            raise ExportError("every column is dropped")
+        return _beside(parts)
+
+
+def _through(each: Any, x: Table) -> Tensor:
+    if isinstance(each, str):  # "passthrough"
+        return x if isinstance(x, Tensor) else x.matrix()
+    return ask(each, "transform", x)
+
+
+def _beside(parts: list[Tensor]) -> Tensor:
+    kinds = {part.dtype == "str" for part in parts}
+    if len(kinds) > 1:
+        raise ExportError("some of its columns become numbers and others remain text")
+    return n.concat(parts)
+
+
+def _places(model: Any, columns: Any) -> list[int]:
+    """Columns, however they were named, as places."""
+    if np.isscalar(columns):
+        columns = [columns]
+    if isinstance(columns, slice):
+        return _slice(model, columns)
+    columns = list(columns)
+    if columns and all(isinstance(column, bool | np.bool_) for column in columns):
+        return [int(place) for place in np.flatnonzero(columns)]
+    names = list(getattr(model, "feature_names_in_", []))
+    return [
+        names.index(column) if isinstance(column, str) else int(column) % model.n_features_in_
+        for column in columns
+    ]
+
+
+def _slice(model: Any, columns: slice) -> list[int]:
+    if not isinstance(columns.start, str) and not isinstance(columns.stop, str):
+        return list(range(model.n_features_in_)[columns])
+    names = list(model.feature_names_in_)
+    start = 0 if columns.start is None else names.index(columns.start)
+    stop = len(names) if columns.stop is None else names.index(columns.stop) + 1
+    return list(range(start, stop))[:: columns.step]
+
+
+def _chosen(x: Table, index: list[int]) -> Table:
+    if isinstance(x, Tensor):
+        return n.gather(x, index, axis=1)
+    items = list(x.columns.items())
+    return Frame(dict(items[place] for place in index))
+
+
+class FeatureUnion(Family):
+    """Several transformers of the same rows."""
+
+    columnwise = True
+
+    def transform(self, model: Any, x: Table) -> Tensor:
+        """The outputs side by side."""
+        return _beside(list(self._parts(model, x)))
+
+    def _parts(self, model: Any, x: Table) -> Iterator[Tensor]:
+        weights = model.transformer_weights or {}
+        for name, each in model.transformer_list:
+            if isinstance(each, str) and each == "drop":
+                continue
+            with within(f'transformer "{name}"'):
+                found = _through(each, x)
+                yield found * float(weights[name]) if name in weights else found
+
+
+FUNCTIONS: Mapping[Callable[..., Any], Callable[[Tensor], Tensor]] = {
+    np.abs: n.absolute,
+    np.absolute: n.absolute,
+    np.cos: n.cos,
+    np.exp: n.exp,
+    np.expm1: n.expm1,
+    np.exp2: lambda x: n.exp(x * float(np.log(2.0))),
+    np.fabs: n.absolute,
+    np.floor: n.floor,
+    np.isnan: n.isnan,
+    np.log: n.log,
+    np.log10: lambda x: n.log(x) / float(np.log(10.0)),
+    np.log1p: n.log1p,
+    np.log2: lambda x: n.log(x) / float(np.log(2.0)),
+    np.negative: lambda x: -x,
+    np.reciprocal: lambda x: 1.0 / x,
+    np.sign: n.sign,
+    np.sqrt: n.sqrt,
+    np.square: lambda x: x * x,
+    np.tanh: n.tanh,
+}
+
+
+class Function(Family):
+    """A function of numpy's; what a user wrote cannot be read."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """The function."""
+        return _apply(model.func, model.kw_args, x)
+
+    def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
+        """The inverse that was given."""
+        return _apply(model.inverse_func, model.inv_kw_args, x)
+
+
+def _apply(function: Any, arguments: Any, x: Tensor) -> Tensor:
+    if function is None:
+        return x
+    if _checks(function):
+        return x.cast("float64")
+    if arguments or not _known(function):
+        name = getattr(function, "__qualname__", None) or repr(function)
+        raise ExportError(f"the function {name!r} is Python code, which a graph cannot hold")
+    return FUNCTIONS[function](x)
+
+
+def _checks(function: Any) -> bool:
+    """Whether it only checks rows, as histogram gradient boosting has it done."""
+    inner = getattr(function, "func", None)
+    return getattr(inner, "__module__", "") == "sklearn.utils.validation"
+
+
+def _known(function: Any) -> bool:
+    try:
+        return function in FUNCTIONS
+    except TypeError:
+        return False
+
+
+class Target(Family):
+    """A regressor of a transformed target."""
+
+    columnwise = True
+
+    def predict(self, model: Any, x: Table) -> Tensor:
+        """The prediction, transformed back."""
+        found = ask(model.regressor_, "predict", x)
+        if private(model, "_training_dim") == 1:
+            return n.flat(ask(model.transformer_, "inverse_transform", n.as_column(found)))
+        return ask(model.transformer_, "inverse_transform", found)
+
+
+FAMILIES: dict[str, Family] = {
+    "ColumnTransformer": ColumnTransformer(),
+    "FeatureUnion": FeatureUnion(),
+    "FunctionTransformer": Function(),
+    "Pipeline": Pipeline(),
+    "TransformedTargetRegressor": Target(),
+}

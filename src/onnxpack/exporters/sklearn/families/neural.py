@@ -1,0 +1,70 @@
+"""Neural networks: layers of products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.convert import Family, label_if, labels_at, private, two_columns
+from onnxpack.exporters.sklearn.tensor import Tensor
+
+ACTIVATIONS = {
+    "exp": n.exp,
+    "identity": lambda x: x,
+    "logistic": n.expit,
+    "relu": lambda x: n.maximum(x, 0.0),
+    "softmax": n.softmax,
+    "tanh": n.tanh,
+}
+
+
+class Perceptron(Family):
+    """A network whose outputs are the prediction."""
+
+    def outputs(self, model: Any, x: Tensor) -> Tensor:
+        """The last layer, [batch, outputs]."""
+        x = n.floats(x)
+        last = len(model.coefs_) - 1
+        for i, (weights, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+            x = x @ weights + bias
+            x = ACTIVATIONS[model.out_activation_ if i == last else model.activation](x)
+        return x
+
+    def predict(self, model: Any, x: Tensor) -> Tensor:
+        """The outputs; of one, without the second axis."""
+        found = self.outputs(model, x)
+        return n.flat(found) if model.n_outputs_ == 1 else found
+
+
+class PerceptronClassifier(Perceptron):
+    """A network whose outputs are probabilities."""
+
+    def predict(self, model: Any, x: Tensor) -> Tensor:
+        """The class, or an indicator for each label."""
+        found = self.outputs(model, x)
+        if private(model, "_label_binarizer").y_type_.startswith("multilabel"):
+            return (found > 0.5).cast("int64")
+        if model.n_outputs_ == 1:
+            return label_if(model, n.flat(found) > 0.5)
+        return labels_at(model, n.argmax(found))
+
+    def predict_proba(self, model: Any, x: Tensor) -> Tensor:
+        """One a class."""
+        found = self.outputs(model, x)
+        return two_columns(n.flat(found)) if model.n_outputs_ == 1 else found
+
+
+class Boltzmann(Family):
+    """A restricted Boltzmann machine."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """The probabilities of the hidden units."""
+        x = n.floats(x)
+        return n.expit(x @ model.components_.T + model.intercept_hidden_)
+
+
+FAMILIES: dict[str, Family] = {
+    "BernoulliRBM": Boltzmann(),
+    "MLPClassifier": PerceptronClassifier(),
+    "MLPRegressor": Perceptron(),
+}

@@ -1,0 +1,221 @@
+"""Scaling and bending of single features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.convert import Family, private
+from onnxpack.exporters.sklearn.interpolate import interp_columns, normal_cdf_inverse
+from onnxpack.exporters.sklearn.tensor import Tensor
+
+BOUNDS_THRESHOLD = 1e-7
+"""How near to an end of the quantiles a normal output is held at the end."""
+
+
+class StandardScaler(Family):
+    """Centre and scale, rounded to the dtype of the rows."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """To zero mean and unit variance."""
+        x = n.floats(x)
+        if model.with_mean:
+            x = x - model.mean_.astype(x.dtype)
+        return x / model.scale_.astype(x.dtype) if model.with_std else x
+
+    def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
+        """Back."""
+        x = n.floats(x)
+        if model.with_std:
+            x = x * model.scale_.astype(x.dtype)
+        return x + model.mean_.astype(x.dtype) if model.with_mean else x
+
+
+class MinMaxScaler(Family):
+    """To a range."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """Into the range."""
+        x = n.floats(x)
+        x = (x * model.scale_).cast(x.dtype)
+        x = (x + model.min_).cast(x.dtype)
+        if not model.clip:
+            return x
+        low, high = np.asarray(model.feature_range, x.dtype)
+        return n.where(n.isnan(x), x, n.clip(x, low, high))
+
+    def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
+        """Back."""
+        x = n.floats(x)
+        return ((x - model.min_).cast(x.dtype) / model.scale_).cast(x.dtype)
+
+
+class MaxAbsScaler(Family):
+    """By the largest magnitude."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """To magnitudes of at most 1."""
+        x = n.floats(x)
+        x = (x / model.scale_).cast(x.dtype)
+        if not getattr(model, "clip", False):
+            return x
+        return n.where(n.isnan(x), x, n.clip(x, -1.0, 1.0))
+
+    def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
+        """Back."""
+        x = n.floats(x)
+        return (x * model.scale_).cast(x.dtype)
+
+
+class RobustScaler(Family):
+    """By median and quartiles."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """To zero median."""
+        x = n.floats(x)
+        if model.with_centering:
+            x = (x - model.center_).cast(x.dtype)
+        return (x / model.scale_).cast(x.dtype) if model.with_scaling else x
+
+    def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
+        """Back."""
+        x = n.floats(x)
+        if model.with_scaling:
+            x = (x * model.scale_).cast(x.dtype)
+        return (x + model.center_).cast(x.dtype) if model.with_centering else x
+
+
+class Normalizer(Family):
+    """Each row to unit norm."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """Divided by the row's norm; a row of zeros stays."""
+        return normalize(n.floats(x), model.norm)
+
+
+def normalize(x: Tensor, norm: str) -> Tensor:
+    """Rows of unit norm."""
+    if norm == "l1":
+        size = n.total(n.absolute(x), keepdims=True)
+    elif norm == "l2":
+        size = n.sqrt(n.total(x * x, keepdims=True))
+    else:
+        size = n.largest(n.absolute(x), keepdims=True)
+    tiny = 10 * np.finfo(x.dtype).eps
+    return x / n.where(size < np.asarray(tiny, x.dtype), np.asarray(1, x.dtype), size)
+
+
+class Binarizer(Family):
+    """1 above a threshold, else 0."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """In the dtype of the rows."""
+        return (x > model.threshold).cast(x.dtype)
+
+
+class KernelCenterer(Family):
+    """A kernel matrix, centred in feature space."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """The centred kernel."""
+        x = n.floats(x)
+        rows = np.asarray(model.K_fit_rows_)
+        means = n.total(x, keepdims=True) / float(len(rows))
+        return (x - rows - means + model.K_fit_all_).cast(x.dtype)
+
+
+class PowerTransformer(Family):
+    """Yeo-Johnson and Box-Cox."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """Towards a normal distribution."""
+        x = n.floats(x)
+        bend = _box_cox if model.method == "box-cox" else _yeo_johnson
+        powers = np.asarray(model.lambdas_, np.float64)
+        wide = x.cast("float64")
+        bent = [bend(n.column(wide, i), float(power)) for i, power in enumerate(powers)]
+        result = n.concat(bent).cast(x.dtype)
+        if not model.standardize:
+            return result
+        return StandardScaler().transform(private(model, "_scaler"), result)
+
+    def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
+        """Back."""
+        x = n.floats(x)
+        if model.standardize:
+            x = StandardScaler().inverse_transform(private(model, "_scaler"), x)
+        unbend = _unbox_cox if model.method == "box-cox" else _unyeo_johnson
+        wide = x.cast("float64")
+        powers = [float(power) for power in model.lambdas_]
+        return n.concat([unbend(n.column(wide, i), p) for i, p in enumerate(powers)]).cast(x.dtype)
+
+
+def _powered(x: Tensor, power: float) -> Tensor:
+    """``((x + 1)^power - 1) / power``, of ``x`` that is not negative."""
+    logged = n.log1p(x)
+    return logged if abs(power) < np.spacing(1.0) else n.expm1(logged * power) / power
+
+
+def _yeo_johnson(x: Tensor, power: float) -> Tensor:
+    positive = _powered(n.where(x >= 0.0, x, 0.0), power)
+    negative = _powered(n.where(x < 0.0, -x, 0.0), 2.0 - power)
+    return n.where(n.isnan(x), x, n.where(x >= 0.0, positive, -negative))
+
+
+def _unpowered(x: Tensor, power: float) -> Tensor:
+    if abs(power) < np.spacing(1.0):
+        return n.expm1(x)
+    return n.expm1(n.log1p(x * power) / power)
+
+
+def _unyeo_johnson(x: Tensor, power: float) -> Tensor:
+    positive = _unpowered(n.where(x >= 0.0, x, 0.0), power)
+    negative = _unpowered(n.where(x < 0.0, -x, 0.0), 2.0 - power)
+    return n.where(n.isnan(x), x, n.where(x >= 0.0, positive, -negative))
+
+
+def _box_cox(x: Tensor, power: float) -> Tensor:
+    logged = n.log(x)
+    return logged if power == 0 else n.expm1(logged * power) / power
+
+
+def _unbox_cox(x: Tensor, power: float) -> Tensor:
+    return n.exp(x) if power == 0 else n.exp(n.log1p(x * power) / power)
+
+
+class QuantileTransformer(Family):
+    """By the quantiles of the training rows."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """To a uniform or a normal distribution."""
+        x = n.floats(x)
+        quantiles = np.asarray(model.quantiles_, np.float64)
+        references = np.asarray(model.references_, np.float64)
+        wide = x.cast("float64")
+        rising = interp_columns(wide, quantiles, references)
+        falling = interp_columns(-wide, -quantiles[::-1], -references[::-1])
+        share = (rising - falling) * 0.5
+        low, high = quantiles[0], quantiles[-1]
+        if model.output_distribution == "normal":
+            share = n.where(wide + BOUNDS_THRESHOLD > high, 1.0, share)
+            share = n.where(wide - BOUNDS_THRESHOLD < low, 0.0, share)
+            share = normal_cdf_inverse(share)
+        else:
+            share = n.where(n.equal(wide, high), 1.0, share)
+            share = n.where(n.equal(wide, low), 0.0, share)
+        return n.where(n.isnan(wide), wide, share).cast(x.dtype)
+
+
+FAMILIES: dict[str, Family] = {
+    "Binarizer": Binarizer(),
+    "KernelCenterer": KernelCenterer(),
+    "MaxAbsScaler": MaxAbsScaler(),
+    "MinMaxScaler": MinMaxScaler(),
+    "Normalizer": Normalizer(),
+    "PowerTransformer": PowerTransformer(),
+    "QuantileTransformer": QuantileTransformer(),
+    "RobustScaler": RobustScaler(),
+    "StandardScaler": StandardScaler(),
+}

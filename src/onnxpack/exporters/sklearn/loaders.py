@@ -1,0 +1,92 @@
+"""What ``.skops``, ``.joblib``, ``.pkl`` and ``.pickle`` name on the command line."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from onnxpack.errors import MissingExtraError, TargetError
+from onnxpack.exporters.loaded import LoadedTarget
+
+HARMLESS = {"numpy.dtype"}
+"""Types that skops asks about, and that do nothing when they are made."""
+TRUST = "if you trust where the file came from, add --trust: it lets the file run code"
+
+
+def skops(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
+    """A file of skops: it is audited, and types that skops does not know must be trusted.
+
+    Raises:
+        TargetError: it holds types that are not trusted, or is no such file.
+        MissingExtraError: skops is not installed.
+    """
+    try:
+        from skops.io import get_untrusted_types, load
+    except ImportError as exc:
+        raise MissingExtraError("skops", extra="sklearn") from exc
+    try:
+        unknown = get_untrusted_types(file=path)
+    except Exception as exc:
+        raise TargetError(f"{path} is no file of skops: {type(exc).__name__}: {exc}") from exc
+    doubtful = [name for name in unknown if name not in HARMLESS]
+    if doubtful and not trust:
+        raise TargetError(
+            f"{path} holds types that skops does not vouch for, which could run code or reach "
+            f"into memory: {', '.join(doubtful)}.",
+            remedy=TRUST,
+        )
+    return _loaded(path, lambda: load(path, trusted=unknown))
+
+
+def pickled(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
+    """A pickle, by joblib; it is not opened unless it is trusted.
+
+    Raises:
+        TargetError: it is not trusted, or holds no estimator.
+        MissingExtraError: joblib is not installed.
+    """
+    if not trust:
+        raise TargetError(
+            f"{path} is a pickle, which can run any code when it is loaded.",
+            remedy=f"{TRUST}; or save the model with skops.io.dump(model, 'model.skops'), which "
+            "can be audited",
+        )
+    try:
+        import joblib
+    except ImportError as exc:
+        raise MissingExtraError("joblib", extra="sklearn") from exc
+    return _loaded(path, lambda: joblib.load(path))
+
+
+def _loaded(path: Path, load: Callable[[], Any]) -> LoadedTarget:
+    """What a file holds, with the warnings of another version of scikit-learn as a note."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = load()
+        except Exception as exc:
+            raise TargetError(
+                f"{path} cannot be loaded: {type(exc).__name__}: {exc}",
+                remedy="install the packages, and the version of scikit-learn, that the model "
+                "was saved with",
+            ) from exc
+    if not (hasattr(model, "predict") or hasattr(model, "transform")):
+        raise TargetError(
+            f"{path} holds a {type(model).__name__}, expected a fitted estimator with predict() "
+            "or transform()."
+        )
+    notes = dict.fromkeys(note for warning in caught if (note := _version_note(warning.message)))
+    return LoadedTarget(model, path.stem, notes=tuple(notes))
+
+
+def _version_note(warning: Warning | str) -> str:
+    """A note on a model of another version; empty for any other warning."""
+    saved = getattr(warning, "original_sklearn_version", None)
+    if saved is None:
+        return ""
+    return (
+        f"the model was saved by scikit-learn {saved} and is loaded by "
+        f"{getattr(warning, 'current_sklearn_version', 'another')}, which may read it otherwise"
+    )

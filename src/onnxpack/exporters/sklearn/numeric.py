@@ -1,0 +1,271 @@
+"""Functions over a graph's tensors, named as numpy and scipy name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from onnxpack.exporters.sklearn.tensor import Graph, Operand, Tensor, pair
+from onnxpack.signature import Array
+
+LOG_OF_2_PI = float(np.log(2 * np.pi))
+
+
+def _unary(kind: str, x: Tensor) -> Tensor:
+    x = floats(x)
+    return x.graph.op(kind, x, dtype=x.dtype)
+
+
+def floats(x: Tensor) -> Tensor:
+    """The tensor in float64 where it holds no floating-point numbers."""
+    return x if x.floating else x.cast("float64")
+
+
+def exp(x: Tensor) -> Tensor:
+    """Element by element."""
+    return _unary("Exp", x)
+
+
+def log(x: Tensor) -> Tensor:
+    """The natural logarithm."""
+    return _unary("Log", x)
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """The square root."""
+    return _unary("Sqrt", x)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return _unary("Tanh", x)
+
+
+def cos(x: Tensor) -> Tensor:
+    """The cosine."""
+    return _unary("Cos", x)
+
+
+def floor(x: Tensor) -> Tensor:
+    """The largest whole number below."""
+    return _unary("Floor", x)
+
+
+def absolute(x: Tensor) -> Tensor:
+    """The magnitude."""
+    return x.graph.op("Abs", x, dtype=x.dtype)
+
+
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1."""
+    return x.graph.op("Sign", x, dtype=x.dtype)
+
+
+def expit(x: Tensor) -> Tensor:
+    """The logistic function; onnxruntime's own loses what is small."""
+    small = exp(-absolute(floats(x)))
+    return where(x >= 0.0, 1.0 / (small + 1.0), small / (small + 1.0))
+
+
+def log1p_exp(x: Tensor) -> Tensor:
+    """``log(1 + exp(x))`` without overflow."""
+    return maximum(x, 0.0) + log(exp(-absolute(x)) + 1.0)
+
+
+def isnan(x: Tensor) -> Tensor:
+    """Whether each is NaN; never, for what is no floating-point number."""
+    if x.floating:
+        return x.graph.op("IsNaN", x, dtype="bool")
+    return x.graph.op("Not", equal(x, x), dtype="bool")
+
+
+def equal(x: Tensor, other: Operand) -> Tensor:
+    """Whether they are equal, element by element."""
+    return x.equals(other)
+
+
+def maximum(x: Tensor, other: Operand) -> Tensor:
+    """The larger of two, element by element."""
+    one, two = pair(x, other)
+    return x.graph.op("Max", one, two, dtype=one.dtype)
+
+
+def minimum(x: Tensor, other: Operand) -> Tensor:
+    """The smaller of two, element by element."""
+    one, two = pair(x, other)
+    return x.graph.op("Min", one, two, dtype=one.dtype)
+
+
+def clip(x: Tensor, low: Operand, high: Operand) -> Tensor:
+    """Within bounds, which may be arrays; NaN stays NaN."""
+    return minimum(maximum(x, low), high)
+
+
+def where(condition: Tensor, yes: Operand, no: Operand) -> Tensor:
+    """One of two, element by element."""
+    if not isinstance(yes, Tensor) and not isinstance(no, Tensor):
+        yes = condition.graph.constant(yes)
+    one, two = pair(yes, no)
+    return condition.graph.op("Where", condition, one, two, dtype=one.dtype)
+
+
+def _reduced(kind: str, x: Tensor, axis: int, keepdims: bool) -> Tensor:
+    graph = x.graph
+    if kind == "ReduceSum" or graph.opset >= 18:
+        axes = graph.constant(np.array([axis], np.int64))
+        return graph.op(kind, x, axes, dtype=x.dtype, keepdims=int(keepdims))
+    return graph.op(kind, x, dtype=x.dtype, axes=[axis], keepdims=int(keepdims))
+
+
+def total(x: Tensor, axis: int = 1, *, keepdims: bool = False) -> Tensor:
+    """The sum along an axis; of bools, how many are true."""
+    x = x.cast("int64") if x.dtype == "bool" else x
+    return _reduced("ReduceSum", x, axis, keepdims)
+
+
+def mean(x: Tensor, axis: int = 1, *, keepdims: bool = False) -> Tensor:
+    """The mean along an axis."""
+    return _reduced("ReduceMean", x, axis, keepdims)
+
+
+def product(x: Tensor, axis: int = 1, *, keepdims: bool = False) -> Tensor:
+    """The product along an axis."""
+    return _reduced("ReduceProd", x, axis, keepdims)
+
+
+def largest(x: Tensor, axis: int = 1, *, keepdims: bool = False) -> Tensor:
+    """The maximum along an axis."""
+    return _reduced("ReduceMax", x, axis, keepdims)
+
+
+def smallest(x: Tensor, axis: int = 1, *, keepdims: bool = False) -> Tensor:
+    """The minimum along an axis."""
+    return _reduced("ReduceMin", x, axis, keepdims)
+
+
+def any_of(x: Tensor, axis: int = 1, *, keepdims: bool = False) -> Tensor:
+    """Whether any is true."""
+    return total(x, axis, keepdims=keepdims) > 0
+
+
+def argmax(x: Tensor, axis: int = 1) -> Tensor:
+    """Where the largest stands; the first of equals."""
+    return x.graph.op("ArgMax", x, dtype="int64", axis=axis, keepdims=0)
+
+
+def argmin(x: Tensor, axis: int = 1) -> Tensor:
+    """Where the smallest stands; the first of equals."""
+    return x.graph.op("ArgMin", x, dtype="int64", axis=axis, keepdims=0)
+
+
+def cumsum(x: Tensor, axis: int) -> Tensor:
+    """The running sum along an axis."""
+    where_ = x.graph.constant(np.int64(axis))
+    return x.graph.op("CumSum", x, where_, dtype=x.dtype)
+
+
+def softmax(x: Tensor) -> Tensor:
+    """Over the last axis."""
+    shifted = exp(x - largest(x, -1, keepdims=True))
+    return shifted / total(shifted, -1, keepdims=True)
+
+
+def logsumexp(x: Tensor, axis: int = 1, *, keepdims: bool = False) -> Tensor:
+    """``log(sum(exp(x)))`` along an axis without overflow."""
+    top = largest(x, axis, keepdims=True)
+    summed = log(total(exp(x - top), axis, keepdims=True)) + top
+    return summed if keepdims else squeeze(summed, axis)
+
+
+def concat(parts: Sequence[Tensor], axis: int = 1) -> Tensor:
+    """Side by side, in the dtype that numpy gives them together."""
+    if len(parts) == 1:
+        return parts[0]
+    kinds = {part.dtype for part in parts}
+    dtype = "str" if "str" in kinds else np.result_type(*map(np.dtype, sorted(kinds))).name
+    same = [part.cast(dtype) for part in parts]
+    return parts[0].graph.op("Concat", *same, dtype=dtype, axis=axis)
+
+
+def gather(x: Tensor, index: Tensor | Array | Sequence[int] | int, axis: int = 0) -> Tensor:
+    """The entries at these places of an axis; an int takes the axis away."""
+    at = index if isinstance(index, Tensor) else x.graph.constant(np.asarray(index, np.int64))
+    return x.graph.op("Gather", x, at, dtype=x.dtype, axis=axis)
+
+
+def take(graph: Graph, table: Array, index: Tensor) -> Tensor:
+    """The entries of a constant table at these places."""
+    return gather(graph.constant(table), index)
+
+
+def column(x: Tensor, at: int) -> Tensor:
+    """One column, as a column."""
+    return gather(x, [at], axis=1)
+
+
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """With another shape; -1 is what is left, 0 what it was."""
+    return x.graph.op("Reshape", x, x.graph.constant(np.array(shape, np.int64)), dtype=x.dtype)
+
+
+def as_column(x: Tensor) -> Tensor:
+    """One number a row, as a column."""
+    return reshape(x, [-1, 1])
+
+
+def flat(x: Tensor) -> Tensor:
+    """A column without its second axis."""
+    return reshape(x, [-1])
+
+
+def squeeze(x: Tensor, axis: int) -> Tensor:
+    """Without an axis of size 1."""
+    return x.graph.op("Squeeze", x, x.graph.constant(np.array([axis], np.int64)), dtype=x.dtype)
+
+
+def unsqueeze(x: Tensor, axis: int) -> Tensor:
+    """With a further axis of size 1."""
+    return x.graph.op("Unsqueeze", x, x.graph.constant(np.array([axis], np.int64)), dtype=x.dtype)
+
+
+def transpose(x: Tensor, order: Sequence[int] = (1, 0)) -> Tensor:
+    """With its axes in another order."""
+    return x.graph.op("Transpose", x, dtype=x.dtype, perm=list(order))
+
+
+def row_count(x: Tensor) -> Tensor:
+    """The size of the first axis, as an array of one."""
+    shape = x.graph.op("Shape", x, dtype="int64")
+    return gather(shape, [0])
+
+
+def repeated(x: Tensor, row: ArrayLike) -> Tensor:
+    """A constant row, once for each row of ``x``."""
+    graph = x.graph
+    constant = graph.constant(np.asarray(row)[None])
+    tail = graph.constant(np.array(np.shape(row), np.int64))
+    shape = concat([row_count(x), tail], axis=0) if np.ndim(row) else row_count(x)
+    return graph.op("Expand", constant, shape, dtype=constant.dtype)
+
+
+def squared_distances(x: Tensor, points: Array) -> Tensor:
+    """Of each row to each point, feature after feature, as compiled code sums them."""
+    graph = x.graph
+    dtype = np.result_type(np.dtype(x.dtype), points.dtype).name
+    x = x.cast(dtype)
+    far = unsqueeze(x, 1) - graph.constant(points[None], dtype)
+    return total(far * far, 2)
+
+
+def log1p(x: Tensor) -> Tensor:
+    """``log(1 + x)``, exact for small ``x`` too."""
+    series = x * (1.0 - x * (0.5 - x * (1.0 / 3.0 - x * 0.25)))
+    return where(absolute(x) < 1e-4, series, log(x + 1.0))
+
+
+def expm1(x: Tensor) -> Tensor:
+    """``exp(x) - 1``, exact for small ``x`` too."""
+    series = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0))))
+    return where(absolute(x) < 1e-4, series, exp(x) - 1.0)

@@ -1,0 +1,118 @@
+"""A fitted estimator under export: asked, and written as a graph."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+
+from onnxpack.errors import ExportError, SampleError
+from onnxpack.exporters.sklearn.answers import answer, class_names, planned, spread
+from onnxpack.exporters.sklearn.causes import diagnose
+from onnxpack.exporters.sklearn.convert import call
+from onnxpack.exporters.sklearn.edges import edge_feeds
+from onnxpack.exporters.sklearn.table import Columns, read_rows
+from onnxpack.exporters.sklearn.tensor import Graph, Tensor
+from onnxpack.exporters.subject import Attempt, Cause, Probes, Strategy, Subject
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+from onnxpack.tolerance import Tolerance, compare
+
+
+class SklearnSubject(Subject):
+    """A fitted estimator with its sample.
+
+    Args:
+        model: a fitted estimator; what wraps the one that predicts was taken away.
+        sample: rows, see :func:`table.read_rows`.
+        shown: the estimator that the user gave.
+    """
+
+    framework = "sklearn"
+    framework_version = sklearn.__version__
+
+    def __init__(self, model: Any, sample: Any, *, shown: Any = None) -> None:
+        kind = type(shown if shown is not None else model)
+        self.model_class = f"{kind.__module__}.{kind.__qualname__}"
+        self.model = model
+        self.rows = read_rows(model, sample)
+        self.sample = self.rows.feeds
+        self.notes = self.rows.notes
+        self.labels = class_names(model)
+        self._check_kept()
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The estimator's own answer, without its warnings."""
+        return self._answer(self.rows.restore(feeds))
+
+    def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """The estimator's answer to the same numbers in float64."""
+        if all(array.dtype != np.float32 for array in feeds.values()):
+            return None
+        wide = {
+            name: array.astype(np.float64) if array.dtype == np.float32 else array
+            for name, array in feeds.items()
+        }
+        try:
+            return self.run(wide)
+        except Exception:  # noqa: BLE001 - an estimator can refuse in any way
+            return None
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """The graph that onnxpack's own converters write, in scikit-learn's precision."""
+        yield Strategy("converters", lambda to: self._write(to, opset))
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """See :mod:`onnxpack.exporters.sklearn.edges`."""
+        return edge_feeds(self.model, self.sample)
+
+    def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
+        """See :mod:`onnxpack.exporters.sklearn.causes`."""
+        return diagnose(self.model, attempts)
+
+    def _answer(self, x: Any) -> dict[str, Array]:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return answer(self.model, x)
+
+    def _write(self, to: Path, opset: int) -> Probes:
+        graph = Graph(opset)
+        table = self.rows.enter(graph)
+        outputs: dict[str, Tensor] = {}
+        for name, method in planned(self.model).items():
+            found = spread(name, call(self.model, method, table))
+            outputs |= {key: _as_output(tensor) for key, tensor in found.items()}
+        graph.save(to, outputs)
+        return ()
+
+    def _check_kept(self) -> None:
+        """The sample as named arrays means to the model what it meant as the user's own.
+
+        Raises:
+            SampleError: it does not.
+        """
+        if not isinstance(self.rows, Columns):
+            return
+        try:
+            own = self._answer(self.rows.frame)
+        except ExportError:
+            raise
+        except Exception as exc:
+            raise SampleError(f"the model refuses the sample: {type(exc).__name__}: {exc}") from exc
+        again = self.run(self.sample)
+        for name, array in own.items():
+            if not compare(name, array, again[name], Tolerance()).passed:
+                raise SampleError(
+                    "the model answers otherwise to the sample with plain numpy dtypes: "
+                    f"{name!r} differs.",
+                    remedy="fit and export with plain dtypes: frame.astype({'column': 'float64'})",
+                )
+
+
+def _as_output(tensor: Tensor) -> Tensor:
+    integers = tensor.dtype.startswith(("int", "uint"))
+    return tensor.cast("int64") if integers else tensor

@@ -1,0 +1,39 @@
+"""Labels and probabilities, as estimators with scikit-learn's interface give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.subject import LABEL, PROBABILITIES
+from onnxpack.signature import Array
+
+
+def class_names(classes: Any) -> Sequence[str]:
+    """The classes as text."""
+    return [str(name) for name in classes]
+
+
+def put_classes(graph: Graph, shares: str, targets: int, classes: Any) -> None:
+    """Two outputs: the class of the largest share, and the shares.
+
+    Args:
+        graph: the graph to add them to.
+        shares: float64 [batch, targets]; one target is the second class's share.
+        targets: how many.
+        classes: what the label is one of, in order.
+    """
+    if targets == 1:
+        first = graph.add("Sub", graph.constant(1.0), shares)
+        shares = graph.add("Concat", first, shares, axis=1)
+    known = _plain(np.asarray(classes))
+    best = graph.add("ArgMax", shares, axis=1, keepdims=0)
+    graph.output(LABEL, graph.add("Gather", graph.constant(known), best, axis=0), known.dtype)
+    graph.output(PROBABILITIES, shares, np.float64, max(2, targets))
+
+
+def _plain(classes: Array) -> Array:
+    return classes.astype(object) if classes.dtype.kind in "OU" else classes

@@ -1,0 +1,102 @@
+"""The matrix that an ensemble tests: the features, then a column for each set of categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.write import ML
+from onnxpack.signature import Array
+
+BEYOND = 2.0**40
+"""No framework has such a category; what is larger is cut to it before it becomes an integer."""
+IN_SET = 0.5
+"""The threshold of a node that tests a column of :meth:`Columns.subset`: left if in the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Which categories go left.
+
+    Attributes:
+        categories: they go the other way than ``other``.
+        other: whether any other number goes left.
+        missing: whether NaN goes left.
+    """
+
+    categories: frozenset[int]
+    other: bool
+    missing: bool
+
+
+class Columns:
+    """Features and sets of categories, by the number of their column.
+
+    Args:
+        features: how many features there are; they are the first columns.
+    """
+
+    def __init__(self, features: int) -> None:
+        self._width = features
+        self._subsets: dict[tuple[int, Subset], int] = {}
+
+    def subset(self, feature: int, categories: Iterable[int], *, other: bool, missing: bool) -> int:
+        """A column that is 0 where the feature goes left, and 1 where it goes right.
+
+        A number is first cut to an integer as C does: 2.7 to 2, -0.5 to 0.
+
+        Args:
+            feature: whose value is a category.
+            categories: the set.
+            other: where a number goes that is not in the set: True is left. One that is in it
+                goes the other way.
+            missing: whether NaN goes left.
+        """
+        key = feature, Subset(frozenset(categories), other, missing)
+        return self._subsets.setdefault(key, self._width + len(self._subsets))
+
+    def write(self, graph: Graph, x: str) -> str:
+        """The whole matrix, float64; ``x`` is that of the features, float64 too."""
+        parts, order = [x], list(range(self._width))
+        for feature in dict.fromkeys(feature for feature, _ in self._subsets):
+            own = {s: column for (f, s), column in self._subsets.items() if f == feature}
+            parts.append(_look_up(graph, x, feature, list(own)))
+            order += own.values()
+        if len(parts) == 1:
+            return x
+        joined = graph.add("Concat", *parts, axis=1)
+        return graph.add("Gather", joined, graph.constant(np.argsort(order)), axis=1)
+
+
+def _look_up(graph: Graph, x: str, feature: int, subsets: list[Subset]) -> str:
+    """One column for each set, by a table that has a row for each category."""
+    known = sorted(set().union(*(subset.categories for subset in subsets)))
+    value = graph.add("Gather", x, graph.constant(feature), axis=1)
+    missing = graph.add("IsNaN", value)
+    number = graph.add("Where", missing, graph.constant(-1.0), value)
+    bounded = graph.add("Clip", number, graph.constant(-BEYOND), graph.constant(BEYOND))
+    row = graph.add(
+        "LabelEncoder",
+        graph.cast(bounded, np.int64),
+        domain=ML,
+        keys_int64s=known,
+        values_int64s=list(range(len(known))),
+        default_int64=len(known),
+    )
+    row = graph.add("Where", missing, graph.constant(len(known) + 1), row)
+    found = graph.add("Gather", graph.constant(_table(known, subsets)), row, axis=0)
+    return graph.cast(found, np.float64)
+
+
+def _table(known: list[int], subsets: list[Subset]) -> Array:
+    """Whether each goes right: a row a category, then any other number, then NaN."""
+    return np.array(
+        [
+            *([(c in s.categories) == s.other for s in subsets] for c in known),
+            [not s.other for s in subsets],
+            [not s.missing for s in subsets],
+        ]
+    )

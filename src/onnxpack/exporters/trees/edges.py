@@ -1,0 +1,147 @@
+"""The rows at which an ensemble of trees most easily goes wrong: at its thresholds and beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from onnxpack.exporters.trees.ensemble import Ensemble, Mode, Tree
+from onnxpack.signature import Array
+
+NODES = 400
+"""So many tests are tried, drawn at random where there are more."""
+MOST = 400
+"""Rows in which one feature after the other is NaN, zero, or infinite."""
+MANY = 1000
+"""Rows at which onnxruntime divides its work."""
+ZEROS = (0.0, -0.0, 1e-35, -1e-35, 1.0000001e-35, 1e-36, 2e-35, 1e-45)
+"""LightGBM takes what is this small for zero."""
+
+
+def edge_matrices(
+    ensemble: Ensemble, base: Array, categories: Mapping[int, int]
+) -> Iterator[tuple[str, Array]]:
+    """Matrices to ask about, each with a name; a framework may refuse some of them.
+
+    Args:
+        ensemble: whose thresholds are tried.
+        base: the sample, floating-point [rows, features].
+        categories: how many categories a column has, where its numbers mean those.
+    """
+    random = np.random.default_rng(0)
+    rows = threshold_rows(ensemble, base)
+    if len(rows):
+        yield "thresholds", rows
+    yield "missing", _each_feature(base, [np.nan])
+    yield "all missing", np.full_like(base[:1], np.nan)
+    yield "zeros", _each_feature(base, ZEROS)
+    if categories:
+        yield "categories", _each_category(base, categories)
+    yield "infinities", _each_feature(base, [np.inf, -np.inf])
+    largest = float(np.finfo(np.float32).max)
+    yield "extremes", _each_feature(base, [largest, -largest, 1e30, -1e30])
+    pool = np.concatenate((base, rows))
+    mixed = pool[random.integers(len(pool), size=(MANY, base.shape[1])), np.arange(base.shape[1])]
+    yield f"{MANY} rows", np.where(np.isinf(mixed), 0, mixed)
+
+
+def _each_feature(base: Array, values: Sequence[float]) -> Array:
+    """A row for each feature and value; where there are very many features, for some."""
+    most = MOST // len(values)
+    features = np.unique(np.linspace(0, base.shape[1] - 1, most).astype(int))
+    count = len(features) * len(values)
+    rows: Array = base[np.arange(count) % len(base)].copy()
+    rows[np.arange(count), np.tile(features, len(values))] = np.repeat(values, len(features))
+    return rows
+
+
+def _each_category(base: Array, categories: Mapping[int, int]) -> Array:
+    """A row for each category, and for one that nobody knows."""
+    tests = [(f, c) for f, count in categories.items() for c in range(-1, count + 1)]
+    rows = base[np.arange(len(tests)) % len(base)].copy()
+    for row, (feature, category) in zip(rows, tests, strict=True):
+        row[feature] = category
+    return rows
+
+
+def threshold_rows(ensemble: Ensemble, base: Array, *, nodes: int = NODES, seed: int = 0) -> Array:
+    """Three rows for each test: its threshold, and the next number below and above.
+
+    Every row is led to the very node: features tested on the way there get a value that passes.
+    The others keep what they are in ``base``.
+
+    Args:
+        ensemble: whose tests are tried; those of columns that ``base`` lacks are not.
+        base: floating-point rows to begin from, [rows, features].
+        nodes: at most so many tests are tried.
+        seed: draws them.
+
+    Returns:
+        Rows of the dtype of ``base``; none where no test is of its features.
+    """
+    random = np.random.default_rng(seed)
+    tests = [
+        (tree, int(node))
+        for tree in ensemble.trees
+        for node in np.flatnonzero(~tree.leaves & (tree.feature < base.shape[1]))
+    ]
+    if len(tests) > nodes:
+        tests = [tests[i] for i in sorted(random.choice(len(tests), nodes, replace=False))]
+    rows = []
+    parents: dict[int, Array] = {}
+    for number, (tree, node) in enumerate(tests):
+        up = parents.setdefault(id(tree), _parents(tree))
+        row = base[number % len(base)].copy()
+        _lead(row, tree, up, node, ensemble.mode)
+        for value in beside(tree.threshold[node], base.dtype):
+            row[tree.feature[node]] = value
+            rows.append(row.copy())
+    return np.array(rows, base.dtype).reshape(-1, base.shape[1])
+
+
+def beside(value: float, dtype: DTypeLike) -> Array:
+    """The number of this dtype that is next below a value, the nearest one, and the next above."""
+    with np.errstate(over="ignore"):
+        nearest = np.asarray(value).astype(dtype)
+        around = [np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)]
+    return np.array(around, dtype)
+
+
+def _parents(tree: Tree) -> Array:
+    """The node above each node; -1 above the root."""
+    up = np.full(len(tree.left), -1)
+    inner = np.flatnonzero(~tree.leaves)
+    up[tree.left[inner]] = inner
+    up[tree.right[inner]] = inner
+    return up
+
+
+def _lead(row: Array, tree: Tree, up: Array, node: int, mode: Mode) -> None:
+    """Change a row so that it comes to the node: the nearest tests above it bind."""
+    low: dict[int, float] = {}
+    high: dict[int, float] = {}
+    child, above = node, int(up[node])
+    while above >= 0:
+        feature = int(tree.feature[above])
+        if feature < len(row):
+            (high if tree.left[above] == child else low).setdefault(
+                feature, float(tree.threshold[above])
+            )
+        child, above = above, int(up[above])
+    for feature in low.keys() | high.keys():
+        row[feature] = _between(
+            row[feature], low.get(feature, -np.inf), high.get(feature, np.inf), mode
+        )
+
+
+def _between(value: float, low: float, high: float, mode: Mode) -> float:
+    """The value itself where it passes both tests, else one that does."""
+    leq = mode is Mode.LEQ
+    if (low < value <= high) if leq else (low <= value < high):
+        return value
+    if np.isfinite(low) and np.isfinite(high):
+        return low / 2 + high / 2
+    bound, other = (high, low) if leq else (low, high)
+    return bound if np.isfinite(bound) else float(np.nextafter(other, np.inf if leq else -np.inf))

@@ -1,0 +1,111 @@
+"""A graph that is written operator by operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, DTypeLike
+from onnx import helper, numpy_helper
+
+from onnxpack.errors import ExportError
+
+ML_OPSET = 3
+"""Of ai.onnx.ml: what every runtime of the last years reads."""
+IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12}
+"""The IR version that each opset came with; a graph of a later one is given the latest."""
+
+
+class Graph:
+    """Operators are added in order; each is known by the name of its output.
+
+    Args:
+        opset: of the operators of ONNX itself.
+    """
+
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
+        self._nodes: list[onnx.NodeProto] = []
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._seen: Counter[str] = Counter()
+        self._domains = {""}
+
+    def input(self, name: str, dtype: DTypeLike, width: int) -> str:
+        """An input [batch, width]; strings have the dtype ``object``."""
+        self._inputs.append(
+            helper.make_tensor_value_info(name, element_type(dtype), ["batch", width])
+        )
+        return name
+
+    def constant(self, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
+        """A constant; Python numbers are int64 and float64."""
+        name = self._name("constant")
+        self._constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """An operator's only output."""
+        return self.add_many(operator, *inputs, outputs=1, domain=domain, **attributes)[0]
+
+    def add_many(
+        self, operator: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any
+    ) -> list[str]:
+        """An operator's outputs."""
+        names = [self._name(operator) for _ in range(outputs)]
+        self._nodes.append(
+            helper.make_node(
+                operator, inputs, names, name=names[0], domain=domain or None, **attributes
+            )
+        )
+        self._domains.add(domain)
+        return names
+
+    def cast(self, value: str, dtype: DTypeLike) -> str:
+        """The value in another dtype."""
+        return self.add("Cast", value, to=element_type(dtype))
+
+    def output(self, name: str, value: str, dtype: DTypeLike, *axes: int) -> None:
+        """An output [batch, *axes], called ``name``.
+
+        Raises:
+            ExportError: an input has this name.
+        """
+        if name in (given.name for given in self._inputs):
+            raise ExportError(
+                f"the column {name!r} has the name of an output.",
+                remedy=f"train on frame.rename(columns={{{name!r}: {name + '_'!r}}})",
+            )
+        self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
+        self._outputs.append(
+            helper.make_tensor_value_info(name, element_type(dtype), ["batch", *axes])
+        )
+
+    def save(self, to: Path) -> None:
+        """Write the graph to a file."""
+        graph = helper.make_graph(
+            self._nodes, "graph", self._inputs, self._outputs, self._constants
+        )
+        versions = {"": self._opset, "ai.onnx.ml": ML_OPSET}
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid(d, versions[d]) for d in sorted(self._domains)],
+            ir_version=IR_VERSIONS.get(self._opset, max(IR_VERSIONS.values())),
+        )
+        onnx.save(model, to)
+
+    def _name(self, kind: str) -> str:
+        self._seen[kind] += 1
+        return f"{kind}/{self._seen[kind]}"
+
+
+def element_type(dtype: DTypeLike) -> int:
+    """ONNX's number for a dtype."""
+    known = np.dtype(dtype)
+    if known.kind in "OU":
+        return onnx.TensorProto.STRING
+    return int(helper.np_dtype_to_tensor_dtype(known))

@@ -1,0 +1,355 @@
+"""A sample of rows for a booster: named inputs of a graph, and back as what ``predict`` takes.
+
+An array is one input, ``X``. A data frame is one input a column, [batch, 1]. A column of pandas
+categories is fed as what the categories are, strings or integers; one that the model does not
+know counts as missing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from onnxpack.errors import SampleError
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.write import ML
+from onnxpack.signature import Array
+
+X = "X"
+UNKNOWN = "a category that nobody knows"
+UNKNOWN_NUMBER = -987654321
+
+Categories = Mapping[str, Sequence[Any]]
+"""The categories that a model knows, for each column of a frame that has any."""
+
+
+class Rows(ABC):
+    """A sample of rows.
+
+    Attributes:
+        feeds: the rows as named arrays.
+        dtype: of the matrix that they make.
+    """
+
+    feeds: Mapping[str, Array]
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def restore(self, feeds: Mapping[str, Array]) -> Any:
+        """Named arrays as what the framework takes."""
+
+    @abstractmethod
+    def write(self, graph: Graph) -> str:
+        """Add the inputs to a graph; gives them as float64 [batch, features]."""
+
+    @abstractmethod
+    def matrix(self) -> Array:
+        """The sample as floating-point numbers; categories by their number, NaN is missing."""
+
+    @abstractmethod
+    def feed(self, matrix: Array) -> dict[str, Array]:
+        """Such a matrix as named arrays."""
+
+    @property
+    @abstractmethod
+    def categories(self) -> Mapping[int, int]:
+        """How many categories each categorical column knows."""
+
+
+@dataclass(frozen=True)
+class Matrix(Rows):
+    """A 2-D array of floating-point numbers."""
+
+    array: Array
+
+    @property
+    def feeds(self) -> Mapping[str, Array]:  # type: ignore[override]
+        """One input, ``X``."""
+        return {X: self.array}
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """The array's own."""
+        return self.array.dtype
+
+    def restore(self, feeds: Mapping[str, Array]) -> Any:
+        """The array."""
+        return feeds[X]
+
+    def write(self, graph: Graph) -> str:
+        """One input, ``X``."""
+        return graph.cast(graph.input(X, self.array.dtype, self.array.shape[1]), np.float64)
+
+    def matrix(self) -> Array:
+        """The array."""
+        return self.array
+
+    def feed(self, matrix: Array) -> dict[str, Array]:
+        """The array."""
+        return {X: matrix}
+
+    @property
+    def categories(self) -> Mapping[int, int]:
+        """None: numbers alone."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a frame.
+
+    Attributes:
+        dtype: of the input; strings are ``object``.
+        known: the categories that the model knows, in the order of their numbers; None where
+            the column is of numbers.
+        ordered: whether pandas orders the categories.
+        plain: whether the frame has the categories as they are, not as pandas' categories.
+    """
+
+    dtype: np.dtype[Any]
+    known: tuple[Any, ...] | None = None
+    ordered: bool = False
+    plain: bool = False
+
+    def restore(self, values: Array) -> Any:
+        """A column of a frame."""
+        import pandas as pd
+
+        if self.known is None or self.plain:
+            return pd.Series(values[:, 0])
+        return pd.Series(
+            pd.Categorical(
+                [value if value in self.known else None for value in values[:, 0].tolist()],
+                categories=list(self.known),
+                ordered=self.ordered,
+            )
+        )
+
+    def write(self, graph: Graph, name: str) -> str:
+        """An input, as float64 [batch, 1]."""
+        given = graph.input(name, self.dtype, 1)
+        if self.known is None:
+            return graph.cast(given, np.float64)
+        keys = "keys_strings" if self.dtype == object else "keys_int64s"
+        code = graph.add(
+            "LabelEncoder",
+            given if self.dtype == object else graph.cast(given, np.int64),
+            domain=ML,
+            values_int64s=list(range(len(self.known))),
+            default_int64=-1,
+            **{keys: list(self.known)},
+        )
+        unknown = graph.add("Less", code, graph.constant(0))
+        return graph.add("Where", unknown, graph.constant(np.nan), graph.cast(code, np.float64))
+
+    def numbers(self, values: Array) -> Array:
+        """The column as float64."""
+        if self.known is None:
+            return values[:, 0].astype(np.float64)
+        number = {category: float(at) for at, category in enumerate(self.known)}
+        return np.array([number.get(value, np.nan) for value in values[:, 0].tolist()])
+
+    def feed(self, numbers: Array) -> Array:
+        """Such numbers as the input; what the dtype has not is rounded down, near and up."""
+        if self.known is not None:
+            other = UNKNOWN if self.dtype == object else UNKNOWN_NUMBER
+            valid = (numbers >= 0) & (numbers < len(self.known))
+            codes = np.where(valid, numbers, -1).astype(int)
+            chosen = [self.known[code] if code >= 0 else other for code in codes]
+            return np.array(chosen, self.dtype)[:, None]
+        if self.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                return numbers.astype(self.dtype)[:, None]
+        return _whole(numbers, self.dtype)[:, None]
+
+
+@dataclass(frozen=True)
+class Frame(Rows):
+    """A data frame."""
+
+    feeds: Mapping[str, Array]
+    columns: Mapping[str, Column]
+    names: Sequence[Any]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """Of the floating-point columns, the widest."""
+        kinds = [c.dtype for c in self.columns.values() if c.dtype.kind == "f"]
+        return np.result_type(*kinds) if kinds else np.dtype(np.float64)
+
+    def restore(self, feeds: Mapping[str, Array]) -> Any:
+        """A frame of the user's names and dtypes."""
+        import pandas as pd
+
+        series = [column.restore(feeds[name]) for name, column in self.columns.items()]
+        frame = pd.concat(series, axis=1)
+        frame.columns = pd.Index(self.names)
+        return frame
+
+    def write(self, graph: Graph) -> str:
+        """One input a column."""
+        columns = [column.write(graph, name) for name, column in self.columns.items()]
+        return graph.add("Concat", *columns, axis=1)
+
+    def matrix(self) -> Array:
+        """The columns side by side."""
+        numbers = [column.numbers(self.feeds[name]) for name, column in self.columns.items()]
+        return np.stack(numbers, axis=1).astype(self.dtype)
+
+    def feed(self, matrix: Array) -> dict[str, Array]:
+        """A column for each input."""
+        return {
+            name: column.feed(matrix[:, at])
+            for at, (name, column) in enumerate(self.columns.items())
+        }
+
+    @property
+    def categories(self) -> Mapping[int, int]:
+        """Of each column that has any, how many."""
+        columns = enumerate(self.columns.values())
+        return {at: len(column.known) for at, column in columns if column.known is not None}
+
+
+def read_rows(sample: Any, features: int, categories: Categories, *, plain: bool = False) -> Rows:
+    """The sample as rows.
+
+    Args:
+        sample: a data frame, a 2-D array of floats, or a mapping of columns.
+        features: how many columns the model takes.
+        categories: what the model knows of a frame's categorical columns.
+        plain: whether these columns hold texts or integers rather than pandas' categories.
+
+    Raises:
+        SampleError: it is none of them, has more or fewer columns, or holds what the graph
+            cannot take.
+    """
+    rows = _read(sample, categories, plain=plain)
+    found = rows.matrix().shape[1]
+    if found != features:
+        raise SampleError(f"the sample has {found} columns, expected {features} features.")
+    return rows
+
+
+def _read(sample: Any, categories: Categories, *, plain: bool) -> Rows:
+    if hasattr(sample, "columns") and hasattr(sample, "iloc"):
+        return read_frame(sample, categories, plain=plain)
+    if isinstance(sample, Mapping):
+        return Matrix(_array(sample[X])) if list(sample) == [X] else _framed(sample, categories)
+    if isinstance(sample, str | bytes | tuple):
+        raise SampleError(
+            f"a {type(sample).__name__} is no sample of rows.",
+            remedy="give a 2-D array of floats or a DataFrame: model.predict(sample) must work",
+        )
+    return Matrix(_array(sample))
+
+
+def read_frame(frame: Any, categories: Categories, *, plain: bool = False) -> Frame:
+    """A data frame, column by column; see :func:`read_rows`.
+
+    Raises:
+        SampleError: two columns have one name, or a column holds what no graph takes.
+    """
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not len(frame) or not names:
+        raise SampleError(
+            f"two columns of the frame are called {twice[0]!r}."
+            if twice
+            else f"the frame has the shape {frame.shape}, expected rows and columns."
+        )
+    columns, feeds = {}, {}
+    for at, name in enumerate(names):
+        series = frame.iloc[:, at]
+        if hasattr(series, "cat") or (plain and name in categories):
+            columns[name], feeds[name] = _read_categories(name, series, categories, plain=plain)
+        else:
+            columns[name], feeds[name] = _read_numbers(name, series)
+    return Frame(feeds, columns, list(frame.columns))
+
+
+def _read_numbers(name: str, series: Any) -> tuple[Column, Array]:
+    dtype = getattr(series.dtype, "numpy_dtype", series.dtype)
+    kind = getattr(dtype, "kind", "O")
+    if kind not in "biuf" or dtype == np.float16:
+        raise SampleError(
+            f"column {name!r} has the dtype {series.dtype}, expected numbers or categories.",
+            remedy=f"frame[{name!r}] = frame[{name!r}].astype('category') before fit and here",
+        )
+    if kind != "f" and series.isna().any():
+        dtype = np.dtype(np.float64)
+    values = series.to_numpy(dtype, na_value=np.nan) if series.isna().any() else series
+    return Column(np.dtype(dtype)), np.asarray(values, dtype)[:, None]
+
+
+def _read_categories(
+    name: str, series: Any, categories: Categories, *, plain: bool
+) -> tuple[Column, Array]:
+    known = tuple(categories[name]) if name in categories else tuple(series.cat.categories)
+    texts = all(isinstance(value, str) for value in known)
+    whole = all(isinstance(value, int | np.integer) for value in known)
+    if not known or not (texts or whole):
+        raise SampleError(
+            f"the categories of column {name!r} are {known[:3]}, expected strings or integers.",
+            remedy=f"frame[{name!r}] = frame[{name!r}].astype(str).astype('category') before fit "
+            "and here",
+        )
+    dtype: DTypeLike = object if texts else np.int64
+    missing = UNKNOWN if texts else UNKNOWN_NUMBER
+    values = series.astype(object).where(series.notna(), missing).to_numpy()
+    ordered = hasattr(series, "cat") and bool(series.cat.ordered)
+    known = known if texts else tuple(map(int, known))
+    return Column(np.dtype(dtype), known, ordered, plain), np.asarray(values, dtype)[:, None]
+
+
+def _array(sample: Any) -> Array:
+    if hasattr(sample, "toarray"):
+        raise SampleError(
+            "the sample is sparse. What it leaves out is zero to some and missing to others.",
+            remedy="sample.toarray(); for XGBoost with np.nan where nothing stands",
+        )
+    try:
+        array = np.asarray(sample)
+    except ValueError as exc:
+        raise SampleError(f"the sample cannot be an array: {exc}.") from exc
+    if array.dtype not in (np.float32, np.float64):
+        raise SampleError(
+            f"the sample is of {array.dtype}, expected float32 or float64.",
+            remedy="sample.astype('float32')",
+        )
+    if array.ndim != 2 or not array.size:
+        raise SampleError(f"the sample has the shape {array.shape}, expected [rows, features].")
+    return array
+
+
+def _framed(sample: Mapping[Any, Any], categories: Categories) -> Frame:
+    """A mapping of columns as a frame; texts are categories."""
+    import pandas as pd
+
+    columns = {name: np.asarray(values) for name, values in sample.items()}
+    for name, array in columns.items():
+        if not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)):
+            raise SampleError(
+                f"column {name!r} has the shape {array.shape}, expected one value a row."
+            )
+    try:
+        frame = pd.DataFrame({name: array.ravel() for name, array in columns.items()})
+    except ValueError as exc:
+        raise SampleError(f"the columns do not make a frame: {exc}.") from exc
+    known = {str(name): "category" for name in frame if str(name) in categories}
+    return read_frame(frame.astype(known), categories)
+
+
+def _whole(numbers: Array, dtype: np.dtype[Any]) -> Array:
+    """As integers or bools: of each three rows the first down, the last up."""
+    turn = np.arange(len(numbers)) % 3
+    rounded = np.choose(turn, [np.floor(numbers), np.rint(numbers), np.ceil(numbers)])
+    rounded = np.nan_to_num(rounded, nan=0.0, posinf=127.0, neginf=0.0)
+    if dtype.kind == "b":
+        return np.asarray(rounded > 0)
+    info = np.iinfo(dtype)
+    return np.asarray(rounded.clip(max(info.min, -(2**31)), min(info.max, 2**31)).astype(dtype))

@@ -1,0 +1,113 @@
+"""An ensemble becomes one ``TreeEnsembleRegressor``, and its sums are exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from onnxpack.exporters.trees.ensemble import LEAF, Ensemble, Tree
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.signature import Array
+
+ML = "ai.onnx.ml"
+GRID = 2.0**-22
+"""The larger part of each weight, as a fraction of the largest sum: a multiple of it. All sums of
+such multiples have a place in float32, so they come out of the operator as they are."""
+
+LARGEST_EXPONENT = 1000.0
+"""Leaves of 1e300 are left as they are, with the same answer or none."""
+STUMP = Tree([0, 0, 0], [0, 0, 0], [1, LEAF, LEAF], [2, LEAF, LEAF], [0, 0, 0], [0, 0, 0])
+"""Stands where no tree has a split: an ensemble has one at least."""
+
+
+def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
+    """The sum of the leaves that each row reaches: float64 [batch, targets].
+
+    Args:
+        graph: the graph to add it to.
+        x: the matrix of columns, float64 [batch, columns].
+        ensemble: the trees; their ``feature`` is a column of ``x``.
+    """
+    trees = [tree for tree in ensemble.trees if not tree.is_constant] or [STUMP]
+    unit = _unit(trees)
+    attributes = {**_nodes(trees, ensemble.mode.value), **_weights(trees, ensemble.targets, unit)}
+    parts = graph.cast(
+        graph.add(
+            "TreeEnsembleRegressor",
+            x,
+            domain=ML,
+            n_targets=2 * ensemble.targets,
+            aggregate_function="SUM",
+            post_transform="NONE",
+            **attributes,
+        ),
+        np.float64,
+    )
+    split = graph.constant([ensemble.targets, ensemble.targets])
+    total = graph.add("Add", *graph.add_many("Split", parts, split, outputs=2, axis=1))
+    scaled = graph.add("Mul", total, graph.constant(unit, np.float64))
+    return graph.add("Add", scaled, graph.constant(_constant_sum(ensemble)))
+
+
+def _unit(trees: list[Tree]) -> float:
+    """A power of two that no sum of leaves exceeds."""
+    largest = sum(float(np.abs(tree.value[tree.leaves]).max(initial=0)) for tree in trees)
+    exponent = np.ceil(np.log2(largest)) if largest else 0.0
+    return float(2.0 ** min(exponent, LARGEST_EXPONENT))
+
+
+def _constant_sum(ensemble: Ensemble) -> Array:
+    """What the trees without a split add."""
+    total = np.zeros((1, ensemble.targets))
+    for tree in ensemble.trees:
+        if tree.is_constant:
+            total[0, tree.target : tree.target + tree.value.shape[1]] += tree.value[0]
+    return total
+
+
+def _nodes(trees: list[Tree], mode: str) -> dict[str, Any]:
+    """The structure of the trees, as the operator's attributes."""
+    sizes = [len(tree.left) for tree in trees]
+    leaf = np.concatenate([tree.leaves for tree in trees])
+
+    def joined(name: str) -> Array:
+        return np.where(leaf, 0, np.concatenate([getattr(tree, name) for tree in trees]))
+
+    return {
+        "nodes_treeids": np.repeat(np.arange(len(trees)), sizes).tolist(),
+        "nodes_nodeids": np.concatenate([np.arange(size) for size in sizes]).tolist(),
+        "nodes_featureids": joined("feature").tolist(),
+        "nodes_modes": np.where(leaf, "LEAF", mode).tolist(),
+        "nodes_truenodeids": joined("left").tolist(),
+        "nodes_falsenodeids": joined("right").tolist(),
+        "nodes_missing_value_tracks_true": joined("missing_left").astype(int).tolist(),
+        "nodes_values_as_tensor": numpy_helper.from_array(joined("threshold")),
+    }
+
+
+def _weights(trees: list[Tree], targets: int, unit: float) -> dict[str, Any]:
+    """Every leaf's weights, in two parts: the targets' large ones, then their small ones."""
+    rows = [_leaf_weights(tree, targets, unit) for tree in trees]
+    nodes, ids, weights = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return {
+        "target_treeids": np.repeat(np.arange(len(trees)), [len(row[0]) for row in rows]).tolist(),
+        "target_nodeids": nodes.tolist(),
+        "target_ids": ids.tolist(),
+        "target_weights_as_tensor": numpy_helper.from_array(weights),
+    }
+
+
+def _leaf_weights(tree: Tree, targets: int, unit: float) -> tuple[Array, Array, Array]:
+    """Node, target and weight; a leaf's zeros are left out, save its first."""
+    leaves = np.flatnonzero(tree.leaves)
+    whole = tree.value[leaves] / unit
+    large = np.round(whole / GRID) * GRID
+    parts = np.concatenate((large, whole - large), axis=1)
+    first = tree.target + np.arange(tree.value.shape[1])
+    ids = np.concatenate((first, first + targets))
+    kept = parts != 0
+    kept[:, 0] = True
+    row, column = np.nonzero(kept)
+    return leaves[row], ids[column], parts[row, column]

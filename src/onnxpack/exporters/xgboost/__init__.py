@@ -1,0 +1,1 @@
+"""XGBoost: every booster and objective, from the booster's own JSON."""

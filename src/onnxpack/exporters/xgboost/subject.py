@@ -1,0 +1,197 @@
+"""A booster or an estimator of XGBoost's, asked and written as a graph."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xgboost
+
+from onnxpack.errors import ExportError, TargetError
+from onnxpack.exporters.trees.columns import Columns
+from onnxpack.exporters.trees.ensemble import Ensemble, Mode
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.rows import Matrix, read_rows
+from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, BoosterSubject
+from onnxpack.exporters.trees.write import add_ensemble
+from onnxpack.exporters.xgboost.categories import read_categories
+from onnxpack.exporters.xgboost.links import SOFTMAX, link_of, margin_of
+from onnxpack.exporters.xgboost.model import CATEGORICAL, Description
+from onnxpack.signature import Array
+
+
+class XGBoostSubject(BoosterSubject):
+    """A ``Booster``, or an estimator of XGBoost's scikit-learn interface.
+
+    A classifier gives ``label`` and ``probabilities``, all else ``prediction``: what ``predict``
+    and ``predict_proba`` give.
+    """
+
+    framework = "xgboost"
+    framework_version = xgboost.__version__
+
+    def __init__(self, model: Any, sample: Any) -> None:
+        self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"
+        self.model = model
+        self.is_estimator = not isinstance(model, xgboost.Booster)
+        self.booster = _booster(model)
+        self.description = Description.of(self.booster, self._rounds())
+        known = read_categories(self.description, sample)
+        self.rows = read_rows(sample, self.description.features, known)
+        self.missing = float(model.missing) if self.is_estimator else math.nan
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether there are labels and probabilities."""
+        return isinstance(self.model, xgboost.XGBClassifier)
+
+    def answer(self, data: object) -> dict[str, Array]:
+        """What ``predict``, and of a classifier ``predict_proba``, give.
+
+        Raises:
+            ValueError: XGBoost refuses the data.
+        """
+        try:
+            return self._answer(data)
+        except xgboost.core.XGBoostError as exc:
+            raise ValueError(re.sub(r"^\[[\d:]+\] \S+: ", "", str(exc))) from exc
+
+    def _answer(self, data: object) -> dict[str, Array]:
+        if not self.is_estimator:
+            return {PREDICTION: self._booster_answer(data)}
+        named = isinstance(data, np.ndarray)
+        label = np.asarray(self.model.predict(data, validate_features=not named))
+        if not self.is_classifier:
+            return {PREDICTION: label}
+        shares = self.model.predict_proba(data, validate_features=not named)
+        return {LABEL: label, PROBABILITIES: np.asarray(shares)}
+
+    def ensemble(self) -> Ensemble:
+        """The trees; none where the booster is linear."""
+        if self.description.is_linear:
+            return Ensemble((), self.description.targets, Mode.LT)
+        return self._trees[1]
+
+    def write(self, graph: Graph, x: str) -> None:
+        """Features as XGBoost takes them, trees, base score, objective, labels."""
+        objective = self.description.objective
+        base = margin_of(objective, self.description.base_score).astype(np.float64)
+        margin = graph.add("Add", self._sum(graph, self._seen(graph, x)), graph.constant(base))
+        margin = graph.cast(margin, np.float32)
+        value = link_of(objective)(graph, margin)
+        if self.is_classifier:
+            self._write_classes(graph, margin, value)
+        else:
+            targets = 1 if objective == SOFTMAX else self.description.targets
+            self.put(graph, PREDICTION, value, targets, np.float32)
+
+    @cached_property
+    def _trees(self) -> tuple[Columns, Ensemble]:
+        columns = Columns(self.description.features)
+        return columns, self.description.ensemble(columns)
+
+    def _rounds(self) -> tuple[int, int]:
+        """An estimator stops at its best round; a booster does not."""
+        best = self.booster.attr("best_iteration") if self.is_estimator else None
+        return (0, 0) if best is None else (0, int(best) + 1)
+
+    def _booster_answer(self, data: Any) -> Array:
+        names = self.booster.feature_names
+        if isinstance(self.rows, Matrix):
+            known: Mapping[str, Any] = {
+                "feature_names": names,
+                "feature_types": self.booster.feature_types,
+            }
+        else:
+            known = {}
+        given = xgboost.DMatrix(data, enable_categorical=True, **known)
+        return np.asarray(self.booster.predict(given))
+
+    def _seen(self, graph: Graph, x: str) -> str:
+        """Float32, with NaN for what is missing; a negative category is one that is unknown."""
+        x = graph.cast(x, np.float32)
+        if not math.isnan(self.missing):
+            gone = graph.add("Equal", x, graph.constant(self.missing, np.float32))
+            x = graph.add("Where", gone, graph.constant(np.nan, np.float32), x)
+        x = graph.cast(x, np.float64)
+        categorical = self.description.categorical()
+        if categorical.any():
+            negative = graph.add("Less", x, graph.constant(0.0))
+            unknown = graph.add("And", negative, graph.constant(categorical[None]))
+            x = graph.add("Where", unknown, graph.constant(-1.0), x)
+        return x
+
+    def _sum(self, graph: Graph, x: str) -> str:
+        if not self.description.is_linear:
+            columns, ensemble = self._trees
+            return add_ensemble(graph, columns.write(graph, x), ensemble)
+        weights = self.description.weights
+        present = graph.add("Where", graph.add("IsNaN", x), graph.constant(0.0), x)
+        product = graph.add("MatMul", present, graph.constant(weights[:-1]))
+        return graph.add("Add", product, graph.constant(weights[-1:]))
+
+    def _write_classes(self, graph: Graph, margin: str, value: str) -> None:
+        """Labels and probabilities, as XGBClassifier makes them of the booster's answer."""
+        half, one = graph.constant(0.5, np.float32), graph.constant(1, np.float32)
+        targets = self.description.targets
+        if self.description.objective == SOFTMAX:
+            self.put(graph, LABEL, graph.cast(value, np.int32), 1, np.int32)
+            shares = graph.add("Softmax", margin, axis=1)
+            self.put(graph, PROBABILITIES, shares, targets, np.float32)
+        elif targets > 1 and self.model.n_classes_ != 2:
+            label = graph.add("ArgMax", value, axis=1, keepdims=1)
+            self.put(graph, LABEL, label, 1, np.int64)
+            self.put(graph, PROBABILITIES, value, targets, np.float32)
+        elif targets > 1:
+            label = graph.cast(graph.add("Greater", value, half), np.float64)
+            self.put(graph, LABEL, label, targets, np.float64)
+            self.put(graph, PROBABILITIES, value, targets, np.float32)
+        else:
+            label = graph.cast(graph.add("Greater", value, half), np.int64)
+            self.put(graph, LABEL, label, 1, np.int64)
+            both = graph.add("Concat", graph.add("Sub", one, value), value, axis=1)
+            self.put(graph, PROBABILITIES, both, 2, np.float32)
+
+
+def _booster(model: Any) -> Any:
+    if isinstance(model, xgboost.Booster):
+        return model
+    from sklearn.exceptions import NotFittedError
+
+    if callable(model.objective):
+        raise ExportError(
+            "the objective is a function of the user's own, and so XGBoost does not know what "
+            "its margins mean.",
+            remedy="name the objective, such as objective='binary:logistic'; or export "
+            "model.get_booster()",
+        )
+    try:
+        return model.get_booster()
+    except NotFittedError as exc:
+        raise TargetError(
+            f"the {type(model).__name__} is not fitted.", remedy="model.fit(X, y)"
+        ) from exc
+
+
+def random_sample(booster: Any) -> Array:
+    """Normal numbers, for each feature that a booster knows; categories from 0 up.
+
+    Raises:
+        TargetError: it was trained on a data frame's categories, which numbers do not stand for.
+    """
+    description = Description.of(booster, (0, 0))
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((2, description.features)).astype(np.float32)
+    if description.known_categories():
+        raise TargetError(
+            "the booster knows the categories of a data frame, so no sample can be made up.",
+            remedy="export it from Python with a data frame as the sample",
+        )
+    for at, kind in enumerate(description.types):
+        if kind == CATEGORICAL:
+            rows[:, at] = 0
+    return rows

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import catboost as cb
+import numpy as np
+import pytest
+from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, of_table, table
+
+import onnxpack
+from onnxpack.errors import ExportError, SampleError, TargetError
+from onnxpack.exporters.target import load_target
+
+SMALL: dict[str, Any] = {
+    "iterations": 8, "depth": 4, "verbose": 0, "allow_writing_files": False, "thread_count": 1,
+}  # fmt: skip
+ONE_HOT: dict[str, Any] = {"cat_features": ["city", "ward"], "one_hot_max_size": 50}
+Y3 = np.stack([NUMBER, -NUMBER, POSITIVE], axis=1)
+
+
+def regressor(y: Any = NUMBER, x: Any = X, **options: Any) -> Any:
+    return cb.CatBoostRegressor(**SMALL | options).fit(x, y)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss_function": "MAE"},
+        {"loss_function": "MultiQuantile:alpha=0.1,0.9"},
+        {"loss_function": "Poisson", "y": POSITIVE},
+        {"loss_function": "Tweedie:variance_power=1.5", "y": POSITIVE},
+        {"loss_function": "LogLinQuantile", "y": POSITIVE},
+        {"loss_function": "RMSEWithUncertainty"},
+        {"loss_function": "MultiRMSE", "y": Y3},
+        {"loss_function": "Cox", "y": POSITIVE},
+        {"grow_policy": "Depthwise"},
+        {"grow_policy": "Lossguide", "max_leaves": 9},
+        {"grow_policy": "Lossguide", "loss_function": "MultiRMSE", "y": Y3},
+        {"nan_mode": "Max"},
+        {"nan_mode": "Min"},
+    ],
+    ids=lambda options: " ".join(f"{k}={v}" for k, v in options.items() if k != "y"),
+)
+def test_regressors(tmp_path: Path, options: dict[str, Any]) -> None:
+    model = regressor(**options)
+    hold(tmp_path, model, X[:4], X, model.predict)
+
+
+def test_nan_where_training_had_none(tmp_path: Path) -> None:
+    model = regressor(x=FULL, nan_mode="Forbidden")
+    hold(tmp_path, model, FULL[:4].astype("float32"), X.astype("float32"), model.predict)
+
+
+@pytest.mark.parametrize(
+    ("y", "options"),
+    [
+        (CLASS > 0, {}),
+        (np.where(CLASS > 0, "yes", "no"), {}),
+        (CLASS * 1.0 > 0, {"loss_function": "CrossEntropy"}),
+        (CLASS, {}),
+        (np.array(["a", "b", "c"])[CLASS], {"loss_function": "MultiClassOneVsAll"}),
+        (CLASS, {"grow_policy": "Lossguide"}),
+        (np.stack([CLASS > 0, CLASS > 1], 1).astype(int), {"loss_function": "MultiLogloss"}),
+    ],
+)
+def test_classifiers(tmp_path: Path, y: Any, options: dict[str, Any]) -> None:
+    model = cb.CatBoostClassifier(**SMALL | options).fit(X, y)
+    hold(tmp_path, model, X[:4], X, model.predict, model.predict_proba)
+
+
+def test_another_threshold(tmp_path: Path) -> None:
+    model = cb.CatBoostClassifier(**SMALL).fit(X, CLASS > 0)
+    before = model.predict(X)
+    model.set_probability_threshold(0.93)
+    assert (model.predict(X) != before).any()
+    hold(tmp_path, model, X[:4], X, model.predict, model.predict_proba)
+
+
+def test_a_plain_model_and_a_ranker(tmp_path: Path) -> None:
+    plain = cb.CatBoost(SMALL | {"loss_function": "Poisson"}).fit(X, POSITIVE)
+    hold(tmp_path / "plain", plain, X[:4], X, plain.predict)
+    ranker = cb.CatBoostRanker(**SMALL).fit(X, CLASS, group_id=np.arange(240) // 20)
+    hold(tmp_path / "ranker", ranker, X[:4], X, ranker.predict)
+
+
+@pytest.mark.parametrize("category", [False, True])
+@pytest.mark.parametrize("policy", ["SymmetricTree", "Lossguide"])
+def test_categories(tmp_path: Path, category: bool, policy: str) -> None:
+    frame, target = table(category=category), of_table(table(category=False))
+    model = regressor(target, frame, **ONE_HOT, grow_policy=policy)
+    hold(tmp_path, model, frame, frame, model.predict)
+    plain = table(category=False).assign(city="Nowhere", ward=99)
+    rows = plain.astype({"city": "category", "ward": "category"}) if category else plain
+    run = onnxpack.Model(tmp_path / "pack", provider="cpu").run
+    given = {n: np.asarray(plain[n].to_numpy(), None if n != "city" else object)[:, None]
+             for n in plain}  # fmt: skip
+    np.testing.assert_allclose(run(given)["prediction"], model.predict(rows), rtol=1e-5)
+
+
+def test_categories_that_the_sample_does_not_show(tmp_path: Path) -> None:
+    frame, target = table(category=False), of_table(table(category=False))
+    model = regressor(target, frame, **ONE_HOT)
+    with pytest.raises(SampleError, match="'city' for 3 categories") as caught:
+        onnxpack.export(model, frame.assign(city="Nowhere"), tmp_path / "pack")
+    assert "whole frame" in caught.value.remedy
+    with pytest.raises(SampleError, match="its sample is a data frame"):
+        onnxpack.export(model, X, tmp_path / "pack")
+    with pytest.raises(SampleError, match="1 columns, expected 5"):
+        onnxpack.export(model, frame[["a"]], tmp_path / "pack")
+
+
+def test_statistics_of_categories_are_refused(tmp_path: Path) -> None:
+    frame, target = table(category=False), of_table(table(category=False))
+    model = regressor(target, frame, cat_features=["city", "ward"])
+    with pytest.raises(ExportError, match=r"statistics of categories \(CTR\)") as caught:
+        onnxpack.export(model, frame, tmp_path / "pack")
+    assert "one_hot_max_size=255" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["text_features", "embedding_features"])
+def test_texts_and_embeddings_are_refused(tmp_path: Path, kind: str) -> None:
+    import pandas as pd
+
+    made = np.random.default_rng(0)
+    values = {"text_features": ["good day", "bad night"] * 120,
+              "embedding_features": list(made.normal(size=(240, 5)))}[kind]  # fmt: skip
+    frame = pd.DataFrame({"a": FULL[:, 0], "given": values})
+    model = cb.CatBoostClassifier(**SMALL, **{kind: ["given"]}).fit(frame, CLASS > 0)
+    with pytest.raises(ExportError, match="CatBoost does not state this model in JSON") as caught:
+        onnxpack.export(model, frame[:3], tmp_path / "pack")
+    assert "into numbers yourself" in caught.value.remedy
+
+
+@pytest.mark.parametrize("classifies", [False, True])
+def test_files(tmp_path: Path, classifies: bool) -> None:
+    model = cb.CatBoostClassifier(**SMALL).fit(X, CLASS) if classifies else regressor()
+    model.save_model(str(tmp_path / "trees.cbm"))
+    loaded = load_target(str(tmp_path / "trees.cbm"))
+    answers = [model.predict, model.predict_proba] if classifies else [model.predict]
+    hold(tmp_path, loaded.model, loaded.sample, X.astype("float32"), *answers)
+
+
+def test_files_that_do_not_do(tmp_path: Path) -> None:
+    (tmp_path / "other.cbm").write_text("just words")
+    with pytest.raises(TargetError, match=r"other\.cbm is no model of CatBoost's"):
+        load_target(str(tmp_path / "other.cbm"))
+    frame, target = table(category=False), of_table(table(category=False))
+    regressor(target, frame, **ONE_HOT).save_model(str(tmp_path / "frame.cbm"))
+    with pytest.raises(TargetError, match="no sample can be made up"):
+        load_target(str(tmp_path / "frame.cbm"))
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="CatBoostRegressor is not fitted"):
+        onnxpack.export(cb.CatBoostRegressor(), X[:2], tmp_path / "pack")
+    with pytest.raises(SampleError, match="with a sample of its rows"):
+        onnxpack.export(regressor(), None, tmp_path / "pack")

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, of_table, table
+
+import onnxpack
+from onnxpack.errors import ExportError, SampleError, TargetError
+from onnxpack.exporters.lightgbm.model import Description
+from onnxpack.exporters.target import load_target
+
+SMALL: dict[str, Any] = {"n_estimators": 8, "min_child_samples": 3, "verbose": -1, "n_jobs": 1}
+RF = {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.7}
+SETS = {"min_data_per_group": 2, "cat_smooth": 1.0, "cat_l2": 1.0}
+SHARE = 1 / (1 + np.exp(-NUMBER))
+
+
+def regressor(y: Any = NUMBER, x: Any = X, **options: Any) -> Any:
+    return lgb.LGBMRegressor(**SMALL | options).fit(x, y)
+
+
+def booster(y: Any = NUMBER, x: Any = X, rounds: int = 6, **options: Any) -> Any:
+    given = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 3, **options}
+    return lgb.train(given, lgb.Dataset(x, y), rounds)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"objective": "regression"},
+        {"objective": "regression_l1"},
+        {"objective": "huber"},
+        {"objective": "fair"},
+        {"objective": "quantile"},
+        {"objective": "mape"},
+        {"objective": "poisson", "y": POSITIVE},
+        {"objective": "gamma", "y": POSITIVE},
+        {"objective": "tweedie", "y": POSITIVE},
+        {"objective": "cross_entropy", "y": SHARE},
+        {"objective": "cross_entropy_lambda", "y": SHARE},
+        {"reg_sqrt": True},
+        {"boosting_type": "dart"},
+        RF,
+        {"data_sample_strategy": "goss"},
+        {"x": FULL},
+        {"zero_as_missing": True},
+        {"use_missing": False},
+        {"linear_tree": True},
+        {"linear_tree": True, "num_leaves": 3, "x": FULL},
+        {"monotone_constraints": [1, -1, 0, 0]},
+    ],
+    ids=lambda options: " ".join(f"{k}={v}" for k, v in options.items() if k not in "xy"),
+)
+def test_regressors(tmp_path: Path, options: dict[str, Any]) -> None:
+    model = regressor(**options)
+    hold(tmp_path, model, X[:4], X, model.predict)
+
+
+def test_a_line_is_left_where_one_of_its_features_is_missing(tmp_path: Path) -> None:
+    model = regressor(FULL[:, 0] * 3 + FULL[:, 1], linear_tree=True)
+    assert any(line for n in range(8) for line in Description.of(model.booster_).linear(n).features)
+    hold(tmp_path, model, X[:4].astype("float32"), X.astype("float32"), model.predict)
+
+
+@pytest.mark.parametrize(
+    ("y", "options"),
+    [
+        (CLASS > 0, {}),
+        (np.where(CLASS > 0, "yes", "no"), {"sigmoid": 2.0}),
+        (CLASS > 0, RF),
+        (CLASS, {}),
+        (np.array(["a", "b", "c"])[CLASS], {"objective": "multiclassova", "sigmoid": 0.5}),
+        (CLASS * 10.0, RF),
+        (CLASS, {"boosting_type": "dart"}),
+        (CLASS, {"linear_tree": True}),
+        (CLASS > 0, {"objective": "cross_entropy"}),
+    ],
+)
+def test_classifiers(tmp_path: Path, y: Any, options: dict[str, Any]) -> None:
+    model = lgb.LGBMClassifier(**SMALL | options).fit(X, y)
+    pack = hold(tmp_path, model, X[:4], X, model.predict, model.predict_proba)
+    assert pack.manifest is not None
+    assert pack.manifest.labels == tuple(map(str, model.classes_))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"objective": "binary", "y": CLASS > 0},
+        {"objective": "multiclass", "num_class": 3, "y": CLASS},
+        {"objective": "multiclassova", "num_class": 3, "y": CLASS},
+        {"linear_tree": True, "objective": "multiclass", "num_class": 3, "y": CLASS},
+    ],
+    ids=str,
+)
+def test_boosters(tmp_path: Path, options: dict[str, Any]) -> None:
+    model = booster(**options)
+    hold(tmp_path, model, X[:4].astype("float32"), X.astype("float32"), model.predict)
+
+
+def test_a_ranker(tmp_path: Path) -> None:
+    model = lgb.LGBMRanker(**SMALL).fit(X, CLASS, group=[60] * 4)
+    hold(tmp_path, model, X[:4], X, model.predict)
+
+
+def test_it_stops_at_the_best_round(tmp_path: Path) -> None:
+    stop: list[Any] = [lgb.early_stopping(2, verbose=False)]
+    noise = NUMBER + np.random.default_rng(0).normal(size=len(X)) * 2
+    data, held = lgb.Dataset(X[:160], noise[:160]), lgb.Dataset(X[160:], noise[160:])
+    given = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 3}
+    model = lgb.train(
+        given, data, 200, valid_sets=[held], callbacks=stop, keep_training_booster=True
+    )
+    assert model.best_iteration < model.current_iteration()
+    hold(tmp_path, model, X[:4], X, model.predict)
+
+
+def test_a_feature_of_which_missing_means_this_and_that(tmp_path: Path) -> None:
+    """Trained further with other options, a feature has nodes of both kinds."""
+    first = booster(zero_as_missing=True)
+    given = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 3}
+    model = lgb.train(given, lgb.Dataset(FULL, NUMBER), 6, init_model=first)
+    assert len(Description.of(model).views) == 3
+    hold(tmp_path, model, X[:4], X, model.predict)
+
+
+def test_what_is_tiny_is_zero(tmp_path: Path) -> None:
+    made = np.random.default_rng(0)
+    rows = made.choice([-1e-34, -1e-35, -1e-36, 0, 1e-36, 1e-35, 1.1e-35, 1e-34], (300, 3))
+    model = regressor(np.sign(rows[:, 0]) + 2 * np.sign(rows[:, 1]), rows)
+    hold(tmp_path, model, rows[:4], rows, model.predict)
+
+
+@pytest.mark.parametrize("onehot", [1, 10])
+def test_categories_of_a_frame(tmp_path: Path, onehot: int) -> None:
+    frame, target = table(category=True), of_table(table(category=False))
+    model = regressor(target, frame, **SETS, max_cat_to_onehot=onehot)
+    hold(tmp_path, model, frame[:3], frame, model.predict)
+
+
+def test_categories_of_an_array(tmp_path: Path) -> None:
+    made = np.random.default_rng(0)
+    rows = np.stack([made.integers(0, 70, 400), made.normal(size=400)], axis=1)
+    model = lgb.LGBMRegressor(**SMALL, **SETS)
+    model.fit(rows, rows[:, 0] % 5 + rows[:, 1], categorical_feature=[0])
+    asked = np.concatenate((rows, [[-0.5, 0], [-3, 0], [2.7, 0], [1e12, 0], [np.nan, 0]]))
+    hold(tmp_path, model, rows[:4], asked, model.predict)
+
+
+def test_files(tmp_path: Path) -> None:
+    model = booster(CLASS, objective="multiclass", num_class=3)
+    model.save_model(tmp_path / "trees.txt")
+    loaded = load_target(str(tmp_path / "trees.txt"))
+    assert (loaded.name, loaded.sample.shape) == ("trees", (2, 4))
+    hold(tmp_path, loaded.model, loaded.sample, X, model.predict)
+
+
+def test_files_that_do_not_do(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other, broken, frame = (tmp_path / f"{n}.txt" for n in ("other", "broken", "frame"))
+    other.write_text("just words")
+    broken.write_text("tree\nversion=v4\n")
+    regressor(of_table(table(category=False)), table(category=True)).booster_.save_model(frame)
+    for path, words in (
+        (other, "does not begin with 'tree'"),
+        (broken, "is no model of LightGBM's"),
+        (frame, "no sample can be made up"),
+    ):
+        with pytest.raises(TargetError, match=words):
+            load_target(str(path))
+
+
+def test_refusals(tmp_path: Path) -> None:
+    to = tmp_path / "pack"
+    with pytest.raises(TargetError, match="LGBMRegressor is not fitted"):
+        onnxpack.export(lgb.LGBMRegressor(), X[:2], to)
+    with pytest.raises(SampleError, match="with a sample of its rows"):
+        onnxpack.export(booster(), None, to)
+
+    with pytest.raises(ExportError, match="has pred_early_stop"):
+        onnxpack.export(regressor(pred_early_stop=True), X[:2], to)
+
+    def own(y: Any, p: Any) -> Any:
+        return p - y, np.ones_like(y)
+
+    with pytest.raises(ExportError, match="function of the user's own"):
+        onnxpack.export(regressor(objective=own), X[:2], to)
+    with pytest.raises(ExportError, match="not one of LightGBM's own"):
+        onnxpack.export(regressor(objective=own).booster_, X[:2], to)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.trees.graph import Graph
+from onnxpack.runtime.model import Model
+
+
+@pytest.mark.parametrize(("opset", "version"), [(18, 8), (21, 10), (99, 12)])
+def test_versions(tmp_path: Path, opset: int, version: int) -> None:
+    graph = Graph(opset)
+    graph.output("y", graph.input("x", np.float32, 2), np.float32, 2)
+    graph.save(tmp_path / "g.onnx")
+    model = onnx.load(tmp_path / "g.onnx")
+    assert model.ir_version == version
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", opset)]
+
+
+def test_strings_and_several_outputs(tmp_path: Path) -> None:
+    graph = Graph(18)
+    text = graph.input("text", object, 1)
+    code = graph.add(
+        "LabelEncoder", text, domain="ai.onnx.ml",
+        keys_strings=["a", "b"], values_int64s=[4, 5], default_int64=-1,
+    )  # fmt: skip
+    pair = graph.add("Concat", code, graph.cast(code, np.int64), axis=1)
+    first, second = graph.add_many("Split", pair, graph.constant([1, 1]), outputs=2, axis=1)
+    graph.output("first", first, np.int64, 1)
+    graph.output("same", text, object, 1)
+    graph.output("sum", graph.add("Add", first, second), np.int64, 1)
+    graph.save(tmp_path / "g.onnx")
+    found = Model(tmp_path / "g.onnx", provider="cpu").run({"text": np.array([["b"], ["c"]])})
+    assert found["first"].tolist() == [[5], [-1]]
+    assert found["sum"].tolist() == [[10], [-2]]
+
+
+def test_an_output_with_the_name_of_an_input() -> None:
+    graph = Graph(18)
+    column = graph.input("label", np.float32, 1)
+    with pytest.raises(ExportError, match="'label' has the name of an output") as caught:
+        graph.output("label", column, np.float32, 1)
+    assert "rename(columns={'label': 'label_'})" in caught.value.remedy
