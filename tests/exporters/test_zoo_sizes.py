@@ -156,17 +156,11 @@ PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {},
     ),
     "nested": (Nested, steps, {"dynamic": {"x": {1: "steps"}}, "fresh": (1, 7, 17, 101)}),
+    "scripted loop over time": (ScriptedLoop, steps, {"dynamic": {"x": {1: "steps"}}}),
     "a branch without harm": (lambda: Calls(harmless), x, {}),
 }
 
 REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
-    "scripted loop over time": (
-        ScriptedLoop,
-        steps,
-        {"dynamic": {"x": {1: "steps"}}},
-        ExportError,
-        "a size that varies decides",
-    ),
     "many sizes": (
         lambda: Calls(by_many),
         x,

@@ -66,8 +66,12 @@ OF_ROWS: dict[str, Any] = {
     "xlogy": lambda f, x: torch.special.xlogy(x.relu(), x.relu() + 1) + f(x),
     "logsumexp": lambda f, x: f(x).logsumexp(1) + f(x).log_softmax(1)[:, 0],
     "softplus family": lambda f, x: nn.functional.softplus(f(x), beta=2.0, threshold=5.0),
-    "activations": lambda f, x: nn.functional.mish(f(x)) + nn.functional.hardswish(x)
-    + nn.functional.celu(f(x)) + nn.functional.gelu(x, approximate="tanh"),
+    "activations": lambda f, x: (
+        nn.functional.mish(f(x))
+        + nn.functional.hardswish(x)
+        + nn.functional.celu(f(x))
+        + nn.functional.gelu(x, approximate="tanh")
+    ),
     "norms": lambda f, x: f(x).norm(dim=1) + torch.linalg.vector_norm(x, 3, dim=1),
     "variance": lambda f, x: f(x).var(1) + x.std(1, correction=0),
     "cosine": lambda f, x: nn.functional.cosine_similarity(f(x), x, dim=1),
@@ -126,24 +130,43 @@ def cases() -> Iterator[Case]:
     for name, function in OF_INTEGERS.items():
         yield entry(name, partial(Call, function), whole)
     for dtype in (torch.uint8, torch.int32, torch.bool):
-        yield entry(f"{dtype} in".removeprefix("torch."),
-                    lambda: Calls(lambda f, x: (f(x.float() / 255), x)),
-                    lambda n, dtype=dtype: torch.randint(0, 2, (n, 4)).to(dtype))
-    yield entry("float64", lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh()).double(),
-                lambda n: rows(n).double())
+        yield entry(
+            f"{dtype} in".removeprefix("torch."),
+            lambda: Calls(lambda f, x: (f(x.float() / 255), x)),
+            lambda n, dtype=dtype: torch.randint(0, 2, (n, 4)).to(dtype),
+        )
+    yield entry(
+        "float64",
+        lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh()).double(),
+        lambda n: rows(n).double(),
+    )
     yield entry("float64 in", lambda: Calls(lambda f, x: f(x.float())), lambda n: rows(n).double())
-    yield entry("float16 model", lambda: Half(torch.float16), lambda n: rows(n).half(),
-                factors=(1.0, -1.0))
-    yield entry("bfloat16 model", lambda: Half(torch.bfloat16), lambda n: rows(n).bfloat16(),
-                factors=(1.0, -1.0))
+    yield entry(
+        "float16 model", lambda: Half(torch.float16), lambda n: rows(n).half(), factors=(1.0, -1.0)
+    )
+    yield entry(
+        "bfloat16 model",
+        lambda: Half(torch.bfloat16),
+        lambda n: rows(n).bfloat16(),
+        factors=(1.0, -1.0),
+    )
     yield entry("bfloat16 inside", HalfInside, rows, factors=(1.0, -1.0))
-    yield entry("float16 inside", lambda: Calls(lambda f, x: f(x.half()).float(),
-                                                nn.Linear(4, 4).half()), rows, factors=(1.0, -1.0))
+    yield entry(
+        "float16 inside",
+        lambda: Calls(lambda f, x: f(x.half()).float(), nn.Linear(4, 4).half()),
+        rows,
+        factors=(1.0, -1.0),
+    )
     yield entry("autocast", Autocast, rows, factors=(1.0, -1.0))
-    yield entry("mean over steps", lambda: Call(lambda x: x.sum(1) / x.shape[1]), steps,
-                dynamic={"inputs_0": {1: "steps"}})
-    yield entry("positional encoding", lambda: Call(encoded), steps,
-                dynamic={"inputs_0": {1: "steps"}})
+    yield entry(
+        "mean over steps",
+        lambda: Call(lambda x: x.sum(1) / x.shape[1]),
+        steps,
+        dynamic={"inputs_0": {1: "steps"}},
+    )
+    yield entry(
+        "positional encoding", lambda: Call(encoded), steps, dynamic={"inputs_0": {1: "steps"}}
+    )
 
 
 def encoded(x: Tensor) -> Tensor:

@@ -206,32 +206,58 @@ def cases() -> Iterator[Case]:
     for kind in ("padding", "causal", "both"):
         yield entry(f"attention {kind}", lambda kind=kind: Attends(kind), masked, **length)
     yield entry(
-        "attention cross", Cross,
+        "attention cross",
+        Cross,
         lambda n: (words(n), torch.randn(n, n + 5, 6), torch.randn(n, n + 5, 4)),
         dynamic={"query": {1: "steps"}, "key": {1: "seen"}, "value": {1: "seen"}},
     )
     yield entry("encoder", Encoder, tokens, **ids)
-    yield entry("encoder norm first", lambda: Encoder(norm_first=True, activation="gelu"), tokens,
-                **ids)
+    yield entry(
+        "encoder norm first", lambda: Encoder(norm_first=True, activation="gelu"), tokens, **ids
+    )
     yield entry("encoder fixed length", Encoder, lambda n: torch.randint(1, 20, (n, 6)))
-    yield entry("transformer", Whole, lambda n: (words(n), torch.randn(n, n + 5, 8)),
-                dynamic={"source": {1: "steps"}, "target": {1: "seen"}})
+    yield entry(
+        "transformer",
+        Whole,
+        lambda n: (words(n), torch.randn(n, n + 5, 8)),
+        dynamic={"source": {1: "steps"}, "target": {1: "seen"}},
+    )
     yield entry("decoder only", DecoderOnly, tokens, **ids)
     yield entry("rotary", Rotary, words, dynamic={"x": {1: "steps"}})
     yield entry("rotary complex", ComplexRotary, words, dynamic={"x": {1: "steps"}})
-    yield entry("cache", Cached, lambda n: (
-        torch.randn(n, 1, 8), (torch.randn(n, n + 3, 8), torch.randn(n, n + 3, 8))
-    ), dynamic={"past_0": {1: "seen"}, "past_1": {1: "seen"}})
-    yield entry("relative biases", Relative, lambda n: torch.randn(n, 2, n + 8, n + 8),
-                dynamic={"scores": {2: "steps", 3: "steps"}})
+    yield entry(
+        "cache",
+        Cached,
+        lambda n: (torch.randn(n, 1, 8), (torch.randn(n, n + 3, 8), torch.randn(n, n + 3, 8))),
+        dynamic={"past_0": {1: "seen"}, "past_1": {1: "seen"}},
+    )
+    yield entry(
+        "relative biases",
+        Relative,
+        lambda n: torch.randn(n, 2, n + 8, n + 8),
+        dynamic={"scores": {2: "steps", 3: "steps"}},
+    )
     qkv = {"inputs_0": {2: "steps"}, "inputs_1": {2: "seen"}, "inputs_2": {2: "seen"}}
     yield entry("sdpa", lambda: Call(F.scaled_dot_product_attention), queries, dynamic=qkv)
-    yield entry("sdpa causal", lambda: Call(
-        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3)
-    ), queries, dynamic=qkv)
-    yield entry("sdpa masked", lambda: Call(
-        lambda q, k, v, mask: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    ), floats_masked, dynamic={**qkv, "inputs_3": {2: "steps", 3: "seen"}})
-    yield entry("sdpa grouped", lambda: Call(
-        lambda q, k, v: F.scaled_dot_product_attention(q, k[:, :1], v[:, :1], enable_gqa=True)
-    ), queries, dynamic=qkv)
+    yield entry(
+        "sdpa causal",
+        lambda: Call(
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3)
+        ),
+        queries,
+        dynamic=qkv,
+    )
+    yield entry(
+        "sdpa masked",
+        lambda: Call(lambda q, k, v, mask: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)),
+        floats_masked,
+        dynamic={**qkv, "inputs_3": {2: "steps", 3: "seen"}},
+    )
+    yield entry(
+        "sdpa grouped",
+        lambda: Call(
+            lambda q, k, v: F.scaled_dot_product_attention(q, k[:, :1], v[:, :1], enable_gqa=True)
+        ),
+        queries,
+        dynamic=qkv,
+    )

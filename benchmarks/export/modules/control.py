@@ -180,8 +180,9 @@ def cases() -> Iterator[Case]:
     yield entry("torch.cond", Cond, rows)
     yield entry("while on values", While, rows)
     yield entry("early exit", Exits, rows, factors=(0.01, 1.0, 100.0))
-    yield entry("repeat by value", Counts, lambda n: (rows(n), torch.tensor(n)),
-                factors=(1.0, -1.0))
+    yield entry(
+        "repeat by value", Counts, lambda n: (rows(n), torch.tensor(n)), factors=(1.0, -1.0)
+    )
     yield entry("item", Item, rows)
     yield entry("mixture of experts", Experts, rows)
     yield entry("skip where nothing", Skips, lambda n: (rows(n), torch.arange(n) % 2 == 1))
@@ -191,15 +192,22 @@ def cases() -> Iterator[Case]:
     yield entry("checks its input", Asserts, rows)
     yield entry("recursion", lambda: Calls(recursive), rows)
     yield entry("newton", lambda: Calls(newton), rows)
-    yield entry("where", lambda: Calls(
-        lambda f, x: torch.where(x > 0, f(x), torch.where(x < -1, x * 2, -x))
-    ), rows)
-    yield entry("where nan", lambda: Calls(
-        lambda f, x: torch.where(x > 0, x.clamp(min=1e-6).log(), f(x))
-    ), rows)
+    yield entry(
+        "where",
+        lambda: Calls(lambda f, x: torch.where(x > 0, f(x), torch.where(x < -1, x * 2, -x))),
+        rows,
+    )
+    yield entry(
+        "where nan",
+        lambda: Calls(lambda f, x: torch.where(x > 0, x.clamp(min=1e-6).log(), f(x))),
+        rows,
+    )
     yield entry("no grad inside", lambda: Calls(torch.no_grad()(lambda f, x: f(x).detach())), rows)
-    yield entry("steps by python slices", lambda: Calls(
-        lambda f, x: f(x[:, ::2]).flip(1) + f(x[:, -1:])
-    ), steps, dynamic={"inputs_0": {1: "steps"}})
+    yield entry(
+        "steps by python slices",
+        lambda: Calls(lambda f, x: f(x[:, ::2]).flip(1) + f(x[:, -1:])),
+        steps,
+        dynamic={"inputs_0": {1: "steps"}},
+    )
     yield entry("scripted branch", lambda: torch.jit.script(Branch()), rows)
     yield entry("scripted loop", lambda: torch.jit.script(While()), rows)

@@ -66,16 +66,14 @@ def _given(
     model = make()
     sample = inputs(size)
     asked = [scaled(inputs(count), factor) for count in sizes for factor in factors]
-    checks = [
-        (tuple(map(as_array, leaves(given))), _answers(model, given)) for given in asked
-    ]
+    checks = [(tuple(map(as_array, leaves(given))), _answers(model, given)) for given in asked]
     return Given(model, sample, checks, options)
 
 
 def _answers(model: Any, given: Any) -> list[Any]:
     """The model's own answer in eval mode; it is left in the mode it was made in."""
     ask = model.module() if isinstance(model, torch.export.ExportedProgram) else model
-    trains = ask.training and ask is model
+    trains = ask is model and getattr(ask, "training", False)
     given = copy.deepcopy(given)
     with torch.no_grad():
         if trains:

@@ -139,17 +139,32 @@ def cases() -> Iterator[Case]:
     for name, function in OF_ROWS.items():
         yield entry(name, partial(Calls, function), rows)
     yield entry("in place", InPlace, rows)
-    yield entry("graph pooling", Pooled, graph, static=True,
-                dynamic={"x": {0: "nodes"}, "edges": {1: "edges"}})
-    yield entry("beam", Beam, lambda n: torch.randn(n, 4, n + 3),
-                dynamic={"scores": {2: "tokens"}})
+    yield entry(
+        "graph pooling",
+        Pooled,
+        graph,
+        static=True,
+        dynamic={"x": {0: "nodes"}, "edges": {1: "edges"}},
+    )
+    yield entry("beam", Beam, lambda n: torch.randn(n, 4, n + 3), dynamic={"scores": {2: "tokens"}})
     yield entry("index put", lambda: Call(assigned), lambda n: (rows(n), ids(n)))
-    yield entry("bincount", lambda: Call(lambda i: torch.bincount(i, minlength=6)),
-                lambda n: torch.randint(0, 6, (3 * n,)))
+    yield entry(
+        "bincount",
+        lambda: Call(lambda i: torch.bincount(i, minlength=6)),
+        lambda n: torch.randint(0, 6, (3 * n,)),
+    )
     yield entry("one hot", lambda: Call(lambda i: F.one_hot(i, 5).float()), ids)
     for mode in ("sum", "mean", "max"):
-        yield entry(f"embedding bag {mode}", partial(Lookup, mode),
-                    lambda n: torch.randint(0, 10, (n, n + 2)), dynamic={"ids": {1: "tokens"}})
-    yield entry("embedding bag offsets", Offsets,
-                lambda n: (torch.randint(0, 10, (3 * n,)), torch.arange(n) * 3), static=True,
-                dynamic={"ids": {0: "tokens"}, "offsets": {0: "batch"}})
+        yield entry(
+            f"embedding bag {mode}",
+            partial(Lookup, mode),
+            lambda n: torch.randint(0, 10, (n, n + 2)),
+            dynamic={"ids": {1: "tokens"}},
+        )
+    yield entry(
+        "embedding bag offsets",
+        Offsets,
+        lambda n: (torch.randint(0, 10, (3 * n,)), torch.arange(n) * 3),
+        static=True,
+        dynamic={"ids": {0: "tokens"}, "offsets": {0: "batch"}},
+    )

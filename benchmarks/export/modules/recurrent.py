@@ -188,22 +188,47 @@ def cases() -> Iterator[Case]:
     both = {"dynamic": {"x": {0: "batch", 1: "steps"}, "lengths": {0: "batch"}}}
     yield entry("lstm last step", Last, steps, **steps_axes)
     yield entry("lstm fixed length", Last, lambda n: torch.randn(n, 6, 4))
-    yield entry("lstm with states", States, states, static=True, dynamic={
-        "x": {0: "steps", 1: "batch"}, "h0": {1: "batch"}, "c0": {1: "batch"},
-    })
-    yield entry("gru time first", lambda: nn.GRU(4, 5, bidirectional=True),
-                lambda n: torch.randn(n + 3, n, 4),
-                static=True, dynamic={"input": {0: "steps", 1: "batch"}})
-    yield entry("rnn relu layered", lambda: nn.RNN(4, 5, 3, nonlinearity="relu", batch_first=True),
-                steps, factors=(1.0, -1.0), dynamic={"input": {1: "steps"}})
-    yield entry("gru without bias", lambda: nn.GRU(4, 5, bias=False, batch_first=True), steps,
-                dynamic={"input": {1: "steps"}})
+    yield entry(
+        "lstm with states",
+        States,
+        states,
+        static=True,
+        dynamic={
+            "x": {0: "steps", 1: "batch"},
+            "h0": {1: "batch"},
+            "c0": {1: "batch"},
+        },
+    )
+    yield entry(
+        "gru time first",
+        lambda: nn.GRU(4, 5, bidirectional=True),
+        lambda n: torch.randn(n + 3, n, 4),
+        static=True,
+        dynamic={"input": {0: "steps", 1: "batch"}},
+    )
+    yield entry(
+        "rnn relu layered",
+        lambda: nn.RNN(4, 5, 3, nonlinearity="relu", batch_first=True),
+        steps,
+        factors=(1.0, -1.0),
+        dynamic={"input": {1: "steps"}},
+    )
+    yield entry(
+        "gru without bias",
+        lambda: nn.GRU(4, 5, bias=False, batch_first=True),
+        steps,
+        dynamic={"input": {1: "steps"}},
+    )
     yield entry("packed gru", Packed, padded, **both)
     yield entry("packed lstm both ways", lambda: Packed(nn.LSTM, two=True), padded, **both)
     yield entry("packed rnn", lambda: Packed(nn.RNN), padded, **both)
     yield entry("packed last state", PackedLast, padded, **both)
-    yield entry("packed to the longest", PackedShort, lambda n: (tokens(n), lengths(n, n + 3)),
-                dynamic={"ids": {1: "tokens"}})
+    yield entry(
+        "packed to the longest",
+        PackedShort,
+        lambda n: (tokens(n), lengths(n, n + 3)),
+        dynamic={"ids": {1: "tokens"}},
+    )
     yield entry("packed from a mask", PackedFromMask, tokens, dynamic={"ids": {1: "tokens"}})
     yield entry("cell loop", CellLoop, steps, **steps_axes)
     yield entry("cell loop fixed", CellLoop, lambda n: torch.randn(n, 5, 4))

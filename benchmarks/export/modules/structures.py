@@ -221,33 +221,50 @@ def cases() -> Iterator[Case]:
     yield entry("pruned", pruned, rows)
     yield entry("shared layers", shared, rows)
     yield entry("compiled", lambda: torch.compile(nn.Sequential(nn.Linear(4, 3), nn.ReLU())), rows)
-    yield entry("compiled inside", lambda: nn.Sequential(
-        torch.compile(nn.Linear(4, 3)), nn.ReLU()
-    ), rows)
+    yield entry(
+        "compiled inside", lambda: nn.Sequential(torch.compile(nn.Linear(4, 3)), nn.ReLU()), rows
+    )
     yield entry("data parallel", lambda: nn.DataParallel(nn.Linear(4, 3)), rows)
     yield entry("traced", lambda: torch.jit.trace(nn.Linear(4, 3), rows(2)), rows)
-    yield entry("traced inside", lambda: nn.Sequential(
-        torch.jit.trace(nn.Linear(4, 3), rows(2)), nn.ReLU()
-    ), rows)
-    yield entry("scripted inside", lambda: nn.Sequential(
-        torch.jit.script(nn.Linear(4, 3)), nn.ReLU()
-    ), rows)
-    yield entry("frozen script", lambda: torch.jit.freeze(torch.jit.script(
-        nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
-    )), rows)
-    yield entry("exported program", lambda: torch.export.export(
-        nn.Linear(4, 3), (rows(3),), dynamic_shapes=({0: torch.export.Dim("n")},)
-    ), rows)
-    yield entry("fx graph", lambda: torch.fx.symbolic_trace(nn.Sequential(
-        nn.Linear(4, 3), nn.ReLU()
-    )), rows)
+    yield entry(
+        "traced inside",
+        lambda: nn.Sequential(torch.jit.trace(nn.Linear(4, 3), rows(2)), nn.ReLU()),
+        rows,
+    )
+    yield entry(
+        "scripted inside", lambda: nn.Sequential(torch.jit.script(nn.Linear(4, 3)), nn.ReLU()), rows
+    )
+    yield entry(
+        "frozen script",
+        lambda: torch.jit.freeze(
+            torch.jit.script(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval())
+        ),
+        rows,
+    )
+    yield entry(
+        "exported program",
+        lambda: torch.export.export(
+            nn.Linear(4, 3), (rows(3),), dynamic_shapes=({0: torch.export.Dim("n")},)
+        ),
+        rows,
+    )
+    yield entry(
+        "fx graph", lambda: torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 3), nn.ReLU())), rows
+    )
     yield entry("vmap", Vmapped, rows)
     yield entry("lazy, called", Lazy, rows)
     yield entry("tensor subclass", Subclass, rows)
     yield entry("gradient inside", Gradient, rows)
     yield entry("dynamic int8", quantized, rows)
-    yield entry("channels last", lambda: nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last),
-                lambda n: torch.rand(n, 3, 6, 6).to(memory_format=torch.channels_last))
-    yield entry("parallel branches", lambda: Calls(
-        lambda f, x: torch.cat([torch.relu(f(x)), torch.jit.wait(torch.jit.fork(f, x))], 1)
-    ), rows)
+    yield entry(
+        "channels last",
+        lambda: nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last),
+        lambda n: torch.rand(n, 3, 6, 6).to(memory_format=torch.channels_last),
+    )
+    yield entry(
+        "parallel branches",
+        lambda: Calls(
+            lambda f, x: torch.cat([torch.relu(f(x)), torch.jit.wait(torch.jit.fork(f, x))], 1)
+        ),
+        rows,
+    )

@@ -174,15 +174,18 @@ ON_PICTURES: dict[str, Any] = {
     "adaptive average": lambda x: F.adaptive_avg_pool2d(x, (4, 1)),
     "adaptive average odd": lambda x: F.adaptive_avg_pool2d(x, (5, 7)),
     "adaptive max": lambda x: F.adaptive_max_pool2d(x, (3, 4)),
-    "pools": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True)
-    + F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+    "pools": lambda x: (
+        F.max_pool2d(x, 3, 2, 1, ceil_mode=True)
+        + F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False)
+    ),
     "max pool indices": lambda x: F.max_pool2d(x, 2, return_indices=True),
     "lp pool": lambda x: F.lp_pool2d(x, 2.0, 3, stride=2),
     "pixel shuffle": lambda x: F.pixel_unshuffle(F.pixel_shuffle(x.repeat(1, 4, 1, 1), 2), 4),
     "channel shuffle": lambda x: F.channel_shuffle(x.repeat(1, 2, 1, 1), 3),
     "unfold and fold": lambda x: F.fold(F.unfold(x, 3, padding=1), (12, 16), 3, padding=1),
-    "pads": lambda x: F.pad(x, (2, 1, 1, 1), mode="reflect")
-    * F.pad(x, (1, 2, 0, 2), mode="replicate"),
+    "pads": lambda x: (
+        F.pad(x, (2, 1, 1, 1), mode="reflect") * F.pad(x, (1, 2, 0, 2), mode="replicate")
+    ),
     "circular pad": lambda x: F.pad(x, (1, 2, 3, 0), mode="circular"),
     "negative pad": lambda x: F.pad(x, (-1, 2, -2, 0), value=1.5),
     "group norm": lambda x: F.group_norm(x.repeat(1, 2, 1, 1), 3),
@@ -197,12 +200,18 @@ ON_PICTURES: dict[str, Any] = {
     ),
     "three dims": lambda x: F.conv3d(x[:, None], torch.ones(2, 1, 2, 3, 3)),
     "grid sample nearest": lambda x: F.grid_sample(
-        x, torch.linspace(-1.3, 1.2, 60).view(1, 5, 6, 2).expand(x.shape[0], -1, -1, -1),
-        mode="nearest", padding_mode="border", align_corners=False,
+        x,
+        torch.linspace(-1.3, 1.2, 60).view(1, 5, 6, 2).expand(x.shape[0], -1, -1, -1),
+        mode="nearest",
+        padding_mode="border",
+        align_corners=False,
     ),
     "grid sample bicubic": lambda x: F.grid_sample(
-        x, torch.linspace(-1.1, 1.2, 60).view(1, 5, 6, 2).expand(x.shape[0], -1, -1, -1),
-        mode="bicubic", padding_mode="reflection", align_corners=True,
+        x,
+        torch.linspace(-1.1, 1.2, 60).view(1, 5, 6, 2).expand(x.shape[0], -1, -1, -1),
+        mode="bicubic",
+        padding_mode="reflection",
+        align_corners=True,
     ),
 }
 RESAMPLED = {
@@ -215,26 +224,52 @@ def cases() -> Iterator[Case]:
     for name, function in ON_PICTURES.items():
         yield entry(name, partial(Call, function), picture)
     for mode, options in RESAMPLED.items():
-        yield entry(f"resize {mode}", partial(Call, partial(
-            F.interpolate, size=(7, 21), mode=mode, **options
-        )), picture)
-        yield entry(f"scale {mode}", partial(Call, partial(
-            F.interpolate, scale_factor=1.7, mode=mode, **options
-        )), picture)
-    yield entry("antialias", lambda: Call(
-        partial(F.interpolate, size=(5, 7), mode="bilinear", antialias=True)
-    ), picture)
-    for name, make in (("tower", Tower), ("spatial transformer", Stn), ("patches", Patches),
-                       ("deformable", Deformable), ("norms of weights", Normed)):
+        yield entry(
+            f"resize {mode}",
+            partial(Call, partial(F.interpolate, size=(7, 21), mode=mode, **options)),
+            picture,
+        )
+        yield entry(
+            f"scale {mode}",
+            partial(Call, partial(F.interpolate, scale_factor=1.7, mode=mode, **options)),
+            picture,
+        )
+    yield entry(
+        "antialias",
+        lambda: Call(partial(F.interpolate, size=(5, 7), mode="bilinear", antialias=True)),
+        picture,
+    )
+    for name, make in (
+        ("tower", Tower),
+        ("spatial transformer", Stn),
+        ("patches", Patches),
+        ("deformable", Deformable),
+        ("norms of weights", Normed),
+    ):
         yield entry(name, make, picture)
     free = {"dynamic": {"x": {2: "height", 3: "width"}}}
     yield entry("u-net any size", Unet, sized, **free)
     yield entry("windows any size", Windows, sized, **free)
-    yield entry("adaptive any size", lambda: Call(lambda x: F.adaptive_avg_pool2d(x, 1)), sized,
-                dynamic={"inputs_0": {2: "height", 3: "width"}})
+    yield entry(
+        "adaptive any size",
+        lambda: Call(lambda x: F.adaptive_avg_pool2d(x, 1)),
+        sized,
+        dynamic={"inputs_0": {2: "height", 3: "width"}},
+    )
     yield entry("nms", Detector, lambda _: torch.rand(1, 3, 6, 7), size=1, static=True)
-    yield entry("batched nms", lambda: Detector(classes=True), lambda _: torch.rand(1, 3, 6, 7),
-                size=1, static=True)
-    yield entry("roi align", Regions, with_boxes, factors=(1.0,), static=True,
-                dynamic={"x": {0: "batch"}, "boxes": {0: "regions"}})
+    yield entry(
+        "batched nms",
+        lambda: Detector(classes=True),
+        lambda _: torch.rand(1, 3, 6, 7),
+        size=1,
+        static=True,
+    )
+    yield entry(
+        "roi align",
+        Regions,
+        with_boxes,
+        factors=(1.0,),
+        static=True,
+        dynamic={"x": {0: "batch"}, "boxes": {0: "regions"}},
+    )
     yield entry("spectrogram", Spectrogram, lambda n: torch.randn(n, 64))
