@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What PyTorch images are built with: a version of which pip finds a wheel for CPU alone.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check docs bench bench-images bench-serving soak proto clean
+.PHONY: demo test check docs bench bench-export bench-images bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -32,6 +32,9 @@ docs: .venv/.done  ## the site, into site/
 bench: .venv/.done  ## call overhead and start-up, as ratios
 	$(BIN)/python benchmarks/call_overhead.py
 	$(BIN)/python benchmarks/startup.py
+
+bench-export: .venv/.done  ## every framework's models, proven or refused; takes an hour
+	$(BIN)/python benchmarks/export/prove_all.py
 
 bench-serving: .venv/.done .venv-peers/.done  ## against LitServe, BentoML and MLServer; wants wrk
 	$(BIN)/python benchmarks/serving/bench.py --peers .venv-peers

@@ -66,6 +66,8 @@ class Point:
     def load(self) -> Any:
         return lambda: self
 
+    refines = ""
+
     def accepts(self, model: object) -> bool:
         return True
 

@@ -1,6 +1,7 @@
 """Libraries lose what only debuggers read, and still load."""
 
 import ctypes
+import struct
 import subprocess
 
 import pytest
@@ -28,6 +29,29 @@ def test_a_library_without_debug_information_still_answers(library, tmp_path):
     assert len(content) < library.stat().st_size - WORTH
     (tmp_path / "lean.so").write_bytes(content)
     assert ctypes.CDLL(str(tmp_path / "lean.so")).answer() == 42
+
+
+def test_what_lies_between_segments_goes_too(library_bytes, tmp_path):
+    lean = stripped(library_bytes)
+    spread = with_segments_behind(lean, gap=3 * WORTH)
+    found = stripped(spread)
+    assert found is not None
+    assert len(found) < len(spread) - 2 * WORTH
+    (tmp_path / "lean.so").write_bytes(found)
+    assert ctypes.CDLL(str(tmp_path / "lean.so")).answer() == 42
+
+
+def with_segments_behind(content, *, gap):
+    """The writable segments, and all within them, behind a gap, as patchelf puts them."""
+    moved = bytearray(content)
+    at, count = struct.unpack_from("<Q", moved, 32)[0], struct.unpack_from("<H", moved, 56)[0]
+    places = [at + 56 * number for number in range(count)]
+    fields = {place: struct.unpack_from("<IIQQQQQQ", moved, place) for place in places}
+    first = min(each[2] for each in fields.values() if each[0] == 1 and each[1] & 2)
+    for place, each in fields.items():
+        if each[2] >= first:
+            struct.pack_into("<Q", moved, place + 8, each[2] + gap)
+    return bytes(moved[:first]) + bytes(gap) + bytes(moved[first:])
 
 
 def test_what_is_lean_already_stays(library):

@@ -85,7 +85,8 @@ def started(*argv):
 def test_a_pack_is_served_until_a_signal(packs):
     with started(packs / "mlp", packs / "two") as process:
         ready = re.fullmatch(
-            r"ready: http://127\.0\.0\.1:(\d+) serves mlp 1, two 1\n", process.stderr.readline()
+            r"ready: http://127\.0\.0\.1:(\d+) serves mlp 1 on cpu, two 1 on cpu\n",
+            process.stderr.readline(),
         )
         port = int(ready[1])
         assert alive.main(port) == 0

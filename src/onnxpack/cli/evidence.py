@@ -20,6 +20,10 @@ def show_parity(parity: Parity) -> None:
     show.table(("case", "dims", *numbers, "verdict"), rows, right=numbers)
     for case in parity.skipped:
         say.out(f"{case.name} was not run: {case.reason}")
+    for accepted in (case for case in parity.cases if case.accepted):
+        for output in accepted.outputs:
+            if not output.passed:
+                say.out(f"{accepted.name} was accepted: {output.output} {output.reason}")
     tolerance = parity.tolerance
     passed = sum(case.passed for case in parity.cases)
     say.out(
@@ -36,7 +40,7 @@ def _row(case: CaseEvidence) -> tuple[str, ...]:
         f"{max((output.max_abs for output in case.outputs), default=0.0):.1e}",
         f"{max((output.max_rel for output in case.outputs), default=0.0):.1e}",
         f"{min(agreements):.0%}" if agreements else "",
-        "PASS" if case.passed else "FAIL",
+        "PASS" if case.passed else "accepted" if case.accepted else "FAIL",
     )
 
 

@@ -6,7 +6,7 @@ no framework.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from onnxpack.errors import OnnxpackError, TargetError
+from onnxpack.errors import OnnxpackError, TargetError, UsageError
 from onnxpack.exporters.axes import Dynamic, name_axes
 from onnxpack.exporters.finish import finish, graph_versions
 from onnxpack.exporters.noise import SHOWN
@@ -59,6 +59,7 @@ def export(
     tolerance: Tolerance | None = None,
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
+    accept: Collection[str] = (),
     name: str | None = None,
     version: str = "1",
     description: str = "",
@@ -82,6 +83,8 @@ def export(
         tolerance: what counts as equal.
         labels: the name of each class, in the order of the output's last axis.
         preprocess: how a picture becomes the input.
+        accept: cases at edges of the model, such as the thresholds of a tree, in which the graph
+            may differ; the manifest records how far it does. The refusal names them.
         name: of the pack; by default the folder's.
         version: of the pack.
         description: one line for the model card.
@@ -112,7 +115,8 @@ def export(
         axes = subject.axes or name_axes(subject.sample, dynamic, static=static)
         questions, skipped = ask(subject, axes, tolerance)
         signature = measure_signature(subject.sample, axes, questions)
-        inquiry = _Inquiry(subject, axes, signature, questions, tolerance)
+        inquiry = _Inquiry(subject, axes, signature, questions, tolerance, frozenset(accept))
+        _check_accepted(accept, inquiry.edges)
         outputs = [spec.name for spec in signature.outputs]
         proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
         say(f"proven by {proven.strategy}; writing the pack")
@@ -141,6 +145,27 @@ class _Inquiry:
     signature: Signature
     questions: tuple[Question, ...]
     tolerance: Tolerance
+    accepted: frozenset[str]
+
+    @property
+    def edges(self) -> frozenset[str]:
+        """The cases that were chosen at edges of the model."""
+        return frozenset(each.case.name for each in self.questions if each.case.edge)
+
+    def judge(self, case: CaseEvidence) -> CaseEvidence:
+        """The evidence of a case, and whether the user takes it though it did not pass."""
+        return msgspec.structs.replace(
+            case, accepted=case.name in self.accepted and not case.passed
+        )
+
+
+def _check_accepted(accept: Collection[str], edges: Collection[str]) -> None:
+    for name in accept:
+        if name not in edges:
+            raise UsageError(
+                f"{name!r} is no case whose differences can be accepted; of this model they are: "
+                f"{', '.join(sorted(edges)) or 'none'}."
+            )
 
 
 def _climb(
@@ -156,7 +181,7 @@ def _climb(
         if isinstance(outcome, Proven):
             return outcome
         attempts.append(outcome)
-    raise refusal(inquiry.subject, attempts)
+    raise refusal(inquiry.subject, attempts, edges=inquiry.edges)
 
 
 def _try(
@@ -171,10 +196,10 @@ def _try(
         asked = [question.case.dims for question in inquiry.questions]
         further = [dims for dims in probes if dims not in asked]
         questions = inquiry.questions + ask_at(subject, inquiry.axes, further)
-        evidence = prove(graph, questions, tolerance)
+        evidence = tuple(map(inquiry.judge, prove(graph, questions, tolerance)))
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
-    if all(case.passed for case in evidence):
+    if all(case.passed or case.accepted for case in evidence):
         return Proven(graph, signature, strategy.name, questions, evidence)
     divergence = _locate(inquiry, graph, questions, evidence)
     return Attempt(strategy.name, evidence=evidence, divergence=divergence)
@@ -199,7 +224,7 @@ def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence
     for question, case in zip(proven.questions, proven.evidence, strict=True):
         inputs, outputs = question.case.feeds, question.expected
         used += sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
-        kept = not golden or used <= GOLDEN_BYTES
+        kept = case.passed and (not golden or used <= GOLDEN_BYTES)
         folder = set_name(len(golden)) if kept else None
         recorded.append(msgspec.structs.replace(case, golden=folder))
         if kept:

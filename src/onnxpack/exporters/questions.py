@@ -55,7 +55,7 @@ def ask(
 
 def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
     for name, feeds in subject.edges():
-        yield Case(name, dict(feeds), sizes(feeds, axes))
+        yield Case(name, dict(feeds), sizes(feeds, axes), edge=True)
 
 
 def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from onnxpack.errors import ImageError
 from onnxpack.image.bytecode import compile_tree, find_interpreter
 from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.standard_library import UNUSED
 from onnxpack.oci.platform import Platform
 
 SUITES = {"3.11": "bookworm", "3.13": "trixie"}
@@ -31,24 +32,15 @@ KEPT = re.compile(
 """Packages; the others that Debian says these depend on are for scripts that are never run."""
 KEPT_TOO = {"trixie": re.compile("libzstd1")}
 """What a release's own libraries want besides: libssl3t64 is linked with libzstd."""
-_UNUSED_MODULES = (
-    "ensurepip|idlelib|tkinter|turtledemo|turtle.py|test|lib2to3|pydoc_data|pydoc.py|sqlite3|curses"
-    "|dbm|distutils|venv|__pycache__|_pyrepl|sitecustomize.py|unittest|doctest.py|xmlrpc|mailbox.py|pickletools.py"
-    "|_pydecimal.py|_pyio.py|pdb.py|cgi.py|nntplib.py|imaplib.py|telnetlib.py|smtpd.py|smtplib.py"
-    "|ftplib.py|poplib.py|optparse.py|tabnanny.py|pyclbr.py|profile.py|cProfile.py|pstats.py"
-)
-_UNUSED_EXTENSIONS = (
-    "_sqlite3|_curses|_curses_panel|_tkinter|_dbm|_gdbm|readline|nis|ossaudiodev|_crypt|audioop"
-    "|_codecs_(cn|hk|iso2022|jp|kr|tw)|_test.*|_xxtestfuzz|xx.*"
-)
 LEFT_OUT = re.compile(
     r"(usr/)?s?bin/(?!python3).*|usr/share/(?!zoneinfo/|doc/[^/]+/copyright).*"
     r"|usr/share/zoneinfo/(right|posix)/.*|usr/lib/[^/]+/gconv/.*|usr/lib/locale/.*"
     r"|(boot|dev|home|media|mnt|opt|proc|root|run|srv|sys|tmp|var)(/.*)?"
     r"|etc/(?!debian_version|host\.conf|ld\.so\.conf|mime\.types|protocols|services|ssl/).*"
-    rf"|usr/lib/python3[^/]*/({_UNUSED_MODULES})(/.*)?|usr/lib/python3[^/]*/config-.*"
-    rf"|usr/lib/python3[^/]*/lib-dynload/({_UNUSED_EXTENSIONS})\.cpython-.*"
-    r"|(usr/)?lib/[^/]+/(libmvec|libnsl|libexpatw|libcrypt)\.so.*|usr/lib/[^/]+/ossl-modules/.*"
+    r"|usr/share/zoneinfo/(tzdata\.zi|leap.*)"
+    r"|(usr/)?lib/[^/]+/(libmvec|libnsl|libexpatw|libcrypt|libthread_db|libBrokenLocale)\.so.*"
+    r"|(usr/)?lib/[^/]+/(libc_malloc_debug|libmemusage|libpcprofile|libnss_(compat|hesiod))\.so.*"
+    rf"|usr/lib/[^/]+/(ossl-modules|engines-3)/.*|{UNUSED}"
     r"|usr/lib/(python3/.*|valgrind/.*|tmpfiles\.d/.*|sysusers\.d/.*|systemd/.*|mime/.*|binfmt.*)"
 )
 """What of the kept packages stays away."""

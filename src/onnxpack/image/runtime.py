@@ -13,7 +13,7 @@ from pathlib import Path
 from onnxpack.image.bytecode import compiled, find_interpreter
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.elf import stripped
-from onnxpack.image.prune import RULES, is_kept
+from onnxpack.image.prune import is_kept
 from onnxpack.image.target import Target
 from onnxpack.image.wheels import install
 from onnxpack.oci.compress import Compression
@@ -23,6 +23,11 @@ from onnxpack.oci.layer import Layer, write_layer
 PREFIX = "opt/rt"
 SERVING = ("pack", "runtime", "server")
 """The packages of onnxpack that serving imports; the modules beside them come along."""
+
+_HOW = [
+    Entry(name, Path(__file__).with_name(name)) for name in ("bytecode.py", "elf.py", "prune.py")
+]
+"""What makes a layer of the wheels: another release of these makes another layer."""
 
 
 def runtime_layer(
@@ -36,7 +41,7 @@ def runtime_layer(
     """
     own = {entry.path: entry for entry in own_files()}
     key = key_of(
-        pins=pins, target=target, own=_digest(own.values()), rules=sorted(RULES),
+        pins=pins, target=target, own=_digest(own.values()), how=_digest(_HOW),
         compression=compression, mtime=mtime, interpreter=find_interpreter(target.python),
     )  # fmt: skip
 

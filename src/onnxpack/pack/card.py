@@ -94,8 +94,14 @@ def _row(case: CaseEvidence, output: OutputEvidence) -> list[str]:
         f"{output.max_abs:.3g}",
         f"{output.max_rel:.3g}",
         "" if agreement is None else f"{agreement:.2%}",
-        "passed" if output.passed else f"FAILED: {_line(output.reason)}",
+        _verdict(case, output),
     ]
+
+
+def _verdict(case: CaseEvidence, output: OutputEvidence) -> str:
+    if output.passed:
+        return "passed"
+    return f"{'accepted' if case.accepted else 'FAILED'}: {_line(output.reason)}"
 
 
 def _source(manifest: Manifest) -> str:

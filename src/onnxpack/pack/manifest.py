@@ -52,18 +52,20 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     ir_version: int
 
 
-class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
+class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One parity case that was run: the sizes of its dynamic dims and what was found.
 
     Attributes:
         golden: the folder that keeps its inputs and outputs; None where the pack would have
-            grown too large.
+            grown too large, or where the case did not pass.
+        accepted: whether it did not pass, and the user took its differences knowingly.
     """
 
     name: str
     dims: dict[str, int]
     golden: str | None
     outputs: tuple[OutputEvidence, ...]
+    accepted: bool = False
 
     @property
     def passed(self) -> bool:
@@ -87,8 +89,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether there was a case and all of them passed."""
-        return bool(self.cases) and all(case.passed for case in self.cases)
+        """Whether there was a case and all of them passed, but for those that were accepted."""
+        return bool(self.cases) and all(case.passed or case.accepted for case in self.cases)
 
 
 class Preprocess(msgspec.Struct, frozen=True, kw_only=True):

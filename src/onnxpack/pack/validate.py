@@ -12,11 +12,12 @@ from onnxpack.pack.external import check_external
 from onnxpack.pack.files import check_files
 from onnxpack.pack.golden import check_golden
 from onnxpack.pack.interface import Interface, read_interface
-from onnxpack.pack.manifest import Manifest
+from onnxpack.pack.manifest import CaseEvidence, Manifest
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MANIFEST
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Signature
+from onnxpack.tolerance import OutputEvidence
 
 
 def validate(pack: Pack) -> Report:
@@ -156,4 +157,11 @@ def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
             yield error("evidence", f"case {case.name!r} does not compare each output once.")
         for found in case.outputs:
             if not found.passed:
-                yield error("evidence", f"case {case.name!r} failed: {found.output} {found.reason}")
+                yield _failed(case, found)
+
+
+def _failed(case: CaseEvidence, found: OutputEvidence) -> Finding:
+    difference = f"{found.output} {found.reason}"
+    if case.accepted:
+        return warning("evidence", f"case {case.name!r} differs, which was accepted: {difference}")
+    return error("evidence", f"case {case.name!r} failed: {difference}")

@@ -31,12 +31,15 @@ class Case:
 
     Attributes:
         required: the model itself must answer to it; else what it refuses is skipped.
+        edge: whether it was chosen at an edge of this very model; a user may accept that a
+            graph differs there, and nowhere else.
     """
 
     name: str
     feeds: dict[str, Array]
     dims: dict[str, int]
     required: bool = False
+    edge: bool = False
 
 
 def make_cases(sample: Mapping[str, Array], axes: Axes) -> Iterator[Case]:

@@ -61,7 +61,7 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
 
 
 def _announce(ready: Ready) -> None:
-    names = ", ".join(f"{model.name} {model.version}" for model in ready.models)
+    names = ", ".join(f"{each.name} {each.version} on {each.provider}" for each in ready.models)
     print(f"ready: {ready.address} serves {names}", file=sys.stderr)
 
 

@@ -57,6 +57,7 @@ def describe_state(served: Served) -> dict[str, Any]:
                 "dims": case.dims,
                 "max_abs": max((output.max_abs for output in case.outputs), default=0.0),
                 "passed": case.passed,
+                "accepted": case.accepted,
             }
             for case in (manifest.parity.cases if manifest else ())
         ],

@@ -276,7 +276,7 @@ function showEvidence(card, model) {
     make("td", "", each.case),
     make("td", "", Object.entries(each.dims).map(([name, size]) => `${name} ${size}`).join(", ") || "fixed"),
     make("td", "number", small(each.max_abs)),
-    make("td", each.passed ? "good" : "bad", each.passed ? "passed" : "failed"))));
+    make("td", each.passed ? "good" : "bad", each.passed ? "passed" : each.accepted ? "accepted" : "failed"))));
   return null;
 }
 

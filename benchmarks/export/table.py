@@ -1,0 +1,94 @@
+"""The benchmark's results as Markdown: a line for a family, then what was refused, and why."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Family:
+    """A group of cases.
+
+    Attributes:
+        title: as the table says it.
+        least: the share that must be proven.
+    """
+
+    title: str
+    least: float
+
+
+FAMILIES: Mapping[str, Family] = {
+    "torchvision_models": Family("torchvision, all of `list_models()`", 0.97),
+    "torch_modules": Family("PyTorch, hard modules", 0.9),
+    "transformers_models": Family("transformers", 0.9),
+    "keras_models": Family("Keras", 0.9),
+    "jax_models": Family("JAX", 0.9),
+    "sklearn_estimators": Family("scikit-learn", 0.85),
+    "xgboost_models": Family("XGBoost", 0.9),
+    "lightgbm_models": Family("LightGBM", 0.9),
+    "catboost_models": Family("CatBoost", 0.9),
+}
+"""The modules beside this one that hold cases."""
+OUTCOMES = ("proven", "refused", "wrong", "failed")
+
+Row = Mapping[str, Any]
+
+
+def write_table(rows: Sequence[Row]) -> str:
+    """The counts of each family and group; then each model that was not proven."""
+    return "\n".join([*_counts(rows), "", *_causes(rows)]) + "\n"
+
+
+def groups(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    """The rows of each family, and of each group in it: ``classifiers/SVC`` is of classifiers."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for family in FAMILIES:
+        for row in rows:
+            if row["family"] == family:
+                group, slash, _ = row["name"].partition("/")
+                found.setdefault((family, group if slash else ""), []).append(row)
+    return found
+
+
+def _counts(rows: Sequence[Row]) -> Iterator[str]:
+    yield "| models | tried | proven | refused | wrong | failed | proven of all | proof : export |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for (family, group), those in groups(rows).items():
+        counts = {each: sum(row["outcome"] == each for row in those) for each in OUTCOMES}
+        title = FAMILIES[family].title + (f": {group}" if group else "")
+        cells = [title, len(those), *counts.values(), f"{counts['proven'] / len(those):.0%}"]
+        yield f"| {' | '.join(map(str, cells))} | {_cost(those)} |"
+
+
+def _cost(rows: Iterable[Row]) -> str:
+    """Seconds of the proof for each second of the export: the median and its quartiles."""
+    ratios = [
+        row["proof_seconds"] / row["export_seconds"]
+        for row in rows
+        if row["outcome"] == "proven" and row["export_seconds"]
+    ]
+    if len(ratios) < 2:
+        return "–"
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _causes(rows: Sequence[Row]) -> Iterator[str]:
+    for (family, group), those in groups(rows).items():
+        unproven = [row for row in those if row["outcome"] != "proven"]
+        if unproven:
+            yield f"### {FAMILIES[family].title}{f': {group}' if group else ''}\n"
+            yield from (f"- `{row['name']}` {row['outcome']}: {_brief(row)}" for row in unproven)
+            yield ""
+
+
+def _brief(row: Row) -> str:
+    """The likely cause where the refusal names one, else its first line."""
+    lines = [line.strip() for line in row["reason"].splitlines() if line.strip()]
+    named = [line.removeprefix("likely cause: ") for line in lines if line.startswith("likely")]
+    text: str = (named or lines or [""])[0]
+    return text[:300].replace("|", "\\|")

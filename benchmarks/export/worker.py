@@ -1,0 +1,129 @@
+"""Runs cases of one family and prints a line of JSON for each: see ``prove_all.py``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+sys.path.insert(0, str(Path(__file__).parent))
+import numpy as np
+from case import Case, Given
+from numpy.typing import NDArray
+
+import onnxpack
+from onnxpack.detections import pair
+from onnxpack.errors import OnnxpackError
+
+LIMIT = 1e-3
+"""A float may be off by this fraction of itself or of the largest in its array."""
+EXPORTING, PROVING = "export_seconds", "proof_seconds"
+_PHASES = {"asking": PROVING, "trying": EXPORTING, "proving": PROVING}
+
+
+class Clock:
+    """How long the phases took that :func:`onnxpack.export` told of."""
+
+    def __init__(self) -> None:
+        self.spent = {EXPORTING: 0.0, PROVING: 0.0}
+        self._phase, self._since = "", perf_counter()
+
+    def __call__(self, line: str) -> None:
+        now = perf_counter()
+        if self._phase:
+            self.spent[self._phase] += now - self._since
+        self._phase, self._since = _PHASES.get(line.partition(" ")[0], ""), now
+
+
+def main() -> None:
+    """List the cases, or run those that are named."""
+    family, *names = sys.argv[1:]
+    warnings.simplefilter("ignore")
+    with redirect_stdout(sys.stderr):
+        cases: Sequence[Case] = list(importlib.import_module(family).cases())
+    if names == ["--list"]:
+        print("\n".join(f"= {case.name}" for case in cases))
+        return
+    by_name = {case.name: case for case in cases}
+    for name in names:
+        with redirect_stdout(sys.stderr):
+            row = run(by_name[name])
+        print(json.dumps(row), flush=True)
+
+
+def run(case: Case) -> dict[str, Any]:
+    """Export one model and hold its pack against the checks."""
+    clock = Clock()
+    row: dict[str, Any] = {"name": case.name, "outcome": "failed", "reason": "", "strategy": ""}
+    try:
+        given = case.make()
+    except Exception:  # noqa: BLE001 - a case that cannot be made is told as such
+        return row | {"reason": f"not made: {traceback.format_exc(limit=-3)}"}
+    with TemporaryDirectory() as folder:
+        try:
+            pack = onnxpack.export(
+                given.model, given.sample, Path(folder) / "pack", progress=clock, **given.options
+            )
+            row |= _check(pack, given)
+        except OnnxpackError as exc:
+            row |= {"outcome": "refused", "reason": f"{exc.message}\n→ {exc.remedy}"}
+        except Exception:  # noqa: BLE001 - a bug is a finding
+            row |= {"reason": traceback.format_exc(limit=-5)}
+    return row | clock.spent
+
+
+def _check(pack: Any, given: Given) -> dict[str, Any]:
+    model = onnxpack.Model(pack)
+    strategy = pack.manifest.source.strategy
+    for number, (feeds, expected) in enumerate(given.checks):
+        named = feeds if isinstance(feeds, Mapping) else {}
+        args = () if named else feeds if isinstance(feeds, tuple) else (feeds,)
+        try:
+            found = model.run(model.signature.bind(args, named))
+        except OnnxpackError as exc:
+            return {"outcome": "wrong", "reason": f"check {number}: {exc}", "strategy": strategy}
+        wanted = dict(zip(found, expected, strict=True))
+        paired = pair(wanted, found)
+        for name, array in wanted.items():
+            fault = difference(array, paired[name])
+            if fault:
+                reason = f"check {number}: {name} {fault}"
+                return {"outcome": "wrong", "reason": reason, "strategy": strategy}
+    return {"outcome": "proven", "strategy": strategy, "checks": len(given.checks)}
+
+
+def difference(expected: NDArray[Any], found: NDArray[Any]) -> str:
+    """How an answer differs from the framework's; empty where it does not."""
+    expected = np.asarray(expected)
+    if expected.shape != found.shape:
+        return f"has shape {found.shape}, expected {expected.shape}"
+    if expected.dtype.kind not in "fc":
+        wrong = int(np.count_nonzero(expected != found))
+        return f"{wrong} of {expected.size} differ" if wrong else ""
+    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
+    wanted, actual = expected.astype(wide), found.astype(wide)
+    finite = np.isfinite(wanted)
+    if not np.array_equal(
+        np.where(finite, 0, wanted), np.where(np.isfinite(actual), 0, actual), equal_nan=True
+    ):
+        return "has NaN or infinity in other places"
+    size = np.abs(wanted[finite]).max(initial=0.0)
+    gap = np.abs(actual[finite] - wanted[finite])
+    wrong = int(np.count_nonzero(gap > LIMIT * np.maximum(np.abs(wanted[finite]), size)))
+    if not wrong:
+        return ""
+    return f"{wrong} of {expected.size} differ, by up to {gap.max():.3g} of {size:.3g}"
+
+
+if __name__ == "__main__":
+    main()
