@@ -145,7 +145,6 @@ def test_a_compiled_module_is_unwrapped(tmp_path: Path, check: Any, wrap: Any) -
         (Frozen, lambda n: torch.randn(n, 2, 2), SampleError, "no other size than 2"),
         (frozen_program, x, SampleError, "no other size than 2"),
         (quantized, x, ExportError, "quantise the pack"),
-        (lambda: net().bfloat16(), lambda n: x(n).bfloat16(), ExportError, "bfloat16"),
         (lambda: nn.Linear(4, 3, device="meta"), x, SampleError, "refuses the sample"),
     ],
 )
@@ -163,22 +162,9 @@ class Inside(nn.Module):
         return self.inner(x.to(self.dtype)).float()
 
 
-class Autocast(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = net()
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.inner(x).float()
-
-
 NEVER_WRONG: dict[str, tuple[Any, Any]] = {
     "float64": (lambda: net().double(), lambda n: x(n).double()),
-    "float16": (lambda: net().half(), lambda n: x(n).half()),
-    "bfloat16 inside": (lambda: Inside(torch.bfloat16), x),
     "float64 inside": (lambda: Inside(torch.float64), x),
-    "autocast": (Autocast, x),
     "dynamic int8": (quantized, x),
     "static int8": (static_quantized, x),
     "convolution in float64": (

@@ -11,47 +11,7 @@ import torch
 from case import Case
 from torch import Tensor, nn
 
-from modules.entry import Call, Calls, entry, rows, steps
-
-
-class Half(nn.Module):
-    """A model in a low precision."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3))
-        self.to(dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-
-class HalfInside(nn.Module):
-    """float32 in and out, bfloat16 weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).bfloat16()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x.to(torch.bfloat16)).float()
-
-
-class Autocast(nn.Module):
-    """Autocast on inside forward."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            y = self.net(x)
-        return y.float()
-
-
-def unscaled(function: Any) -> Any:
-    return lambda f, x: function(x)
+from modules.entry import Call, Calls, Low, entry, rows, steps
 
 
 OF_ROWS: dict[str, Any] = {
@@ -141,23 +101,12 @@ def cases() -> Iterator[Case]:
         lambda n: rows(n).double(),
     )
     yield entry("float64 in", lambda: Calls(lambda f, x: f(x.float())), lambda n: rows(n).double())
-    yield entry(
-        "float16 model", lambda: Half(torch.float16), lambda n: rows(n).half(), factors=(1.0, -1.0)
-    )
-    yield entry(
-        "bfloat16 model",
-        lambda: Half(torch.bfloat16),
-        lambda n: rows(n).bfloat16(),
-        factors=(1.0, -1.0),
-    )
-    yield entry("bfloat16 inside", HalfInside, rows, factors=(1.0, -1.0))
-    yield entry(
-        "float16 inside",
-        lambda: Calls(lambda f, x: f(x.half()).float(), nn.Linear(4, 4).half()),
-        rows,
-        factors=(1.0, -1.0),
-    )
-    yield entry("autocast", Autocast, rows, factors=(1.0, -1.0))
+    half, brain = torch.float16, torch.bfloat16
+    yield entry("float16 model", partial(Low, half), lambda n: rows(n).half())
+    yield entry("bfloat16 model", partial(Low, brain), lambda n: rows(n).bfloat16())
+    yield entry("float16 inside", partial(Low, half, half), rows)
+    yield entry("bfloat16 inside", partial(Low, brain, brain), rows)
+    yield entry("autocast", partial(Low, torch.float32, autocast=True), rows)
     yield entry(
         "mean over steps",
         lambda: Call(lambda x: x.sum(1) / x.shape[1]),

@@ -40,6 +40,33 @@ class Calls(nn.Module):
         return self.function(self.layer, *inputs)
 
 
+class Low(nn.Module):
+    """A model of low precision, which is proven in float32 terms.
+
+    Args:
+        weights: the dtype of its weights.
+        given: the dtype to which it casts what it is given.
+        autocast: whether it computes so though its weights are in float32.
+    """
+
+    def __init__(
+        self, weights: torch.dtype, given: torch.dtype | None = None, *, autocast: bool = False
+    ) -> None:
+        super().__init__()
+        net = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3))
+        self.net = net.to(weights)
+        self.given, self.autocast = given, autocast
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.autocast):
+            return self.net(x if self.given is None else x.to(self.given)).to(x.dtype)
+
+    def in_float32(self, x: Tensor) -> Tensor:
+        """What the pack should answer."""
+        answer: Tensor = copy.deepcopy(self.net).float()(x.float())
+        return answer.to(x.dtype) if x.dtype is torch.float16 else answer
+
+
 def entry(
     name: str,
     make: Callable[[], Any],
@@ -78,7 +105,9 @@ def _answers(model: Any, given: Any) -> list[Any]:
     with torch.no_grad():
         if trains:
             ask.eval()
-        if isinstance(given, dict):
+        if isinstance(model, Low):
+            answer = model.in_float32(given)
+        elif isinstance(given, dict):
             answer = ask(**given)
         else:
             answer = ask(*given) if type(given) is tuple else ask(given)

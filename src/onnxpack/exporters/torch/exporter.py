@@ -55,7 +55,7 @@ class TorchExporter:
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
     """Every submodule in eval mode, and back in its own mode afterwards; the random state too."""
-    modes = {part: part.training for part in module.modules()}
+    modes = {part: part.training for part in module.modules() if hasattr(part, "training")}
     trains = any(modes.values())
     try:
         if trains:

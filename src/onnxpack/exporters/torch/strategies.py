@@ -9,7 +9,7 @@ it freezes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +48,17 @@ class Ladder:
     def climb(self) -> Iterator[Strategy]:
         """The strategies, best first."""
         if isinstance(self.subject.model, torch.jit.ScriptModule):
-            yield Strategy("torchscript", self._script)
+            yield self._strategy("torchscript", self._script)
             return
         if self.subject.program is not None:
-            yield Strategy("dynamo", self._export_program)
+            yield self._strategy("dynamo", self._export_program)
             return
-        yield Strategy("torchscript trace", self._trace)
-        yield Strategy("dynamo", self._dynamo)
-        yield Strategy("torchscript script", self._script)
+        yield self._strategy("torchscript trace", self._trace)
+        yield self._strategy("dynamo", self._dynamo)
+        yield self._strategy("torchscript script", self._script)
+
+    def _strategy(self, name: str, make: Callable[[Path], Probes]) -> Strategy:
+        return Strategy(f"{name}{self.subject.manner}", make)
 
     def _tensors(self, *, grown: bool = False) -> tuple[torch.Tensor, ...]:
         """The sample with each dynamic dim at a size of its own, at least two.

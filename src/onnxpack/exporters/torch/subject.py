@@ -14,6 +14,13 @@ from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.exporters.torch.causes import diagnose
 from onnxpack.exporters.torch.flat import FlatModule
+from onnxpack.exporters.torch.precision import (
+    WideModule,
+    is_low,
+    refuse_far,
+    watch_autocast,
+    widened,
+)
 from onnxpack.exporters.torch.strategies import Ladder
 from onnxpack.exporters.torch.structure import (
     argument_names,
@@ -24,6 +31,11 @@ from onnxpack.exporters.torch.structure import (
 )
 from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
+
+WIDENED = (
+    "the model is of low precision: the graph computes with the same weights in float32, and is "
+    "proven against the model computed so"
+)
 
 
 class TorchSubject(Subject):
@@ -58,22 +70,63 @@ class TorchSubject(Subject):
         names = argument_names(model, len(args))
         given = [*zip(names, args, strict=True), *kwargs.items()]
         tensors = [named for path, value in given for named in flatten(value, path)]
-        self.sample = {path: to_array(tensor) for path, tensor in tensors}
+        self.sample = {path: to_array(_known(tensor)) for path, tensor in tensors}
         if not tensors:
             raise SampleError("the sample holds no tensor, so the graph would have no input.")
         if len(self.sample) < len(tensors):
             raise SampleError(f"two inputs would have the same name: {[p for p, _ in tensors]}.")
-        self.flat = FlatModule(model, args, kwargs)
+        self.flat: FlatModule = FlatModule(model, args, kwargs)
+        self._own = [tensor.dtype for _, tensor in tensors]
+        self._narrow: FlatModule | None = None
+        self._asked = False
         self.notes = _constants(given)
+        if program is None and is_low(model, [tensor for _, tensor in tensors]):
+            self._widen()
+            self.notes = (*self.notes, WIDENED)
 
     @property
     def model(self) -> torch.nn.Module:
-        """The user's module."""
+        """The user's module; in float32 where it is of low precision."""
         return self.flat.model
 
+    @property
+    def manner(self) -> str:
+        """What the names of strategies say besides: that weights were widened."""
+        return "" if self._narrow is None else " in float32"
+
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The module's answer on its own device."""
-        return self._ask(self.flat, self.tensors(feeds))
+        """The module's answer on its own device, in float32 where it is of low precision.
+
+        Raises:
+            ExportError: float32 gives what its own rounding does not explain.
+        """
+        tensors = self.tensors(feeds)
+        if not self._asked:
+            self._look_for_low_precision(tensors)
+            self._asked = True
+        return self._ask(self.flat, tensors)
+
+    def _look_for_low_precision(self, tensors: Sequence[torch.Tensor]) -> None:
+        """At the first question: does forward() itself choose it, and is float32 near enough?"""
+        narrow = self._narrow or self.flat
+        own = [tensor.to(dtype) for tensor, dtype in zip(tensors, self._own, strict=True)]
+        if self._narrow is None and self.program is None:
+            with watch_autocast() as entered:
+                answer = self._answer(narrow, own)
+            if not entered and not any(each.dtype is torch.bfloat16 for each in answer.values()):
+                return
+            self._widen()
+        self._hold_against(self._answer(narrow, own), tensors)
+
+    def _hold_against(
+        self, own: Mapping[str, torch.Tensor], tensors: Sequence[torch.Tensor]
+    ) -> None:
+        if isinstance(self.flat, WideModule):
+            self.flat.give_float16(tensor.dtype is torch.float16 for tensor in own.values())
+            refuse_far(own, self._answer(self.flat, tensors))
+
+    def _widen(self) -> None:
+        self._narrow, self.flat = self.flat, widened(self.flat)
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """The answer of a copy of the module in float64."""
@@ -136,9 +189,16 @@ class TorchSubject(Subject):
             return None
 
     def _ask(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, Array]:
+        return {name: to_array(tensor) for name, tensor in self._answer(flat, tensors).items()}
+
+    def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.no_grad():
-            answer = flat.answer(*tensors)
-        return {name: to_array(tensor) for name, tensor in name_outputs(answer).items()}
+            return name_outputs(flat.answer(*tensors))
+
+
+def _known(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of a dtype that numpy has."""
+    return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
 
 
 def to_array(tensor: torch.Tensor) -> Array:
