@@ -257,8 +257,18 @@ def _exporter_for(model: Any) -> Exporter:
             return exporter
     raise TargetError(
         f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "
-        f"knows; it exports: {', '.join(exporters())}."
+        f"knows; it exports: {', '.join(exporters())}.",
+        remedy=_instead(model),
     )
+
+
+def _instead(model: Any) -> str:
+    """What the user may have meant."""
+    if isinstance(model, type):
+        return f"export an instance: {model.__name__}(...)"
+    if isinstance(model, Mapping):
+        return "weights alone are no model: make it, and load them with model.load_state_dict(...)"
+    return ""
 
 
 def _silent(_: str) -> None:

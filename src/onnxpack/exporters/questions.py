@@ -7,6 +7,7 @@ from itertools import chain
 
 from onnxpack.detections import compare_all
 from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
+from onnxpack.exporters.place import place_of
 from onnxpack.exporters.subject import Probes, Subject
 from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
@@ -15,6 +16,10 @@ from onnxpack.signature import Array, Dim, Signature, TensorSpec, dtype_name
 from onnxpack.tolerance import Tolerance
 
 MAX_PROBE_BYTES = 2**28
+UNSTEADY = (
+    "take the randomness out of forward(): dropout as nn.Dropout, or "
+    "F.dropout(x, training=self.training); no torch.rand, no state kept between calls"
+)
 
 
 def ask(
@@ -36,8 +41,11 @@ def ask(
             raise
         except Exception as exc:
             if case.required:
-                raise SampleError(f"the model refuses the sample: {_brief(exc)}") from exc
-            skipped.append(SkippedCase(case.name, _brief(exc)))
+                raise SampleError(
+                    f"the model refuses the sample: {_brief(exc)}{place_of(exc)}",
+                    remedy=subject.cure(exc),
+                ) from exc
+            skipped.append(SkippedCase(case.name, _brief(exc) + place_of(exc)))
             continue
         if case.required:
             _refuse_nondeterministic(subject, case, expected, tolerance, "twice in a row")
@@ -140,12 +148,13 @@ def _refuse_nondeterministic(
     else:
         raise _changing_outputs(case, expected, again)
     if different:
+        cause = subject.unsteadiness(case.feeds)
+        likely = f"\n  likely cause: {cause.reason}" if cause else ""
         raise NondeterministicError(
             f"the model answers differently to the same input, {when}: "
             f"output {different[0].output!r}: {different[0].reason}. No graph can be proven "
-            "equal to it.",
-            remedy="take the randomness out of forward(): dropout as nn.Dropout, or "
-            "F.dropout(x, training=self.training); no torch.rand, no state kept between calls",
+            f"equal to it.{likely}",
+            remedy=cause.remedy if cause else UNSTEADY,
         )
 
 
@@ -170,7 +179,8 @@ def _refuse_unvaried(
                 raise SampleError(
                     f"axis {axis} of input {name!r} was to be dynamic ({dim!r}), and the model "
                     f"itself takes no other size than {own[dim]}: {reasons[-1]}",
-                    remedy="fix the sizes with static=True (--static), or name the axes that do "
+                    remedy="in the model take sizes from the input, x.shape[0], not from a number; "
+                    "or fix the sizes with static=True (--static), and name the axes that do "
                     f'vary: dynamic={{"{name}": {{1: "tokens"}}}} (--dynamic {name}:1=tokens)',
                 )
 

@@ -34,7 +34,13 @@ TRACE_AWARE = ("torch", "torchvision", "onnxpack")
 RECURRENT = ("torch.nn.modules.rnn", "torch.nn.utils.rnn")
 """They read the lengths of packed sequences, which tracing keeps as tensors."""
 
-WATCHERS = (__name__, "onnxpack.exporters.torch.sizes", "onnxpack.exporters.torch.spelled")
+WATCHERS = (
+    __name__,
+    "onnxpack.exporters.torch.operators",
+    "onnxpack.exporters.torch.sizes",
+    "onnxpack.exporters.torch.spelled",
+    "onnxpack.exporters.torch.unsteady",
+)
 
 Within: TypeAlias = Callable[[str], bool]
 """Whether a frame of this module is looked past, towards the one that called it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import SampleError
+from onnxpack.errors import SampleError, TargetError
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,7 @@ class TorchExporter:
 
         Raises:
             SampleError: no sample was given.
+            TargetError: a lazy module has no weights yet.
         """
         from onnxpack.exporters.torch.subject import TorchSubject
 
@@ -48,6 +49,7 @@ class TorchExporter:
                 yield TorchSubject(module, sample, shown=model, program=model)
         else:
             module = _unwrapped(model)
+            _refuse_lazy(module)
             with inference_mode_of(module):
                 yield TorchSubject(module, sample)
 
@@ -67,6 +69,17 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
             module.train(modes[module])  # a train() of the user's own may undo what eval() did
         for part, training in modes.items():
             part.training = training
+
+
+def _refuse_lazy(module: torch.nn.Module) -> None:
+    from torch.nn.parameter import is_lazy
+
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            raise TargetError(
+                f"the model has no weights yet: {name!r} is made in the first call.",
+                remedy="call it once, train it or load its weights: model(sample)",
+            )
 
 
 def _random_state_kept() -> AbstractContextManager[None]:

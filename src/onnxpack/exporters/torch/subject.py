@@ -12,7 +12,7 @@ import torch
 
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
-from onnxpack.exporters.torch.causes import diagnose
+from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.precision import (
     WideModule,
@@ -29,12 +29,25 @@ from onnxpack.exporters.torch.structure import (
     name_outputs,
     to_tensors,
 )
+from onnxpack.exporters.torch.unsteady import find_unsteadiness
 from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
 
 WIDENED = (
     "the model is of low precision: the graph computes with the same weights in float32, and is "
     "proven against the model computed so"
+)
+
+
+KNOWN = {
+    torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16,
+    torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
+}  # fmt: skip
+"""What a pack's inputs and outputs may be."""
+REMEDIES = dict.fromkeys(
+    (torch.complex32, torch.complex64, torch.complex128),
+    "give the two parts as one more axis: torch.view_as_real(y); and take them so: "
+    "torch.view_as_complex(x)",
 )
 
 
@@ -72,7 +85,11 @@ class TorchSubject(Subject):
         tensors = [named for path, value in given for named in flatten(value, path)]
         self.sample = {path: to_array(_known(tensor)) for path, tensor in tensors}
         if not tensors:
-            raise SampleError("the sample holds no tensor, so the graph would have no input.")
+            raise SampleError(
+                "the sample holds no tensor, so the graph would have no input: "
+                f"it is {', '.join(type(value).__name__ for _, value in given) or 'empty'}.",
+                remedy="turn text and other values into tensors first, and give the model those",
+            )
         if len(self.sample) < len(tensors):
             raise SampleError(f"two inputs would have the same name: {[p for p, _ in tensors]}.")
         self.flat: FlatModule = FlatModule(model, args, kwargs)
@@ -177,9 +194,17 @@ class TorchSubject(Subject):
                 handle.remove()
         return seen
 
+    def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
+        """See :mod:`onnxpack.exporters.torch.unsteady`."""
+        return find_unsteadiness(self.model, lambda: self.run(feeds))
+
+    def cure(self, exc: Exception) -> str:
+        """See :mod:`onnxpack.exporters.torch.causes`."""
+        return cure(exc)
+
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.torch.causes`."""
-        return diagnose(self.model, attempts)
+        return diagnose(self.model, attempts, lambda: self.run(self.sample))
 
     @cached_property
     def _double(self) -> FlatModule | None:
@@ -214,10 +239,11 @@ def to_array(tensor: torch.Tensor) -> Array:
             "model, and ONNX Runtime takes dense ones.",
             remedy="return tensor.dequantize() or tensor.to_dense() from forward()",
         )
-    if dense.dtype is torch.bfloat16:
+    if dense.dtype not in KNOWN:
         raise ExportError(
-            "the model takes or gives bfloat16, for which ONNX Runtime has no kernels on CPU.",
-            remedy="export model.float() with a float32 sample",
+            f"the model takes or gives {str(dense.dtype).removeprefix('torch.')}, for which ONNX "
+            "Runtime has no kernels on CPU.",
+            remedy=REMEDIES.get(dense.dtype, "take and give float32: tensor.float()"),
         )
     return dense.cpu().numpy().copy()
 
