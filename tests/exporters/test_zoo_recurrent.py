@@ -109,3 +109,14 @@ def steps(n: int) -> Tensor:
 )
 def test_proven(check: Any, make: Any, inputs: Any, options: Any) -> None:
     check.proven(make, inputs, **options)
+
+
+def test_a_sample_of_full_lengths_hides_nothing(check: Any) -> None:
+    def full(n: int) -> tuple[Tensor, Tensor]:
+        return torch.randn(n, 5, 4), torch.full((n,), 5)
+
+    pack = check.proven(lambda: Packed(nn.GRU, total=True), full)
+    assert "smaller integers" in [case.name for case in pack.manifest.parity.cases]
+    x, lengths = torch.randn(3, 5, 4), torch.tensor([1, 5, 2])
+    torch.manual_seed(0)
+    check.compare(pack, Packed(nn.GRU, total=True), [(x, lengths)])

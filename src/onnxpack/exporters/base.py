@@ -18,7 +18,7 @@ from onnxpack.errors import OnnxpackError, TargetError, UsageError
 from onnxpack.exporters.axes import Dynamic, name_axes
 from onnxpack.exporters.finish import finish, graph_versions
 from onnxpack.exporters.noise import SHOWN
-from onnxpack.exporters.questions import ask, ask_at, measure_signature
+from onnxpack.exporters.questions import ask, ask_at, doubts, measure_signature
 from onnxpack.exporters.subject import Attempt, Exporter, Strategy, Subject
 from onnxpack.exporters.verdict import refusal
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
@@ -114,6 +114,8 @@ def export(
         say("asking the model")
         axes = subject.axes or name_axes(subject.sample, dynamic, static=static)
         questions, skipped = ask(subject, axes, tolerance)
+        for doubt in doubts(questions):
+            say(doubt)
         signature = measure_signature(subject.sample, axes, questions)
         inquiry = _Inquiry(subject, axes, signature, questions, tolerance, frozenset(accept))
         _check_accepted(accept, inquiry.edges)

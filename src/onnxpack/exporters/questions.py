@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
+import numpy as np
+
 from onnxpack.detections import compare_all
 from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
 from onnxpack.exporters.place import place_of
@@ -59,6 +61,24 @@ def ask(
     _refuse_unvaried(axes, questions, skipped)
     _refuse_empty(questions)
     return tuple(questions), tuple(skipped)
+
+
+def doubts(questions: Sequence[Question]) -> Iterator[str]:
+    """What the proof cannot tell much about, though it passes."""
+    for name, first in questions[0].expected.items():
+        answers = [question.expected[name] for question in questions]
+        empty = sum(answer.size == 0 for answer in answers)
+        if empty:
+            yield (
+                f"output {name!r} is empty in {empty} of {len(answers)} cases, which say little "
+                "about it: a sample on which the model finds more would say more"
+            )
+        alike = [answer for answer in answers if answer.shape == first.shape]
+        if not empty and len(alike) > 1 and all(np.array_equal(answer, first) for answer in alike):
+            yield (
+                f"output {name!r} is the same in every case, so the proof says little about it: "
+                "does the model use its input?"
+            )
 
 
 def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:

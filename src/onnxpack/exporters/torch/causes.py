@@ -52,13 +52,6 @@ def diagnose(
         run: asks the model once more.
     """
     said = "\n".join(attempt.error or "" for attempt in attempts)
-    quantized = _quantized(model)
-    if quantized:
-        return Cause(
-            f"{quantized} computes in int8 with PyTorch's own kernels; ONNX Runtime rounds "
-            "differently",
-            "export the float model, then quantise the pack",
-        )
     dtype = _unusual_dtype(model)
     if dtype:
         return Cause(
@@ -210,13 +203,6 @@ def _user_place(message: str) -> str:
     for file, line in reversed(re.findall(r'File "([^"]+)", line (\d+)', message)):
         if "/site-packages/" not in file and "/onnxpack/" not in file and "<" not in file:
             return f"{Path(file).name}:{line}"
-    return ""
-
-
-def _quantized(model: torch.nn.Module) -> str:
-    for name, module in model.named_modules():
-        if ".quantized" in type(module).__module__ and ".qat" not in type(module).__module__:
-            return f"{name or 'the model'} ({type(module).__name__})"
     return ""
 
 

@@ -34,7 +34,9 @@ class TorchExporter:
         Raises:
             SampleError: no sample was given.
             TargetError: a lazy module has no weights yet.
+            ExportError: it computes in int8.
         """
+        from onnxpack.exporters.torch.quantized import refuse_quantized
         from onnxpack.exporters.torch.subject import TorchSubject
 
         if sample is None:
@@ -50,6 +52,7 @@ class TorchExporter:
         else:
             module = _unwrapped(model)
             _refuse_lazy(module)
+            refuse_quantized(module)
             with inference_mode_of(module):
                 yield TorchSubject(module, sample)
 

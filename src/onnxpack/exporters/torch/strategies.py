@@ -22,6 +22,7 @@ from onnxpack.exporters.questions import at_sizes, refuse_too_large
 from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.exporters.torch.branches import Conversion, find_conversions
 from onnxpack.exporters.torch.causes import plain_words
+from onnxpack.exporters.torch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.guards import explore
 from onnxpack.exporters.torch.packed import plainly_packed
 from onnxpack.exporters.torch.quiet import quiet
@@ -139,6 +140,7 @@ class Ladder:
             SpelledOut(),
             plainly_packed(self.subject.model),
             norm_known(self.opset),
+            boxes_may_lack(),
             _in_plain_words(),
         ):
             yield

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from onnxpack.errors import ExportError, SampleError
@@ -44,6 +45,8 @@ KNOWN = {
     torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
 }  # fmt: skip
 """What a pack's inputs and outputs may be."""
+ALIKE = 2
+"""Integers of so few values are drawn from these alone in the usual cases."""
 REMEDIES = dict.fromkeys(
     (torch.complex32, torch.complex64, torch.complex128),
     "give the two parts as one more axis: torch.view_as_real(y); and take them so: "
@@ -158,6 +161,12 @@ class TorchSubject(Subject):
         except Exception:  # noqa: BLE001 - code that fixes float32 fails in its own ways
             return None
 
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """Smaller integers, where the sample's are all alike: full lengths hide what is cut."""
+        lower = {name: _lowered(array) for name, array in self.sample.items()}
+        if any(lower[name] is not array for name, array in self.sample.items()):
+            yield "smaller integers", lower
+
     def tensors(self, feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
         """Inputs as tensors of their own on the module's device."""
         return tuple(torch.from_numpy(array.copy()).to(self.device) for array in feeds.values())
@@ -219,6 +228,16 @@ class TorchSubject(Subject):
     def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.no_grad():
             return name_outputs(flat.answer(*tensors))
+
+
+def _lowered(array: Array) -> Array:
+    if array.dtype.kind not in "iu" or array.size == 0 or len(np.unique(array)) > ALIKE:
+        return array
+    low, high = min(1, int(array.min())), int(array.max())
+    if not 0 <= low < high:
+        return array
+    random = np.random.default_rng(0)
+    return random.integers(low, high, array.shape, array.dtype, endpoint=True)
 
 
 def _known(tensor: torch.Tensor) -> torch.Tensor:
