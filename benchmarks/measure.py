@@ -69,7 +69,7 @@ def machine() -> str:
         (line.split(":")[1].strip() for line in cpuinfo.splitlines() if "model name" in line),
         platform.machine(),
     )
-    names = ("onnxpack", "onnxruntime", "numpy", "typer")
+    names = ("onnxpack", "onnxruntime", "numpy", "click")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     cores = len(os.sched_getaffinity(0))
     return f"{model}, {cores} cores; Python {platform.python_version()}, {versions}"

@@ -152,14 +152,14 @@ def test_run_loads_only_what_it_runs_with(pack: Any) -> None:
 
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: Run, shell_name: str) -> None:
-    told = shell("--show-completion", shell_name, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    told = shell("completion", shell_name)
     assert told.code == 0
     assert "_ONNXPACK_COMPLETE" in told.out
 
 
 def test_completion_completes(shell: Run) -> None:
-    told = shell(_ONNXPACK_COMPLETE="complete_bash", COMP_WORDS="onnxpack ins", COMP_CWORD="1")
-    assert told.out.split() == ["inspect"]
+    told = shell(_ONNXPACK_COMPLETE="bash_complete", COMP_WORDS="onnxpack ins", COMP_CWORD="1")
+    assert told.out.split() == ["plain,inspect"]
 
 
 def test_nobody_reads(pack: Any) -> None:

@@ -21,7 +21,7 @@ def test_what_serving_imports_is_pinned_to_what_was_proven_here():
     pins = requirements()
     assert f"onnxruntime=={version('onnxruntime')}" in pins
     assert names(pins) >= {"numpy", "msgspec", "uvicorn", "httptools", "orjson"}
-    assert names(pins).isdisjoint({"torch", "onnx", "typer", "rich", "pillow"})
+    assert names(pins).isdisjoint({"torch", "onnx", "click", "rich", "pillow"})
 
 
 def test_pictures_want_pillow_and_cuda_another_runtime():

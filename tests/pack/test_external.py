@@ -156,8 +156,10 @@ ATTACKS: dict[str, tuple[Callable[[Path], TensorProto], str]] = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(params=["walked", "searched"])
+def folder(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for a graph, whose references are found either way."""
+    monkeypatch.setattr(external, "BYTES_A_FIELD", 1 if request.param == "walked" else 2**30)
     (tmp_path / "secret").write_bytes(bytes(8))
     folder = tmp_path / "model"
     (folder / "sub").mkdir(parents=True)
@@ -318,3 +320,14 @@ def test_whatever_onnx_reads_is_found(
         entries = {entry.key: entry.value for entry in initializer.external_data}
         if "location" in entries:
             assert entries["location"] in found
+
+
+def test_weights_are_not_searched(
+    folder: Path, graph: Callable[..., onnx.ModelProto], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A word in them says nothing, and is not even seen where few fields lead past them."""
+    weights = np.frombuffer(b"location" * 2**14, np.float32)
+    path = save(folder, graph(), _in_initializer, numpy_helper.from_array(weights, "w"))
+    assert external_references(path) == ()
+    monkeypatch.setattr(external, "BYTES_A_FIELD", 2**11)
+    assert external._glance(memoryview(path.read_bytes())) == ()

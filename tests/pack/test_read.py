@@ -167,7 +167,7 @@ def test_reading_loads_nothing_that_an_image_lacks() -> None:
     script = (
         "import sys, onnxpack.pack.read, onnxpack.pack.tensor\n"
         "print({name.partition('.')[0] for name in sys.modules} & "
-        "{'onnx', 'onnx_ir', 'rich', 'typer', 'onnxruntime', 'torch', 'ml_dtypes'})"
+        "{'onnx', 'onnx_ir', 'rich', 'click', 'onnxruntime', 'torch', 'ml_dtypes'})"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout == b"set()\n"

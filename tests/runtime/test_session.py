@@ -22,7 +22,7 @@ def python(code: str, **environment: str) -> str:
 def test_importing_the_model_does_not_import_onnxruntime_or_onnx():
     code = (
         "import sys, onnxpack.runtime.model, onnxpack.runtime.doctor, onnxpack.runtime.picture;"
-        "heavy = {'onnxruntime', 'onnx', 'onnx_ir', 'torch', 'typer', 'rich', 'PIL'};"
+        "heavy = {'onnxruntime', 'onnx', 'onnx_ir', 'torch', 'click', 'rich', 'PIL'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert python(code).strip() == "[]"

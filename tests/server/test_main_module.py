@@ -103,7 +103,7 @@ def test_a_pack_is_served_until_a_signal(packs):
 def test_it_loads_no_command_line():
     code = (
         "import sys, onnxpack.server.__main__, onnxpack.server.alive\n"
-        "print({'typer', 'rich', 'onnx', 'onnx_ir', 'torch'} & set(sys.modules))"
+        "print({'onnxpack.cli', 'rich', 'onnx', 'onnx_ir', 'torch'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

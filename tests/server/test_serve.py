@@ -168,8 +168,8 @@ import onnxpack
 
 def ready(told):
     print(str(told).startswith("http://127.0.0.1:"), told.models[0].name, flush=True)
-    heavy = {"onnx", "onnx_ir", "typer", "rich", "torch", "opentelemetry", "PIL"} & set(sys.modules)
-    print(sorted(heavy), os.environ["ORT_DISABLE_TELEMETRY"], flush=True)
+    heavy = {"onnx", "onnx_ir", "onnxpack.cli", "rich", "torch", "opentelemetry", "PIL"}
+    print(sorted(heavy & set(sys.modules)), os.environ["ORT_DISABLE_TELEMETRY"], flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 
 onnxpack.serve(sys.argv[1], onnxpack.Settings(port=0), announce=ready)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from onnxpack.cli import say
-from onnxpack.cli.parameters import PackPath
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 from onnxpack.cli.verdict import NotOkError
 from onnxpack.errors import PackError, ProviderError
 
@@ -22,18 +22,15 @@ EXAMPLE = """Example:
   onnxpack check resnet18 --provider cuda --json"""
 
 
-def command(
-    pack: PackPath,
-    provider: Annotated[
-        Optional[str],
-        typer.Option(
-            metavar="NAME",
-            help="Replay the golden data on this provider alone; by default on each that works "
-            "here.",
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@click.option(
+    "--provider",
+    metavar="NAME",
+    help="Replay the golden data on this provider alone; by default on each that works here.",
+)
+@parameters.json("Print the findings as JSON.")
+def command(pack: Path, provider: str | None, json: bool) -> None:
     """Check a pack and replay its golden data here.
 
     Its structure, every digest and its evidence are checked, then its answers.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import click
 
-import typer
-
-from onnxpack.cli import say
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 from onnxpack.cli.verdict import NotOkError
 
 NAME = "doctor"
@@ -15,9 +14,9 @@ EXAMPLE = """Example:
   onnxpack doctor --json"""
 
 
-def command(
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.json("Print the findings as JSON.")
+def command(json: bool) -> None:
     """Examine this machine for what holds models back.
 
     Cores, quota, threads, wheels that clash, libraries that are missing.

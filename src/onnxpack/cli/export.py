@@ -6,11 +6,12 @@ import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from onnxpack.cli import evidence, say
+from onnxpack.cli import evidence, parameters, say
+from onnxpack.cli.command import Argument, Command
 
 if TYPE_CHECKING:
     from onnxpack.pack.model import Pack
@@ -21,100 +22,102 @@ EXAMPLE = """Example:
   onnxpack export train.py:make_model --sample ids=int64[2,16] --dynamic ids:1=tokens -o tagger
   onnxpack export digits.ckpt --class train:LitDigits -o digits"""
 
-Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="TARGET",
-        help="module:attr or file.py:attr, torchvision:NAME[@DEFAULT], a Lightning .ckpt, a "
-        "torch.export .pt2, a TorchScript .pt, an .onnx file or a model-zoo folder.",
-    ),
-]
-Sample = Annotated[
-    Optional[list[str]],
-    typer.Option(
-        metavar="SPEC",
-        help="One input: 1x3x224x224, ids=int64[1,128], x.npy, x.npz, a picture, or "
-        "module:attr; once for each input. A Lightning module may bring its own.",
-    ),
-]
-Output = Annotated[
-    Optional[Path],
-    typer.Option("--output", "-o", metavar="DIR", help="The pack to write."),
-]
-Axes = Annotated[
-    Optional[list[str]],
-    typer.Option(
-        metavar="INPUT:AXIS=NAME,…",
-        help="Axes to name besides the first, which is batch: ids:1=tokens,mask:1=tokens; "
-        "may be repeated.",
-    ),
-]
-Static = Annotated[
-    bool, typer.Option("--static", help="Fix every size that --dynamic does not name.")
-]
-Opset = Annotated[
-    Optional[int], typer.Option(metavar="N", min=1, help="Version of the operator set (18).")
-]
-Rtol = Annotated[
-    Optional[float],
-    typer.Option(metavar="X", min=0, help="Tolerance relative to each element (1e-3)."),
-]
-Atol = Annotated[
-    Optional[float],
-    typer.Option(metavar="X", min=0, help="Tolerance relative to the output's scale (1e-5)."),
-]
-Labels = Annotated[
-    Optional[Path],
-    typer.Option(metavar="FILE", help="Names of the classes: a line each, or a JSON list."),
-]
-Recipe = Annotated[
-    Optional[str],
-    typer.Option(
-        metavar="FILE.json|imagenet",
-        help="How a picture becomes the input: resize, crop, mean, std, interpolation.",
-    ),
-]
-Name = Annotated[
-    Optional[str], typer.Option(metavar="TEXT", help="Name of the pack; else the folder's.")
-]
-Version = Annotated[str, typer.Option(metavar="TEXT", help="Version of the pack.")]
-Description = Annotated[str, typer.Option(metavar="TEXT", help="One line for the model card.")]
-License = Annotated[
-    str, typer.Option(metavar="SPDX", help="Licence of the weights, such as Apache-2.0.")
-]
-ClassName = Annotated[
-    Optional[str],
-    typer.Option("--class", metavar="MODULE:CLASS", help="The class of a .ckpt."),
-]
-Trust = Annotated[
-    bool,
-    typer.Option("--trust", help="Unpickle the target: this runs whatever code is in it."),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace a pack that is already there.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Tell each step, and show tracebacks.")]
-Json = Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")]
+TOLERANCE = click.FloatRange(min=0)
 
 
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@click.argument(
+    "target",
+    cls=Argument,
+    metavar="TARGET",
+    meaning="module:attr or file.py:attr, torchvision:NAME[@DEFAULT], a Lightning .ckpt, a "
+    "torch.export .pt2, a TorchScript .pt, an .onnx file or a model-zoo folder.",
+)
+@click.option(
+    "--sample",
+    multiple=True,
+    metavar="SPEC",
+    help="One input: 1x3x224x224, ids=int64[1,128], x.npy, x.npz, a picture, or module:attr; "
+    "once for each input. A Lightning module may bring its own.",
+)
+@click.option("--output", "-o", type=parameters.PATH, metavar="DIR", help="The pack to write.")
+@click.option(
+    "--dynamic",
+    multiple=True,
+    metavar="INPUT:AXIS=NAME,…",
+    help="Axes to name besides the first, which is batch: ids:1=tokens,mask:1=tokens; may be "
+    "repeated.",
+)
+@parameters.flag("--static", "Fix every size that --dynamic does not name.")
+@click.option(
+    "--opset", type=parameters.COUNT, metavar="N", help="Version of the operator set (18)."
+)
+@click.option(
+    "--rtol", type=TOLERANCE, metavar="X", help="Tolerance relative to each element (1e-3)."
+)
+@click.option(
+    "--atol", type=TOLERANCE, metavar="X", help="Tolerance relative to the output's scale (1e-5)."
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="CASE",
+    help="A case at an edge of the model, as the refusal names it, in which the graph may differ; "
+    "the pack records how far.",
+)
+@click.option(
+    "--labels",
+    type=parameters.PATH,
+    metavar="FILE",
+    help="Names of the classes: a line each, or a JSON list.",
+)
+@click.option(
+    "--preprocess",
+    metavar="FILE.json|imagenet",
+    help="How a picture becomes the input: resize, crop, mean, std, interpolation.",
+)
+@click.option("--name", metavar="TEXT", help="Name of the pack; else the folder's.")
+@click.option("--pack-version", metavar="TEXT", default="1", help="Version of the pack.")
+@click.option(
+    "--description",
+    metavar="TEXT",
+    default="",
+    show_default=False,
+    help="One line for the model card.",
+)
+@click.option(
+    "--license",
+    metavar="SPDX",
+    default="",
+    show_default=False,
+    help="Licence of the weights, such as Apache-2.0.",
+)
+@parameters.class_name
+@parameters.flag("--trust", "Unpickle the target: this runs whatever code is in it.")
+@parameters.flag("--force", "Replace a pack that is already there.")
+@parameters.flag("--verbose", "Tell each step, and show tracebacks.")
+@parameters.json("Print what was written as JSON.")
 def command(
-    target: Target,
-    sample: Sample = None,
-    output: Output = None,
-    dynamic: Axes = None,
-    static: Static = False,
-    opset: Opset = None,
-    rtol: Rtol = None,
-    atol: Atol = None,
-    labels: Labels = None,
-    preprocess: Recipe = None,
-    name: Name = None,
-    pack_version: Version = "1",
-    description: Description = "",
-    license: License = "",  # noqa: A002 - the option's name
-    class_name: ClassName = None,
-    trust: Trust = False,
-    force: Force = False,
-    verbose: Verbose = False,
-    json: Json = False,
+    target: str,
+    sample: tuple[str, ...],
+    output: Path | None,
+    dynamic: tuple[str, ...],
+    static: bool,
+    opset: int | None,
+    rtol: float | None,
+    atol: float | None,
+    accept: tuple[str, ...],
+    labels: Path | None,
+    preprocess: str | None,
+    name: str | None,
+    pack_version: str,
+    description: str,
+    license: str,  # noqa: A002 - the option's name
+    class_name: str | None,
+    trust: bool,
+    force: bool,
+    verbose: bool,
+    json: bool,
 ) -> None:
     """Export a trained model to a proven pack.
 
@@ -128,7 +131,7 @@ def command(
 
     labelled = None if labels is None else recipe.read_labels(labels)
     prepared = None if preprocess is None else recipe.read_preprocess(preprocess)
-    named = recipe.parse_axes(",".join(dynamic or ()))
+    named = recipe.parse_axes(",".join(dynamic))
     tolerance = recipe.make_tolerance(rtol, atol)
     # What the model's own code prints must not mix with the answer.
     with redirect_stdout(sys.stderr), show.progress(verbose=verbose) as progress:
@@ -141,6 +144,7 @@ def command(
             static=static,
             opset=opset or DEFAULT_OPSET,
             tolerance=tolerance,
+            accept=accept,
             labels=labelled or loaded.labels,
             preprocess=prepared or loaded.preprocess,
             name=name,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from onnxpack.cli import say
-from onnxpack.cli.parameters import PackPath
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
     from onnxpack.image.build import Built, Recipe
-    from onnxpack.image.engine import Engine as LoadingEngine
+    from onnxpack.image.engine import Engine
+    from onnxpack.image.publish import Published
+    from onnxpack.oci.compress import Compression
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.model import Pack
 
@@ -24,74 +26,75 @@ EXAMPLE = """Example:
   onnxpack image resnet18 -t registry.example.com/resnet18:1 --push \\
     --platform linux/amd64,linux/arm64"""
 
-Tag = Annotated[
-    Optional[str],
-    typer.Option("-t", "--tag", metavar="NAME", help="Its name; by default the pack's."),
-]
-Output = Annotated[
-    Optional[Path],
-    typer.Option(
-        "-o", "--output", metavar="DIR|FILE.tar",
-        help="Write an OCI layout, or a tar that docker load, podman and skopeo read.",
-    ),
-]  # fmt: skip
-Base = Annotated[
-    Optional[str],
-    typer.Option(
-        metavar="BASE",
-        help="debian, a registry's reference such as python:3.13-slim, or oci:DIR; by default "
-        "debian where mmdebstrap is installed.",
-    ),
-]
-Platforms = Annotated[
-    Optional[str],
-    typer.Option(
-        "--platform", metavar="OS/ARCH", help="linux/amd64 or linux/arm64; several make an index."
-    ),
-]
-Dockerfile = Annotated[
-    Optional[Path],
-    typer.Option(
-        "--dockerfile", metavar="DIR", help="Write a Dockerfile of the same content instead."
-    ),
-]
-Engine = Annotated[
-    Optional[Literal["docker", "podman", "buildah"]],
-    typer.Option("--engine", help="Build that Dockerfile, with this engine."),
-]
-Wheels = Annotated[
-    Optional[Path],
-    typer.Option(metavar="DIR", help="Of --engine: take wheels from here and nowhere else."),
-]
 
-
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@click.option("-t", "--tag", metavar="NAME", help="Its name; by default the pack's.")
+@click.option(
+    "-o",
+    "--output",
+    type=parameters.PATH,
+    metavar="DIR|FILE.tar",
+    help="Write an OCI layout, or a tar that docker load, podman and skopeo read.",
+)
+@parameters.flag("--load", "Give it to docker or podman.")
+@parameters.flag("--push", "Send it to NAME's registry.")
+@click.option(
+    "--base",
+    metavar="BASE",
+    help="debian, a registry's reference such as python:3.13-slim, or oci:DIR; by default debian "
+    "where mmdebstrap is installed.",
+)
+@click.option(
+    "--platform", metavar="OS/ARCH", help="linux/amd64 or linux/arm64; several make an index."
+)
+@parameters.one_of("--runtime", ("cpu", "cuda"), "Which onnxruntime is in it.", default="cpu")
+@parameters.one_of(
+    "--compression",
+    ("gzip", "zstd"),
+    "Of base and runtime; older engines: gzip.",
+    default="gzip",
+)
+@parameters.flag("--pull", "Fetch Debian's packages anew.")
+@click.option(
+    "--dockerfile",
+    type=parameters.PATH,
+    metavar="DIR",
+    help="Write a Dockerfile of the same content instead.",
+)
+@parameters.one_of(
+    "--engine", ("docker", "podman", "buildah"), "Build that Dockerfile, with this engine."
+)
+@click.option(
+    "--wheels",
+    type=parameters.PATH,
+    metavar="DIR",
+    help="Of --engine: take wheels from here and nowhere else.",
+)
+@parameters.flag("--force", "Replace a folder that is there.")
+@parameters.json("Print what was built as JSON.")
 def command(
-    pack: PackPath,
-    tag: Tag = None,
-    output: Output = None,
-    load: Annotated[bool, typer.Option("--load", help="Give it to docker or podman.")] = False,
-    push: Annotated[bool, typer.Option("--push", help="Send it to NAME's registry.")] = False,
-    base: Base = None,
-    platform: Platforms = None,
-    runtime: Annotated[
-        Literal["cpu", "cuda"], typer.Option(help="Which onnxruntime is in it.")
-    ] = "cpu",
-    compression: Annotated[
-        Literal["gzip", "zstd"], typer.Option(help="Of base and runtime; older engines: gzip.")
-    ] = "gzip",
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch Debian's packages anew.")] = False,
-    dockerfile: Dockerfile = None,
-    engine: Engine = None,
-    wheels: Wheels = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print what was built as JSON.")] = False,
+    pack: Path,
+    tag: str | None,
+    output: Path | None,
+    load: bool,
+    push: bool,
+    base: str | None,
+    platform: str | None,
+    runtime: str,
+    compression: Compression,
+    pull: bool,
+    dockerfile: Path | None,
+    engine: str | None,
+    wheels: Path | None,
+    force: bool,
+    json: bool,
 ) -> None:
     """Build a container image that serves a pack, proven first.
 
     No daemon is needed. Base, runtime and model are a layer each, from a cache: a new model costs
     one layer. The same pack and versions give the same image, bit for bit.
     """
-    from onnxpack.cli.engine_build import by_dockerfile
     from onnxpack.image.build import build_image
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.read import open_pack
@@ -101,6 +104,8 @@ def command(
     if dockerfile is not None or engine is not None:
         if output or load or push or platform:
             raise UsageError("-o, --load, --push and --platform are for builds without an engine.")
+        from onnxpack.cli.engine_build import by_dockerfile
+
         by_dockerfile(
             opened, _short(name), folder=dockerfile, engine=engine, base=base, runtime=runtime,
             wheels=wheels, force=force, json=json,
@@ -128,7 +133,7 @@ def _recipe(
     base: str | None,
     platform: str | None,
     runtime: str,
-    compression: Any,
+    compression: Compression,
     *,
     pull: bool,
     quiet: bool,
@@ -155,7 +160,7 @@ class _Delivery:
     push: bool
     force: bool
 
-    def check(self, recipe: Recipe) -> LoadingEngine | None:
+    def check(self, recipe: Recipe) -> Engine | None:
         """Refuse before the work what would be refused after it; gives the engine that loads."""
         if self.load and len(recipe.platforms) > 1:
             raise UsageError("an engine takes one platform.", remedy="--push, or -o FILE.tar")
@@ -167,18 +172,14 @@ class _Delivery:
 
         return get_engine()
 
-    def deliver(
-        self, built: Built, name: Reference, engine: LoadingEngine | None
-    ) -> dict[str, Any]:
+    def deliver(self, built: Built, name: Reference, engine: Engine | None) -> dict[str, Any]:
         """Bring the image there; gives what to tell of it."""
         where: dict[str, Any] = {}
         if self.output is not None:
             _write(built, name, self.output, force=self.force)
             where["output"] = str(self.output)
         if self.push:
-            from onnxpack.image.publish import publish
-
-            made = publish(built.content, name)
+            made = _publish(built, name)
             done, bills = made.pushed, list(map(str, made.bills))
             where["pushed"] = {
                 "reference": str(done.reference), "sent": done.sent, "bytes": done.size,
@@ -198,6 +199,23 @@ class _Delivery:
             from onnxpack.oci.fresh import check_free
 
             check_free(output, force=self.force)
+
+
+def _publish(built: Built, name: Reference) -> Published:
+    """Push, and tell a terminal how far it is."""
+    from onnxpack.cli import show
+    from onnxpack.image.publish import publish
+
+    under_way: dict[str, tuple[int, int]] = {}
+    with show.progress(verbose=False) as told:
+
+        def tell(digest: str, done: int, size: int) -> None:
+            under_way[digest] = done, size
+            sent, wanted = map(sum, zip(*tuple(under_way.values()), strict=True))
+            if told:
+                told(f"pushing {name}: {say.size(sent)} of {say.size(wanted)}")
+
+        return publish(built.content, name, progress=tell)
 
 
 def _write(built: Built, name: Reference, output: Path, *, force: bool) -> None:

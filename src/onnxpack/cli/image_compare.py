@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from onnxpack.cli import say, show
-from onnxpack.cli.parameters import PackPath
+from onnxpack.cli import parameters, say, show
+from onnxpack.cli.command import Command
 
 if TYPE_CHECKING:
     from onnxpack.image.comparison import Comparison
@@ -21,57 +21,61 @@ NAME = "image compare"
 EXAMPLE = """Example:
   onnxpack image compare resnet18 --against torchvision:resnet18 --no-cache -o comparison"""
 
-Against = Annotated[
-    str,
-    typer.Option(
-        metavar="TARGET", help="The PyTorch model of the pack, as onnxpack export takes it."
-    ),
-]
-Torch = Annotated[
-    Optional[str],
-    typer.Option(metavar="REQUIREMENT", help="PyTorch, for CPU; else the version here."),
-]
-TorchCuda = Annotated[
-    Optional[str],
-    typer.Option(metavar="REQUIREMENT", help="PyTorch, for --cuda; else the version here."),
-]
-Wheels = Annotated[
-    Optional[Path],
-    typer.Option(metavar="DIR", help="Take PyTorch's and the engine's wheels from here alone."),
-]
-Output = Annotated[
-    Optional[Path],
-    typer.Option("-o", "--output", metavar="DIR", help="Save JSON, Markdown and a chart."),
-]
 
-
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@click.option(
+    "--against",
+    required=True,
+    metavar="TARGET",
+    help="The PyTorch model of the pack, as onnxpack export takes it.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=parameters.PATH,
+    metavar="DIR",
+    help="Save JSON, Markdown and a chart.",
+)
+@parameters.flag("--cuda", "The CUDA images as well.")
+@parameters.flag("--no-cache", "Build every layer but the base's.")
+@click.option(
+    "--runs",
+    type=parameters.COUNT,
+    metavar="N",
+    default=3,
+    help="Starts of each container; the median counts.",
+)
+@click.option("--torch", metavar="REQUIREMENT", help="PyTorch, for CPU; else the version here.")
+@click.option(
+    "--torch-cuda", metavar="REQUIREMENT", help="PyTorch, for --cuda; else the version here."
+)
+@click.option(
+    "--wheels",
+    type=parameters.PATH,
+    metavar="DIR",
+    help="Take PyTorch's and the engine's wheels from here alone.",
+)
+@click.option("--base", metavar="BASE", help="Of the images by onnxpack.")
+@click.option("--docker-base", metavar="IMAGE", help="Of the Dockerfiles; python:X.Y-slim.")
+@parameters.class_name
+@parameters.flag("--trust", "Unpickle the target: this runs whatever is in it.")
+@parameters.json("Print the comparison as JSON.")
 def command(
-    pack: PackPath,
-    against: Against,
-    output: Output = None,
-    cuda: Annotated[bool, typer.Option("--cuda", help="The CUDA images as well.")] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Build every layer but the base's.")
-    ] = False,
-    runs: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Starts of each container; the median counts.")
-    ] = 3,
-    torch: Torch = None,
-    torch_cuda: TorchCuda = None,
-    wheels: Wheels = None,
-    base: Annotated[
-        Optional[str], typer.Option(metavar="BASE", help="Of the images by onnxpack.")
-    ] = None,
-    docker_base: Annotated[
-        Optional[str], typer.Option(metavar="IMAGE", help="Of the Dockerfiles; python:X.Y-slim.")
-    ] = None,
-    class_name: Annotated[
-        Optional[str], typer.Option("--class", metavar="MODULE:CLASS", help="The class of a .ckpt.")
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Unpickle the target: this runs whatever is in it.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    pack: Path,
+    against: str,
+    output: Path | None,
+    cuda: bool,
+    no_cache: bool,
+    runs: int,
+    torch: str | None,
+    torch_cuda: str | None,
+    wheels: Path | None,
+    base: str | None,
+    docker_base: str | None,
+    class_name: str | None,
+    trust: bool,
+    json: bool,
 ) -> None:
     """Compare a model's ONNX image with its PyTorch image.
 

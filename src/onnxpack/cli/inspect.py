@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from onnxpack.cli import evidence, say
-from onnxpack.cli.parameters import PackPath
+from onnxpack.cli import evidence, parameters, say
+from onnxpack.cli.command import Command
 from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,28 +27,25 @@ BATCH = "batch"
 SHOWN_LABELS = 4
 
 
-def command(
-    pack: PackPath,
-    nodes: Annotated[
-        bool, typer.Option("--nodes", help="List the nodes with the shapes of their outputs.")
-    ] = False,
-    dim: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            metavar="NAME=N",
-            help="Size of a dynamic dim at which operations are counted; may be repeated. By "
-            "default batch is 1 and others have their size in the golden data.",
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
-) -> None:
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@parameters.flag("--nodes", "List the nodes with the shapes of their outputs.")
+@click.option(
+    "--dim",
+    multiple=True,
+    metavar="NAME=N",
+    help="Size of a dynamic dim at which operations are counted; may be repeated. By default "
+    "batch is 1 and others have their size in the golden data.",
+)
+@parameters.json("Print all of it as JSON.")
+def command(pack: Path, nodes: bool, dim: tuple[str, ...], json: bool) -> None:
     """Describe a pack: its graph, its cost, its evidence."""
     from onnxpack.graph.nodes import list_nodes
     from onnxpack.graph.summary import summarize
     from onnxpack.pack.read import open_pack
 
     opened = open_pack(pack)
-    sizes = _golden_sizes(opened) | {BATCH: 1} | _sizes(dim or [])
+    sizes = _golden_sizes(opened) | {BATCH: 1} | _sizes(dim)
     summary = summarize(opened.model_path, dims=sizes)
     signature = opened.manifest.signature if opened.manifest else summary.signature
     listed = list_nodes(opened.model_path, dims=sizes) if nodes else None
@@ -57,7 +55,7 @@ def command(
         _print(opened, signature, summary, listed)
 
 
-def _sizes(texts: list[str]) -> dict[str, int]:
+def _sizes(texts: tuple[str, ...]) -> dict[str, int]:
     sizes = {}
     for text in texts:
         name, _, size = text.partition("=")

@@ -13,24 +13,11 @@ import errno
 import os
 import shlex
 import sys
-from typing import Annotated, Any, Optional
 
-import typer
-import typer.core
+import click
 
-from onnxpack.cli import (
-    check,
-    doctor,
-    export,
-    image,
-    image_compare,
-    inspect,
-    providers,
-    run,
-    say,
-    serve,
-    view,
-)
+from onnxpack.cli import say
+from onnxpack.cli.commands import COMPLETE, PROGRAM, Commands
 from onnxpack.cli.verdict import NotOkError
 from onnxpack.errors import (
     ExportError,
@@ -57,53 +44,39 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (ProviderError, 3),
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# Newer typers carry click inside, older ones import it: this is its root either way.
-_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
-class _TwoWords(typer.core.TyperGroup):
-    """Commands such as ``image compare``, besides ``image``."""
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The longer name goes first."""
-        if " ".join(args[:2]) in self.commands:
-            args = [" ".join(args[:2]), *args[2:]]
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(
-    name="onnxpack",
-    cls=_TwoWords,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-for _command in (export, check, inspect, view, run, serve, image, image_compare, providers, doctor):
-    app.command(_command.NAME, epilog=f"\b\n{_command.EXAMPLE}")(_command.command)
+    say.out(f"onnxpack {version('onnxpack')}")
+    context.exit()
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        say.out(f"onnxpack {version('onnxpack')}")
-        raise typer.Exit
-
-
-@app.callback(
+@click.group(
+    PROGRAM,
+    cls=Commands,
     invoke_without_command=True,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
     epilog="\b\nExample:\n  onnxpack export torchvision:resnet18 --sample 1x3x224x224 -o resnet18\n"
     "  onnxpack run resnet18 --input random",
 )
-def onnxpack(
-    context: typer.Context,
-    version: Annotated[  # noqa: ARG001 - typer reads it
-        Optional[bool],
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = None,
-) -> None:
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
+@click.pass_context
+def app(context: click.Context) -> None:
     """A trained model goes in, a pack comes out: the same predictions, proven, ready to run."""
     if context.invoked_subcommand is None:
         say.out(context.get_help())
@@ -128,15 +101,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
+    """Run a command as click would, but for broken pipes, of which every click thinks otherwise."""
+    asked = os.environ.get(COMPLETE)
+    if asked:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(app, {}, PROGRAM, COMPLETE, asked)
     try:
-        code = typer.main.get_command(app).main(argv, "onnxpack", standalone_mode=False)
-    except typer.Abort as exc:
-        raise KeyboardInterrupt from exc
-    except SystemExit as exc:
-        if isinstance(exc.__context__, BrokenPipeError):
-            raise exc.__context__ from exc
-        raise
-    return int(code or 0)
+        with app.make_context(PROGRAM, list(argv)) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    return 0
 
 
 def _leave_quietly() -> int:
@@ -169,13 +145,13 @@ def _words(exc: Exception, argv: list[str]) -> tuple[str, str, int]:
     if isinstance(exc, OnnxpackError):
         code = next((code for kind, code in _CODES if isinstance(exc, kind)), BUG)
         return exc.message, exc.remedy, code
-    if isinstance(exc, _ClickError):
+    if isinstance(exc, click.ClickException):
         context = getattr(exc, "ctx", None)
-        where = context.command_path if context else "onnxpack"
-        return str(exc.format_message()), f"{where} --help", 2  # type: ignore[attr-defined]
+        where = context.command_path if context else PROGRAM
+        return exc.format_message(), f"{where} --help", 2
     if isinstance(exc, OSError) and exc.errno in _FULL:
         return f"the output cannot be written: {exc.strerror}.", "", 2
-    line = shlex.join(["onnxpack", *argv])
+    line = shlex.join([PROGRAM, *argv])
     return (
         f"a bug in onnxpack: {type(exc).__name__}: {exc}",
         f"ONNXPACK_TRACEBACK=1 {line}   # shows where; please report it",

@@ -1,12 +1,55 @@
-"""The parameters that several commands share."""
+"""The parameters that several commands share, and the kinds that they are made of."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Any, TypeAlias
 
-import typer
+import click
 
-PackPath = Annotated[
-    Path, typer.Argument(metavar="PACK", help="A pack, a model-zoo folder, or an .onnx file.")
-]
+from onnxpack.cli.command import Argument
+
+Parameter: TypeAlias = Callable[[Any], Any]
+"""What declares a parameter of the function below it."""
+
+PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
+PORT = click.IntRange(0, 65535)
+
+pack = click.argument(
+    "pack",
+    cls=Argument,
+    type=PATH,
+    metavar="PACK",
+    meaning="A pack, a model-zoo folder, or an .onnx file.",
+)
+provider = click.option(
+    "--provider",
+    metavar="NAME",
+    default="auto",
+    help="Execution provider, as in onnxpack providers.",
+)
+class_name = click.option(
+    "--class", "class_name", metavar="MODULE:CLASS", help="The class of a .ckpt."
+)
+
+
+def flag(name: str, help_: str) -> Parameter:
+    """An option that takes nothing."""
+    return click.option(name, is_flag=True, help=help_)
+
+
+def json(help_: str) -> Parameter:
+    """``--json``."""
+    return flag("--json", help_)
+
+
+def one_of(
+    name: str, values: Sequence[str], help_: str, *, default: str | None = None
+) -> Parameter:
+    """An option that takes one of a few words."""
+    metavar = f"<{'|'.join(values)}>"
+    return click.option(
+        name, type=click.Choice(values), metavar=metavar, default=default, help=help_
+    )

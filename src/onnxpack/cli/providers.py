@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from onnxpack.cli import say
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 
 if TYPE_CHECKING:
     from onnxpack.runtime.providers import ProviderStatus
@@ -17,9 +18,9 @@ EXAMPLE = """Example:
   onnxpack providers --json | jq -r '.[] | select(.works).short'"""
 
 
-def command(
-    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
-) -> None:
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.json("Print the list as JSON.")
+def command(json: bool) -> None:
     """List execution providers and which work here.
 
     A provider counts as working when it has just run a small graph with the right numbers.

@@ -2,7 +2,7 @@
 
 ``python -m onnxpack.cli.reference > docs/reference/cli.md`` writes it, and a test fails when the
 page and the application differ. It is drawn from the parameters, not from ``--help``, whose
-layout changes with the width of the terminal and the version of typer.
+layout changes with the width of the terminal and the version of click.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import typer
+import click
 
 from onnxpack.cli import main
+from onnxpack.cli.command import Argument, Command
+from onnxpack.cli.commands import MODULES, load
 
 _EXITS = (
     ("0", "all is well"),
@@ -30,23 +31,21 @@ _JSON = (
     'JSON document: the result, or `{"error": …, "kind": …, "remedy": …}`.'
 )
 _COMPLETION = (
-    "`onnxpack --install-completion` sets up completion for the shell that it is typed in, "
-    "`--show-completion` prints the script."
+    "[`onnxpack completion`](#onnxpack-completion) prints the script that completes commands and "
+    "options in bash, zsh or fish."
 )
-_TYPERS_OWN = ("install_completion", "show_completion")
 
 
 def render() -> str:
     """The page in Markdown."""
-    application: Any = typer.main.get_command(main.app)
     lines = [
         "# Command line",
         "",
         "<!-- Written by python -m onnxpack.cli.reference; a test holds it to the application. -->",
         "",
-        _summary(application),
+        _summary(main.app),
         "",
-        *_options(application),
+        *_options(main.app),
         "",
         "## Exit codes and JSON",
         "",
@@ -56,44 +55,44 @@ def render() -> str:
         "",
         _COMPLETION,
     ]
-    for name, command in application.commands.items():
-        lines += ["", f"## onnxpack {name}", "", *_command(name, command)]
+    for name in MODULES:
+        lines += ["", f"## onnxpack {name}", "", *_command(name, load(name))]
     return "\n".join(lines) + "\n"
 
 
-def _command(name: str, command: Any) -> Iterator[str]:
-    arguments = [_metavar(p) for p in command.params if p.param_type_name == "argument"]
+def _command(name: str, command: Command) -> Iterator[str]:
+    arguments = [_metavar(each) for each in command.params if isinstance(each, Argument)]
     yield from (_summary(command), "")
     yield from ("```", " ".join(["onnxpack", name, *arguments, "[OPTIONS]"]), "```", "")
     yield from _options(command)
-    example = (command.epilog or "").replace("\b\n", "").removeprefix("Example:\n")
     yield from ("", "```console")
-    yield from (f"$ {line.strip()}" for line in example.splitlines())
+    yield from (f"$ {line.strip()}" for line in command.example.splitlines()[1:])
     yield "```"
 
 
-def _summary(command: Any) -> str:
+def _summary(command: click.Command) -> str:
     return inspect.cleandoc(command.help or "")
 
 
-def _options(command: Any) -> list[str]:
-    rows = [_row(param) for param in command.params if param.name not in _TYPERS_OWN]
-    return _table(("parameter", "default", "meaning"), rows)
+def _options(command: click.Command) -> list[str]:
+    return _table(("parameter", "default", "meaning"), list(map(_row, command.params)))
 
 
-def _row(param: Any) -> tuple[str, str, str]:
-    if param.param_type_name == "argument":
-        return f"`{_metavar(param)}`", "required", param.help or ""
+def _row(param: click.Parameter) -> tuple[str, str, str]:
+    if isinstance(param, Argument):
+        return f"`{_metavar(param)}`", "required", param.meaning
+    if not isinstance(param, click.Option):
+        raise TypeError(f"{param.name} is neither an argument with a meaning nor an option.")
     names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
     takes = "" if param.is_flag else f" `{_metavar(param)}`"
     return names + takes, _default(param), param.help or ""
 
 
-def _metavar(param: Any) -> str:
-    return str(param.metavar or param.name.upper())
+def _metavar(param: click.Parameter) -> str:
+    return param.metavar or str(param.name).upper()
 
 
-def _default(param: Any) -> str:
+def _default(param: click.Option) -> str:
     if param.required:
         return "required"
     if param.is_flag:

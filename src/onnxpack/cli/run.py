@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from onnxpack.cli import say
-from onnxpack.cli.parameters import PackPath
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 
 if TYPE_CHECKING:
     from onnxpack.cli.answers import Ranking
@@ -23,45 +23,51 @@ EXAMPLE = """Example:
   onnxpack run resnet18 --input random --json"""
 
 
-Inputs = Annotated[
-    list[str],
-    typer.Option(
-        "--input",
-        "-i",
-        metavar="[NAME=]WHAT",
-        help="x.npy, x.npz (its arrays bind by name), a picture, or random; once for each "
-        "input, in order or by name.",
-    ),
-]
-Output = Annotated[
-    Optional[Path],
-    typer.Option("--output", "-o", metavar="FILE", help="Keep all outputs: .npz, or .npy."),
-]
-Top = Annotated[
-    int, typer.Option(metavar="K", min=1, help="How many classes of a classifier to print.")
-]
-Provider = Annotated[
-    str, typer.Option(metavar="NAME", help="Execution provider, as in onnxpack providers.")
-]
-Threads = Annotated[
-    Optional[int],
-    typer.Option(
-        metavar="N", min=1, help="Threads of one operator; by default what the quota allows."
-    ),
-]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of random inputs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print every number as JSON.")]
-
-
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@click.option(
+    "--input",
+    "-i",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]WHAT",
+    help="x.npy, x.npz (its arrays bind by name), a picture, or random; once for each input, "
+    "in order or by name.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=parameters.PATH,
+    metavar="FILE",
+    help="Keep all outputs: .npz, or .npy.",
+)
+@click.option(
+    "--top",
+    type=parameters.COUNT,
+    metavar="K",
+    default=5,
+    help="How many classes of a classifier to print.",
+)
+@parameters.provider
+@click.option(
+    "--threads",
+    type=parameters.COUNT,
+    metavar="N",
+    help="Threads of one operator; by default what the quota allows.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of random inputs."
+)
+@parameters.json("Print every number as JSON.")
 def command(
-    pack: PackPath,
-    input: Inputs,  # noqa: A002 - the option's name
-    output: Output = None,
-    top: Top = 5,
-    provider: Provider = "auto",
-    threads: Threads = None,
-    seed: Seed = 0,
-    json: Json = False,
+    pack: Path,
+    input: tuple[str, ...],  # noqa: A002 - the option's name
+    output: Path | None,
+    top: int,
+    provider: str,
+    threads: int | None,
+    seed: int,
+    json: bool,
 ) -> None:
     """Run a pack on one input and print what it answers.
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
-import typer
+import click
 
 
 def out(text: str = "", *, flush: bool = False) -> None:
@@ -26,9 +26,9 @@ def note(text: str) -> None:
 def complain(message: str, remedy: str = "") -> None:
     """Print an error and its cure on stderr."""
     head, arrow = "error:", "→"
-    if _coloured():
-        head = typer.style(head, fg="red", bold=True)
-        arrow = typer.style(arrow, fg="green", bold=True)
+    if is_coloured(sys.stderr):
+        head = click.style(head, fg="red", bold=True)
+        arrow = click.style(arrow, fg="green", bold=True)
     print(f"{head} {printable(message)}", file=sys.stderr)
     if remedy:
         print(f"{arrow} {printable(remedy)}", file=sys.stderr)
@@ -66,5 +66,6 @@ def quantity(count: float) -> str:
     return f"{count:,.3g} T" if count < 999.5 else f"{count:,.0f} T"
 
 
-def _coloured() -> bool:
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+def is_coloured(stream: TextIO) -> bool:
+    """Whether colours do it good."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from onnxpack.cli import say
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Argument, Command
 
 if TYPE_CHECKING:
     from onnxpack.server.ready import Ready
@@ -27,89 +28,80 @@ def parse_size(text: str) -> int:
     """A number of bytes: ``1000``, ``64MB``, ``1GiB``."""
     match = re.fullmatch(r"(\d{1,15}) ?([kMG]?|[KMG]i)B?", text)
     if match is None or not int(match[1]):
-        raise typer.BadParameter(f"{text!r} is no size; expected 1000, 64MB or 1GiB.")
+        raise click.BadParameter(f"{text!r} is no size; expected 1000, 64MB or 1GiB.")
     return int(match[1]) * UNITS[match[2]]
 
 
-def _seconds(help_: str) -> typer.models.OptionInfo:
-    info: typer.models.OptionInfo = typer.Option(metavar="SECONDS", min=0.1, help=help_)
-    return info
+def _count(
+    name: str, metavar: str, help_: str, *, default: int | None = None
+) -> parameters.Parameter:
+    return click.option(name, type=parameters.COUNT, metavar=metavar, default=default, help=help_)
 
 
-def _count(metavar: str, help_: str) -> typer.models.OptionInfo:
-    info: typer.models.OptionInfo = typer.Option(metavar=metavar, min=1, help=help_)
-    return info
+def _size(name: str, help_: str, *, default: str) -> parameters.Parameter:
+    return click.option(name, type=parse_size, metavar="SIZE", default=default, help=help_)
 
 
-def _size(help_: str) -> typer.models.OptionInfo:
-    info: typer.models.OptionInfo = typer.Option(metavar="SIZE", callback=_check_size, help=help_)
-    return info
+def _seconds(name: str, help_: str, *, default: float) -> parameters.Parameter:
+    return click.option(
+        name, type=click.FloatRange(min=0.1), metavar="SECONDS", default=default, help=help_
+    )
 
 
-def _check_size(text: str) -> str:
-    parse_size(text)
-    return text
+def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
+    return click.option(name, type=parameters.PATH, metavar=metavar, help=help_)
 
 
-Packs = Annotated[list[Path], typer.Argument(metavar="PACK…", help="Packs, or folders of packs.")]
-Port = Annotated[
-    int, typer.Option(metavar="N", min=0, max=65535, help="Port to bind; 0 takes a free one.")
-]
-GrpcPort = Annotated[
-    Optional[int],
-    typer.Option(
-        metavar="N", min=0, max=65535, help="Serve gRPC too, on this port; 0 takes a free one."
-    ),
-]
-MaxBatch = Annotated[
-    Optional[int],
-    _count("ROWS", "Rows that run together at most; by default as many as are worth it, up to 64."),
-]
-Provider = Annotated[
-    str, typer.Option(metavar="NAME", help="Execution provider, as in onnxpack providers.")
-]
-Threads = Annotated[
-    Optional[int],
-    _count("N", "Threads of each session; by default its share of what the quota allows."),
-]
-Keys = Annotated[
-    Optional[Path],
-    typer.Option(metavar="FILE", help="A key on each line; a request must bear one of them."),
-]
-Cert = Annotated[
-    Optional[Path], typer.Option(metavar="PEM", help="Chain of certificates: speak TLS.")
-]
-Key = Annotated[Optional[Path], typer.Option(metavar="PEM", help="The certificate's key.")]
-
-
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@click.argument(
+    "packs",
+    cls=Argument,
+    nargs=-1,
+    required=True,
+    type=parameters.PATH,
+    metavar="PACK…",
+    meaning="Packs, or folders of packs.",
+)
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to bind.")
+@click.option(
+    "--port",
+    type=parameters.PORT,
+    metavar="N",
+    default=8000,
+    help="Port to bind; 0 takes a free one.",
+)
+@click.option(
+    "--grpc-port",
+    type=parameters.PORT,
+    metavar="N",
+    help="Serve gRPC too, on this port; 0 takes a free one.",
+)
+@parameters.provider
+@_count("--threads", "N", "Threads of each session; by default its share of what the quota allows.")
+@_count("--sessions", "N", "Sessions of each model, for throughput.", default=1)
+@_count("--workers", "N", "Processes that share the port.", default=1)
+@_count(
+    "--max-batch",
+    "ROWS",
+    "Rows that run together at most; by default as many as are worth it, up to 64.",
+)
+@_count("--max-queue", "N", "Requests that may wait; more are told 429.", default=1024)
+@_size("--max-body", "Of one request; more is told 413.", default="64MiB")
+@_size("--max-held", "Of all requests in memory; more are told 503.", default="512MiB")
+@_seconds("--timeout", "Until a request is given up: 504.", default=30.0)
+@_seconds("--read-timeout", "For a client to go on sending, or taking.", default=20.0)
+@_seconds("--drain", "For answers in flight after SIGTERM.", default=30.0)
+@parameters.flag("--no-prove", "Serve without checking digests and golden data.")
+@_file("--api-key-file", "FILE", "A key on each line; a request must bear one of them.")
+@_file("--tls-cert", "PEM", "Chain of certificates: speak TLS.")
+@_file("--tls-key", "PEM", "The certificate's key.")
+@parameters.flag("--access-log", "A line of JSON on stderr for each request.")
+@parameters.flag("--triton-metrics", "Give metrics under Triton's names too.")
 def command(
-    packs: Packs,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to bind.")] = "127.0.0.1",
-    port: Port = 8000,
-    grpc_port: GrpcPort = None,
-    provider: Provider = "auto",
-    threads: Threads = None,
-    sessions: Annotated[int, _count("N", "Sessions of each model, for throughput.")] = 1,
-    workers: Annotated[int, _count("N", "Processes that share the port.")] = 1,
-    max_batch: MaxBatch = None,
-    max_queue: Annotated[int, _count("N", "Requests that may wait; more are told 429.")] = 1024,
-    max_body: Annotated[str, _size("Of one request; more is told 413.")] = "64MiB",
-    max_held: Annotated[str, _size("Of all requests in memory; more are told 503.")] = "512MiB",
-    timeout: Annotated[float, _seconds("Until a request is given up: 504.")] = 30.0,
-    read_timeout: Annotated[float, _seconds("For a client to go on sending, or taking.")] = 20.0,
-    drain: Annotated[float, _seconds("For answers in flight after SIGTERM.")] = 30.0,
-    no_prove: Annotated[
-        bool, typer.Option("--no-prove", help="Serve without checking digests and golden data.")
-    ] = False,
-    api_key_file: Keys = None,
-    tls_cert: Cert = None,
-    tls_key: Key = None,
-    access_log: Annotated[
-        bool, typer.Option("--access-log", help="A line of JSON on stderr for each request.")
-    ] = False,
-    triton_metrics: Annotated[
-        bool, typer.Option("--triton-metrics", help="Give metrics under Triton's names too.")
-    ] = False,
+    packs: tuple[Path, ...],
+    no_prove: bool,
+    api_key_file: Path | None,
+    **settings: Any,
 ) -> None:
     """Serve packs over HTTP, proven before they answer.
 
@@ -120,30 +112,11 @@ def command(
     from onnxpack.server.run import serve
     from onnxpack.server.settings import Settings
 
-    settings = Settings(
-        host=host,
-        port=port,
-        grpc_port=grpc_port,
-        provider=provider,
-        threads=threads,
-        sessions=sessions,
-        workers=workers,
-        max_batch=max_batch,
-        max_queue=max_queue,
-        max_body=parse_size(max_body),
-        max_held=parse_size(max_held),
-        timeout=timeout,
-        read_timeout=read_timeout,
-        drain=drain,
-        prove=not no_prove,
-        api_keys=_keys_of(api_key_file) if api_key_file else (),
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        access_log=access_log,
-        triton_metrics=triton_metrics,
+    chosen = Settings(
+        prove=not no_prove, api_keys=_keys_of(api_key_file) if api_key_file else (), **settings
     )
-    _warn(settings)
-    serve(packs, settings, announce=lambda ready: _announce(ready, settings))
+    _warn(chosen)
+    serve(packs, chosen, announce=lambda ready: _announce(ready, chosen))
 
 
 def _announce(ready: Ready, settings: Settings) -> None:

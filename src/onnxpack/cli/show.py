@@ -1,26 +1,27 @@
-"""Tables for a person, drawn with rich, which is loaded when one is drawn."""
+"""Tables for a person. Rich folds those that are wider than the terminal; it takes long to load."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from onnxpack.cli import say
+import click
+
+from onnxpack.cli import grid, say
+from onnxpack.cli.grid import Cell, Style
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from onnxpack.report import Report
 
-PIPE_WIDTH = 160
-"""Of output that no terminal shows: wide enough to keep a row on its line."""
-
-_STYLES = {"ok": "green", "PASS": "green", "warning": "yellow", "error": "bold red", "yes": "green"}
-_STYLES |= {"FAIL": "bold red", "not run": "yellow"}
+_HEAD: Style = {"dim": True}
+_GOOD: Style = {"fg": "green"}
+_DOUBTFUL: Style = {"fg": "yellow"}
+_BAD: Style = {"fg": "red", "bold": True}
+_VERDICTS = {"ok": _GOOD, "PASS": _GOOD, "yes": _GOOD, "warning": _DOUBTFUL, "not run": _DOUBTFUL}
+_VERDICTS |= {"error": _BAD, "FAIL": _BAD}
 
 
 def table(
@@ -31,20 +32,10 @@ def table(
     Args:
         right: the columns that are aligned to the right.
     """
-    from rich.table import Table
-
-    drawn = Table(
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        header_style="dim",
-        show_header=any(columns),
-    )
-    for column in columns:
-        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*map(_cell, row))
-    _print(drawn)
+    cells = [tuple(map(_cell, row)) for row in rows]
+    if any(columns):
+        cells.insert(0, tuple(Cell(name, _HEAD) for name in columns))
+    _print(cells, {at for at, name in enumerate(columns) if name in right})
 
 
 def report(found: Report, *, title: str) -> None:
@@ -63,14 +54,7 @@ def report(found: Report, *, title: str) -> None:
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:
     """Print a name and what it is, a line each; long ones wrap under themselves."""
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    drawn.add_column(style="dim", no_wrap=True)
-    drawn.add_column(overflow="fold")
-    for name, value in pairs:
-        drawn.add_row(_cell(name), _cell(value))
-    _print(drawn)
+    _print([(Cell(say.printable(name), _HEAD), _cell(value)) for name, value in pairs])
 
 
 @contextmanager
@@ -80,33 +64,50 @@ def progress(*, verbose: bool) -> Iterator[Callable[[str], None] | None]:
         yield say.note
     elif sys.stderr.isatty():
         from rich.console import Console
+        from rich.text import Text
 
         with Console(stderr=True, highlight=False).status("starting") as status:
-            yield lambda line: status.update(_cell(line))
+            yield lambda line: status.update(Text(say.printable(line)))
     else:
         yield None
 
 
-def _cell(text: str) -> Text:
+def _cell(text: str) -> Cell:
+    return Cell(say.printable(text), _VERDICTS.get(text))
+
+
+def _print(rows: Sequence[Sequence[Cell]], right: Collection[int] = ()) -> None:
+    """Print rows as they are: into a pipe always, on a terminal where they fit."""
+    if not rows:
+        return
+    if sys.stdout.isatty() and grid.width(rows) > get_terminal_size().columns:
+        _fold(rows, right)
+        return
+    for line in grid.lines(rows, right=right, paint=_paint):
+        print(line)
+
+
+def _paint(text: str, style: Style | None) -> str:
+    return click.style(text, **style) if style and say.is_coloured(sys.stdout) else text
+
+
+def _fold(rows: Sequence[Sequence[Cell]], right: Collection[int]) -> None:
+    """Print rows within the width of the terminal, long cells on several lines."""
+    from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
-    return Text(say.printable(text), style=_STYLES.get(text, ""))
-
-
-def _print(drawn: Table) -> None:
-    """Print a table without the blanks that rich fills its lines up with."""
-    console = _console()
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    for column, _ in enumerate(rows[0]):
+        drawn.add_column(justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text.from_ansi(_paint(cell.text, cell.style)) for cell in row))
+    console = Console(highlight=False)
     with console.capture() as captured:
         console.print(drawn)
+    # Without the blanks that rich fills its lines up with.
     for line in captured.get().splitlines():
         print(line.rstrip())
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    return console if console.is_terminal else Console(width=PIPE_WIDTH, color_system=None)
 
 
 def _plural(count: int, noun: str) -> str:

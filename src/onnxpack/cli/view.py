@@ -6,12 +6,12 @@ import logging
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from onnxpack.cli import say
-from onnxpack.cli.parameters import PackPath
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 from onnxpack.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -23,18 +23,19 @@ EXAMPLE = """Example:
   onnxpack view resnet18 --no-browser --port 8081"""
 
 
-def command(
-    pack: PackPath,
-    port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
-    ] = 0,
-    host: Annotated[
-        str, typer.Option(metavar="NAME", help="Address to listen on; others reach no other.")
-    ] = "localhost",
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
-    ] = True,
-) -> None:
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@click.option(
+    "--port", type=parameters.PORT, metavar="N", default=0, help="Port; 0 takes a free one."
+)
+@click.option(
+    "--host",
+    metavar="NAME",
+    default="localhost",
+    help="Address to listen on; others reach no other.",
+)
+@click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
+def command(pack: Path, port: int, host: str, browser: bool) -> None:
     """Show the graph in a browser until Ctrl-C.
 
     Netron draws it: pip install "onnxpack[view]".

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -109,15 +110,26 @@ def build_image(
         raise UsageError("a platform is named twice.")
     for each in recipe.platforms:
         check_platform(each)
-    _check(pack)
     wheels = requirements(runtime=recipe.runtime, pictures=takes_pictures(pack))
-    images = [_build(pack, recipe, each, wheels, cache, told or str) for each in recipe.platforms]
+    # What hashes lets go of the interpreter's lock: base and runtime are looked up meanwhile.
+    with ThreadPoolExecutor(1, thread_name_prefix="digests") as threads:
+        checked = threads.submit(_check, pack)
+        images = [
+            _build(pack, recipe, each, wheels, cache, told or str, checked)
+            for each in recipe.platforms
+        ]
     content = images[0] if len(images) == 1 else make_index(images)
     return Built(content, perf_counter() - begun, wheels)
 
 
 def _build(
-    pack: Pack, recipe: Recipe, platform: Platform, wheels: Sequence[str], cache: Cache, told: Told
+    pack: Pack,
+    recipe: Recipe,
+    platform: Platform,
+    wheels: Sequence[str],
+    cache: Cache,
+    told: Told,
+    checked: Future[None],
 ) -> Image:
     told(f"base {recipe.base} for {platform}")
     base = open_base(
@@ -130,6 +142,7 @@ def _build(
     )
     told(f"model {pack.name}")
     bill = _bill_layer(base, wheels, cache, recipe.mtime)
+    checked.result()  # a layer is kept by the pack's digest: first it has to be that pack
     model = _model_layer(pack, cache, recipe.mtime)
     return append_layers(
         base.image, [runtime, bill, model],

@@ -14,6 +14,7 @@ from onnxpack.oci.layer import blob_layer
 from onnxpack.oci.push import Pushed, push
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.referrers import attach
+from onnxpack.oci.upload import Progress
 
 BILL_TYPE = "application/vnd.cyclonedx+json"
 _NAME = {"org.opencontainers.image.title": "SBOM.cdx.json"}
@@ -32,8 +33,18 @@ class Published:
     bills: tuple[Reference, ...]
 
 
-def publish(content: Content, to: Reference, *, patience: Patience | None = None) -> Published:
+def publish(
+    content: Content,
+    to: Reference,
+    *,
+    patience: Patience | None = None,
+    progress: Progress | None = None,
+) -> Published:
     """Push an image that was built here, or an index of some, with a bill of materials for each.
+
+    Args:
+        patience: how long to try.
+        progress: told of each blob as it gets there, from several threads.
 
     Raises:
         RegistryError: the registry refuses, or cannot be reached.
@@ -41,7 +52,7 @@ def publish(content: Content, to: Reference, *, patience: Patience | None = None
     """
     with TemporaryDirectory(prefix="onnxpack-") as folder:
         made = [_artifact(image, Path(folder)) for image in images_of(content)]
-        pushed = push(content, to, patience=patience)
+        pushed = push(content, to, patience=patience, progress=progress)
         return Published(pushed, tuple(attach(each, to, patience=patience) for each in made))
 
 

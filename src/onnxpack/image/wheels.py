@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 from onnxpack.errors import ImageError, MissingExtraError
@@ -90,10 +90,12 @@ def required(pins: Sequence[str]) -> list[str]:
         if name in found:
             continue
         try:
-            found[name] = version(name)
+            about = metadata(name)
         except PackageNotFoundError:
             continue  # for another platform, or of another runtime
-        waiting += [_name(line) for line in requires(name) or () if "extra ==" not in line]
+        found[name] = about["Version"]
+        needs = about.get_all("Requires-Dist") or requires(name) or ()
+        waiting += [_name(line) for line in needs if "extra ==" not in line]
     return sorted(f"{name}=={number}" for name, number in found.items())
 
 

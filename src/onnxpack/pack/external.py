@@ -17,6 +17,8 @@ from onnxpack.pack import paths, wire
 MAX_FIELDS = 2**24
 """A graph of a hundred thousand nodes has some millions of fields."""
 MAX_REFERENCES = 2**20
+BYTES_A_FIELD = 2**11
+"""That are searched in the time in which a field is looked at."""
 
 _IN_MEMORY = "_ORT_MEM_ADDR_"
 """ONNX Runtime takes the offset of such a location for an address in its own memory."""
@@ -83,12 +85,23 @@ def external_references(model_path: Path) -> tuple[ExternalReference, ...]:
             raise PackError(f"{model_path} is empty; expected an ONNX graph.")
         # Not closed by hand: an error's traceback may still hold a view of it.
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    found = _glance(memoryview(mapped))
+    if found is not None:
+        return found
     if mapped.find(b"location") < 0:
         return ()
     try:
-        return tuple(_Walk().references(memoryview(mapped)))
+        return tuple(_Walk(MAX_FIELDS).references(memoryview(mapped)))
     except PackError as exc:
         raise PackError(f"{model_path} is not a sound graph: {exc.message}") from exc
+
+
+def _glance(graph: memoryview) -> tuple[ExternalReference, ...] | None:
+    """What a walk finds if it is shorter than a search through the bytes, most of them weights."""
+    try:
+        return tuple(_Walk(min(MAX_FIELDS, len(graph) // BYTES_A_FIELD)).references(graph))
+    except PackError:
+        return None  # it is longer, or the graph is not sound: whoever searches will tell
 
 
 def check_external(model_path: Path) -> tuple[ExternalReference, ...]:
@@ -125,8 +138,8 @@ def _check(folder: Path, reference: ExternalReference, sizes: dict[str, int]) ->
 class _Walk:
     """One pass over a model's messages, with a bound on how many fields it looks at."""
 
-    def __init__(self) -> None:
-        self._left = MAX_FIELDS
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
         self._found = 0
 
     def references(self, model: memoryview) -> Iterator[ExternalReference]:
@@ -178,7 +191,7 @@ class _Walk:
         for field in wire.read_fields(data, depth=depth):
             self._left -= 1
             if self._left < 0:
-                raise PackError(f"it has more than {MAX_FIELDS} fields.")
+                raise PackError(f"it has more than {self._most} fields.")
             yield field
 
 

@@ -1,0 +1,73 @@
+"""The commands by name. Each is imported when it is asked for: none pays for another's start."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from onnxpack.cli.command import Command
+
+PROGRAM = "onnxpack"
+COMPLETE = "_ONNXPACK_COMPLETE"
+"""The variable by which a shell asks what may come next."""
+
+MODULES = {
+    "export": "export",
+    "check": "check",
+    "inspect": "inspect",
+    "view": "view",
+    "run": "run",
+    "serve": "serve",
+    "image": "image",
+    "image compare": "image_compare",
+    "providers": "providers",
+    "doctor": "doctor",
+    "completion": "completion",
+}
+"""The module of each command, in the order of the help."""
+
+
+def load(name: str) -> Command:
+    """The command of a name, from its module."""
+    found: Command = import_module(f"onnxpack.cli.{MODULES[name]}").command
+    return found
+
+
+class Commands(click.Group):
+    """All of them, of one word such as ``image``, or of two such as ``image compare``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
+        """The command of a name, from its module."""
+        return load(cmd_name) if cmd_name in MODULES else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The longer name goes first."""
+        if " ".join(args[:2]) in MODULES:
+            args = [" ".join(args[:2]), *args[2:]]
+        elif args[0] not in MODULES and not args[0].startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(_no_such(args[0]))
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Words to go on with: what has a space in it is no word."""
+        found = super().shell_complete(ctx, incomplete)
+        return [item for item in found if " " not in str(item.value)]
+
+
+def _no_such(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, MODULES, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"No such command {name!r}.{hint}"
