@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from case import Case, Given
 from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
-
-from case import Case, Given
 
 DETECTORS = ("fasterrcnn", "fcos", "keypointrcnn", "maskrcnn", "retinanet", "ssd")
 VIDEOS = {

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from modules.entry import Call, Calls, Low, entry, rows, steps
 
-
 OF_ROWS: dict[str, Any] = {
     "floor division": lambda f, x: f(x) // 0.7 + torch.div(x, 0.3, rounding_mode="floor"),
     "truncated division": lambda f, x: torch.div(f(x), 0.7, rounding_mode="trunc"),
