@@ -223,6 +223,7 @@ PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "max of Python": (lambda: Calls(lambda linear, x: linear(x) * max(x.sum(), 0)), x, {}),
     "scripted exit": (Exits, x, {}),
     "cond": (Conditional, x, {}),
+    "lengths": (Packed, lambda n: (torch.randn(n, 5, 4), torch.randint(1, 6, (n,))), {}),
     "log of the size": (
         lambda: Calls(lambda linear, x: linear(x) * float(x.shape[1]) ** 0.5),
         x,
@@ -232,13 +233,6 @@ PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
     "branch on values": (lambda: Calls(by_value), x, {}, ExportError, "values decide"),
-    "lengths": (
-        Packed,
-        lambda n: (torch.randn(n, 5, 4), torch.randint(1, 6, (n,))),
-        {},
-        ExportError,
-        "values decide",
-    ),
 }
 
 TRACED: dict[str, tuple[Any, str]] = {

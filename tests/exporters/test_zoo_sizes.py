@@ -113,6 +113,11 @@ def harmless(linear: Any, x: Tensor) -> Tensor:
     return y * 1 if x.shape[0] % 2 == 0 else y
 
 
+def behind_one(linear: Any, x: Tensor) -> Tensor:
+    y = linear(x)
+    return y * 3 if x.shape[0] == 1 and x.shape[1] == 9 else y
+
+
 def over_time(linear: Any, x: Tensor) -> Tensor:
     h = torch.zeros(x.shape[0], 4)
     for t in range(x.shape[1]):
@@ -156,17 +161,11 @@ PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {},
     ),
     "nested": (Nested, steps, {"dynamic": {"x": {1: "steps"}}, "fresh": (1, 7, 17, 101)}),
+    "scripted loop over time": (ScriptedLoop, steps, {"dynamic": {"x": {1: "steps"}}}),
     "a branch without harm": (lambda: Calls(harmless), x, {}),
 }
 
 REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
-    "scripted loop over time": (
-        ScriptedLoop,
-        steps,
-        {"dynamic": {"x": {1: "steps"}}},
-        ExportError,
-        "a size that varies decides",
-    ),
     "many sizes": (
         lambda: Calls(by_many),
         x,
@@ -326,6 +325,13 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         lambda: Calls(behind),
         x,
         {"fresh": (1, 7, 17, 101)},
+        ParityError,
+        "a size that varies decides",
+    ),
+    "one size behind a batch of one": (
+        lambda: Calls(behind_one),
+        steps,
+        {"dynamic": {"x": {1: "steps"}}},
         ParityError,
         "a size that varies decides",
     ),

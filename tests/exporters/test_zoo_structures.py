@@ -239,7 +239,6 @@ def test_inputs(check: Any, name: str) -> None:
         (lambda: Gives(lambda y: {"a": {"b": y}, "a_b": y}), x, ExportError, "same name"),
         (lambda: Gives(lambda y: y[:0]), x, ExportError, "empty in every case"),
         (lambda: Gives(lambda y: y.to_sparse()), x, ExportError, "sparse"),
-        (lambda: Gives(lambda y: y.bfloat16()), x, ExportError, "bfloat16"),
         (KeywordOnly, lambda n: (x(n), x(n)), SampleError, "does not fit forward"),
         (Optional, lambda n: {"x": x(n), "other": x(n)}, SampleError, "refuses the sample"),
         (Base, x, SampleError, "forward"),

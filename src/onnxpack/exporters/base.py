@@ -18,7 +18,7 @@ from onnxpack.errors import OnnxpackError, TargetError, UsageError
 from onnxpack.exporters.axes import Dynamic, name_axes
 from onnxpack.exporters.finish import finish, graph_versions
 from onnxpack.exporters.noise import SHOWN
-from onnxpack.exporters.questions import ask, ask_at, measure_signature
+from onnxpack.exporters.questions import ask, ask_at, doubts, measure_signature
 from onnxpack.exporters.subject import Attempt, Exporter, Strategy, Subject
 from onnxpack.exporters.verdict import refusal
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
@@ -114,6 +114,8 @@ def export(
         say("asking the model")
         axes = subject.axes or name_axes(subject.sample, dynamic, static=static)
         questions, skipped = ask(subject, axes, tolerance)
+        for doubt in doubts(questions):
+            say(doubt)
         signature = measure_signature(subject.sample, axes, questions)
         inquiry = _Inquiry(subject, axes, signature, questions, tolerance, frozenset(accept))
         _check_accepted(accept, inquiry.edges)
@@ -257,8 +259,18 @@ def _exporter_for(model: Any) -> Exporter:
             return exporter
     raise TargetError(
         f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "
-        f"knows; it exports: {', '.join(exporters())}."
+        f"knows; it exports: {', '.join(exporters())}.",
+        remedy=_instead(model),
     )
+
+
+def _instead(model: Any) -> str:
+    """What the user may have meant."""
+    if isinstance(model, type):
+        return f"export an instance: {model.__name__}(...)"
+    if isinstance(model, Mapping):
+        return "weights alone are no model: make it, and load them with model.load_state_dict(...)"
+    return ""
 
 
 def _silent(_: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
+import numpy as np
+
 from onnxpack.detections import compare_all
 from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
+from onnxpack.exporters.place import place_of
 from onnxpack.exporters.subject import Probes, Subject
 from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
@@ -15,6 +18,10 @@ from onnxpack.signature import Array, Dim, Signature, TensorSpec, dtype_name
 from onnxpack.tolerance import Tolerance
 
 MAX_PROBE_BYTES = 2**28
+UNSTEADY = (
+    "take the randomness out of forward(): dropout as nn.Dropout, or "
+    "F.dropout(x, training=self.training); no torch.rand, no state kept between calls"
+)
 
 
 def ask(
@@ -36,8 +43,11 @@ def ask(
             raise
         except Exception as exc:
             if case.required:
-                raise SampleError(f"the model refuses the sample: {_brief(exc)}") from exc
-            skipped.append(SkippedCase(case.name, _brief(exc)))
+                raise SampleError(
+                    f"the model refuses the sample: {_brief(exc)}{place_of(exc)}",
+                    remedy=subject.cure(exc),
+                ) from exc
+            skipped.append(SkippedCase(case.name, _brief(exc) + place_of(exc)))
             continue
         if case.required:
             _refuse_nondeterministic(subject, case, expected, tolerance, "twice in a row")
@@ -51,6 +61,24 @@ def ask(
     _refuse_unvaried(axes, questions, skipped)
     _refuse_empty(questions)
     return tuple(questions), tuple(skipped)
+
+
+def doubts(questions: Sequence[Question]) -> Iterator[str]:
+    """What the proof cannot tell much about, though it passes."""
+    for name, first in questions[0].expected.items():
+        answers = [question.expected[name] for question in questions]
+        empty = sum(answer.size == 0 for answer in answers)
+        if empty:
+            yield (
+                f"output {name!r} is empty in {empty} of {len(answers)} cases, which say little "
+                "about it: a sample on which the model finds more would say more"
+            )
+        alike = [answer for answer in answers if answer.shape == first.shape]
+        if not empty and len(alike) > 1 and all(np.array_equal(answer, first) for answer in alike):
+            yield (
+                f"output {name!r} is the same in every case, so the proof says little about it: "
+                "does the model use its input?"
+            )
 
 
 def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
@@ -140,12 +168,13 @@ def _refuse_nondeterministic(
     else:
         raise _changing_outputs(case, expected, again)
     if different:
+        cause = subject.unsteadiness(case.feeds)
+        likely = f"\n  likely cause: {cause.reason}" if cause else ""
         raise NondeterministicError(
             f"the model answers differently to the same input, {when}: "
             f"output {different[0].output!r}: {different[0].reason}. No graph can be proven "
-            "equal to it.",
-            remedy="take the randomness out of forward(): dropout as nn.Dropout, or "
-            "F.dropout(x, training=self.training); no torch.rand, no state kept between calls",
+            f"equal to it.{likely}",
+            remedy=cause.remedy if cause else UNSTEADY,
         )
 
 
@@ -170,7 +199,8 @@ def _refuse_unvaried(
                 raise SampleError(
                     f"axis {axis} of input {name!r} was to be dynamic ({dim!r}), and the model "
                     f"itself takes no other size than {own[dim]}: {reasons[-1]}",
-                    remedy="fix the sizes with static=True (--static), or name the axes that do "
+                    remedy="in the model take sizes from the input, x.shape[0], not from a number; "
+                    "or fix the sizes with static=True (--static), and name the axes that do "
                     f'vary: dynamic={{"{name}": {{1: "tokens"}}}} (--dynamic {name}:1=tokens)',
                 )
 

@@ -109,6 +109,14 @@ class Subject(ABC):
         """The output of each module by its path, in the order of execution."""
         return {}
 
+    def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
+        """Why the model answers differently to the same input, where it can be told."""
+        return None
+
+    def cure(self, exc: Exception) -> str:
+        """What to write where the model refuses its sample so; empty where it is not known."""
+        return ""
+
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """The likely cause of a failure of every strategy."""
         return None

@@ -31,7 +31,16 @@ READS_VALUES = ("aten._local_scalar_dense.default", "aten.equal.default")
 TRACE_AWARE = ("torch", "torchvision", "onnxpack")
 """Packages whose own conversions are written with tracing in mind."""
 
-WATCHERS = (__name__, "onnxpack.exporters.torch.sizes")
+RECURRENT = ("torch.nn.modules.rnn", "torch.nn.utils.rnn")
+"""They read the lengths of packed sequences, which tracing keeps as tensors."""
+
+WATCHERS = (
+    __name__,
+    "onnxpack.exporters.torch.operators",
+    "onnxpack.exporters.torch.sizes",
+    "onnxpack.exporters.torch.spelled",
+    "onnxpack.exporters.torch.unsteady",
+)
 
 Within: TypeAlias = Callable[[str], bool]
 """Whether a frame of this module is looked past, towards the one that called it."""
@@ -97,14 +106,14 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _note(found: dict[Conversion, None]) -> None:
-    line = user_line(_any_of_torch)
+    line = user_line(_asks_for_the_user)
     if line is not None:
         found[line] = None
 
 
-def _any_of_torch(module: str) -> bool:
-    """Whatever torch does for the user's line is the user's doing."""
-    return module.partition(".")[0] == "torch"
+def _asks_for_the_user(module: str) -> bool:
+    """Whatever torch does for the user's line is the user's doing; but for packed sequences."""
+    return module.partition(".")[0] == "torch" and module not in RECURRENT
 
 
 def _module(frame: FrameType) -> str:

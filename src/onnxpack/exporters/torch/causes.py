@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from onnxpack.exporters.subject import Attempt, Cause
+from onnxpack.exporters.torch.operators import find_call
 
 BOILERPLATE = (
     "Failed to export the model with torch.export",
@@ -41,57 +43,120 @@ def plain_words(exc: BaseException) -> str:
     return type(exc).__name__
 
 
-def diagnose(model: torch.nn.Module, attempts: Sequence[Attempt]) -> Cause | None:
-    """The likely cause, from what the strategies said and from what the model is made of."""
+def diagnose(
+    model: torch.nn.Module, attempts: Sequence[Attempt], run: Callable[[], Any]
+) -> Cause | None:
+    """The likely cause, from what the strategies said and from what the model is made of.
+
+    Args:
+        run: asks the model once more.
+    """
     said = "\n".join(attempt.error or "" for attempt in attempts)
-    quantized = _quantized(model)
-    if quantized:
-        return Cause(
-            f"{quantized} computes in int8 with PyTorch's own kernels; ONNX Runtime rounds "
-            "differently",
-            "export the float model, then quantise the pack",
-        )
     dtype = _unusual_dtype(model)
     if dtype:
         return Cause(
             f"the weights are {dtype}, for which ONNX Runtime lacks kernels on CPU",
             "export model.float() with a float32 sample",
         )
-    for pattern, cause in CAUSES:
-        if re.search(pattern, said):
-            return cause
-    if any(_froze(attempt) for attempt in attempts):
-        return FROZEN
+    decided = _decision(said)
+    if decided:
+        return decided
+    missing = re.search(r"ONNX has no operator for ([\w:.]+)", said)
+    if missing:
+        return _missing(missing[1], run)
+    return FROZEN if any(_froze(attempt) for attempt in attempts) else None
+
+
+def _decision(said: str) -> Cause | None:
+    """What Python decides, at which line, and how that kind of line is written instead."""
+    for words, what, kinds in (
+        ("values decide|decides from a tensor's values", "a tensor's values", ON_VALUES),
+        ("a size that varies decides", "a size that is to vary", ON_SIZES),
+    ):
+        if not re.search(words, said):
+            continue
+        place = re.search(
+            rf"(?:{words}) at ([^:;\n]+:\d+): ([^\n]*?)(?:; [^:;\n]+:\d+: |$)", said, re.MULTILINE
+        )
+        code = place[2] if place else ""
+        remedy = next(remedy for pattern, remedy in kinds if re.search(pattern, code))
+        return Cause(
+            f"forward() decides in Python from {what}, which a graph cannot"
+            + (f", at {place[1]}:\n      {code}" if place else ""),
+            remedy,
+        )
     return None
 
 
+def _missing(operator: str, run: Callable[[], Any]) -> Cause:
+    place = find_call(operator, run)
+    shown = f" at {place}" if place else ""
+    return Cause(
+        f"forward() calls {operator}, an operator that ONNX does not have,{shown}".rstrip(","),
+        "write it with other operators of torch; those of ONNX are listed at "
+        "https://onnx.ai/onnx/operators",
+    )
+
+
+def cure(exc: Exception) -> str:
+    """What to write where the model refuses its sample with this error."""
+    return next((remedy for pattern, remedy in CURES if re.search(pattern, str(exc))), "")
+
+
+PLACE = r"([^:;\n]+:\d+): ([^\n]*?)(?:; [^:;\n]+:\d+: |$)"
+"""A file with a line, and the code that stands there; others may follow it."""
+SHAPES = "shapes cannot be multiplied|size of tensor|[Ee]xpected .* (channels|dimension|size|input)"
+DTYPES = "scalar type|same dtype|dtype mismatch|Input type"
+CURES: Sequence[tuple[str, str]] = (
+    ("meta tensor|on meta", "give the model its weights first: load_state_dict(..., assign=True)"),
+    ('required "forward"', "define forward() in the class, with this very name"),
+    ("index out of range", "give a sample of indices that the model knows"),
+    (DTYPES, "give the sample in the model's dtype: sample.float(), or sample.long() for indices"),
+    (SHAPES, "give a sample of the shape that the model takes, its batch first"),
+    ("tensors to be on the same device", "move the whole model: model.cpu()"),
+)
 FROZEN = Cause(
     "a size that should vary was fixed inside the graph",
     "in forward() take sizes from the input, x.shape[0] or x.flatten(1), not from a number; "
     "or fix them on purpose with static=True (--static)",
 )
-CAUSES: Sequence[tuple[str, Cause]] = (
+SCRIPTED = (
+    "let TorchScript take forward(), which keeps the loop: type hints, tensors, methods; no "
+    "lambdas, no **kwargs. Try it with torch.jit.script(model)"
+)
+ON_VALUES: Sequence[tuple[str, str]] = (
+    (r"\.numpy\(|\bnp\.", "write it with torch in the place of numpy"),
+    (r"^while ", SCRIPTED),
+    (r"^assert |^raise ", "take the check out of forward(), to before the model is called"),
     (
-        r"values decide|decides from a tensor's values",
-        Cause(
-            "forward() decides in Python from a tensor's values, which a graph cannot",
+        r"\.item\(|\.tolist\(|\bint\(|\bfloat\(|^for ",
+        (
+            "keep it a tensor, without .item(), int(tensor) and float(tensor): masks, "
+            "torch.index_select, torch.where(condition, a, b)"
+        ),
+    ),
+    (
+        "",
+        (
             "write it with tensors: torch.where(condition, a, b), or torch.cond for a branch; "
-            "keep numpy, .item() and int(tensor) out of forward()",
+            "keep numpy, .item() and int(tensor) out of forward()"
+        ),
+    ),
+)
+ON_SIZES: Sequence[tuple[str, str]] = (
+    (r"^for .*range\(", f"{SCRIPTED}; or fix the sizes on purpose with static=True (--static)"),
+    (
+        r"\bfor ",
+        (
+            "compute all rows at once, without a loop over them; or fix the sizes on purpose with "
+            "static=True (--static)"
         ),
     ),
     (
-        r"a size that varies decides",
-        Cause(
-            "forward() decides in Python from a size that is to vary, which a graph cannot",
+        "",
+        (
             "write it with tensors, without if, for and len() over sizes; or fix the sizes on "
-            "purpose with static=True (--static)",
-        ),
-    ),
-    (
-        r"ONNX has no operator for",
-        Cause(
-            "forward() calls an operator that ONNX does not have",
-            "write it with simpler operators",
+            "purpose with static=True (--static)"
         ),
     ),
 )
@@ -138,13 +203,6 @@ def _user_place(message: str) -> str:
     for file, line in reversed(re.findall(r'File "([^"]+)", line (\d+)', message)):
         if "/site-packages/" not in file and "/onnxpack/" not in file and "<" not in file:
             return f"{Path(file).name}:{line}"
-    return ""
-
-
-def _quantized(model: torch.nn.Module) -> str:
-    for name, module in model.named_modules():
-        if ".quantized" in type(module).__module__ and ".qat" not in type(module).__module__:
-            return f"{name or 'the model'} ({type(module).__name__})"
     return ""
 
 

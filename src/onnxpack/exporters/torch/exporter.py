@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import SampleError
+from onnxpack.errors import SampleError, TargetError
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,10 @@ class TorchExporter:
 
         Raises:
             SampleError: no sample was given.
+            TargetError: a lazy module has no weights yet.
+            ExportError: it computes in int8.
         """
+        from onnxpack.exporters.torch.quantized import refuse_quantized
         from onnxpack.exporters.torch.subject import TorchSubject
 
         if sample is None:
@@ -48,6 +51,8 @@ class TorchExporter:
                 yield TorchSubject(module, sample, shown=model, program=model)
         else:
             module = _unwrapped(model)
+            _refuse_lazy(module)
+            refuse_quantized(module)
             with inference_mode_of(module):
                 yield TorchSubject(module, sample)
 
@@ -55,7 +60,7 @@ class TorchExporter:
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
     """Every submodule in eval mode, and back in its own mode afterwards; the random state too."""
-    modes = {part: part.training for part in module.modules()}
+    modes = {part: part.training for part in module.modules() if hasattr(part, "training")}
     trains = any(modes.values())
     try:
         if trains:
@@ -67,6 +72,17 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
             module.train(modes[module])  # a train() of the user's own may undo what eval() did
         for part, training in modes.items():
             part.training = training
+
+
+def _refuse_lazy(module: torch.nn.Module) -> None:
+    from torch.nn.parameter import is_lazy
+
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            raise TargetError(
+                f"the model has no weights yet: {name!r} is made in the first call.",
+                remedy="call it once, train it or load its weights: model(sample)",
+            )
 
 
 def _random_state_kept() -> AbstractContextManager[None]:

@@ -7,7 +7,7 @@ positional tensors and a tuple of tensors they have none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -28,16 +28,16 @@ class FlatModule(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self._arguments = (tuple(args), dict(kwargs))
+        self.arguments = (tuple(args), dict(kwargs))
         self.training = False
 
-    def around(self, model: torch.nn.Module) -> FlatModule:
+    def around(self, model: torch.nn.Module) -> Self:
         """The same calls to another module."""
-        return FlatModule(model, *self._arguments)
+        return type(self)(model, *self.arguments)
 
     def answer(self, *tensors: torch.Tensor) -> Any:
         """The inner module's own answer."""
-        args, kwargs = rebuild(self._arguments, iter(tensors))
+        args, kwargs = rebuild(self.arguments, iter(tensors))
         return self.model(*args, **kwargs)
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -48,7 +49,7 @@ def explore(
         ExportError: the regions are too many, or one cannot be exported.
     """
     found: dict[tuple[tuple[str, int], ...], None] = {}
-    waiting = list(violations(program, sample, axes))
+    waiting = [*violations(program, sample, axes), *_beside_ones(export_at, sample, axes)]
     while waiting:
         dims = waiting.pop()
         if tuple(dims.items()) in found:
@@ -59,6 +60,26 @@ def explore(
         there = export_at(dims)
         waiting += violations(there, sample, axes) if there is not None else ()
     return [dict(dims) for dims in sorted(found)]
+
+
+def _beside_ones(
+    export_at: Callable[[Mapping[str, int]], torch.export.ExportedProgram | None],
+    sample: Mapping[str, Array],
+    axes: Axes,
+) -> Probes:
+    """The sizes that decide where another is one.
+
+    torch.export takes it for granted that no dynamic size is one, and sets no guard about that:
+    what ``n == 1 and m == 9`` chooses, only the export at one tells.
+    """
+    own = sizes(sample, axes)
+    probes: list[Mapping[str, int]] = []
+    for dim in own if len(own) > 1 else ():
+        with suppress(ExportError):  # the case of size one itself is asked in any event
+            there = export_at({**own, dim: 1})
+            guarded = violations(there, sample, axes) if there is not None else ()
+            probes += [{**dims, dim: 1} for dims in guarded]
+    return probes
 
 
 def violations(

@@ -9,7 +9,7 @@ it freezes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,13 @@ from onnxpack.exporters.questions import at_sizes, refuse_too_large
 from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.exporters.torch.branches import Conversion, find_conversions
 from onnxpack.exporters.torch.causes import plain_words
+from onnxpack.exporters.torch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.guards import explore
+from onnxpack.exporters.torch.packed import plainly_packed
 from onnxpack.exporters.torch.quiet import quiet
+from onnxpack.exporters.torch.scriptable import norm_known, with_plain_cells
 from onnxpack.exporters.torch.sizes import Learned, differing, watch_trace
+from onnxpack.exporters.torch.spelled import SpelledOut
 from onnxpack.parity.cases import Axes, sizes, tile
 
 if TYPE_CHECKING:
@@ -45,14 +49,17 @@ class Ladder:
     def climb(self) -> Iterator[Strategy]:
         """The strategies, best first."""
         if isinstance(self.subject.model, torch.jit.ScriptModule):
-            yield Strategy("torchscript", self._script)
+            yield self._strategy("torchscript", self._script)
             return
         if self.subject.program is not None:
-            yield Strategy("dynamo", self._export_program)
+            yield self._strategy("dynamo", self._export_program)
             return
-        yield Strategy("torchscript trace", self._trace)
-        yield Strategy("dynamo", self._dynamo)
-        yield Strategy("torchscript script", self._script)
+        yield self._strategy("torchscript trace", self._trace)
+        yield self._strategy("dynamo", self._dynamo)
+        yield self._strategy("torchscript script", self._script)
+
+    def _strategy(self, name: str, make: Callable[[Path], Probes]) -> Strategy:
+        return Strategy(f"{name}{self.subject.manner}", make)
 
     def _tensors(self, *, grown: bool = False) -> tuple[torch.Tensor, ...]:
         """The sample with each dynamic dim at a size of its own, at least two.
@@ -90,7 +97,7 @@ class Ladder:
         return differing(self._learn(grown=False), self._learn(grown=True))
 
     def _learn(self, *, grown: bool) -> list[Learned]:
-        with quiet(), _in_plain_words(), watch_trace() as learned:
+        with self._traceable(), watch_trace() as learned:
             self._jit_trace(self.subject.flat, grown=grown)
         return learned
 
@@ -102,11 +109,11 @@ class Ladder:
 
     def _script(self, to: Path) -> Probes:
         model: Any = self.subject.model
-        with quiet(), _in_plain_words():
+        with quiet(), SpelledOut(), _in_plain_words():
             if hasattr(model, "to_torchscript"):  # a LightningModule, which knows its own way
                 model = model.to_torchscript()
             elif not isinstance(model, torch.jit.ScriptModule):
-                model = torch.jit.script(model)
+                model = torch.jit.script(with_plain_cells(model))
             traced = self._jit_trace(self.subject.flat.around(model))
         self._torchscript(traced, to)
         return ()
@@ -114,7 +121,7 @@ class Ladder:
     def _torchscript(self, module: torch.nn.Module, to: Path) -> None:
         if self.opset > MAX_TORCHSCRIPT_OPSET:
             raise ExportError(f"writes opset {MAX_TORCHSCRIPT_OPSET} at most")
-        with quiet(), _in_plain_words():
+        with self._traceable():
             torch.onnx.export(
                 module,
                 self._tensors(),
@@ -125,6 +132,18 @@ class Ladder:
                 output_names=list(self.outputs),
                 dynamic_axes={name: dict(named) for name, named in self.axes.items() if named},
             )
+
+    @contextmanager
+    def _traceable(self) -> Iterator[None]:
+        with (
+            quiet(),
+            SpelledOut(),
+            plainly_packed(self.subject.model),
+            norm_known(self.opset),
+            boxes_may_lack(),
+            _in_plain_words(),
+        ):
+            yield
 
     def _dynamo(self, to: Path) -> Probes:
         program = self._export(self._tensors())
@@ -137,7 +156,7 @@ class Ladder:
             {axis: dynamic for axis in self.axes[name] if tensor.shape[axis] > 1}
             for name, tensor in zip(self.subject.sample, tensors, strict=True)
         )
-        with quiet(), _in_plain_words():
+        with quiet(), SpelledOut(), _in_plain_words():
             return torch.export.export(
                 self.subject.flat, tuple(tensors), dynamic_shapes=(shapes,), strict=False
             )
@@ -162,7 +181,7 @@ class Ladder:
         return ()
 
     def _save_dynamo(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
-        with quiet(), _in_plain_words():
+        with quiet(), SpelledOut(), _in_plain_words():
             converted = torch.onnx.export(
                 program,  # type: ignore[arg-type]
                 dynamo=True,

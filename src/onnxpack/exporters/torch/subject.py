@@ -8,12 +8,20 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
-from onnxpack.exporters.torch.causes import diagnose
+from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.flat import FlatModule
+from onnxpack.exporters.torch.precision import (
+    WideModule,
+    is_low,
+    refuse_far,
+    watch_autocast,
+    widened,
+)
 from onnxpack.exporters.torch.strategies import Ladder
 from onnxpack.exporters.torch.structure import (
     argument_names,
@@ -22,8 +30,28 @@ from onnxpack.exporters.torch.structure import (
     name_outputs,
     to_tensors,
 )
+from onnxpack.exporters.torch.unsteady import find_unsteadiness
 from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
+
+WIDENED = (
+    "the model is of low precision: the graph computes with the same weights in float32, and is "
+    "proven against the model computed so"
+)
+
+
+KNOWN = {
+    torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16,
+    torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
+}  # fmt: skip
+"""What a pack's inputs and outputs may be."""
+ALIKE = 2
+"""Integers of so few values are drawn from these alone in the usual cases."""
+REMEDIES = dict.fromkeys(
+    (torch.complex32, torch.complex64, torch.complex128),
+    "give the two parts as one more axis: torch.view_as_real(y); and take them so: "
+    "torch.view_as_complex(x)",
+)
 
 
 class TorchSubject(Subject):
@@ -58,22 +86,67 @@ class TorchSubject(Subject):
         names = argument_names(model, len(args))
         given = [*zip(names, args, strict=True), *kwargs.items()]
         tensors = [named for path, value in given for named in flatten(value, path)]
-        self.sample = {path: to_array(tensor) for path, tensor in tensors}
+        self.sample = {path: to_array(_known(tensor)) for path, tensor in tensors}
         if not tensors:
-            raise SampleError("the sample holds no tensor, so the graph would have no input.")
+            raise SampleError(
+                "the sample holds no tensor, so the graph would have no input: "
+                f"it is {', '.join(type(value).__name__ for _, value in given) or 'empty'}.",
+                remedy="turn text and other values into tensors first, and give the model those",
+            )
         if len(self.sample) < len(tensors):
             raise SampleError(f"two inputs would have the same name: {[p for p, _ in tensors]}.")
-        self.flat = FlatModule(model, args, kwargs)
+        self.flat: FlatModule = FlatModule(model, args, kwargs)
+        self._own = [tensor.dtype for _, tensor in tensors]
+        self._narrow: FlatModule | None = None
+        self._asked = False
         self.notes = _constants(given)
+        if program is None and is_low(model, [tensor for _, tensor in tensors]):
+            self._widen()
+            self.notes = (*self.notes, WIDENED)
 
     @property
     def model(self) -> torch.nn.Module:
-        """The user's module."""
+        """The user's module; in float32 where it is of low precision."""
         return self.flat.model
 
+    @property
+    def manner(self) -> str:
+        """What the names of strategies say besides: that weights were widened."""
+        return "" if self._narrow is None else " in float32"
+
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The module's answer on its own device."""
-        return self._ask(self.flat, self.tensors(feeds))
+        """The module's answer on its own device, in float32 where it is of low precision.
+
+        Raises:
+            ExportError: float32 gives what its own rounding does not explain.
+        """
+        tensors = self.tensors(feeds)
+        if not self._asked:
+            self._look_for_low_precision(tensors)
+            self._asked = True
+        return self._ask(self.flat, tensors)
+
+    def _look_for_low_precision(self, tensors: Sequence[torch.Tensor]) -> None:
+        """At the first question: does forward() itself choose it, and is float32 near enough?"""
+        narrow = self._narrow or self.flat
+        own = [tensor.to(dtype) for tensor, dtype in zip(tensors, self._own, strict=True)]
+        if self._narrow is None and self.program is None:
+            with watch_autocast() as entered:
+                answer = self._answer(narrow, own)
+            if not entered and not any(each.dtype is torch.bfloat16 for each in answer.values()):
+                return
+            self._widen()
+        self._hold_against(self._answer(narrow, own), tensors)
+
+    def _hold_against(
+        self, own: Mapping[str, torch.Tensor], tensors: Sequence[torch.Tensor]
+    ) -> None:
+        if isinstance(self.flat, WideModule):
+            self.flat.give_float16(tensor.dtype is torch.float16 for tensor in own.values())
+            refuse_far(own, self._answer(self.flat, tensors))
+
+    def _widen(self) -> None:
+        self._narrow, self.flat = self.flat, widened(self.flat)
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """The answer of a copy of the module in float64."""
@@ -87,6 +160,12 @@ class TorchSubject(Subject):
             return self._ask(self._double, wide)
         except Exception:  # noqa: BLE001 - code that fixes float32 fails in its own ways
             return None
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """Smaller integers, where the sample's are all alike: full lengths hide what is cut."""
+        lower = {name: _lowered(array) for name, array in self.sample.items()}
+        if any(lower[name] is not array for name, array in self.sample.items()):
+            yield "smaller integers", lower
 
     def tensors(self, feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
         """Inputs as tensors of their own on the module's device."""
@@ -124,9 +203,17 @@ class TorchSubject(Subject):
                 handle.remove()
         return seen
 
+    def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
+        """See :mod:`onnxpack.exporters.torch.unsteady`."""
+        return find_unsteadiness(self.model, lambda: self.run(feeds))
+
+    def cure(self, exc: Exception) -> str:
+        """See :mod:`onnxpack.exporters.torch.causes`."""
+        return cure(exc)
+
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.torch.causes`."""
-        return diagnose(self.model, attempts)
+        return diagnose(self.model, attempts, lambda: self.run(self.sample))
 
     @cached_property
     def _double(self) -> FlatModule | None:
@@ -136,9 +223,26 @@ class TorchSubject(Subject):
             return None
 
     def _ask(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, Array]:
+        return {name: to_array(tensor) for name, tensor in self._answer(flat, tensors).items()}
+
+    def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.no_grad():
-            answer = flat.answer(*tensors)
-        return {name: to_array(tensor) for name, tensor in name_outputs(answer).items()}
+            return name_outputs(flat.answer(*tensors))
+
+
+def _lowered(array: Array) -> Array:
+    if array.dtype.kind not in "iu" or array.size == 0 or len(np.unique(array)) > ALIKE:
+        return array
+    low, high = min(1, int(array.min())), int(array.max())
+    if not 0 <= low < high:
+        return array
+    random = np.random.default_rng(0)
+    return random.integers(low, high, array.shape, array.dtype, endpoint=True)
+
+
+def _known(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of a dtype that numpy has."""
+    return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
 
 
 def to_array(tensor: torch.Tensor) -> Array:
@@ -154,10 +258,11 @@ def to_array(tensor: torch.Tensor) -> Array:
             "model, and ONNX Runtime takes dense ones.",
             remedy="return tensor.dequantize() or tensor.to_dense() from forward()",
         )
-    if dense.dtype is torch.bfloat16:
+    if dense.dtype not in KNOWN:
         raise ExportError(
-            "the model takes or gives bfloat16, for which ONNX Runtime has no kernels on CPU.",
-            remedy="export model.float() with a float32 sample",
+            f"the model takes or gives {str(dense.dtype).removeprefix('torch.')}, for which ONNX "
+            "Runtime has no kernels on CPU.",
+            remedy=REMEDIES.get(dense.dtype, "take and give float32: tensor.float()"),
         )
     return dense.cpu().numpy().copy()
 

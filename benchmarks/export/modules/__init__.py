@@ -1,0 +1,1 @@
+"""Small PyTorch modules that people really write, by what is hard about them."""

@@ -1,0 +1,38 @@
+"""torchvision's detectors, traced so that they may find nothing.
+
+``BoxCoder.decode`` skips a reshape where there is no box, which a trace cannot; and the reshape
+fails there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MODULE = "torchvision.models.detection._utils"
+
+
+@contextmanager
+def boxes_may_lack() -> Iterator[None]:
+    """While a detector is traced, decode boxes in a way that holds for none of them too."""
+    utils = sys.modules.get(MODULE)
+    if utils is None:
+        yield
+        return
+    coder: Any = utils.BoxCoder
+    plain = coder.decode
+    coder.decode = _decode
+    try:
+        yield
+    finally:
+        coder.decode = plain
+
+
+def _decode(self: Any, rel_codes: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+    decoded: Tensor = self.decode_single(rel_codes, torch.cat(list(boxes), dim=0))
+    return decoded.reshape(decoded.shape[0], int(rel_codes.shape[1]) // 4, 4)

@@ -1,0 +1,66 @@
+"""Packed sequences, said in the way in which PyTorch's tracer understands them.
+
+Its ONNX form of a recurrent layer over a packed sequence lacks three things: it fails where only
+the last state is used and the first is not given, it does not cut the answer to the longest row,
+and it gives lengths as int32.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+
+@contextmanager
+def plainly_packed(model: nn.Module) -> Iterator[None]:
+    """While the model is traced, say what the tracer's ONNX form leaves out."""
+    layers = [part for part in model.modules() if isinstance(part, nn.RNNBase)]
+    handles = [layer.register_forward_pre_hook(_give_state) for layer in layers]
+    functions: Any = torch._VF  # noqa: SLF001 - what nn.utils.rnn calls
+    plain = functions._pad_packed_sequence  # noqa: SLF001
+
+    def unpack(data: Tensor, sizes: Tensor, first: bool, fill: float, total: int) -> Any:
+        padded, lengths = plain(data, sizes, first, fill, total)
+        if _to_the_longest():
+            axis = 1 if first else 0
+            places = torch.arange(lengths.max(), device=padded.device)
+            padded = padded.index_select(axis, places)
+        return padded, lengths.to(torch.int64)
+
+    functions._pad_packed_sequence = unpack  # noqa: SLF001
+    try:
+        yield
+    finally:
+        functions._pad_packed_sequence = plain  # noqa: SLF001
+        for handle in handles:
+            handle.remove()
+
+
+def _to_the_longest() -> bool:
+    """Whether ``pad_packed_sequence``, which asks, was called without a total length.
+
+    It hands on a number either way, which the tracer's ONNX form does not heed.
+    """
+    unpack = inspect.currentframe().f_back  # type: ignore[union-attr]
+    caller = unpack.f_back if unpack else None
+    return caller is not None and caller.f_locals.get("total_length") is None
+
+
+def _give_state(layer: nn.RNNBase, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """A state of zeros, where the layer would make it from the packed sizes."""
+    packed = args[0]
+    given = len(args) > 1 and args[1] is not None
+    if given or not isinstance(packed, PackedSequence) or packed.sorted_indices is None:
+        return None
+    rows = packed.sorted_indices.shape[0]
+    count = layer.num_layers * (2 if layer.bidirectional else 1)
+    state = packed.data.new_zeros(count, rows, layer.proj_size or layer.hidden_size)
+    if layer.mode != "LSTM":
+        return packed, state
+    return packed, (state, packed.data.new_zeros(count, rows, layer.hidden_size))

@@ -1,0 +1,143 @@
+"""Models of low precision, in float32 terms.
+
+ONNX Runtime has no kernels for bfloat16 on CPU and its float16 rounds otherwise than PyTorch's.
+So such a model is computed with the very same weights in float32, where float16 and bfloat16
+are exact: that is what the graph is made of and proven against. The model's own answer must lie
+no further from it than its precision explains.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.torch.flat import FlatModule
+from onnxpack.exporters.torch.structure import flatten, rebuild
+
+LOW = (torch.float16, torch.bfloat16)
+ROUNDINGS = 16
+"""How many times its precision a model's answer may be off, as a fraction of its scale."""
+
+
+class WideModule(FlatModule):
+    """The calls of a module of low precision, computed in float32."""
+
+    _wide = torch.float32
+    _gives: tuple[bool, ...] = ()
+
+    def give_float16(self, which: Iterable[bool]) -> None:
+        """Let these outputs, in order, be float16, as the module's own are."""
+        self._gives = tuple(which)
+
+    def around(self, model: nn.Module) -> WideModule:
+        """The same calls to another module."""
+        other = super().around(model)
+        other.give_float16(self._gives)
+        return other
+
+    def double(self) -> WideModule:
+        """In float64."""
+        self._wide = torch.float64
+        super().double()
+        return self
+
+    def answer(self, *tensors: Tensor) -> Any:
+        """The answer, in float32 wherever the module's own is of low precision."""
+        wide = (tensor.to(self._wide) if tensor.dtype in LOW else tensor for tensor in tensors)
+        with _Widening(self._wide), without_autocast():
+            answer = super().answer(*wide)
+        if self._wide is torch.float64 or not any(self._gives):
+            return answer
+        leaves = (tensor for _, tensor in flatten(answer))
+        pairs = zip(leaves, self._gives, strict=True)
+        return rebuild(answer, iter([leaf.half() if half else leaf for leaf, half in pairs]))
+
+
+def widened(narrow: FlatModule) -> WideModule:
+    """The same calls to a copy whose weights are in float32, which loses nothing."""
+    model = copy.deepcopy(narrow.model)
+    module: Any = model
+    module._apply(lambda tensor: tensor.float() if tensor.dtype in LOW else tensor)  # noqa: SLF001
+    return WideModule(model, *narrow.arguments)
+
+
+def is_low(model: nn.Module, tensors: Sequence[Tensor]) -> bool:
+    """Whether weights or inputs are of low precision."""
+    return any(tensor.dtype in LOW for tensor in (*model.parameters(), *model.buffers(), *tensors))
+
+
+def refuse_far(narrow: Mapping[str, Tensor], wide: Mapping[str, Tensor]) -> None:
+    """Refuse a model whose own answer is further from float32's than its rounding explains.
+
+    Raises:
+        ExportError: it is.
+    """
+    for name, own in narrow.items():
+        if not own.is_floating_point() or own.numel() == 0:
+            continue
+        found, wanted = own.double(), wide[name].double()
+        finite = found.isfinite() & wanted.isfinite()
+        gap = torch.where(finite, (found - wanted).abs(), 0).max()
+        size = torch.where(finite, wanted.abs(), 0).max()
+        precision = torch.finfo(torch.bfloat16 if own.dtype not in LOW else own.dtype).eps
+        if bool(gap > ROUNDINGS * precision * size):
+            raise ExportError(
+                f"output {name!r} of the model is {float(gap):.3g} away from what its weights "
+                f"give in float32, where the largest is {float(size):.3g}: more than its low "
+                "precision explains.",
+                remedy="export model.float() with a float32 sample",
+            )
+
+
+@contextmanager
+def watch_autocast() -> Iterator[list[torch.dtype]]:
+    """The low precision of every ``torch.autocast`` that is entered, and that is on."""
+    kind: Any = torch.autocast
+    enter, entered = kind.__enter__, []
+
+    def watched(autocast: Any) -> Any:
+        if autocast._enabled:  # noqa: SLF001 - it tells no other way
+            entered.append(autocast.fast_dtype)
+        return enter(autocast)
+
+    kind.__enter__ = watched
+    try:
+        yield entered
+    finally:
+        kind.__enter__ = enter
+
+
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """``torch.autocast`` does nothing."""
+    kind: Any = torch.autocast
+    plain = kind.__enter__, kind.__exit__
+    kind.__enter__, kind.__exit__ = (lambda autocast: autocast), (lambda *_: None)
+    try:
+        yield
+    finally:
+        kind.__enter__, kind.__exit__ = plain
+
+
+class _Widening(TorchFunctionMode):
+    """Wherever code names a low precision, it gets the wide one."""
+
+    def __init__(self, wide: torch.dtype) -> None:
+        super().__init__()
+        self._wide = wide
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("bfloat16", "half"):
+            return args[0].to(self._wide)
+        named = {key: self._changed(value) for key, value in (kwargs or {}).items()}
+        return func(*map(self._changed, args), **named)
+
+    def _changed(self, value: Any) -> Any:
+        return self._wide if isinstance(value, torch.dtype) and value in LOW else value

@@ -1,0 +1,124 @@
+"""What scripting keeps of a model, in a form that has an ONNX form.
+
+Recurrent cells in a loop are TorchScript's, and check the rank of what they are given in a way
+that has none; so cells that do the same stand in. ``x.norm()`` lacks a form of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.onnx.symbolic_helper import parse_args
+
+from onnxpack.errors import ExportError
+
+State = Optional[tuple[Tensor, Tensor]]  # noqa: UP045 - TorchScript reads it
+NORM = "aten::norm"
+AXES_ARE_INPUTS = 18
+"""The opset in which the axes of the reductions became inputs."""
+
+
+def with_plain_cells(model: nn.Module) -> nn.Module:
+    """The model; where it has recurrent cells a copy, with cells that script well."""
+    if not any(isinstance(part, nn.RNNCellBase) for part in model.modules()):
+        return model
+    copied = copy.deepcopy(model)
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.RNNCellBase) and type(child) in PLAIN:
+                setattr(parent, name, PLAIN[type(child)](child))
+    return copied
+
+
+class PlainCell(nn.Module):
+    """The weights of a cell."""
+
+    def __init__(self, cell: nn.RNNCellBase) -> None:
+        super().__init__()
+        self.weight_ih, self.weight_hh = cell.weight_ih, cell.weight_hh
+        self.bias_ih = cell.bias_ih if cell.bias else None
+        self.bias_hh = cell.bias_hh if cell.bias else None
+
+
+class PlainGru(PlainCell):
+    """A GRUCell."""
+
+    def forward(self, x: Tensor, hx: Optional[Tensor] = None) -> Tensor:  # noqa: D102, UP045
+        given = linear(x, self.weight_ih, self.bias_ih).chunk(3, -1)
+        if hx is None:
+            hx = torch.zeros_like(given[0])
+        kept = linear(hx, self.weight_hh, self.bias_hh).chunk(3, -1)
+        reset = torch.sigmoid(given[0] + kept[0])
+        update = torch.sigmoid(given[1] + kept[1])
+        new = torch.tanh(given[2] + reset * kept[2])
+        return (1 - update) * new + update * hx
+
+
+class PlainLstm(PlainCell):
+    """An LSTMCell."""
+
+    def forward(  # noqa: D102
+        self, x: Tensor, hx: State = None
+    ) -> tuple[Tensor, Tensor]:
+        given = linear(x, self.weight_ih, self.bias_ih)
+        if hx is None:
+            zeros = torch.zeros_like(given.chunk(4, -1)[0])
+            hx = (zeros, zeros)
+        gates = (given + linear(hx[0], self.weight_hh, self.bias_hh)).chunk(4, -1)
+        cell = torch.sigmoid(gates[1]) * hx[1] + torch.sigmoid(gates[0]) * torch.tanh(gates[2])
+        return torch.sigmoid(gates[3]) * torch.tanh(cell), cell
+
+
+class PlainRnn(PlainCell):
+    """An RNNCell."""
+
+    def __init__(self, cell: nn.RNNCell) -> None:
+        super().__init__(cell)
+        self.relu = cell.nonlinearity == "relu"
+
+    def forward(self, x: Tensor, hx: Optional[Tensor] = None) -> Tensor:  # noqa: D102, UP045
+        given = linear(x, self.weight_ih, self.bias_ih)
+        if hx is None:
+            hx = torch.zeros_like(given)
+        total = given + linear(hx, self.weight_hh, self.bias_hh)
+        return torch.relu(total) if self.relu else torch.tanh(total)
+
+
+PLAIN: dict[type, type[PlainCell]] = {
+    nn.GRUCell: PlainGru,
+    nn.LSTMCell: PlainLstm,
+    nn.RNNCell: PlainRnn,
+}
+
+
+@contextmanager
+def norm_known(opset: int) -> Iterator[None]:
+    """Give ``x.norm()``, without a dim, the ONNX form that it lacks."""
+    symbolics: Any = torch.onnx
+    symbolics.register_custom_op_symbolic(NORM, _norm, opset)
+    try:
+        yield
+    finally:
+        symbolics.unregister_custom_op_symbolic(NORM, opset)
+
+
+@parse_args("v", "t", "is", "i", "v")
+def _norm(
+    graph: Any, x: Any, power: Any, dim: Any = None, keepdim: int = 0, dtype: Any = None
+) -> Any:
+    if power not in (1, 2) or dtype is not None:
+        raise ExportError(f"ONNX has no operator for a norm of power {power} as {dtype}")
+    operator = f"ReduceL{int(power)}"
+    if dim is None:
+        return graph.op(operator, x, keepdims_i=0)
+    if graph.opset < AXES_ARE_INPUTS:
+        return graph.op(operator, x, axes_i=dim, keepdims_i=keepdim)
+    return graph.op(
+        operator, x, graph.op("Constant", value_t=torch.tensor(dim)), keepdims_i=keepdim
+    )
