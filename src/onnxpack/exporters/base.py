@@ -109,7 +109,9 @@ def export(
         for note in subject.notes:
             say(note)
         say("asking the model")
-        axes = subject.axes or name_axes(subject.sample, dynamic, static=static)
+        axes = subject.axes or name_axes(
+            subject.sample, _dynamic(dynamic, subject, static=static), static=static
+        )
         questions, skipped = ask(subject, axes, tolerance)
         signature = measure_signature(subject.sample, axes, questions)
         inquiry = _Inquiry(subject, axes, signature, questions, tolerance)
@@ -205,6 +207,11 @@ def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence
         if kept:
             golden.append(GoldenData(dict(inputs), dict(outputs)))
     return golden, tuple(recorded)
+
+
+def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynamic | None:
+    """The axes that the user names, else those that the model itself would."""
+    return given if given is not None or static else subject.dynamic
 
 
 def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:
