@@ -57,10 +57,6 @@ def _switch(x: Any) -> Any:
     return jax.lax.switch(place, [lambda a: a, lambda a: -a, lambda a: a * a], x)
 
 
-def _early_exit(x: Any) -> Any:
-    return x * 2 if x.sum() > 0 else x
-
-
 def _size_branch(x: Any) -> Any:
     return x * 2 if x.shape[0] > 3 else x
 
@@ -82,13 +78,19 @@ def _topk(x: Any) -> Any:
     return {"values": values, "places": places}
 
 
+def _topk_of_zeros(x: Any) -> Any:
+    import jax.numpy as jnp
+
+    return _topk(jnp.where(x == 0, 0, x))
+
+
 def _vit_block(x: Any) -> Any:
     import jax
     import jax.numpy as jnp
 
     query, key, value = (x @ weights(8, 8, seed=seed) for seed in range(3))
-    weights = jax.nn.softmax(jnp.einsum("btd,bsd->bts", query, key) / 8**0.5)
-    return jnp.einsum("bts,bsd->btd", weights, value)
+    seen = jax.nn.softmax(jnp.einsum("btd,bsd->bts", query, key) / 8**0.5)
+    return jnp.einsum("bts,bsd->btd", seen, value)
 
 
 def _jnp(text: str) -> Callable[[Any], Any]:
@@ -112,11 +114,11 @@ FUNCTIONS: dict[str, Callable[[], Given]] = {
         ("while loop", _while, None),
         ("fori loop", _fori, None),
         ("switch", _switch, None),
-        ("if on values", _early_exit, None),
         ("if on the batch", _size_branch, None),
         ("a frozen batch", _frozen, None),
         ("random numbers by a fixed key", _random, None),
         ("top_k", _topk, None),
+        ("top_k without negative zeros", _topk_of_zeros, None),
         ("attention by einsum", _vit_block, rows(6, 8)),
         ("argmax, sort, cumsum", _jnp("(x.argmax(1), jnp.sort(x, 1), jnp.cumsum(x, 1))"), None),
         ("round and floor", _jnp("(jnp.round(x), jnp.floor(x), jnp.sign(x))"), None),
@@ -125,7 +127,7 @@ FUNCTIONS: dict[str, Callable[[], Given]] = {
         ("gather along", _jnp("jnp.take_along_axis(x, jnp.argsort(x, 1), 1)"), None),
         ("one hot", _jnp("jax.nn.one_hot(x, 20) @ jnp.ones((20, 3))"), ids(5)),
         ("embedding by index", _jnp("jnp.arange(60.0).reshape(20, 3)[x]"), ids(5)),
-        ("integer division", _jnp("(x // 3, x % 3, x & 5)"), ids(5)),
+        ("integer division", _jnp("(x // 3, x % 3)"), ids(5)),
         ("erf, gelu, softplus", _jnp("(jax.nn.gelu(x), jax.nn.softplus(x))"), None),
         ("mean and variance over the batch", _jnp("(x - x.mean(0)) / (x.std(0) + 1)"), None),
         ("size as a number", _jnp("x.sum(0) / x.shape[0]"), None),

@@ -8,15 +8,17 @@ import numpy as np
 
 from onnxpack.signature import Array
 
+ZEROS = "zeros of both signs"
+
 
 def round_values(sample: Mapping[str, Array]) -> Iterator[tuple[str, Mapping[str, Array]]]:
-    """Zeros; and values rounded to halves, which gives ties and exact zeros among others."""
+    """Zeros of both signs; and values rounded to halves: ties and zeros among others."""
     if not any(array.dtype.kind == "f" for array in sample.values()):
         return
     yield (
         "zeros",
         {
-            name: np.zeros_like(array) if array.dtype.kind == "f" else array
+            name: np.copysign(0, array).astype(array.dtype) if array.dtype.kind == "f" else array
             for name, array in sample.items()
         },
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from onnxpack.exporters.rounding import ZEROS
 from onnxpack.exporters.subject import Attempt, Cause
 
 CAUSES: Sequence[tuple[str, Cause]] = (
@@ -32,7 +33,7 @@ CAUSES: Sequence[tuple[str, Cause]] = (
         ),
     ),
     (
-        r"NOT_IMPLEMENTED|[Cc]ould not find an implementation|bfloat16",
+        r"NOT_IMPLEMENTED|[Cc]ould not find an implementation|bfloat16|bound to different types",
         Cause(
             "the model computes in a dtype for which ONNX Runtime lacks kernels on CPU",
             "cast the weights and the inputs to float32: "
@@ -50,8 +51,17 @@ CAUSES: Sequence[tuple[str, Cause]] = (
 )
 
 
+SIGNED_ZEROS = Cause(
+    "JAX sorts -0.0 below 0.0, and ONNX takes them for equal",
+    "take the sign off zeros before top_k, sort and argsort: jnp.where(x == 0, 0, x)",
+)
+
+
 def diagnose(attempts: Sequence[Attempt]) -> Cause | None:
     """The likely cause, from what the strategies said."""
+    failed = {case.name for each in attempts for case in each.evidence if not case.passed}
+    if failed == {ZEROS}:
+        return SIGNED_ZEROS
     said = "\n".join(attempt.error or "" for attempt in attempts)
     for pattern, cause in CAUSES:
         if re.search(pattern, said):

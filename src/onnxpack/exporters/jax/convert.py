@@ -8,17 +8,17 @@ in their place; where it misreads one, the graph is made of what the layer does,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax2onnx
-from jax2onnx.converter import conversion_api
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.jax.folded import folded
+from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
 from onnxpack.exporters.noise import hidden
 from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.parity.cases import Axes
@@ -46,13 +46,18 @@ def ladder(job: Job) -> Iterator[Strategy]:
     """The strategies, best first; those in float64 only where JAX has that on."""
     for double in (False, True) if jax.config.jax_enable_x64 else (False,):
         suffix = " in double" if double else ""
-        yield Strategy(f"jax2onnx{suffix}", partial(_convert, job, double))
+        yield Strategy(f"jax2onnx{suffix}", partial(_by_layers, job, double))
         yield Strategy(f"jax2onnx by steps{suffix}", partial(_by_steps, job, double))
 
 
-def _by_steps(job: Job, double: bool, to: Path) -> Probes:
-    with _layers_unknown():
+def _by_layers(job: Job, double: bool, to: Path) -> Probes:
+    with layers_known():
         return _convert(job, double, to)
+
+
+def _by_steps(job: Job, double: bool, to: Path) -> Probes:
+    with layers_unknown():
+        return _convert(replace(job, function=folded(job.function)), double, to)
 
 
 def _convert(job: Job, double: bool, to: Path) -> Probes:
@@ -80,23 +85,6 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
     except Exception as exc:
         raise ExportError(plain_words(exc)) from exc
     return ()
-
-
-@contextmanager
-def _layers_unknown() -> Iterator[None]:
-    """While this lasts, jax2onnx puts nothing in the place of layers and functions."""
-    known = conversion_api._activate_plugin_worlds  # noqa: SLF001 - there is no public way
-    conversion_api._activate_plugin_worlds = _primitives_alone  # noqa: SLF001
-    try:
-        yield
-    finally:
-        conversion_api._activate_plugin_worlds = known  # noqa: SLF001
-
-
-@contextmanager
-def _primitives_alone() -> Iterator[None]:
-    conversion_api.import_all_plugins()
-    yield
 
 
 def plain_words(exc: BaseException) -> str:

@@ -35,7 +35,7 @@ def ready(model: Any) -> Iterator[Ready]:
         yield Ready(applied, applied)
     elif nnx is not None and isinstance(model, nnx.Module):
         with _evaluating(nnx, model):
-            yield Ready(model, _merged(nnx, model))
+            yield Ready(model, _cloned(nnx, model))
     elif equinox is not None and isinstance(model, equinox.Module):
         still = equinox.nn.inference_mode(model)
         yield Ready(still, still)
@@ -43,12 +43,11 @@ def ready(model: Any) -> Iterator[Ready]:
         yield Ready(model, model)
 
 
-def _merged(nnx: Any, model: Any) -> Callable[..., Any]:
+def _cloned(nnx: Any, model: Any) -> Callable[..., Any]:
     """A module is made anew for each call: what it changes of itself, it changes there."""
-    definition, state = nnx.split(model)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return nnx.merge(definition, state)(*args, **kwargs)
+        return nnx.clone(model)(*args, **kwargs)
 
     return call
 
@@ -73,7 +72,7 @@ def _evaluating(nnx: Any, model: Any) -> Iterator[None]:
         for name in MODES
         if hasattr(layer, name)
     ]
-    state = nnx.state(model)
+    state = nnx.to_pure_dict(nnx.state(model))
     try:
         for layer, name, _ in modes:
             setattr(layer, name, True)

@@ -7,7 +7,6 @@ else, and then, by saving it and loading it into a process whose backend is torc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import keras
@@ -16,13 +15,11 @@ import numpy as np
 from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
-from onnxpack.exporters.keras.rebuild import Request, rebuild
+from onnxpack.exporters.keras.rebuild import rebuilt
 from onnxpack.exporters.rounding import round_values
 from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
-
-LADDER = ("dynamo", "torchscript trace")
 
 
 class ForeignSubject(Subject):
@@ -50,15 +47,10 @@ class ForeignSubject(Subject):
         yield from round_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """JAX's own way, then PyTorch's."""
+        """JAX's own way where that is the backend, then those of other backends."""
         if keras.config.backend() == "jax":
             yield from self._by_jax(axes, opset, outputs)
-        for name in LADDER:
-            request = Request(name, axes, opset, tuple(outputs))
-            yield Strategy(
-                f"{name} on the torch backend",
-                partial(rebuild, self._model, self.sample, request),
-            )
+        yield from rebuilt(self._model, self.sample, axes, opset, outputs)
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """What the layers tell; else the way round."""
@@ -66,8 +58,8 @@ class ForeignSubject(Subject):
         if found or not any(attempt.strategy.endswith("backend") for attempt in attempts):
             return found
         return Cause(
-            f"the model was made on the {keras.config.backend()} backend, and its rebuilding on "
-            "torch failed",
+            f"the model was made on the {keras.config.backend()} backend, and cannot be rebuilt on "
+            "another",
             "make the model in a process whose backend is torch: KERAS_BACKEND=torch python ...",
         )
 

@@ -1,4 +1,4 @@
-"""A Keras model of another backend, exported by a process whose backend is torch."""
+"""A Keras model, exported by a process that loads it on another backend."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,25 +17,52 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import ExportError, OnnxpackError
-from onnxpack.exporters.subject import Probes
+from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
 
+LADDER = (
+    ("torch", "onnxscript", "dynamo"),
+    ("jax", "jax2onnx", "jax2onnx"),
+    ("jax", "jax2onnx", "jax2onnx by steps"),
+)
+"""A backend, the module that its strategy wants, and the strategy."""
 MODEL, SAMPLE, REQUEST, ANSWER = "model.keras", "sample.npz", "request.json", "answer.json"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the other process is to make."""
+    """What the other process is to make.
 
+    Attributes:
+        backend: of that process.
+        strategy: the name that it has there.
+    """
+
+    backend: str
     strategy: str
     axes: Axes
     opset: int
     outputs: tuple[str, ...]
 
 
+def rebuilt(
+    model: Any, sample: Mapping[str, Array], axes: Axes, opset: int, outputs: Sequence[str]
+) -> Iterator[Strategy]:
+    """The strategies of the backends that are installed and are not the model's own."""
+    import keras
+
+    own = keras.config.backend()
+    for backend, module, name in LADDER:
+        if backend != own and find_spec(module) is not None:
+            request = Request(backend, name, axes, opset, tuple(outputs))
+            yield Strategy(
+                f"{name} on the {backend} backend", partial(rebuild, model, sample, request)
+            )
+
+
 def rebuild(model: Any, sample: Mapping[str, Array], request: Request, to: Path) -> Probes:
-    """Save the model, and let a process whose backend is torch make its graph.
+    """Save the model, and let a process on another backend make its graph.
 
     Raises:
         ExportError: it cannot be saved, or loaded there, or exported there.
@@ -49,7 +78,12 @@ def rebuild(model: Any, sample: Mapping[str, Array], request: Request, to: Path)
         (folder / REQUEST).write_text(json.dumps({**asdict(request), "names": list(sample)}))
         done = subprocess.run(
             [sys.executable, "-m", __name__, folder, to],
-            env={**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={
+                **os.environ,
+                "KERAS_BACKEND": request.backend,
+                "JAX_PLATFORMS": "cpu",
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
             capture_output=True,
             text=True,
             check=False,

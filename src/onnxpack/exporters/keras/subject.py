@@ -11,11 +11,13 @@ import torch
 from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
+from onnxpack.exporters.keras.rebuild import rebuilt
 from onnxpack.exporters.keras.widened import widened
 from onnxpack.exporters.rounding import round_values
-from onnxpack.exporters.subject import Attempt, Cause
+from onnxpack.exporters.subject import Attempt, Cause, Strategy
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.subject import TorchSubject
+from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
 
 
@@ -54,6 +56,11 @@ class KerasSubject(TorchSubject):
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.rounding`."""
         yield from round_values(self.sample)
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """PyTorch's; then JAX's, which keeps loops over time that PyTorch's unroll."""
+        yield from super().strategies(axes, opset, outputs)
+        yield from rebuilt(self._keras, self.sample, axes, opset, outputs)
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.keras.causes`."""
