@@ -93,7 +93,7 @@ def _in_pairs(branches: Sequence[Any], index: Any, *operands: Any) -> Sequence[A
 
 
 def _is_sized(step: Any) -> bool:
-    """Whether no size of the step's outputs is a symbol."""
-    return all(
+    """Whether the step neither is a symbol's value nor has an output of a symbol's size."""
+    return step.primitive.name != "dim_as_value" and all(
         isinstance(size, int) for place in step.outvars for size in getattr(place.aval, "shape", ())
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 NARROW, WIDE = "float32", "float64"
@@ -18,7 +19,8 @@ def widened(model: Any) -> Any | None:
             copy = keras.saving.deserialize_keras_object(config, safe_mode=False)
         if not copy.built:
             copy.build_from_config(model.get_build_config())
-        copy.set_weights(model.get_weights())
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            copy.set_weights(model.get_weights())
     except Exception:  # noqa: BLE001 - a user's config can fail in any way
         return None
     return copy
