@@ -16,7 +16,7 @@ def round_values(sample: Mapping[str, Array]) -> Iterator[tuple[str, Mapping[str
     if not any(array.dtype.kind == "f" for array in sample.values()):
         return
     yield (
-        "zeros",
+        ZEROS,
         {
             name: np.copysign(0, array).astype(array.dtype) if array.dtype.kind == "f" else array
             for name, array in sample.items()

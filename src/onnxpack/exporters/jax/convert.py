@@ -8,6 +8,7 @@ in their place; where it misreads one, the graph is made of what the layer does,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -71,9 +72,9 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
         for name, array in job.sample.items()
     ]
     try:
-        with hidden():
+        with hidden(), _x64_kept():
             jax2onnx.to_onnx(
-                job.function,
+                _giving_new(job.function),
                 inputs=specs,
                 opset=job.opset,
                 enable_double_precision=double,
@@ -85,6 +86,29 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
     except Exception as exc:
         raise ExportError(plain_words(exc)) from exc
     return ()
+
+
+@contextmanager
+def _x64_kept() -> Iterator[None]:
+    """jax2onnx sets the width of numbers for the process, and puts back what a thread had."""
+    before = jax.config.values["jax_enable_x64"]
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """The same function; an input that is given back unchanged is copied, to bear two names."""
+
+    def call(*arrays: Any) -> tuple[Any, ...]:
+        answer = function(*arrays)
+        return tuple(
+            jax.numpy.copy(each) if any(each is array for array in arrays) else each
+            for each in answer
+        )
+
+    return call
 
 
 def plain_words(exc: BaseException) -> str:
