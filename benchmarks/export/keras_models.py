@@ -12,12 +12,11 @@ from keras_layers import LAYERS, custom_dense, learned
 from numpy.typing import NDArray
 
 ROWS = (1, 4, 7)
-APPLICATIONS = {
+APPLICATIONS: dict[str, dict[str, Any]] = {
     "MobileNetV2": {"alpha": 0.35},
     "MobileNetV3Small": {"minimalistic": True},
     "DenseNet121": {},
     "EfficientNetB0": {},
-    "NASNetMobile": {},
     "ResNet50V2": {},
     "ConvNeXtTiny": {},
     "Xception": {},

@@ -106,7 +106,8 @@ def _mask(random: np.random.Generator, rows: int, length: int, padding: str) -> 
         "most": places == random.integers(0, length, (rows, 1)),
         "all": np.arange(rows)[:, None] > places * 0,
     }
-    return kinds[padding].astype(np.int64)
+    mask: NDArray[Any] = kinds[padding].astype(np.int64)
+    return mask
 
 
 def _picture(name: str, config: str, options: Mapping[str, Any]) -> Given:

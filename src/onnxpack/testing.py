@@ -32,7 +32,7 @@ from onnxpack.plugins import exporters
 from onnxpack.runtime.model import Model
 from onnxpack.tolerance import Tolerance, compare
 
-FOREIGN = (None, 3, object(), [], {}, (), np.zeros(2), b"bytes")
+FOREIGN: tuple[object, ...] = (None, 3, object(), [], {}, (), np.zeros(2), b"bytes")
 """What is no framework's model."""
 LOOSE = Tolerance(rtol=1e-3, atol=1e-4)
 

@@ -71,9 +71,11 @@ def export(
 
     Args:
         model: a ``torch.nn.Module``, a Lightning module, a ``torch.export`` program, a
-            TorchScript module, or the path of an ``.onnx`` file to adopt.
+            TorchScript module, a model of Hugging Face transformers, a Keras model, a function
+            or module of JAX, or the path of an ``.onnx`` file to adopt.
         sample: one input: a tensor, an array, a tuple of positional inputs, or a dict of named
-            ones. None where the model brings its own (Lightning's ``example_input_array``).
+            ones. None where the model brings its own (Lightning's ``example_input_array``), or
+            states what it takes (Keras, transformers): then one is made up, and a note says so.
         to: the folder to write; by default named after the model.
         dynamic: axes to name besides the first, which is ``batch``:
             ``{"ids": {1: "tokens"}}``.

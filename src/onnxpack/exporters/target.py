@@ -20,8 +20,10 @@ def load_target(text: str, *, class_name: str | None = None, trust: bool = False
 
     Args:
         text: ``module:attr``, ``file.py:attr``, ``torchvision:resnet18``, ``model.ckpt``,
-            ``model.pt2``, ``model.pt``, ``model.onnx`` or a model-zoo folder.
-        class_name: for a ``.ckpt``, the Lightning class as ``module:LitModel``.
+            ``model.pt2``, ``model.pt``, ``model.onnx``, ``model.keras``, ``model.safetensors``,
+            a folder of transformers or a model-zoo folder.
+        class_name: for a ``.ckpt``, the Lightning class as ``module:LitModel``; for a
+            ``.safetensors``, the class that it is loaded into.
         trust: allow unpickling, which can run any code that the file holds.
 
     Raises:

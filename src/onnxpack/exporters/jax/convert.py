@@ -8,7 +8,6 @@ in their place; where it misreads one, the graph is made of what the layer does,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,7 +71,8 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
         for name, array in job.sample.items()
     ]
     try:
-        with hidden(), _x64_kept():
+        # Set for the thread: jax2onnx would set it for the process, and not put it back.
+        with hidden(), jax.enable_x64(double):
             jax2onnx.to_onnx(
                 _giving_new(job.function),
                 inputs=specs,
@@ -86,16 +86,6 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
     except Exception as exc:
         raise ExportError(plain_words(exc)) from exc
     return ()
-
-
-@contextmanager
-def _x64_kept() -> Iterator[None]:
-    """jax2onnx sets the width of numbers for the process, and puts back what a thread had."""
-    before = jax.config.values["jax_enable_x64"]
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_x64", before)
 
 
 def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

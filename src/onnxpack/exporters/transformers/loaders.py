@@ -10,6 +10,7 @@ from typing import Any
 from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.attribute import load_attribute
 from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.noise import hidden
 
 TRUST = "if you trust where the folder came from, add --trust: it lets the folder run code"
 
@@ -72,13 +73,14 @@ def _load(cls: Any, path: Path, *, trust: bool) -> Any:
     import torch
 
     try:
-        return cls.from_pretrained(
-            path,
-            local_files_only=True,
-            trust_remote_code=trust,
-            use_safetensors=None if trust else True,
-            dtype=torch.float32,
-        )
+        with hidden():
+            return cls.from_pretrained(
+                path,
+                local_files_only=True,
+                trust_remote_code=trust,
+                use_safetensors=None if trust else True,
+                dtype=torch.float32,
+            )
     except Exception as exc:
         pickled = not trust and any(path.glob("*.bin"))
         raise TargetError(
