@@ -17,6 +17,7 @@ from onnxpack.image.build import Built, Recipe, build_image
 from onnxpack.image.publish import Published, publish
 from onnxpack.pack.model import GoldenSet
 from onnxpack.report import Finding, Level, Report
+from onnxpack.testing import ExporterContract, Given
 
 SECTIONS = {
     "Making and running": (onnxpack.export, onnxpack.Model, onnxpack.open_pack),
@@ -31,6 +32,7 @@ SECTIONS = {
     ),
     "Images": (build_image, Recipe, Built, publish, Published),
     "What a check finds": (Report, Finding, Level),
+    "Testing an exporter": (ExporterContract, Given),
 }
 INTRODUCTION = """# Python
 

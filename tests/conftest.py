@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+# Keras reads it once, whichever test imports Keras first; other backends are tried in processes.
+os.environ["KERAS_BACKEND"] = "torch"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
 USER, PASSWORD = "anna", "pw"
 # htpasswd -nbB anna pw
 HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"

@@ -11,7 +11,10 @@ import pytest
 import onnxpack
 from onnxpack import errors
 
-HEAVY = ("lightning", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "sklearn", "torch", "rich")
+HEAVY = (
+    "flax", "jax", "jax2onnx", "keras", "lightning", "onnx", "onnx_ir", "onnxruntime", "onnxscript",
+    "rich", "safetensors", "sklearn", "torch", "transformers",
+)  # fmt: skip
 
 
 def loaded(code: str) -> list[str]:
@@ -32,6 +35,9 @@ def loaded(code: str) -> list[str]:
         "import onnxpack.errors, onnxpack.signature, onnxpack.report, onnxpack.plugins",
         "import onnxpack.exporters.target, onnxpack.exporters.sample",
         "import onnxpack.exporters.lightning, onnxpack.exporters.torch.exporter",
+        "import onnxpack.exporters.keras.exporter, onnxpack.exporters.keras.loaders",
+        "import onnxpack.exporters.jax.exporter, onnxpack.exporters.transformers.exporter",
+        "import onnxpack.exporters.transformers.loaders, onnxpack.exporters.safetensors",
     ],
 )
 def test_imports_are_light(code: str) -> None:
@@ -44,7 +50,7 @@ def test_the_model_loads_no_framework() -> None:
 
 def test_export_loads_no_framework() -> None:
     found = loaded("import onnxpack; onnxpack.export")
-    assert not {"torch", "lightning", "sklearn"} & set(found)
+    assert not {"torch", "lightning", "sklearn", "keras", "jax", "transformers"} & set(found)
 
 
 def test_every_name_is_there() -> None:

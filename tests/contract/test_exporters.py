@@ -1,39 +1,32 @@
-"""What every exporter must do, asked of each one that is installed."""
+"""What every exporter must do, asked of each one that is installed: see onnxpack.testing."""
 
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax
+import keras
 import lightning
 import numpy as np
 import pytest
+import transformers
 from torch import Tensor, nn
 
 import onnxpack
-from onnxpack.errors import UsageError
-from onnxpack.exporters.axes import name_axes
-from onnxpack.exporters.subject import Attempt, Subject
-from onnxpack.pack.validate import validate
 from onnxpack.plugins import exporters
-from onnxpack.runtime.model import Model
+from onnxpack.testing import ExporterContract, Given
 
 X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(40, 3))
-FRAMEWORKS = {
-    "catboost": ("catboost",),
-    "lightgbm": ("lightgbm",),
-    "lightning": ("lightning", "torch"),
-    "onnx": (),
-    "sklearn": ("sklearn",),
-    "torch": ("torch",),
-    "xgboost": ("xgboost",),
+TOKENS = {
+    "input_ids": np.random.default_rng(0).integers(5, 50, (3, 7)),
+    "attention_mask": (np.arange(7) < [[7], [5], [2]]).astype(np.int64),
 }
+MISFITS = (X[:, :2], X[:, None, None, :3], (X, X, X), {"other": X}, ())
 
 
 class Lit(lightning.LightningModule):
@@ -84,153 +77,83 @@ def xgboost(folder: Path) -> Any:
     return xgboost.train(parameters, xgboost.DMatrix(rows(), Y.argmax(axis=1)), 5)
 
 
-MODELS: dict[str, Callable[[Path], Any]] = {
-    "catboost": catboost,
-    "lightgbm": lightgbm,
-    "lightning": lambda folder: Lit(),
-    "onnx": graph,
-    "sklearn": sklearn,
-    "torch": lambda folder: net(),
-    "xgboost": xgboost,
+def keras_net(_: Path) -> Any:
+    layers = keras.layers
+    return keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(3)])
+
+
+def jax_net(_: Path) -> Any:
+    weights = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
+    return jax.jit(lambda x: jax.numpy.tanh(x @ weights))
+
+
+def bert(_: Path) -> Any:
+    config = transformers.BertConfig(
+        vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=32,
+    )  # fmt: skip
+    return transformers.BertModel(config)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the contract is asked about, for one exporter."""
+
+    model: Callable[[Path], Any]
+    modules: tuple[str, ...] = ()
+    sample: Any = field(default_factory=lambda: X)
+    misfits: tuple[Any, ...] = (*MISFITS, "text", X.astype("i8"))
+
+
+EXPORTERS: Mapping[str, Row] = {
+    "catboost": Row(catboost, ("catboost",)),
+    "jax": Row(jax_net, ("jax", "jaxlib", "flax"), misfits=MISFITS),
+    "keras": Row(keras_net, ("keras", "torch", "jax"), misfits=(*MISFITS, "text")),
+    "lightgbm": Row(lightgbm, ("lightgbm",)),
+    "lightning": Row(lambda _: Lit(), ("lightning", "torch")),
+    "onnx": Row(graph),
+    "sklearn": Row(sklearn, ("sklearn",), misfits=(*MISFITS, "text")),
+    "torch": Row(lambda _: net(), ("torch",)),
+    "transformers": Row(bert, ("transformers", "torch"), sample=TOKENS, misfits=({"other": X}, X)),
+    "xgboost": Row(xgboost, ("xgboost",)),
 }
 STATES: dict[str, Callable[[Any], Any]] = {
-    "LinearRegression": pickle.dumps,
-    "CatBoostRegressor": lambda model: model._serialize_model(),
+    "sklearn.LinearRegression": pickle.dumps,
+    "catboost.CatBoostRegressor": lambda model: model._serialize_model(),
     "lightgbm.Booster": lambda model: model.model_to_string(),
     "xgboost.Booster": lambda model: bytes(model.save_raw()),
 }
 
 
-TAKES_INTEGERS = {"sklearn"}
+@pytest.fixture(params=sorted(EXPORTERS))
+def row(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-@dataclass
-class Given:
-    """An exporter with a model of its framework."""
+class TestContract(ExporterContract):
+    """One exporter after the other."""
 
-    name: str
-    exporter: Any
-    model: Any
+    @pytest.fixture(autouse=True)
+    def _choose(self, row: str) -> None:
+        self.name = row
+        self.framework_modules = EXPORTERS[row].modules
 
+    def given(self, folder: Path) -> Given:
+        row, exporter = EXPORTERS[self.name], exporters()[self.name].load()()
+        return Given(self.name, exporter, row.model(folder), row.sample, row.misfits)
 
-@pytest.fixture(params=sorted(exporters()))
-def given(request: pytest.FixtureRequest, tmp_path: Path) -> Given:
-    name = request.param
-    return Given(name, exporters()[name].load()(), MODELS[name](tmp_path))
-
-
-def state(model: Any) -> Any:
-    kind = type(model)
-    for name, read in STATES.items():
-        if f"{kind.__module__.partition('.')[0]}.{kind.__name__}".endswith(name):
-            return read(model)
-    if not isinstance(model, nn.Module):
-        return Path(model).read_bytes()
-    modes = [part.training for part in model.modules()]
-    return modes, {name: value.tolist() for name, value in model.state_dict().items()}
-
-
-def test_it_takes_its_own_and_nothing_else(given: Given) -> None:
-    assert given.exporter.accepts(given.model)
-    for other in (None, 3, object(), [], {}, np.zeros(2), b"bytes"):
-        assert not given.exporter.accepts(other)
+    def state(self, model: Any) -> Any:
+        if isinstance(model, keras.Model):
+            return [keras.ops.convert_to_numpy(weight).tolist() for weight in model.weights]
+        if isinstance(model, nn.Module):
+            modes = [part.training for part in model.modules()]
+            return modes, {name: value.tolist() for name, value in model.state_dict().items()}
+        if isinstance(model, Path):
+            return model.read_bytes()
+        kind = type(model)
+        read = STATES.get(f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
+        return None if read is None else read(model)
 
 
-@pytest.mark.parametrize("name", sorted(exporters()))
-def test_it_says_no_without_importing_its_framework(name: str) -> None:
-    code = (
-        "import sys; from onnxpack.plugins import exporters; "
-        f"assert not exporters()[{name!r}].load()().accepts(object()); "
-        f"print([m for m in {FRAMEWORKS[name]!r} if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_the_first_that_accepts_is_the_right_one(given: Given, tmp_path: Path) -> None:
-    pack = onnxpack.export(given.model, X, tmp_path / "pack")
-    assert pack.manifest is not None
-    assert pack.manifest.source.framework == given.name
-
-
-def test_open_gives_a_subject_that_answers(given: Given) -> None:
-    with given.exporter.open(given.model, X) as subject:
-        assert isinstance(subject, Subject)
-        assert subject.framework == given.name
-        assert subject.framework_version
-        assert subject.model_class
-        (name,) = subject.sample
-        np.testing.assert_array_equal(subject.sample[name], X)
-        first, second = subject.run({name: X}), subject.run({name: X})
-        assert first.keys() == second.keys()
-        for output in first:
-            assert isinstance(first[output], np.ndarray)
-            np.testing.assert_array_equal(first[output], second[output])
-        exact = subject.run_float64({name: X})
-        assert exact is None or exact.keys() == first.keys()
-        assert all(isinstance(array, np.ndarray) for array in subject.trace({name: X}).values())
-        assert subject.diagnose([Attempt("none", error="no words that anyone knows")]) is None
-
-
-def test_strategies_give_graphs(given: Given, tmp_path: Path) -> None:
-    with given.exporter.open(given.model, X) as subject:
-        axes = subject.axes or name_axes(subject.sample, None, static=False)
-        outputs = list(subject.run(subject.sample))
-        strategies = list(subject.strategies(axes, 18, outputs))
-        names = [strategy.name for strategy in strategies]
-        assert names
-        assert len(set(names)) == len(names)
-        for number, strategy in enumerate(strategies):
-            to = tmp_path / f"{number}.onnx"
-            assert list(strategy.make(to)) == []
-            (name,) = subject.sample
-            found = Model(to, provider="cpu").run({name: X})
-            for output, array in subject.run({name: X}).items():
-                np.testing.assert_allclose(found[output], array, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_model_is_put_back(given: Given, fails: bool) -> None:
-    before = state(given.model)
-    try:
-        with given.exporter.open(given.model, X) as subject:
-            subject.run(subject.sample)
-            if fails:
-                raise KeyError("something went wrong")
-    except KeyError:
-        assert fails
-    assert state(given.model) == before
-
-
-def test_the_pack_is_whole(given: Given, tmp_path: Path) -> None:
-    pack = onnxpack.export(given.model, X, tmp_path / "pack")
-    assert validate(pack).ok
-    model = Model(pack)
-    proof = model.prove()
-    assert proof.ok
-    assert len(proof.findings) == len(pack.golden)
-    assert pack.manifest is not None
-    assert pack.manifest.parity.passed
-    assert pack.manifest.signature.dynamic == ("batch",)
-    for size in (1, 9):
-        assert model(np.zeros((size, 4), np.float32)).shape == (size, 3)
-
-
-@pytest.mark.parametrize(
-    "sample", [X[:, :2], X[:, None, None, :3], "text", (X, X, X), {"other": X}, X.astype("i8"), ()]
-)
-def test_a_sample_that_does_not_fit(given: Given, sample: Any, tmp_path: Path) -> None:
-    if given.name in TAKES_INTEGERS and getattr(sample, "dtype", None) == np.int64:
-        sample = sample.astype("M8[s]")
-    with pytest.raises(UsageError) as caught:
-        onnxpack.export(given.model, sample, tmp_path / "pack")
-    assert caught.value.message
-    assert list(tmp_path.glob("pack*")) == []
-
-
-def test_a_model_is_left_alone_by_a_bad_sample(given: Given, tmp_path: Path) -> None:
-    before = state(given.model)
-    with pytest.raises(UsageError):
-        onnxpack.export(given.model, X[:, :2], tmp_path / "pack")
-    assert state(given.model) == before
-    assert not (tmp_path / "pack").exists()
+def test_every_exporter_is_asked() -> None:
+    assert EXPORTERS.keys() == exporters().keys()

@@ -72,9 +72,11 @@ def export(
 
     Args:
         model: a ``torch.nn.Module``, a Lightning module, a ``torch.export`` program, a
-            TorchScript module, or the path of an ``.onnx`` file to adopt.
+            TorchScript module, a model of Hugging Face transformers, a Keras model, a function
+            or module of JAX, or the path of an ``.onnx`` file to adopt.
         sample: one input: a tensor, an array, a tuple of positional inputs, or a dict of named
-            ones. None where the model brings its own (Lightning's ``example_input_array``).
+            ones. None where the model brings its own (Lightning's ``example_input_array``), or
+            states what it takes (Keras, transformers): then one is made up, and a note says so.
         to: the folder to write; by default named after the model.
         dynamic: axes to name besides the first, which is ``batch``:
             ``{"ids": {1: "tokens"}}``.
@@ -112,7 +114,9 @@ def export(
         for note in subject.notes:
             say(note)
         say("asking the model")
-        axes = subject.axes or name_axes(subject.sample, dynamic, static=static)
+        axes = subject.axes or name_axes(
+            subject.sample, _dynamic(dynamic, subject, static=static), static=static
+        )
         questions, skipped = ask(subject, axes, tolerance)
         for doubt in doubts(questions):
             say(doubt)
@@ -232,6 +236,11 @@ def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence
         if kept:
             golden.append(GoldenData(dict(inputs), dict(outputs)))
     return golden, tuple(recorded)
+
+
+def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynamic | None:
+    """The axes that the user names, else those that the model itself would."""
+    return given if given is not None or static else subject.dynamic
 
 
 def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:

@@ -83,7 +83,17 @@ def doubts(questions: Sequence[Question]) -> Iterator[str]:
 
 def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
     for name, feeds in subject.edges():
-        yield Case(name, dict(feeds), sizes(feeds, axes), edge=True)
+        if _fits(feeds, subject.sample, axes):
+            yield Case(name, dict(feeds), sizes(feeds, axes), edge=True)
+
+
+def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -> bool:
+    """Whether inputs differ from the sample's sizes on dynamic axes alone."""
+    return all(
+        size == sample[name].shape[axis] or axis in axes.get(name, {})
+        for name, array in feeds.items()
+        for axis, size in enumerate(array.shape)
+    )
 
 
 def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]:

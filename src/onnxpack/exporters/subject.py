@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from onnxpack.exporters.axes import Dynamic
 from onnxpack.pack.manifest import CaseEvidence
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.locate import Divergence
@@ -72,6 +73,7 @@ class Subject(ABC):
         sample: the sample, flattened to named arrays; its order is the graph's.
         root: the module path that candidates put before every name; empty where there is none.
         axes: the dynamic axes that the model itself states; None where the user decides.
+        dynamic: axes to name besides the first, where the user decides and names none.
         notes: what the user should know, such as arguments held constant.
         labels: the names of the classes, where the model knows them.
     """
@@ -82,6 +84,7 @@ class Subject(ABC):
     sample: Mapping[str, Array]
     root: str = ""
     axes: Axes | None = None
+    dynamic: Dynamic | None = None
     notes: Sequence[str] = ()
     labels: Sequence[str] | None = None
 

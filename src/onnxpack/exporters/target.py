@@ -9,7 +9,7 @@ from pathlib import Path
 from onnxpack.errors import TargetError
 from onnxpack.exporters.attribute import load_attribute
 from onnxpack.exporters.loaded import LoadedTarget, Loader
-from onnxpack.plugins import loaders
+from onnxpack.plugins import exporters, loaders
 
 FOLDER = "folder"
 """The name of the loader of folders that hold no file after which another loader is named."""
@@ -20,8 +20,10 @@ def load_target(text: str, *, class_name: str | None = None, trust: bool = False
 
     Args:
         text: ``module:attr``, ``file.py:attr``, ``torchvision:resnet18``, ``model.ckpt``,
-            ``model.pt2``, ``model.pt``, ``model.onnx`` or a model-zoo folder.
-        class_name: for a ``.ckpt``, the Lightning class as ``module:LitModel``.
+            ``model.pt2``, ``model.pt``, ``model.onnx``, ``model.keras``, ``model.safetensors``,
+            a folder of transformers or a model-zoo folder.
+        class_name: for a ``.ckpt``, the Lightning class as ``module:LitModel``; for a
+            ``.safetensors``, the class that it is loaded into.
         trust: allow unpickling, which can run any code that the file holds.
 
     Raises:
@@ -50,6 +52,11 @@ def _loader_of(path: Path) -> EntryPoint | None:
     return next(marked, loaders()[FOLDER])
 
 
+def _is_model(found: object) -> bool:
+    """Whether an exporter takes it as it is: a jitted function is a model, and makes none."""
+    return any(point.load()().accepts(found) for point in exporters().values())
+
+
 def _load_code(text: str) -> LoadedTarget:
     if ":" not in text:
         raise TargetError(
@@ -59,7 +66,8 @@ def _load_code(text: str) -> LoadedTarget:
         )
     found = load_attribute(text)
     name = text.rpartition(":")[2].rpartition(".")[2].removeprefix("make_").lower()
-    if not (inspect.isclass(found) or inspect.isroutine(found)):
+    makes = inspect.isclass(found) or inspect.isroutine(found)
+    if not makes or _is_model(found):
         return LoadedTarget(found, name)
     try:
         return LoadedTarget(found(), name)

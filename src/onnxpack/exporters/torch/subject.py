@@ -217,6 +217,10 @@ class TorchSubject(Subject):
 
     @cached_property
     def _double(self) -> FlatModule | None:
+        return self._widened()
+
+    def _widened(self) -> FlatModule | None:
+        """A copy of the module in float64; None where there can be none."""
         try:
             return copy.deepcopy(self.flat).double()
         except Exception:  # noqa: BLE001 - a module can refuse to be copied in any way

@@ -1,0 +1,69 @@
+"""Why a JAX model cannot be exported, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from onnxpack.exporters.rounding import ZEROS
+from onnxpack.exporters.subject import Attempt, Cause
+
+CAUSES: Sequence[tuple[str, Cause]] = (
+    (
+        r"TracerBool|Concretization|TracerInteger|TracerArrayConversion",
+        Cause(
+            "the function decides in Python from an array's values, or hands it to numpy",
+            "write it with jnp.where(condition, a, b), jax.lax.cond or jax.lax.while_loop, and "
+            "jnp in place of np",
+        ),
+    ),
+    (
+        r"InconclusiveDimension|[Ss]ymbolic dimension|symbolic shape",
+        Cause(
+            "the function decides in Python from a size that is to vary",
+            "take sizes from the input, x.reshape(x.shape[0], -1), without if and for over them; "
+            "or fix them on purpose with static=True (--static)",
+        ),
+    ),
+    (
+        r"[Nn]o plugin registered|[Uu]nsupported primitive|NotImplementedError",
+        Cause(
+            "the function uses a primitive of JAX that jax2onnx has no operator for",
+            "write it with simpler functions of jnp",
+        ),
+    ),
+    (
+        r"NOT_IMPLEMENTED|[Cc]ould not find an implementation|bfloat16|bound to different types",
+        Cause(
+            "the model computes in a dtype for which ONNX Runtime lacks kernels on CPU",
+            "cast the weights and the inputs to float32: "
+            "jax.tree.map(lambda a: a.astype(jnp.float32), params)",
+        ),
+    ),
+    (
+        r"was frozen at",
+        Cause(
+            "a size that should vary was fixed inside the graph",
+            "take sizes from the input, x.shape[0], not from a number; or fix them on purpose "
+            "with static=True (--static)",
+        ),
+    ),
+)
+
+
+SIGNED_ZEROS = Cause(
+    "JAX sorts -0.0 below 0.0, and ONNX takes them for equal",
+    "take the sign off zeros before top_k, sort and argsort: jnp.where(x == 0, 0, x)",
+)
+
+
+def diagnose(attempts: Sequence[Attempt]) -> Cause | None:
+    """The likely cause, from what the strategies said."""
+    failed = {case.name for each in attempts for case in each.evidence if not case.passed}
+    if failed == {ZEROS}:
+        return SIGNED_ZEROS
+    said = "\n".join(attempt.error or "" for attempt in attempts)
+    for pattern, cause in CAUSES:
+        if re.search(pattern, said):
+            return cause
+    return None

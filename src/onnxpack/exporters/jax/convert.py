@@ -1,0 +1,112 @@
+"""A function of JAX arrays as a graph, by jax2onnx.
+
+JAX traces with the sizes as symbols, and refuses to decide from one; so a graph that it gives
+holds for all sizes. jax2onnx knows the layers of Flax and Equinox, and puts operators of its own
+in their place; where it misreads one, the graph is made of what the layer does, step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax2onnx
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.jax.folded import folded
+from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
+from onnxpack.exporters.noise import hidden
+from onnxpack.exporters.subject import Probes, Strategy
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to become a graph.
+
+    Attributes:
+        function: takes one array for each of the sample's, gives a tuple of arrays.
+        sample: names and shapes of the inputs.
+        outputs: the names of the outputs, in order.
+    """
+
+    function: Callable[..., tuple[Any, ...]]
+    sample: Mapping[str, Array]
+    axes: Axes
+    opset: int
+    outputs: tuple[str, ...]
+
+
+def ladder(job: Job) -> Iterator[Strategy]:
+    """The strategies, best first; those in float64 only where JAX has that on."""
+    for double in (False, True) if jax.config.jax_enable_x64 else (False,):
+        suffix = " in double" if double else ""
+        yield Strategy(f"jax2onnx{suffix}", partial(_by_layers, job, double))
+        yield Strategy(f"jax2onnx by steps{suffix}", partial(_by_steps, job, double))
+
+
+def _by_layers(job: Job, double: bool, to: Path) -> Probes:
+    with layers_known():
+        return _convert(job, double, to)
+
+
+def _by_steps(job: Job, double: bool, to: Path) -> Probes:
+    with layers_unknown():
+        return _convert(replace(job, function=folded(job.function)), double, to)
+
+
+def _convert(job: Job, double: bool, to: Path) -> Probes:
+    """Write the graph; without ``double`` jax2onnx makes float32 of float64.
+
+    Raises:
+        ExportError: JAX cannot trace the function so, or jax2onnx lacks a primitive.
+    """
+    specs = [
+        jax.ShapeDtypeStruct(_shape(array, job.axes.get(name, {})), array.dtype)
+        for name, array in job.sample.items()
+    ]
+    try:
+        # Set for the thread: jax2onnx would set it for the process, and not put it back.
+        with hidden(), jax.enable_x64(double):
+            jax2onnx.to_onnx(
+                _giving_new(job.function),
+                inputs=specs,
+                opset=job.opset,
+                enable_double_precision=double,
+                return_mode="file",
+                output_path=to,
+                input_names=list(job.sample),
+                output_names=list(job.outputs),
+            )
+    except Exception as exc:
+        raise ExportError(plain_words(exc)) from exc
+    return ()
+
+
+def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """The same function; an input that is given back unchanged is copied, to bear two names."""
+
+    def call(*arrays: Any) -> tuple[Any, ...]:
+        answer = function(*arrays)
+        return tuple(
+            jax.numpy.copy(each) if any(each is array for array in arrays) else each
+            for each in answer
+        )
+
+    return call
+
+
+def plain_words(exc: BaseException) -> str:
+    """What JAX said, in a line."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    kind = type(exc).__name__
+    return f"{kind}: {lines[0][:300]}" if lines else kind
+
+
+def _shape(array: Array, axes: Mapping[int, str]) -> tuple[int | str, ...]:
+    return tuple(axes.get(axis, size) for axis, size in enumerate(array.shape))

@@ -1,0 +1,74 @@
+"""The exporter for JAX: jitted functions, modules of Flax, modules of Equinox."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.errors import MissingExtraError, SampleError
+
+if TYPE_CHECKING:
+    from onnxpack.exporters.jax.subject import JaxSubject
+
+
+class JaxExporter:
+    """Takes what JAX has compiled, and what its two libraries of layers call a module.
+
+    These are ``jax.jit(f)`` and a ``functools.partial`` of it, an ``nnx.Module``, a pair of a
+    ``linen.Module`` and its variables, an ``equinox.Module``. A plain function is none: nothing
+    tells that it is JAX's.
+    """
+
+    refines = ""
+
+    def accepts(self, model: object) -> bool:
+        """Whether it is one of them; JAX is not imported to say no."""
+        if "jax" not in sys.modules:
+            return False
+        inner = model.func if isinstance(model, functools.partial) else model
+        if isinstance(inner, tuple):
+            return len(inner) == 2 and _is(inner[0], "flax.linen", "Module")
+        bound = getattr(inner, "__self__", None)
+        return (
+            _is_jitted(inner)
+            or _is(inner, "flax.nnx", "Module")
+            or (_is(inner, "equinox", "Module") and callable(inner))
+            or _is(bound, "flax.linen", "Module")
+        )
+
+    @contextmanager
+    def open(self, model: Any, sample: Any) -> Iterator[JaxSubject]:
+        """The model ready for inference; a Flax module gets its modes and state back.
+
+        Raises:
+            SampleError: no sample was given.
+            MissingExtraError: jax2onnx is not installed.
+        """
+        try:
+            import jax2onnx  # noqa: F401 - whether it is there
+        except ImportError as exc:
+            raise MissingExtraError("jax2onnx", extra="jax") from exc
+
+        from onnxpack.exporters.jax.inference import ready
+        from onnxpack.exporters.jax.subject import JaxSubject
+
+        if sample is None:
+            raise SampleError(
+                "a JAX model is exported with a sample of its input.",
+                remedy="onnxpack.export(model, x[:2], ...) (--sample 2x28x28x1)",
+            )
+        with ready(model) as found:
+            yield JaxSubject(found, sample, shown=model)
+
+
+def _is(thing: object, home: str, name: str) -> bool:
+    kind = getattr(sys.modules.get(home), name, None)
+    return kind is not None and isinstance(thing, kind)
+
+
+def _is_jitted(thing: object) -> bool:
+    """Whether ``jax.jit`` made it; its type is public by no name."""
+    return type(thing).__name__ == "PjitFunction" and "jax" in type(thing).__module__

@@ -1,0 +1,98 @@
+"""jax2onnx puts operators of its own in the place of JAX's, Flax's and Equinox's functions.
+
+It does so while it traces; three things about that are mended here. Loading its plug-ins leaves
+some of jnp's functions replaced for good. Its pooling takes its arguments by keyword alone. And
+where it misreads a function, it must be possible to do without.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from jax2onnx.converter import conversion_api
+
+HOMES = ("jax.numpy", "jax.nn", "jax.lax", "jax.random", "flax.nnx", "flax.linen", "equinox.nn")
+POOLS = ("avg_pool", "max_pool", "min_pool")
+
+_replace: Any = conversion_api._activate_plugin_worlds  # noqa: SLF001 - there is no public way
+
+
+@contextmanager
+def layers_known() -> Iterator[None]:
+    """While this lasts, jax2onnx knows layers and functions, and pooling by position too."""
+    with _replacing(_with_pools_by_position):
+        yield
+
+
+@contextmanager
+def layers_unknown() -> Iterator[None]:
+    """While this lasts, jax2onnx puts nothing in the place of layers and functions."""
+    with _replacing(_nothing):
+        yield
+
+
+@contextmanager
+def _replacing(how: Callable[[], Any]) -> Iterator[None]:
+    _load()
+    conversion_api._activate_plugin_worlds = how  # noqa: SLF001
+    try:
+        yield
+    finally:
+        conversion_api._activate_plugin_worlds = _replace  # noqa: SLF001
+
+
+@functools.cache
+def _load() -> None:
+    """Load the plug-ins, and put back what that replaces."""
+    before = {home: dict(vars(module)) for home, module in _homes().items()}
+    conversion_api.import_all_plugins()
+    for home, module in _homes().items():
+        for name, own in before.get(home, {}).items():
+            if vars(module).get(name) is not own:
+                setattr(module, name, own)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _with_pools_by_position() -> Iterator[None]:
+    pools = [
+        (module, name, getattr(module, name))
+        for home, module in _homes().items()
+        for name in POOLS
+        if home.startswith("flax") and hasattr(module, name)
+    ]
+    with _replace():
+        replaced = [(module, name, getattr(module, name)) for module, name, _ in pools]
+        for module, name, own in pools:
+            setattr(module, name, _by_keyword(getattr(module, name), own))
+        try:
+            yield
+        finally:
+            for module, name, pool in replaced:
+                setattr(module, name, pool)
+
+
+def _by_keyword(pool: Callable[..., Any], own: Callable[..., Any]) -> Callable[..., Any]:
+    """The pooling of jax2onnx with the parameters of Flax's."""
+    signature = inspect.signature(own)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        arguments = signature.bind(*args, **kwargs).arguments
+        first = next(iter(signature.parameters))
+        return pool(arguments.pop(first), **arguments)
+
+    return call
+
+
+def _homes() -> dict[str, ModuleType]:
+    return {home: sys.modules[home] for home in HOMES if home in sys.modules}

@@ -1,0 +1,184 @@
+"""Arguments and answers that are trees of arrays, as flat lists of named arrays and back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from onnxpack.errors import ExportError, SampleError
+from onnxpack.signature import Array
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a function is called with: its arrays may be replaced, the rest is constant.
+
+    Attributes:
+        sample: the arrays by name, in the order of the tree.
+        constants: what is no array, by name.
+    """
+
+    sample: Mapping[str, Array]
+    constants: Mapping[str, Any]
+    leaves: Sequence[Any]
+    tree: Any
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], sample: Any) -> Arguments:
+        """The arguments that a sample stands for.
+
+        A tuple is the positional arguments. A dict is the named ones where its keys are names of
+        parameters, else one argument. Anything else is one argument.
+
+        Raises:
+            SampleError: they do not fit the function, or hold no array.
+        """
+        parameters = _parameters(function)
+        args, kwargs = _bound(parameters, sample)
+        names = _positional_names(parameters, len(args))
+        given = {**dict(zip(names, args, strict=True)), **kwargs}
+        arrays: dict[str, Array] = {}
+        constants: dict[str, Any] = {}
+        for path, leaf in _paths(given):
+            if _is_array(leaf):
+                arrays[path] = _as_input(path, leaf)
+            else:
+                constants[path] = leaf
+        if not arrays:
+            raise SampleError("the sample holds no array, so the graph would have no input.")
+        leaves, tree = jax.tree.flatten((args, kwargs))
+        return cls(arrays, constants, leaves, tree)
+
+    def rebuild(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with one value for each array, in order."""
+        left = iter(values)
+        filled = [next(left) if _is_array(leaf) else leaf for leaf in self.leaves]
+        args, kwargs = jax.tree.unflatten(self.tree, filled)
+        return args, kwargs
+
+
+def name_outputs(answer: Any) -> dict[str, Any]:
+    """The arrays of an answer, by their paths.
+
+    Raises:
+        ExportError: there is none, or a leaf is no array.
+    """
+    found = _paths(answer)
+    plain = [type(leaf).__name__ for _, leaf in found if not isinstance(leaf, jax.Array)]
+    if plain:
+        raise ExportError(
+            f"the model's answer holds a {plain[0]}, and a graph gives arrays only.",
+            remedy="return jnp.asarray(value) in its place, or leave it out",
+        )
+    if not found:
+        raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no array.")
+    keyed = isinstance(answer, Mapping)
+    return {_output_name(path, keyed=keyed): leaf for path, leaf in found}
+
+
+def to_array(value: Any) -> Array:
+    """An array of JAX as one of numpy.
+
+    Raises:
+        ExportError: numpy has no such dtype of its own.
+    """
+    if value.dtype == jnp.bfloat16:
+        raise _no_bfloat16()
+    return np.array(value)
+
+
+def _no_bfloat16() -> ExportError:
+    return ExportError(
+        "the model takes or gives bfloat16, for which ONNX Runtime has no kernels on CPU.",
+        remedy="cast the weights first: jax.tree.map(lambda a: a.astype(jnp.float32), params), "
+        "and give a float32 sample",
+    )
+
+
+def _as_input(path: str, leaf: Any) -> Array:
+    """As JAX itself takes it: float64 only where x64 is enabled."""
+    dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
+    if dtype == jnp.bfloat16:
+        raise _no_bfloat16()
+    array = np.asarray(leaf)
+    if array.dtype.kind not in "biufc":
+        raise SampleError(f"input {path!r} holds {array.dtype} values; JAX takes numbers.")
+    return array.astype(dtype)
+
+
+def _is_array(leaf: Any) -> bool:
+    """Keys of random numbers are held constant: a graph draws none."""
+    if isinstance(leaf, jax.Array):
+        return not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return isinstance(leaf, np.ndarray | np.generic) or hasattr(leaf, "__dlpack__")
+
+
+def _paths(tree: Any) -> list[tuple[str, Any]]:
+    found, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [("_".join(_key(part) for part in path), leaf) for path, leaf in found]
+
+
+def _key(part: Any) -> str:
+    for attribute in ("key", "idx", "name"):
+        if hasattr(part, attribute):
+            return str(getattr(part, attribute))
+    return str(part)
+
+
+def _output_name(path: str, *, keyed: bool) -> str:
+    if not path:
+        return "output"
+    return path if keyed else f"output_{path}"
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _bound(
+    parameters: Sequence[inspect.Parameter] | None, sample: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    names = {parameter.name for parameter in parameters or ()}
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    if isinstance(sample, Mapping) and sample and sample.keys() <= names:
+        kwargs = dict(sample)
+    elif isinstance(sample, tuple) and not hasattr(sample, "_fields"):
+        args = sample
+    else:
+        args = (sample,)
+    if parameters is not None:
+        _check_fit(parameters, args, kwargs)
+    return args, kwargs
+
+
+def _check_fit(
+    parameters: Sequence[inspect.Parameter], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    try:
+        inspect.Signature(parameters).bind(*args, **kwargs)
+    except TypeError as exc:
+        raise SampleError(
+            f"the sample does not fit ({', '.join(each.name for each in parameters)}): {exc}.",
+            remedy="give a tuple of the positional inputs, or a dict of the named ones",
+        ) from exc
+
+
+def _positional_names(parameters: Sequence[inspect.Parameter] | None, count: int) -> list[str]:
+    names: list[str] = []
+    for parameter in parameters or ():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names += [f"{parameter.name}_{place}" for place in range(count - len(names))]
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            names.append(parameter.name)
+    names += [f"input_{place}" for place in range(len(names), count)]
+    return names[:count]

@@ -1,0 +1,100 @@
+"""A function of JAX under export."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from onnxpack.exporters.jax.causes import diagnose
+from onnxpack.exporters.jax.convert import Job, ladder
+from onnxpack.exporters.jax.inference import Ready
+from onnxpack.exporters.jax.structure import Arguments, name_outputs, to_array
+from onnxpack.exporters.rounding import round_values
+from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+
+
+class JaxSubject(Subject):
+    """A function, or a module that is called as one, with its sample.
+
+    Args:
+        model: what is asked, and what is traced.
+        sample: what the user gave, see :class:`structure.Arguments`.
+        shown: the model whose class the manifest names.
+    """
+
+    framework = "jax"
+    framework_version = jax.__version__
+
+    def __init__(self, model: Ready, sample: Any, *, shown: Any) -> None:
+        self._ready = model
+        self._arguments = Arguments.of(model.ask, sample)
+        self.sample = dict(self._arguments.sample)
+        self.model_class = _class_name(shown)
+        self.notes = tuple(
+            f"argument {name!r} is held constant at {value!r}"
+            for name, value in self._arguments.constants.items()
+        )
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The function's answer."""
+        arrays = [jnp.asarray(array) for array in feeds.values()]
+        answer = self._answer(self._ready.ask, arrays)
+        return {name: to_array(value) for name, value in answer.items()}
+
+    def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """The answer to inputs in float64, which the weights are widened to."""
+        try:
+            with jax.enable_x64(True):
+                wide = [
+                    jnp.asarray(array, np.float64 if array.dtype.kind == "f" else array.dtype)
+                    for array in feeds.values()
+                ]
+                answer = self._answer(self._ready.ask, wide)
+                return {name: to_array(value) for name, value in answer.items()}
+        except Exception:  # noqa: BLE001 - code that fixes float32 fails in its own ways
+            return None
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """Round values; and integers below zero, where division and remainders differ."""
+        yield from round_values(self.sample)
+        if any(array.dtype.kind == "i" for array in self.sample.values()):
+            yield (
+                "integers negated",
+                {
+                    name: (-array).astype(array.dtype) if array.dtype.kind == "i" else array
+                    for name, array in self.sample.items()
+                },
+            )
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """See :mod:`onnxpack.exporters.jax.convert`; in float64 too where JAX has that on."""
+
+        def traced(*arrays: Any) -> tuple[Any, ...]:
+            return tuple(self._answer(self._ready.trace, arrays).values())
+
+        yield from ladder(Job(traced, self.sample, axes, opset, tuple(outputs)))
+
+    def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
+        """See :mod:`onnxpack.exporters.jax.causes`."""
+        return diagnose(attempts)
+
+    def _answer(self, function: Callable[..., Any], arrays: Sequence[Any]) -> dict[str, Any]:
+        args, kwargs = self._arguments.rebuild(arrays)
+        return name_outputs(function(*args, **kwargs))
+
+
+def _class_name(model: Any) -> str:
+    """``module.Class`` of a module, ``module.function`` of a function."""
+    inner = model.func if isinstance(model, functools.partial) else model
+    if isinstance(inner, tuple):
+        inner = type(inner[0])
+    elif not hasattr(inner, "__qualname__"):
+        inner = type(inner)
+    return f"{inner.__module__}.{inner.__qualname__}"

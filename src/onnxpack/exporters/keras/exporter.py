@@ -1,0 +1,73 @@
+"""The exporter for Keras 3 models, whichever backend they run on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.errors import ExportError
+
+if TYPE_CHECKING:
+    from onnxpack.exporters.subject import Subject
+
+BY_TABLES = ("Hashing", "HashedCrossing", "IntegerLookup", "StringLookup", "TextVectorization")
+"""Layers that look words and numbers up in tables of TensorFlow's."""
+
+
+class KerasExporter:
+    """Takes every ``keras.Model``."""
+
+    refines = "torch"
+
+    def accepts(self, model: object) -> bool:
+        """Whether it is one; Keras is not imported to say no."""
+        keras = sys.modules.get("keras")
+        kind = getattr(keras, "Model", None)
+        return kind is not None and isinstance(model, kind)
+
+    @contextmanager
+    def open(self, model: Any, sample: Any) -> Iterator[Subject]:
+        """The model, asked as ``model(inputs, training=False)``.
+
+        Raises:
+            SampleError: the sample does not fit, or none was given and the model states no input.
+            ExportError: the model keeps a state between calls, or looks words up in tables.
+        """
+        import keras
+
+        from onnxpack.exporters.keras.inputs import Inputs
+
+        _refuse_layers(model)
+        inputs = Inputs.of(model, sample)
+        if keras.config.backend() != "torch":
+            from onnxpack.exporters.keras.foreign import ForeignSubject
+
+            yield ForeignSubject(model, inputs)
+            return
+        from onnxpack.exporters.keras.subject import KerasSubject
+        from onnxpack.exporters.torch.exporter import inference_mode_of
+
+        subject = KerasSubject(model, inputs)
+        with inference_mode_of(subject.model):
+            yield subject
+
+
+def _refuse_layers(model: Any) -> None:
+    for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public way in
+        kind = type(layer).__name__
+        if getattr(layer, "stateful", False):
+            raise ExportError(
+                f"layer {layer.name!r} ({kind}) keeps a state between calls, and a graph keeps "
+                "none.",
+                remedy=f"make it with stateful=False; to carry a state, take it as an input and "
+                f"return it: {kind}(..., return_state=True)",
+            )
+        if kind in BY_TABLES:
+            raise ExportError(
+                f"layer {layer.name!r} ({kind}) looks its input up in a table of TensorFlow's, "
+                "which no graph has.",
+                remedy=f"call {layer.name} before the model, and export the rest: "
+                "keras.Model(the next layer's input, model.output)",
+            )

@@ -1,0 +1,75 @@
+"""A Keras model on another backend than torch: asked there, and exported from here.
+
+Its answers are those of its own backend. Its graph is made by jax2onnx where that backend is JAX;
+else, and then, by saving it and loading it into a process whose backend is torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from onnxpack.exporters.keras.causes import diagnose
+from onnxpack.exporters.keras.inputs import Inputs
+from onnxpack.exporters.keras.outputs import name_outputs
+from onnxpack.exporters.keras.rebuild import rebuilt
+from onnxpack.exporters.rounding import round_values
+from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+
+
+class ForeignSubject(Subject):
+    """A Keras model whose backend is JAX, TensorFlow, numpy or OpenVINO."""
+
+    framework = "keras"
+    framework_version = keras.__version__
+
+    def __init__(self, model: Any, inputs: Inputs) -> None:
+        self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"
+        self.sample = dict(inputs.sample)
+        self.notes = (f"asked on the {keras.config.backend()} backend", *inputs.notes)
+        self.dynamic = inputs.dynamic
+        if inputs.fixed_batch:
+            self.axes = {name: inputs.dynamic.get(name, {}) for name in self.sample}
+        self._model, self._inputs = model, inputs
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The model's answer, on its own backend."""
+        answer = self._answer([keras.ops.convert_to_tensor(array) for array in feeds.values()])
+        return {name: np.array(keras.ops.convert_to_numpy(value)) for name, value in answer.items()}
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """See :mod:`onnxpack.exporters.rounding`."""
+        yield from round_values(self.sample)
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """JAX's own way where that is the backend, then those of other backends."""
+        if keras.config.backend() == "jax":
+            yield from self._by_jax(axes, opset, outputs)
+        yield from rebuilt(self._model, self.sample, axes, opset, outputs)
+
+    def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
+        """What the layers tell; else the way round."""
+        found = diagnose(self._model)
+        if found or not any(attempt.strategy.endswith("backend") for attempt in attempts):
+            return found
+        return Cause(
+            f"the model was made on the {keras.config.backend()} backend, and cannot be rebuilt on "
+            "another",
+            "make the model in a process whose backend is torch: KERAS_BACKEND=torch python ...",
+        )
+
+    def _answer(self, tensors: Sequence[Any]) -> dict[str, Any]:
+        return name_outputs(self._model, self._model(self._inputs.pack(tensors), training=False))
+
+    def _by_jax(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        from onnxpack.exporters.jax.convert import Job, ladder
+
+        def called(*tensors: Any) -> tuple[Any, ...]:
+            return tuple(self._answer(tensors).values())
+
+        yield from ladder(Job(called, self.sample, axes, opset, tuple(outputs)))

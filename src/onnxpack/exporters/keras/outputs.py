@@ -1,0 +1,30 @@
+"""The names of a Keras model's outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnxpack.errors import ExportError
+
+
+def name_outputs(model: Any, answer: Any) -> dict[str, Any]:
+    """The tensors of an answer: a dict's by its keys, several by the names of their layers.
+
+    Raises:
+        ExportError: there is no tensor in it.
+    """
+    import keras
+
+    paths = [
+        (path, value) for path, value in keras.tree.flatten_with_path(answer) if value is not None
+    ]
+    if not paths:
+        raise ExportError(f"the answer of {model.name!r} holds no tensor.")
+    if len(paths) == 1 and not isinstance(answer, dict):
+        return {"output": paths[0][1]}
+    layers = getattr(model, "output_names", None) or []
+    flat = isinstance(answer, list | tuple) and len(layers) == len(paths) == len(set(layers))
+    if flat:
+        return dict(zip(layers, (value for _, value in paths), strict=True))
+    start = "" if isinstance(answer, dict) else "output_"
+    return {f"{start}{'_'.join(map(str, path))}": value for path, value in paths}

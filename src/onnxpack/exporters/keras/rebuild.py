@@ -1,0 +1,136 @@
+"""A Keras model, exported by a process that loads it on another backend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from onnxpack.errors import ExportError, OnnxpackError
+from onnxpack.exporters.subject import Probes, Strategy
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+
+LADDER = (
+    ("torch", "onnxscript", "dynamo"),
+    ("jax", "jax2onnx", "jax2onnx"),
+    ("jax", "jax2onnx", "jax2onnx by steps"),
+)
+"""A backend, the module that its strategy wants, and the strategy."""
+MODEL, SAMPLE, REQUEST, ANSWER = "model.keras", "sample.npz", "request.json", "answer.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the other process is to make.
+
+    Attributes:
+        backend: of that process.
+        strategy: the name that it has there.
+    """
+
+    backend: str
+    strategy: str
+    axes: Axes
+    opset: int
+    outputs: tuple[str, ...]
+
+
+def rebuilt(
+    model: Any, sample: Mapping[str, Array], axes: Axes, opset: int, outputs: Sequence[str]
+) -> Iterator[Strategy]:
+    """The strategies of the backends that are installed and are not the model's own."""
+    import keras
+
+    own = keras.config.backend()
+    for backend, module, name in LADDER:
+        if backend != own and find_spec(module) is not None:
+            request = Request(backend, name, axes, opset, tuple(outputs))
+            yield Strategy(
+                f"{name} on the {backend} backend", partial(rebuild, model, sample, request)
+            )
+
+
+def rebuild(model: Any, sample: Mapping[str, Array], request: Request, to: Path) -> Probes:
+    """Save the model, and let a process on another backend make its graph.
+
+    Raises:
+        ExportError: it cannot be saved, or loaded there, or exported there.
+    """
+    with TemporaryDirectory() as work:
+        folder = Path(work)
+        try:
+            model.save(folder / MODEL)
+        except Exception as exc:
+            raise ExportError(f"the model cannot be saved: {exc}") from exc
+        arrays: dict[str, Any] = {str(place): each for place, each in enumerate(sample.values())}
+        np.savez(folder / SAMPLE, **arrays)
+        (folder / REQUEST).write_text(json.dumps({**asdict(request), "names": list(sample)}))
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, folder, to],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": request.backend,
+                "JAX_PLATFORMS": "cpu",
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not (folder / ANSWER).is_file():
+            raise ExportError(f"the other process failed: {_last_line(done.stderr)}")
+        answer = json.loads((folder / ANSWER).read_text())
+    if "error" in answer:
+        raise ExportError(answer["error"])
+    return list(answer["probes"])
+
+
+def serve(folder: Path, to: Path) -> None:
+    """The other process: load, export by the one strategy, tell."""
+    request = json.loads((folder / REQUEST).read_text())
+    try:
+        answer: dict[str, Any] = {"probes": _export(folder, request, to)}
+    except OnnxpackError as exc:
+        answer = {"error": exc.message}
+    (folder / ANSWER).write_text(json.dumps(answer))
+
+
+def _export(folder: Path, request: Mapping[str, Any], to: Path) -> list[dict[str, int]]:
+    import keras
+
+    from onnxpack.exporters.keras.exporter import KerasExporter
+
+    # Its own process has just saved it, with whatever code it holds.
+    model = keras.saving.load_model(folder / MODEL, compile=False, safe_mode=False)
+    with np.load(folder / SAMPLE) as saved:
+        arrays = [saved[str(place)] for place in range(len(request["names"]))]
+    axes = {
+        name: {int(axis): dim for axis, dim in named.items()}
+        for name, named in request["axes"].items()
+    }
+    sample = dict(zip(request["names"], arrays, strict=True))
+    with KerasExporter().open(model, sample) as subject:
+        for strategy in subject.strategies(axes, request["opset"], request["outputs"]):
+            if strategy.name == request["strategy"]:
+                return [dict(dims) for dims in strategy.make(to)]
+    raise ExportError(f"there is no strategy {request['strategy']!r}")
+
+
+def _last_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it said nothing"
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), Path(sys.argv[2]))

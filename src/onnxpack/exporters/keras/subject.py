@@ -1,0 +1,73 @@
+"""A Keras model on the torch backend: a PyTorch module, called as Keras calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import torch
+
+from onnxpack.exporters.keras.causes import diagnose
+from onnxpack.exporters.keras.inputs import Inputs
+from onnxpack.exporters.keras.outputs import name_outputs
+from onnxpack.exporters.keras.rebuild import rebuilt
+from onnxpack.exporters.keras.widened import widened
+from onnxpack.exporters.rounding import round_values
+from onnxpack.exporters.subject import Attempt, Cause, Strategy
+from onnxpack.exporters.torch.flat import FlatModule
+from onnxpack.exporters.torch.subject import TorchSubject
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+
+
+class Called(torch.nn.Module):
+    """``forward(*tensors)`` around ``model(inputs, training=False)``, its outputs named."""
+
+    def __init__(self, model: Any, inputs: Inputs) -> None:
+        super().__init__()
+        self.keras = model
+        self._inputs = inputs
+        self.training = False
+
+    def forward(self, *tensors: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The model's answer by the names of its outputs."""
+        answer = self.keras(self._inputs.pack(tensors), training=False)
+        return name_outputs(self.keras, answer)
+
+
+class KerasSubject(TorchSubject):
+    """A Keras model whose backend is torch."""
+
+    root = "model.keras"
+
+    def __init__(self, model: Any, inputs: Inputs) -> None:
+        called = Called(model, inputs)
+        super().__init__(called, tuple(inputs.sample.values()), shown=model, framework="keras")
+        self.framework_version = keras.__version__
+        self.sample = dict(inputs.sample)
+        self.notes = inputs.notes
+        self.dynamic = inputs.dynamic
+        self.axes = dict(inputs.dynamic) if inputs.fixed_batch else None
+        if self.axes is not None:
+            self.axes = {name: self.axes.get(name, {}) for name in self.sample}
+        self._keras, self._inputs = model, inputs
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """See :mod:`onnxpack.exporters.rounding`."""
+        yield from round_values(self.sample)
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """PyTorch's; then JAX's, which keeps loops over time that PyTorch's unroll."""
+        yield from super().strategies(axes, opset, outputs)
+        yield from rebuilt(self._keras, self.sample, axes, opset, outputs)
+
+    def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
+        """See :mod:`onnxpack.exporters.keras.causes`."""
+        return diagnose(self._keras) or super().diagnose(attempts)
+
+    def _widened(self) -> FlatModule | None:
+        wide = widened(self._keras)
+        if wide is None:
+            return None
+        return self.flat.around(Called(wide, self._inputs))

@@ -1,0 +1,1 @@
+"""Models of Hugging Face transformers, and the folders in which they are kept."""

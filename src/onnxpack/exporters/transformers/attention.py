@@ -1,0 +1,119 @@
+"""Attention as plain operators, while a graph is made.
+
+PyTorch's fused attention answers zero for a row in which every key is masked, such as the padding
+at the left of a causal model; the graphs that its exporters make of it answer otherwise there.
+And transformers leaves a mask out where its values allow it, which a graph cannot. So for the
+graph, and only there, "sdpa" is written out, and every mask is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import masking_utils
+from transformers.integrations.sdpa_attention import repeat_kv
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+FUSED, PLAIN, GROUPED = "sdpa", "eager", "grouped_mm"
+
+
+@contextmanager
+def written_out() -> Iterator[None]:
+    """Every "sdpa" of transformers as plain operators, with its mask."""
+    prepare = masking_utils.prepare_padding_mask
+    masking_utils.prepare_padding_mask = _as_long_as_the_tokens
+    with (
+        _replaced(ALL_ATTENTION_FUNCTIONS, FUSED, attend),
+        _replaced(ALL_MASK_ATTENTION_FUNCTIONS, FUSED, partial(full_mask, sdpa_mask)),
+        _replaced(ALL_MASK_ATTENTION_FUNCTIONS, PLAIN, partial(full_mask, eager_mask)),
+        _experts_in_a_batch(),
+    ):
+        try:
+            yield
+        finally:
+            masking_utils.prepare_padding_mask = prepare
+
+
+@contextmanager
+def _replaced(interface: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    interface[name] = function
+    try:
+        yield
+    finally:
+        del interface[name]
+
+
+@contextmanager
+def _experts_in_a_batch() -> Iterator[None]:
+    """Mixtures of experts without their grouped product of matrices, which ONNX does not have."""
+    try:
+        from transformers.integrations import moe
+    except ImportError:  # before there were mixtures with a choice
+        yield
+        return
+    with _replaced(moe.ALL_EXPERTS_FUNCTIONS, GROUPED, moe.batched_mm_experts_forward):
+        yield
+
+
+def full_mask(make: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor | None:
+    """The mask of transformers, also where the values at hand would allow none."""
+    kwargs["allow_is_causal_skip"] = False
+    if kwargs.get("attention_mask") is not None:
+        kwargs["allow_is_bidirectional_skip"] = False
+    mask: torch.Tensor | None = make(*args, **kwargs)
+    return mask
+
+
+def _as_long_as_the_tokens(mask: torch.Tensor | None, *_: Any) -> torch.Tensor | None:
+    """The padding mask; without a cache there are no earlier tokens to lengthen it by."""
+    return mask
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,  # noqa: ARG001 - by position; there is none in inference
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    position_bias: torch.Tensor | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """What ``sdpa_attention_forward`` answers."""
+    groups = getattr(module, "num_key_value_groups", 1)
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    mask = attention_mask
+    if position_bias is not None:
+        from transformers.integrations.sdpa_attention import create_position_bias_mask
+
+        mask = create_position_bias_mask(position_bias, mask, causal, query, key)
+    elif mask is None and causal:
+        mask = _causal(query, key)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    weights = _weights(query @ key.transpose(-1, -2) * scale, mask).to(value.dtype)
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
+def _weights(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Softmax over the keys that are not masked; zero where all are."""
+    if mask is None:
+        return scores.softmax(-1)
+    if mask.dtype != torch.bool:
+        return (scores + mask).softmax(-1)
+    kept = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
+    return kept.masked_fill(~mask, 0.0)
+
+
+def _causal(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """Each place sees itself and those before it."""
+    rows = torch.arange(query.shape[2], device=query.device)
+    columns = torch.arange(key.shape[2], device=key.device)
+    return columns[None, :] <= rows[:, None]

@@ -1,0 +1,41 @@
+"""The exporter for models of Hugging Face transformers: PyTorch's, with what their configs tell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.exporters.torch.exporter import inference_mode_of
+
+if TYPE_CHECKING:
+    from onnxpack.exporters.transformers.subject import TransformersSubject
+
+
+class TransformersExporter:
+    """Takes every ``PreTrainedModel``."""
+
+    refines = "torch"
+
+    def accepts(self, model: object) -> bool:
+        """Whether it is one; transformers is not imported to say no."""
+        home = sys.modules.get("transformers.modeling_utils")
+        return home is not None and isinstance(model, home.PreTrainedModel)
+
+    @contextmanager
+    def open(self, model: Any, sample: Any) -> Iterator[TransformersSubject]:
+        """The model in eval mode; a sample is made from its config where none was given.
+
+        Raises:
+            SampleError: the sample does not fit, or none can be made.
+        """
+        from onnxpack.exporters.transformers.samples import make_sample
+        from onnxpack.exporters.transformers.subject import TransformersSubject
+
+        made = make_sample(model) if sample is None else None
+        with inference_mode_of(model):
+            if made is None:
+                yield TransformersSubject(model, sample)
+            else:
+                yield TransformersSubject(model, made.inputs, notes=made.notes)

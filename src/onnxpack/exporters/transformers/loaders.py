@@ -1,0 +1,89 @@
+"""What a folder with a ``config.json`` names on the command line."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from onnxpack.errors import MissingExtraError, TargetError
+from onnxpack.exporters.attribute import load_attribute
+from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.noise import hidden
+
+TRUST = "if you trust where the folder came from, add --trust: it lets the folder run code"
+
+
+def folder(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
+    """The model of a folder of transformers, in float32; nothing is downloaded.
+
+    Raises:
+        TargetError: its class is unknown, or it holds code or pickled weights and is not trusted.
+        MissingExtraError: transformers is not installed.
+    """
+    if find_spec("transformers") is None:
+        raise MissingExtraError("transformers", extra="transformers")
+    config = _read_config(path)
+    cls = load_attribute(class_name) if class_name else _class_of(config, path, trust=trust)
+    if not hasattr(cls, "from_pretrained"):
+        raise TargetError(
+            f"{cls!r} is no class of transformers: it has no from_pretrained.",
+            remedy="--class transformers:BertModel",
+        )
+    model = _load(cls, path, trust=trust)
+    stored = config.get("dtype") or config.get("torch_dtype")
+    wide = stored in (None, "float32")
+    notes = () if wide else (f"the weights, stored as {stored}, are taken as float32",)
+    pooled = (path / "modules.json").is_file()
+    beyond = "modules.json tells of steps after the model, such as pooling; they are no part of it"
+    return LoadedTarget(model, path.resolve().name, notes=(*notes, *((beyond,) if pooled else ())))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((path / "config.json").read_text())
+    except (OSError, ValueError) as exc:
+        raise TargetError(f"{path / 'config.json'} cannot be read: {exc}.") from exc
+    if not isinstance(config, dict):
+        raise TargetError(f"{path / 'config.json'} holds no object.")
+    return config
+
+
+def _class_of(config: dict[str, Any], path: Path, *, trust: bool) -> Any:
+    """The class that the folder was saved from."""
+    import transformers
+
+    if config.get("auto_map") and trust:
+        return transformers.AutoModel
+    names = config.get("architectures") or ["none"]
+    name = names[0] if isinstance(names, list) else names
+    cls = getattr(transformers, name, None) if isinstance(name, str) else None
+    if cls is not None and issubclass(cls, transformers.PreTrainedModel):
+        return cls
+    own = bool(config.get("auto_map"))
+    raise TargetError(
+        f"{path} states the architecture {name!r}, which transformers does not have"
+        f"{'; the folder brings code of its own' if own else ''}.",
+        remedy=TRUST if own else "name the class: --class transformers:AutoModel",
+    )
+
+
+def _load(cls: Any, path: Path, *, trust: bool) -> Any:
+    import torch
+
+    try:
+        with hidden():
+            return cls.from_pretrained(
+                path,
+                local_files_only=True,
+                trust_remote_code=trust,
+                use_safetensors=None if trust else True,
+                dtype=torch.float32,
+            )
+    except Exception as exc:
+        pickled = not trust and any(path.glob("*.bin"))
+        raise TargetError(
+            f"{path} cannot be loaded into {cls.__name__}: {exc}",
+            remedy=f"{TRUST}; pickled weights can run any code" if pickled else "",
+        ) from exc

@@ -1,0 +1,91 @@
+"""A model of transformers under export: asked as PyTorch asks it, and told as its config tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import __version__
+
+from onnxpack.exporters.axes import name_axes
+from onnxpack.exporters.subject import Probes, Strategy
+from onnxpack.exporters.torch.subject import TorchSubject
+from onnxpack.exporters.transformers.attention import written_out
+from onnxpack.exporters.transformers.padding import make_edges
+from onnxpack.exporters.transformers.samples import takes
+from onnxpack.parity.cases import Axes
+from onnxpack.signature import Array
+
+NAMED = {
+    "input_ids": "tokens",
+    "attention_mask": "tokens",
+    "token_type_ids": "tokens",
+    "position_ids": "tokens",
+    "inputs_embeds": "tokens",
+    "bbox": "tokens",
+    "decoder_input_ids": "decoder_tokens",
+    "decoder_attention_mask": "decoder_tokens",
+    "input_values": "samples",
+}
+"""What the second axis of an input of this name is called."""
+
+
+class TransformersSubject(TorchSubject):
+    """A ``PreTrainedModel`` in eval mode with its sample; its cache of keys and values is off.
+
+    Args:
+        model: the model.
+        sample: what the user gave, or what was made up.
+        notes: what the user should know of it.
+    """
+
+    def __init__(self, model: Any, sample: Any, *, notes: Sequence[str] = ()) -> None:
+        without_cache = self._without_cache(model, sample)
+        super().__init__(model, without_cache, framework="transformers")
+        self.framework_version = __version__
+        self.dynamic = {
+            name: {1: NAMED[name]}
+            for name, array in self.sample.items()
+            if name in NAMED and array.ndim > 1
+        }
+        cached = "keys and values of the attention (past_key_values) are neither taken nor given"
+        switched = without_cache is not sample
+        own = (note for note in self.notes if "'use_cache'" not in note)
+        self.notes = (*notes, *own, *([cached] if switched else ()))
+        self.labels = class_names(model)
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """PyTorch's ladder, with attention written out; then as it is."""
+        ladder = list(super().strategies(axes, opset, outputs))
+        for strategy in ladder:
+            yield Strategy(strategy.name, _attention_written_out(strategy.make))
+
+    def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
+        """See :mod:`onnxpack.exporters.transformers.padding`."""
+        axes = name_axes(self.sample, self.dynamic, static=False)
+        yield from make_edges(self.model, self.sample, axes)
+
+    @staticmethod
+    def _without_cache(model: Any, sample: Any) -> Any:
+        named = isinstance(sample, Mapping)
+        if named and "use_cache" in takes(model) and "use_cache" not in sample:
+            return {**sample, "use_cache": False}
+        return sample
+
+
+def class_names(model: Any) -> tuple[str, ...] | None:
+    """The classes' names, where the config has more than counted ones: ``LABEL_0``."""
+    names = getattr(model.config, "id2label", None) or {}
+    told = [name for number, name in names.items() if name != f"LABEL_{number}"]
+    if "Classification" not in type(model).__name__ or not told:
+        return None
+    return tuple(str(names[number]) for number in sorted(names))
+
+
+def _attention_written_out(make: Callable[[Path], Probes]) -> Callable[[Path], Probes]:
+    def made(to: Path) -> Probes:
+        with written_out():
+            return make(to)
+
+    return made
