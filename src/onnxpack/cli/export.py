@@ -30,15 +30,17 @@ TOLERANCE = click.FloatRange(min=0)
     "target",
     cls=Argument,
     metavar="TARGET",
-    meaning="module:attr or file.py:attr, torchvision:NAME[@DEFAULT], a Lightning .ckpt, a "
-    "torch.export .pt2, a TorchScript .pt, an .onnx file or a model-zoo folder.",
+    meaning="module:attr or file.py:attr; torchvision:NAME[@DEFAULT]; a file of PyTorch (.ckpt, "
+    ".pt2, .pt, .safetensors), scikit-learn (.skops, .joblib), XGBoost (.json, .ubj), LightGBM "
+    "(.txt), CatBoost (.cbm), Keras (.keras) or ONNX; a folder of transformers or of the model "
+    "zoo.",
 )
 @click.option(
     "--sample",
     multiple=True,
     metavar="SPEC",
-    help="One input: 1x3x224x224, ids=int64[1,128], x.npy, x.npz, a picture, or module:attr; "
-    "once for each input. A Lightning module may bring its own.",
+    help="One input: 1x3x224x224, ids=int64[1,128], x.npy, x.npz, rows.csv, rows.parquet, a "
+    "picture, or module:attr; once for each input. Some models bring their own.",
 )
 @click.option("--output", "-o", type=parameters.PATH, metavar="DIR", help="The pack to write.")
 @click.option(

@@ -31,7 +31,7 @@ provider = click.option(
     help="Execution provider, as in onnxpack providers.",
 )
 class_name = click.option(
-    "--class", "class_name", metavar="MODULE:CLASS", help="The class of a .ckpt."
+    "--class", "class_name", metavar="MODULE:CLASS", help="The class of a .ckpt or .safetensors."
 )
 
 

@@ -71,12 +71,14 @@ def export(
     """Export a trained model to a pack whose answers are proven equal to the model's.
 
     Args:
-        model: a ``torch.nn.Module``, a Lightning module, a ``torch.export`` program, a
-            TorchScript module, a model of Hugging Face transformers, a Keras model, a function
-            or module of JAX, or the path of an ``.onnx`` file to adopt.
-        sample: one input: a tensor, an array, a tuple of positional inputs, or a dict of named
-            ones. None where the model brings its own (Lightning's ``example_input_array``), or
-            states what it takes (Keras, transformers): then one is made up, and a note says so.
+        model: a model of PyTorch (a module, also of Lightning or transformers, a
+            ``torch.export`` program, a TorchScript module), scikit-learn, XGBoost, LightGBM,
+            CatBoost or Keras, a function or module of JAX, or the path of an ``.onnx`` file to
+            adopt.
+        sample: one input: a tensor, an array, a data frame, a tuple of positional inputs, or a
+            dict of named ones. None where the model brings its own (Lightning's
+            ``example_input_array``), or states what it takes (Keras, transformers, a file of a
+            booster): then one is made up, and a note says so.
         to: the folder to write; by default named after the model.
         dynamic: axes to name besides the first, which is ``batch``:
             ``{"ids": {1: "tokens"}}``.

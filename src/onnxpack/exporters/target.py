@@ -20,8 +20,8 @@ def load_target(text: str, *, class_name: str | None = None, trust: bool = False
 
     Args:
         text: ``module:attr``, ``file.py:attr``, ``torchvision:resnet18``, ``model.ckpt``,
-            ``model.pt2``, ``model.pt``, ``model.onnx``, ``model.keras``, ``model.safetensors``,
-            a folder of transformers or a model-zoo folder.
+            ``model.pt2``, ``model.skops`` or another file for which there is a loader, or a
+            folder of transformers or of the model zoo.
         class_name: for a ``.ckpt``, the Lightning class as ``module:LitModel``; for a
             ``.safetensors``, the class that it is loaded into.
         trust: allow unpickling, which can run any code that the file holds.
@@ -52,6 +52,10 @@ def _loader_of(path: Path) -> EntryPoint | None:
     return next(marked, loaders()[FOLDER])
 
 
+def _suffixes() -> str:
+    return ", ".join(f".{name}" for name in loaders() if name.isalnum() and name != FOLDER)
+
+
 def _is_model(found: object) -> bool:
     """Whether an exporter takes it as it is: a jitted function is a model, and makes none."""
     return any(point.load()().accepts(found) for point in exporters().values())
@@ -61,8 +65,8 @@ def _load_code(text: str) -> LoadedTarget:
     if ":" not in text:
         raise TargetError(
             f"{text!r} names no model.",
-            remedy="use module:attr, file.py:attr, torchvision:resnet18, or a .ckpt, .pt2, .pt "
-            "or .onnx file",
+            remedy="use module:attr, file.py:attr, torchvision:resnet18, a folder of "
+            f"transformers, or a file: {_suffixes()}",
         )
     found = load_attribute(text)
     name = text.rpartition(":")[2].rpartition(".")[2].removeprefix("make_").lower()
