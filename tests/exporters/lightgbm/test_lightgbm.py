@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,35 @@ def test_categories_of_an_array(tmp_path: Path) -> None:
     model.fit(rows, rows[:, 0] % 5 + rows[:, 1], categorical_feature=[0])
     asked = np.concatenate((rows, [[-0.5, 0], [-3, 0], [2.7, 0], [1e12, 0], [np.nan, 0]]))
     hold(tmp_path, model, rows[:4], asked, model.predict)
+
+
+def few_values(seed: int) -> tuple[Any, Any]:
+    """A model of features with few values, and all rows of these: many classes are tied."""
+    made = np.random.default_rng(seed)
+    width = int(made.integers(2, 5))
+    values = [0.0, 1.0] if seed % 2 else [-1.0, 0.0, 0.5, 1.0]
+    rows = np.array(list(itertools.product(values, repeat=width)))
+    x = rows[made.integers(len(rows), size=80 if seed % 3 else 30)]
+    classes = int(made.integers(2, 5))
+    y = made.integers(0, classes, len(x))
+    y[:classes] = np.arange(classes)
+    options = SMALL | {"n_estimators": int(made.integers(1, 30)), "min_child_samples": 1}
+    objective = "multiclassova" if classes > 2 else "binary"
+    return lgb.LGBMClassifier(**options, objective=objective).fit(x, y), rows
+
+
+@pytest.mark.parametrize("seed", [0, 4, 5, 7])
+def test_ties_are_told_as_lightgbm_tells_them(tmp_path: Path, seed: int) -> None:
+    model, rows = few_values(seed)
+    pack = hold(tmp_path, model, rows[:4], rows, model.predict, model.predict_proba)
+    assert pack.manifest is not None
+    assert "near ties" in [case.name for case in pack.manifest.parity.cases]
+
+
+def test_ties_that_hang_on_the_last_bit_are_refused(tmp_path: Path) -> None:
+    model, rows = few_values(3)
+    with pytest.raises(ExportError, match="the same score but for its last bits"):
+        onnxpack.export(model, rows[:4], tmp_path / "pack")
 
 
 def test_files(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 
 from onnxpack.exporters.lightgbm.model import Description
-from onnxpack.exporters.trees.ensemble import Ensemble, Tree
+from onnxpack.exporters.trees.ensemble import Ensemble
 from onnxpack.exporters.trees.graph import Graph
-from onnxpack.exporters.trees.write import add_ensemble
+from onnxpack.exporters.trees.in_order import add_leaves, sum_in_order
 from onnxpack.signature import Array
 
 
@@ -26,7 +26,7 @@ def add_linear(
         description: whose lines stand in the leaves.
     """
     tables = _Tables.of(description)
-    leaf = graph.cast(add_ensemble(graph, columns, _numbered(ensemble)), np.int64)
+    leaf = add_leaves(graph, columns, ensemble)
 
     def chosen(table: Array) -> str:
         return graph.add("Gather", graph.constant(table), leaf, axis=0)
@@ -50,9 +50,7 @@ def add_linear(
         chosen(tables.fallback),
         graph.add("Add", lines, chosen(tables.constant)),
     )
-    shape = graph.constant([-1, description.iterations, description.targets])
-    rounds = graph.add("Reshape", output, shape)
-    return graph.add("ReduceSum", rounds, graph.constant([1]), keepdims=0)
+    return sum_in_order(graph, output, description.targets)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +74,3 @@ class _Tables:
             np.concatenate([tree.constant for tree in trees]),
             np.concatenate([tree.fallback for tree in trees]),
         )
-
-
-def _numbered(ensemble: Ensemble) -> Ensemble:
-    """The same trees, each giving the number of the leaf among all leaves."""
-    trees: list[Tree] = []
-    begin = 0
-    for at, tree in enumerate(ensemble.trees):
-        number = np.where(tree.leaves, begin + np.cumsum(tree.leaves) - 1, 0)
-        trees.append(dataclasses.replace(tree, value=number, target=at))
-        begin += int(tree.leaves.sum())
-    return dataclasses.replace(ensemble, trees=tuple(trees), targets=len(trees))

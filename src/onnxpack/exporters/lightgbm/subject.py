@@ -17,13 +17,24 @@ from onnxpack.exporters.trees.classes import class_names, put_classes
 from onnxpack.exporters.trees.columns import Columns
 from onnxpack.exporters.trees.ensemble import Ensemble
 from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.in_order import add_in_order
 from onnxpack.exporters.trees.rows import read_rows
-from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, BoosterSubject
+from onnxpack.exporters.trees.subject import (
+    LABEL,
+    PREDICTION,
+    PROBABILITIES,
+    PROBES,
+    BoosterSubject,
+)
 from onnxpack.exporters.trees.write import add_ensemble
 from onnxpack.signature import Array
 
 TINY = float(np.float32(1e-35))
 """What is not larger than this is zero to LightGBM."""
+TIE = 1e-9
+"""Shares that are no further apart may differ by the order of their sums alone."""
+LAST_BITS = 1e-13
+"""Of scores, as a fraction of the largest: what ``exp`` can round to the same share."""
 
 
 class LightGBMSubject(BoosterSubject):
@@ -70,15 +81,35 @@ class LightGBMSubject(BoosterSubject):
         tested = columns.write(graph, self._views(graph, x))
         if self.description.is_linear:
             score = add_linear(graph, tested, x, ensemble, self.description)
+        elif self.has_ties(TIE):
+            score = add_in_order(graph, tested, ensemble)
         else:
             score = add_ensemble(graph, tested, ensemble)
         if self.description.averages:
             score = graph.add("Div", score, graph.constant(float(self.description.iterations)))
         value = write_link(graph, score, *self.description.objective)
         if self.is_classifier:
+            self._refuse_last_bit()
             put_classes(graph, value, self.description.targets, self.model.classes_)
         else:
             self.put(graph, PREDICTION, value, self.description.targets, np.float64)
+
+    def _refuse_last_bit(self) -> None:
+        """Where scores differ in the last bits alone, the label hangs on how ``exp`` rounds."""
+        if self.description.targets == 1 or not self.has_ties(TIE):
+            return
+        rows = self.rows.restore(self.rows.feed(self.nearest(TIE)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores = np.sort(self.model.predict(rows, raw_score=True), axis=1)
+        gap = scores[:, -1] - scores[:, -2]
+        undecided = (gap > 0) & (gap <= LAST_BITS * np.abs(scores).max())
+        if undecided.any():
+            raise ExportError(
+                f"in {int(undecided.sum())} of {PROBES} rows two classes have the same score but "
+                "for its last bits, so that the label hangs on how LightGBM rounds.",
+                remedy="train so that classes differ: more rows, or features of more values",
+            )
 
     @cached_property
     def _trees(self) -> tuple[Columns, Ensemble]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from onnxpack.exporters.trees.ensemble import Ensemble, Mode, Tree
 from onnxpack.signature import Array
@@ -16,6 +16,8 @@ MOST = 400
 """Rows in which one feature after the other is NaN, zero, or infinite."""
 MANY = 1000
 """Rows at which onnxruntime divides its work."""
+REPLACED = 0.7
+"""The share of a feature's values that lie at thresholds, in rows that mix both."""
 ZEROS = (0.0, -0.0, 1e-35, -1e-35, 1.0000001e-35, 1e-36, 2e-35, 1e-45)
 """LightGBM takes what is this small for zero."""
 
@@ -30,7 +32,6 @@ def edge_matrices(
         base: the sample, floating-point [rows, features].
         categories: how many categories a column has, where its numbers mean those.
     """
-    random = np.random.default_rng(0)
     rows = threshold_rows(ensemble, base)
     if len(rows):
         yield "thresholds", rows
@@ -42,9 +43,25 @@ def edge_matrices(
     yield "infinities", _each_feature(base, [np.inf, -np.inf])
     largest = float(np.finfo(np.float32).max)
     yield "extremes", _each_feature(base, [largest, -largest, 1e30, -1e30])
-    pool = np.concatenate((base, rows))
-    mixed = pool[random.integers(len(pool), size=(MANY, base.shape[1])), np.arange(base.shape[1])]
-    yield f"{MANY} rows", np.where(np.isinf(mixed), 0, mixed)
+    yield f"{MANY} rows", mixed_rows(ensemble, base, MANY)
+
+
+def mixed_rows(ensemble: Ensemble, base: Array, count: int) -> Array:
+    """Rows whose every feature is that of some row of the sample, or lies at some threshold.
+
+    Each threshold of a feature is as likely, so that all combinations come up where the
+    features have few.
+    """
+    random = np.random.default_rng(1)
+    rows = base[random.integers(len(base), size=(count, base.shape[1])), np.arange(base.shape[1])]
+    splits = list(ensemble.splits())
+    columns = np.concatenate([np.zeros(0, int), *(features for features, _ in splits)])
+    thresholds = np.concatenate([np.zeros(0), *(values for _, values in splits)])
+    for feature in np.unique(columns[columns < base.shape[1]]):
+        values = beside(np.unique(thresholds[columns == feature]), base.dtype)
+        replaced = random.random(count) < REPLACED
+        rows[replaced, feature] = random.choice(values, size=int(replaced.sum()))
+    return np.asarray(np.where(np.isinf(rows), 0, rows), base.dtype)
 
 
 def _each_feature(base: Array, values: Sequence[float]) -> Array:
@@ -101,12 +118,12 @@ def threshold_rows(ensemble: Ensemble, base: Array, *, nodes: int = NODES, seed:
     return np.array(rows, base.dtype).reshape(-1, base.shape[1])
 
 
-def beside(value: float, dtype: DTypeLike) -> Array:
-    """The number of this dtype that is next below a value, the nearest one, and the next above."""
+def beside(value: ArrayLike, dtype: DTypeLike) -> Array:
+    """Of each value the number of this dtype next below, the nearest one, and the next above."""
     with np.errstate(over="ignore"):
         nearest = np.asarray(value).astype(dtype)
         around = [np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)]
-    return np.array(around, dtype)
+    return np.array(around, dtype).ravel()
 
 
 def _parents(tree: Tree) -> Array:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from onnxpack.exporters.subject import Probes, Strategy, Subject
-from onnxpack.exporters.trees.edges import edge_matrices
+from onnxpack.exporters.trees.edges import edge_matrices, mixed_rows
 from onnxpack.exporters.trees.ensemble import Ensemble
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Rows
@@ -17,6 +19,8 @@ from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
 
 PREDICTION, LABEL, PROBABILITIES = "prediction", "label", "probabilities"
+PROBES, NEAREST = 5000, 300
+"""Rows in which near ties between classes are looked for, and how many of these are asked."""
 UNKNOWN_NOTE = "a category that the model does not know counts as missing, not as an error"
 
 
@@ -77,8 +81,30 @@ class BoosterSubject(Subject):
         yield Strategy("trees", make)
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`edges.edge_matrices`."""
+        """See :func:`edges.edge_matrices`; then the rows that are hardest to label."""
         for name, matrix in edge_matrices(
             self.ensemble(), self.rows.matrix(), self.rows.categories
         ):
             yield name, self.rows.feed(matrix)
+        if self._probes is not None:
+            matrix, gaps = self._probes
+            yield "near ties", self.rows.feed(matrix[np.argsort(gaps)[:NEAREST]])
+
+    def has_ties(self, gap: float) -> bool:
+        """Whether rows turned up of which the two largest shares are no further apart."""
+        return len(self.nearest(gap)) > 0
+
+    def nearest(self, gap: float) -> Array:
+        """These rows."""
+        matrix, gaps = self._probes or (self.rows.matrix()[:0], np.zeros(0))
+        return matrix[gaps <= gap]
+
+    @cached_property
+    def _probes(self) -> tuple[Array, Array] | None:
+        """Rows, with the gap between the two largest shares of each; None without shares."""
+        matrix = mixed_rows(self.ensemble(), self.rows.matrix(), PROBES)
+        shares = self.run(self.rows.feed(matrix)).get(PROBABILITIES)
+        if shares is None or shares.shape[1] < 2:
+            return None
+        ordered = np.sort(shares, axis=1)
+        return matrix, ordered[:, -1] - ordered[:, -2]
