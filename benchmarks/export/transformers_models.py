@@ -200,7 +200,7 @@ def _spectrogram() -> Given:
     model = build("ASTForAudioClassification", "ASTConfig", options)
     sample = {"input_values": np.random.default_rng(9).random((2, 64, 16)).astype(np.float32)}
     checks = list(_noise("input_values", (64, 16)))
-    return Given(model, sample, _answers(model, checks), {"dynamic": {}})
+    return Given(model, sample, _answers(model, checks))
 
 
 def _minilm() -> Given:

@@ -39,8 +39,8 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     train, digits, _, _ = read_digits()
     model = make_model()
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(train, digits, epochs=15, batch_size=64, verbose=0)
+    model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+    model.fit(train, digits, epochs=10, batch_size=64, verbose=0)
     model.save("digits.keras")
 
 

@@ -242,7 +242,7 @@ def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence
 
 def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynamic | None:
     """The axes that the user names, else those that the model itself would."""
-    return given if given is not None or static else subject.dynamic
+    return given if given or static else subject.dynamic
 
 
 def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:

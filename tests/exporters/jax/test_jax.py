@@ -178,6 +178,12 @@ def test_control_flow_and_fixed_keys(function: Any, shape: Any, tmp_path: Path) 
         held(pack, function, noise(rows, *shape, seed=seed))
 
 
+def test_integers_below_zero(tmp_path: Path) -> None:
+    divided = jax.jit(lambda x: (x // 3, x % 3, jax.lax.rem(x, 3)))
+    numbers = np.array([[7, -7], [-1, 0], [5, -6]], np.int32)
+    held(onnxpack.export(divided, numbers, tmp_path / "pack"), divided, numbers[:1] - 9)
+
+
 def test_what_no_input_decides_is_folded() -> None:
     closed = jax.make_jaxpr(folded(lambda x: (drawn(x),)))(noise(2, 8))
     assert [step.primitive.name for step in closed.jaxpr.eqns][-1] == "add"

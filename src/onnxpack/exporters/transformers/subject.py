@@ -31,6 +31,10 @@ NAMED = {
 """What the second axis of an input of this name is called."""
 
 
+WIDE = ("bbox", "inputs_embeds")
+"""Those that hold a few numbers for each place, not one."""
+
+
 class TransformersSubject(TorchSubject):
     """A ``PreTrainedModel`` in eval mode with its sample; its cache of keys and values is off.
 
@@ -47,7 +51,7 @@ class TransformersSubject(TorchSubject):
         self.dynamic = {
             name: {1: NAMED[name]}
             for name, array in self.sample.items()
-            if name in NAMED and array.ndim > 1
+            if name in NAMED and array.ndim == (3 if name in WIDE else 2)
         }
         cached = "keys and values of the attention (past_key_values) are neither taken nor given"
         switched = without_cache is not sample
