@@ -58,6 +58,8 @@ def diagnose(
             f"the weights are {dtype}, for which ONNX Runtime lacks kernels on CPU",
             "export model.float() with a float32 sample",
         )
+    if any(map(_chose_others, attempts)):
+        return UNSURE
     decided = _decision(said)
     if decided:
         return decided
@@ -115,6 +117,11 @@ CURES: Sequence[tuple[str, str]] = (
     (SHAPES, "give a sample of the shape that the model takes, its batch first"),
     ("tensors to be on the same device", "move the whole model: model.cpu()"),
 )
+UNSURE = Cause(
+    "detections differ: among boxes whose scores or overlaps are all but equal, which are kept "
+    "hangs on float32's last digit, as with weights that were never trained",
+    "export the trained model, with a picture on which it is sure of what it finds",
+)
 FROZEN = Cause(
     "a size that should vary was fixed inside the graph",
     "in forward() take sizes from the input, x.shape[0] or x.flatten(1), not from a number; "
@@ -160,6 +167,12 @@ ON_SIZES: Sequence[tuple[str, str]] = (
         ),
     ),
 )
+
+
+def _chose_others(attempt: Attempt) -> bool:
+    """Whether a graph ran everywhere, and only kept other boxes than the model."""
+    failed = [each for case in attempt.evidence for each in case.outputs if not each.passed]
+    return any(each.output.endswith("boxes") and each.max_abs for each in failed)
 
 
 def _froze(attempt: Attempt) -> bool:
