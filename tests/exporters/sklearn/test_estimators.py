@@ -253,7 +253,7 @@ def test_two_classes(check: Any, model: Any) -> None:
 @pytest.mark.parametrize("model", REGRESSORS, ids=name_of)
 def test_regressors(check: Any, model: Any, dtype: str) -> None:
     x = X.astype(dtype)
-    pack = check.proven(fitted(model, x, NUMBER.astype(dtype)), x[:25], x[100:])
+    pack = check.proven(fitted(model, x, NUMBER.astype(dtype)), x[:25], x[100:], fine=1e-5)
     assert [spec.name for spec in pack.manifest.signature.outputs] == ["prediction"]
 
 
