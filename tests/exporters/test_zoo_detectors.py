@@ -27,7 +27,7 @@ class Decodes(nn.Module):
         proposals = torch.cat([corner, corner + 1 + x[:, 2:].sigmoid() * 20], 1)[x[:, 0] > 0]
         codes = self.head(proposals)
         decoded = self.coder.decode(codes, [proposals])
-        return {"boxes": decoded.flatten(0, 1), "scores": codes.reshape(-1, 4)[:, 0]}
+        return {"boxes": decoded.reshape(-1, 4), "scores": codes.reshape(-1, 4)[:, 0]}
 
 
 def test_no_box_at_all_is_an_answer_too(check: Any) -> None:

@@ -332,7 +332,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         lambda: Calls(behind_one),
         steps,
         {"dynamic": {"x": {1: "steps"}}},
-        ParityError,
+        ExportError,
         "a size that varies decides",
     ),
     "rows": (
