@@ -28,7 +28,7 @@ def make_model() -> keras.Model:
     picture = keras.Input((8, 8, 1), name="picture")
     x = layers.Rescaling(1 / 16)(picture)
     x = layers.Conv2D(16, 3, padding="same", activation="relu")(x)
-    x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
     x = layers.MaxPooling2D()(x)
     x = layers.Dropout(0.25)(layers.Flatten()(x))
     return keras.Model(picture, layers.Dense(10, activation="softmax", name="digit")(x))

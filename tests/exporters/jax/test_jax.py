@@ -159,6 +159,13 @@ def scanned(x: Any) -> Any:
 
 
 @jax.jit
+def scanned_back(x: Any) -> Any:
+    step = lambda c, row: (jnp.tanh(c + row @ W), c.sum(-1))  # noqa: E731
+    last, seen = jax.lax.scan(step, jnp.zeros((x.shape[0], 4)), x.swapaxes(0, 1), reverse=True)
+    return last, seen
+
+
+@jax.jit
 def switched(x: Any) -> Any:
     place = jnp.clip(x.sum().astype(jnp.int32), 0, 2)
     return jax.lax.switch(place, [lambda a: a, lambda a: -a, lambda a: a * a], x)
@@ -170,7 +177,8 @@ def drawn(x: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("function", "shape"), [(scanned, (6, 8)), (switched, (8,)), (drawn, (8,))]
+    ("function", "shape"),
+    [(scanned, (6, 8)), (scanned_back, (6, 8)), (switched, (8,)), (drawn, (8,))],
 )
 def test_control_flow_and_fixed_keys(function: Any, shape: Any, tmp_path: Path) -> None:
     pack = onnxpack.export(function, noise(2, *shape), tmp_path / "pack")

@@ -72,6 +72,8 @@ def _answer(step: Any, inputs: Sequence[Value]) -> list[Value]:
 def _bound(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     if step.primitive.name == "cond" and len(step.params["branches"]) > 2:
         return _in_pairs(step.params["branches"], *inputs)
+    if step.primitive.name == "scan" and step.params["reverse"]:
+        return _forwards(step, inputs)
     if step.primitive.name == "rem" and _is_integer(step.outvars[0]):
         return [_remainder(*inputs)]
     bound = step.primitive.get_bind_params(step.params)
@@ -79,6 +81,19 @@ def _bound(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     answer = step.primitive.bind(*functions, *inputs, **parameters)
     found: Sequence[Any] = answer if step.primitive.multiple_results else [answer]
     return found
+
+
+def _forwards(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    """A scan from the end as one from the start, over what is turned round."""
+    carried = step.params["num_carry"]
+    held = step.params["num_consts"] + carried
+    turned = [*inputs[:held], *map(_turned, inputs[held:])]
+    answer = step.primitive.bind(*turned, **{**step.params, "reverse": False})
+    return [*answer[:carried], *map(_turned, answer[carried:])]
+
+
+def _turned(array: Any) -> Any:
+    return jax.lax.rev(array, (0,))
 
 
 def _is_integer(place: Any) -> bool:

@@ -84,7 +84,7 @@ def _text(model: Any) -> dict[str, Array]:
         half = np.zeros_like(found["input_ids"])
         half[:, found["input_ids"].shape[1] // 2 :] = 1
         found["token_type_ids"] = half
-    return {name: array for name, array in found.items() if name in taken}
+    return {name: found[name] for name in taken if name in found}
 
 
 def _sentences(folder: str) -> dict[str, Array]:
