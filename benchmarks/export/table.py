@@ -28,9 +28,7 @@ FAMILIES: Mapping[str, Family] = {
     "keras_models": Family("Keras", 0.9),
     "jax_models": Family("JAX", 0.9),
     "sklearn_estimators": Family("scikit-learn", 0.85),
-    "xgboost_models": Family("XGBoost", 0.9),
-    "lightgbm_models": Family("LightGBM", 0.9),
-    "catboost_models": Family("CatBoost", 0.9),
+    "boosters": Family("Boosted trees", 0.9),
 }
 """The modules beside this one that hold cases."""
 OUTCOMES = ("proven", "refused", "wrong", "failed")

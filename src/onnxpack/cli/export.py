@@ -157,7 +157,7 @@ def command(
             verbose=verbose,
             progress=progress,
         )
-    for line in loaded.notes:
+    for line in (*loaded.notes, *(pack.manifest.notes if pack.manifest else ())):
         say.note(f"note: {line}")
     if json:
         say.emit(_document(pack))

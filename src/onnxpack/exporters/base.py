@@ -113,15 +113,12 @@ def export(
     destination = Path(to) if to is not None else Path(type(model).__name__.lower())
     check_destination(destination, force=force)
     with _exporter_for(model).open(model, sample) as subject, TemporaryDirectory() as work:
-        for note in subject.notes:
-            say(note)
         say("asking the model")
         axes = subject.axes or name_axes(
             subject.sample, _dynamic(dynamic, subject, static=static), static=static
         )
         questions, skipped = ask(subject, axes, tolerance)
-        for doubt in doubts(questions):
-            say(doubt)
+        notes = (*subject.notes, *doubts(questions))
         signature = measure_signature(subject.sample, axes, questions)
         inquiry = _Inquiry(subject, axes, signature, questions, tolerance, frozenset(accept))
         _check_accepted(accept, inquiry.edges)
@@ -139,6 +136,7 @@ def export(
             parity=Parity(tolerance=tolerance, cases=evidence, skipped=skipped),
             labels=_labels(labels, subject),
             preprocess=preprocess,
+            notes=notes,
             files={},
         )
         return write_pack(destination, manifest, model=proven.graph, golden=golden, force=force)

@@ -17,6 +17,7 @@ def write_card(manifest: Manifest) -> str:
         _signature(manifest),
         _running(manifest),
         _evidence(manifest),
+        _notes(manifest),
         _source(manifest),
         _files(manifest),
     ]
@@ -83,6 +84,11 @@ def _evidence(manifest: Manifest) -> str:
         f"with rtol {tolerance.rtol:g} and atol {tolerance.atol:g} × the output's scale.\n\n{table}"
         + (f"\n\nNot run:\n{skipped}" if skipped else "")
     )
+
+
+def _notes(manifest: Manifest) -> str:
+    lines = [f"- {_line(note)}" for note in manifest.notes]
+    return "\n".join(["## What to know", "", *lines]) if lines else ""
 
 
 def _row(case: CaseEvidence, output: OutputEvidence) -> list[str]:

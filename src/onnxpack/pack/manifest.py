@@ -136,6 +136,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     preprocess: Preprocess | None = None
     derived_from: str | None = None
     steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
     files: dict[str, FileEntry]
 
 

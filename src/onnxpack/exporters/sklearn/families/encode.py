@@ -13,6 +13,8 @@ from onnxpack.exporters.sklearn.convert import Family, Frame, Table, private
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
 
+UNKNOWN = "a category is unknown, which the model refuses"
+
 
 def matches(x: Tensor, categories: Array) -> Tensor:
     """Whether each category is the value, [batch, categories]."""
@@ -39,17 +41,31 @@ def _is_missing(item: Any) -> bool:
     return item is None or item != item  # NaN
 
 
+def refused_unless(known: Tensor, place: Tensor) -> Tensor:
+    """The places; and a failure at run time where one is of no category, as the model fails."""
+    graph = place.graph
+    only = graph.constant(np.zeros(1, np.int64))
+    checked = graph.op("Gather", only, n.where(known, 0, 1), dtype="int64", title=UNKNOWN, axis=0)
+    return place + checked
+
+
 class Encoder(Family):
     """What encoders share: the place of a category, and whether it is known."""
 
     columnwise = True
 
     def places(self, model: Any, x: Table) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each feature, [batch] places (0 for what is unknown) and whether known."""
+        """For each feature, [batch] places and whether known.
+
+        What is unknown has place 0, and fails where the model refuses it.
+        """
         columns = list(split(model, x))
         for column, categories in zip(columns, model.categories_, strict=True):
             found = matches(column, categories)
-            yield n.argmax(found.cast("int32")), n.any_of(found)
+            place, known = n.argmax(found.cast("int32")), n.any_of(found)
+            if getattr(model, "handle_unknown", "") == "error":
+                place = refused_unless(known, place)
+            yield place, known
 
 
 def split(model: Any, x: Table) -> list[Tensor]:
@@ -167,7 +183,7 @@ class LabelPlace(Family):
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """One number a label."""
         found = matches(n.as_column(x), model.classes_)
-        return n.argmax(found.cast("int32"))
+        return refused_unless(n.any_of(found), n.argmax(found.cast("int32")))
 
 
 class LabelBits(Family):
