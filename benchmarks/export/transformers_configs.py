@@ -109,18 +109,6 @@ TEXTS: dict[str, tuple[str, Mapping[str, Any]]] = {
         "XLNetConfig",
         {"vocab_size": WORDS, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64},
     ),
-    "FunnelModel": (
-        "FunnelConfig",
-        {
-            "vocab_size": WORDS,
-            "d_model": 32,
-            "n_head": 4,
-            "d_head": 8,
-            "d_inner": 64,
-            "block_sizes": [1, 1],
-            "num_decoder_layers": 1,
-        },
-    ),
     "ModernBertModel": (
         "ModernBertConfig",
         TEXT
