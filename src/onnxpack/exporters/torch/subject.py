@@ -120,30 +120,25 @@ class TorchSubject(Subject):
         Raises:
             ExportError: float32 gives what its own rounding does not explain.
         """
-        tensors = self.tensors(feeds)
         if not self._asked:
-            self._look_for_low_precision(tensors)
             self._asked = True
-        return self._ask(self.flat, tensors)
+            own = self._look_for_low_precision(feeds)
+            if self._narrow is None:
+                return _as_arrays(own)
+        return self._ask(self.flat, self.tensors(feeds))
 
-    def _look_for_low_precision(self, tensors: Sequence[torch.Tensor]) -> None:
-        """At the first question: does forward() itself choose it, and is float32 near enough?"""
-        narrow = self._narrow or self.flat
-        own = [tensor.to(dtype) for tensor, dtype in zip(tensors, self._own, strict=True)]
-        if self._narrow is None and self.program is None:
-            with watch_autocast() as entered:
-                answer = self._answer(narrow, own)
-            if not entered and not any(each.dtype is torch.bfloat16 for each in answer.values()):
-                return
+    def _look_for_low_precision(self, feeds: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+        """The module's own answer: does it choose low precision, and is float32 near enough?"""
+        given = zip(self.tensors(feeds), self._own, strict=True)
+        with watch_autocast() as entered:
+            own = self._answer(self._narrow or self.flat, [each.to(kind) for each, kind in given])
+        low = bool(entered) or any(each.dtype is torch.bfloat16 for each in own.values())
+        if low and self._narrow is None and self.program is None:
             self._widen()
-        self._hold_against(self._answer(narrow, own), tensors)
-
-    def _hold_against(
-        self, own: Mapping[str, torch.Tensor], tensors: Sequence[torch.Tensor]
-    ) -> None:
         if isinstance(self.flat, WideModule):
-            self.flat.give_float16(tensor.dtype is torch.float16 for tensor in own.values())
-            refuse_far(own, self._answer(self.flat, tensors))
+            self.flat.give_float16(each.dtype is torch.float16 for each in own.values())
+            refuse_far(own, self._answer(self.flat, self.tensors(feeds)))
+        return own
 
     def _widen(self) -> None:
         self._narrow, self.flat = self.flat, widened(self.flat)
@@ -227,11 +222,15 @@ class TorchSubject(Subject):
             return None
 
     def _ask(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, Array]:
-        return {name: to_array(tensor) for name, tensor in self._answer(flat, tensors).items()}
+        return _as_arrays(self._answer(flat, tensors))
 
     def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.no_grad():
             return name_outputs(flat.answer(*tensors))
+
+
+def _as_arrays(answer: Mapping[str, torch.Tensor]) -> dict[str, Array]:
+    return {name: to_array(tensor) for name, tensor in answer.items()}
 
 
 def _lowered(array: Array) -> Array:
