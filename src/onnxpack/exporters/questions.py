@@ -10,6 +10,7 @@ import numpy as np
 from onnxpack.detections import compare_all
 from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
 from onnxpack.exporters.place import place_of
+from onnxpack.exporters.restless import refuse_restless
 from onnxpack.exporters.subject import Probes, Subject
 from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
@@ -32,7 +33,7 @@ def ask(
     Raises:
         SampleError: the model refuses the sample, or has no other size on a dynamic axis.
         NondeterministicError: it answers differently to the same input.
-        ExportError: an output was empty in every case.
+        ExportError: an output was empty in every case, or boxes depend on rounding.
     """
     questions: list[Question] = []
     skipped: list[SkippedCase] = []
@@ -60,6 +61,7 @@ def ask(
     )
     _refuse_unvaried(axes, questions, skipped)
     _refuse_empty(questions)
+    refuse_restless(questions)
     return tuple(questions), tuple(skipped)
 
 
