@@ -1,10 +1,15 @@
-"""The benchmark's results as Markdown: a line for a family, then what was refused, and why."""
+"""The benchmark's results as Markdown: a line for a family, then what was refused, and why.
+
+``python benchmarks/export/table.py > docs/reference/frameworks.md`` makes the docs' page of it.
+"""
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -31,6 +36,19 @@ FAMILIES: Mapping[str, Family] = {
     "boosters": Family("Boosted trees", 0.9),
 }
 """The modules beside this one that hold cases."""
+PAGE = """\
+# What can be exported
+
+Each model below is exported, and its pack is then asked what the proof did not ask: other rows,
+sizes, branches. It ends **proven** and right in each of these checks, **refused** with a cause,
+**wrong**, where the pack was proven and a check differs, or **failed**, where onnxpack broke.
+`make bench-export` makes this page; the cases are in `benchmarks/export/`.
+
+{machine}
+
+{table}
+"""
+RESULTS = Path(__file__).parent / "results/results.json"
 OUTCOMES = ("proven", "refused", "wrong", "failed")
 
 Row = Mapping[str, Any]
@@ -90,3 +108,12 @@ def _brief(row: Row) -> str:
     named = [line.removeprefix("likely cause: ") for line in lines if line.startswith("likely")]
     text: str = (named or lines or [""])[0]
     return text[:300].replace("|", "\\|")
+
+
+def write_page(results: Mapping[str, Any]) -> str:
+    """The page of the documentation."""
+    return PAGE.format(machine=results["machine"], table=write_table(results["rows"])).strip()
+
+
+if __name__ == "__main__":
+    print(write_page(json.loads(RESULTS.read_text())))

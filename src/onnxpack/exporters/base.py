@@ -119,6 +119,8 @@ def export(
         )
         questions, skipped = ask(subject, axes, tolerance)
         notes = (*subject.notes, *doubts(questions))
+        for note in notes:
+            say(note)
         signature = measure_signature(subject.sample, axes, questions)
         inquiry = _Inquiry(subject, axes, signature, questions, tolerance, frozenset(accept))
         _check_accepted(accept, inquiry.edges)
