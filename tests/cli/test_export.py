@@ -103,7 +103,18 @@ def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Pa
     onnxpack(
         *("export", "m:net", "--sample", "a=1x4", "--sample", "b.npy", "-o", "out"),
         *("--dynamic", "ids:1=tokens,mask:1=tokens,ids:2=width", "--static", "--opset", 20),
-        *("--rtol", 0.01, "--labels", labels, "--preprocess", "imagenet", "--name", "n"),
+        *(
+            "--rtol",
+            0.01,
+            "--accept",
+            "ties",
+            "--labels",
+            labels,
+            "--preprocess",
+            "imagenet",
+            "--name",
+            "n",
+        ),
         *("--pack-version", "2.0", "--description", "d", "--license", "MIT", "--force"),
         *("--class", "m:Lit", "--trust"),
     )
@@ -115,6 +126,7 @@ def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Pa
         "static": True,
         "opset": 20,
         "tolerance": Tolerance(rtol=0.01),
+        "accept": ("ties",),
         "labels": ("cat", "dog"),
         "name": "n",
         "version": "2.0",
