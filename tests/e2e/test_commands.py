@@ -39,7 +39,7 @@ class Scores(nn.Module):
 
 class Branch(Scores):
     def forward(self, x):
-        if x.norm() > 100:
+        if max(x.flatten().tolist()) > 100:
             return self.linear(x) + 1
         return self.linear(x)
 
@@ -180,7 +180,7 @@ def test_a_graph_is_adopted(shell: Shell, models: Path) -> None:
 @pytest.mark.parametrize(
     ("attribute", "reason"),
     [
-        ("Branch", "a tensor's values decide at models.py:18: if x.norm() > 100:"),
+        ("Branch", "a tensor's values decide at models.py:18: if max(x.flatten().tolist()) > 100:"),
         ("Dropout", "answers differently to the same input"),
     ],
 )

@@ -112,8 +112,8 @@ def _note(found: dict[Conversion, None]) -> None:
 
 
 def _asks_for_the_user(module: str) -> bool:
-    """Whatever torch does for the user's line is the user's doing; but for packed sequences."""
-    return module.partition(".")[0] == "torch" and module not in RECURRENT
+    """What torch and numpy do for the user's line is the user's doing; but for packed sequences."""
+    return module.partition(".")[0] in ("torch", "numpy") and module not in RECURRENT
 
 
 def _module(frame: FrameType) -> str:
