@@ -67,20 +67,24 @@ def ask(
 
 def doubts(questions: Sequence[Question]) -> Iterator[str]:
     """What the proof cannot tell much about, though it passes."""
+    empty: dict[int, list[str]] = {}
     for name, first in questions[0].expected.items():
         answers = [question.expected[name] for question in questions]
-        empty = sum(answer.size == 0 for answer in answers)
-        if empty:
-            yield (
-                f"output {name!r} is empty in {empty} of {len(answers)} cases, which say little "
-                "about it: a sample on which the model finds more would say more"
-            )
+        without = sum(answer.size == 0 for answer in answers)
+        if without:
+            empty.setdefault(without, []).append(name)
+            continue
         alike = [answer for answer in answers if answer.shape == first.shape]
-        if not empty and len(alike) > 1 and all(np.array_equal(answer, first) for answer in alike):
+        if len(alike) > 1 and all(np.array_equal(answer, first) for answer in alike):
             yield (
                 f"output {name!r} is the same in every case, so the proof says little about it: "
                 "does the model use its input?"
             )
+    for count, names in empty.items():
+        yield (
+            f"{', '.join(names)}: empty in {count} of {len(questions)} cases, which say little "
+            "about them: a sample on which the model finds more would say more"
+        )
 
 
 def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:

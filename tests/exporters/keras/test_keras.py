@@ -184,11 +184,10 @@ def test_a_model_in_float64() -> None:
 JAX = """
 import keras, numpy, onnxpack, sys
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="tanh")])
-notes = []
-pack = onnxpack.export(model, None, sys.argv[1], progress=notes.append)
+pack = onnxpack.export(model, None, sys.argv[1])
 x = numpy.random.default_rng(5).normal(size=(7, 4)).astype("float32")
 numpy.testing.assert_allclose(onnxpack.Model(pack)(x), model(x), rtol=1e-3, atol=1e-5)
-print(pack.manifest.source.framework, pack.manifest.source.strategy, notes[0], sep=", ")
+print(pack.manifest.source.framework, pack.manifest.source.strategy, pack.manifest.notes[0], sep=", ")
 """
 
 
