@@ -187,7 +187,8 @@ model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="t
 pack = onnxpack.export(model, None, sys.argv[1])
 x = numpy.random.default_rng(5).normal(size=(7, 4)).astype("float32")
 numpy.testing.assert_allclose(onnxpack.Model(pack)(x), model(x), rtol=1e-3, atol=1e-5)
-print(pack.manifest.source.framework, pack.manifest.source.strategy, pack.manifest.notes[0], sep=", ")
+source = pack.manifest.source
+print(source.framework, source.strategy, pack.manifest.notes[0], sep=", ")
 """
 
 
