@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import MissingExtraError, SampleError, TargetError
+from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.trees.exporter import BoosterExporter
 
 if TYPE_CHECKING:
     from onnxpack.exporters.catboost.subject import CatBoostSubject
 
 
-class CatBoostExporter:
+class CatBoostExporter(BoosterExporter):
     """Takes every ``CatBoost`` model: classifiers, regressors, rankers."""
 
-    refines = "sklearn"
+    module, a_model = "catboost", "a CatBoost model"
 
-    def accepts(self, model: object) -> bool:
-        """Whether it is one of them; CatBoost is not imported to say no."""
-        catboost = sys.modules.get("catboost")
-        return catboost is not None and isinstance(model, catboost.CatBoost)
+    def kinds(self, framework: Any) -> tuple[type, ...]:
+        """Boosters and estimators."""
+        return (framework.CatBoost,)
 
-    @contextmanager
-    def open(self, model: Any, sample: Any) -> Iterator[CatBoostSubject]:
-        """The model with its sample, left as it is.
-
-        Raises:
-            SampleError: no sample was given.
-        """
+    def make_subject(self, model: Any, sample: Any) -> CatBoostSubject:
+        """The model with its sample."""
         from onnxpack.exporters.catboost.subject import CatBoostSubject
 
-        if sample is None:
-            raise SampleError(
-                "a CatBoost model is exported with a sample of its rows.",
-                remedy="onnxpack.export(model, X[:5], ...) (--sample rows.npy)",
-            )
-        yield CatBoostSubject(model, sample)
+        return CatBoostSubject(model, sample)
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:

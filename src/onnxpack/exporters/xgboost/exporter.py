@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import MissingExtraError, SampleError, TargetError
+from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.trees.exporter import BoosterExporter
 
 if TYPE_CHECKING:
     from onnxpack.exporters.xgboost.subject import XGBoostSubject
 
 
-class XGBoostExporter:
+class XGBoostExporter(BoosterExporter):
     """Takes every ``Booster`` and every estimator: classifiers, regressors, rankers."""
 
-    refines = "sklearn"
+    module, a_model = "xgboost", "an XGBoost model"
 
-    def accepts(self, model: object) -> bool:
-        """Whether it is one of them; XGBoost is not imported to say no."""
-        xgboost = sys.modules.get("xgboost")
-        return xgboost is not None and isinstance(model, xgboost.Booster | xgboost.XGBModel)
+    def kinds(self, framework: Any) -> tuple[type, ...]:
+        """Boosters and estimators."""
+        return (framework.Booster, framework.XGBModel)
 
-    @contextmanager
-    def open(self, model: Any, sample: Any) -> Iterator[XGBoostSubject]:
-        """The model with its sample, left as it is.
-
-        Raises:
-            SampleError: no sample was given.
-        """
+    def make_subject(self, model: Any, sample: Any) -> XGBoostSubject:
+        """The model with its sample."""
         from onnxpack.exporters.xgboost.subject import XGBoostSubject
 
-        if sample is None:
-            raise SampleError(
-                "an XGBoost model is exported with a sample of its rows.",
-                remedy="onnxpack.export(model, X[:5], ...) (--sample rows.npy)",
-            )
-        yield XGBoostSubject(model, sample)
+        return XGBoostSubject(model, sample)
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from onnxpack.exporters.sklearn.convert import Family, labels_at, private
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 
-class Bayes(Family):
+class Bayes(Family, ABC):
     """The class of the largest joint log likelihood."""
 
+    @abstractmethod
     def joint(self, model: Any, x: Tensor) -> Tensor:
         """The joint log likelihood of each class."""
-        raise NotImplementedError
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
         """The class."""

@@ -1,0 +1,54 @@
+"""What the exporters of boosters share."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.errors import SampleError
+
+if TYPE_CHECKING:
+    from onnxpack.exporters.trees.subject import BoosterSubject
+
+
+class BoosterExporter(ABC):
+    """An exporter of one framework's boosters; their estimators are scikit-learn's as well.
+
+    Attributes:
+        module: what a user imports.
+        a_model: as messages call one of its models.
+    """
+
+    refines = "sklearn"
+    module: str
+    a_model: str
+
+    @abstractmethod
+    def kinds(self, framework: Any) -> tuple[type, ...]:
+        """The classes of its models, from its module."""
+
+    @abstractmethod
+    def make_subject(self, model: Any, sample: Any) -> BoosterSubject:
+        """The model with its sample."""
+
+    def accepts(self, model: object) -> bool:
+        """Whether it is one of its models; the framework is not imported to say no."""
+        framework = sys.modules.get(self.module)
+        return framework is not None and isinstance(model, self.kinds(framework))
+
+    @contextmanager
+    def open(self, model: Any, sample: Any) -> Iterator[BoosterSubject]:
+        """The model with its sample, left as it is.
+
+        Raises:
+            SampleError: no sample was given.
+        """
+        if sample is None:
+            raise SampleError(
+                f"{self.a_model} is exported with a sample of its rows.",
+                remedy="onnxpack.export(model, X[:5], ...) (--sample rows.npy)",
+            )
+        yield self.make_subject(model, sample)
