@@ -10,7 +10,7 @@ import numpy as np
 from onnxpack.detections import compare_all
 from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
 from onnxpack.exporters.place import place_of
-from onnxpack.exporters.restless import refuse_restless
+from onnxpack.exporters.restless import set_aside_restless
 from onnxpack.exporters.subject import Probes, Subject
 from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
@@ -60,9 +60,9 @@ def ask(
         subject, first.case, first.expected, tolerance, "before and after other inputs"
     )
     _refuse_unvaried(axes, questions, skipped)
-    _refuse_empty(questions)
-    refuse_restless(questions)
-    return tuple(questions), tuple(skipped)
+    kept, restless = set_aside_restless(questions)
+    _refuse_empty(kept)
+    return tuple(kept), (*skipped, *restless)
 
 
 def doubts(questions: Sequence[Question]) -> Iterator[str]:

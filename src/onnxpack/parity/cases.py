@@ -33,6 +33,8 @@ class Case:
         required: the model itself must answer to it; else what it refuses is skipped.
         edge: whether it was chosen at an edge of this very model; a user may accept that a
             graph differs there, and nowhere else.
+        stress: whether it is the sample negated or scaled, which may be far from all that the
+            model was trained on.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Case:
     dims: dict[str, int]
     required: bool = False
     edge: bool = False
+    stress: bool = False
 
 
 def make_cases(sample: Mapping[str, Array], axes: Axes) -> Iterator[Case]:
@@ -55,7 +58,7 @@ def make_cases(sample: Mapping[str, Array], axes: Axes) -> Iterator[Case]:
         yield Case("fresh", fresh(sample, axes, own, seed=1), own)
     if any(array.dtype.kind in "fc" for array in sample.values()):
         for name, factor in STRESS.items():
-            yield Case(name, scaled(sample, factor), own)
+            yield Case(name, scaled(sample, factor), own, stress=True)
 
 
 def sizes(feeds: Mapping[str, Array], axes: Axes) -> dict[str, int]:
