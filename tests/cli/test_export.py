@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pexpect
 import pytest
 
@@ -70,6 +72,8 @@ class Library:
         self.args, self.options = args, options
         if options["progress"]:
             options["progress"]("asking the model")
+            for note in self.pack.manifest.notes:
+                options["progress"](note)
         if self.error:
             raise self.error
         return self.pack
@@ -95,6 +99,14 @@ def test_the_evidence_and_the_next_command(onnxpack: Run, library: Library) -> N
     assert library.pack.digest in told.out
     assert told.out.endswith(f"next: onnxpack run {library.pack.path} --input random\n")
     assert told.err == "note: weights are random\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--verbose",)])
+def test_a_note_is_told_once(onnxpack: Run, library: Library, options: tuple[str, ...]) -> None:
+    manifest = msgspec.structs.replace(library.pack.manifest, notes=("y is the same throughout",))
+    library.pack = dataclasses.replace(library.pack, manifest=manifest)
+    told = onnxpack("export", "m:net", "--sample", "1x4", "-o", "out", *options)
+    assert told.err.count("y is the same throughout") == 1
 
 
 def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ def command(
             verbose=verbose,
             progress=progress,
         )
-    for line in (*loaded.notes, *(pack.manifest.notes if pack.manifest else ())):
+    told = () if verbose or pack.manifest is None else pack.manifest.notes
+    for line in (*loaded.notes, *told):
         say.note(f"note: {line}")
     if json:
         say.emit(_document(pack))
