@@ -128,6 +128,16 @@ def test_loops_over_a_length_go_by_the_jax_backend(tmp_path: Path) -> None:
     held(pack, model(noise(4, 21, 3)), input=noise(4, 21, 3))
 
 
+def test_a_graph_by_jax_takes_the_dtype_of_the_sample(tmp_path: Path) -> None:
+    """JAX reads int64 as int32, and the user's tokens are int64."""
+    model = keras.Sequential([keras.Input((None,)), layers.Embedding(9, 4), layers.GRU(3)])
+    tokens = np.random.default_rng(0).integers(0, 9, (4, 13))
+    pack = onnxpack.export(model, tokens[:2, :7], tmp_path / "pack")
+    assert pack.manifest is not None
+    assert pack.manifest.signature.inputs[0].dtype == "int64"
+    held(pack, model(tokens), input=tokens)
+
+
 def test_a_state_is_refused(tmp_path: Path) -> None:
     inputs = keras.Input(batch_shape=(2, 5, 3))
     model = keras.Model(inputs, layers.LSTM(4, stateful=True, name="memory")(inputs))

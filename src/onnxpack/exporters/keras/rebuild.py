@@ -110,6 +110,7 @@ def _export(folder: Path, request: Mapping[str, Any], to: Path) -> list[dict[str
     import keras
 
     from onnxpack.exporters.keras.exporter import KerasExporter
+    from onnxpack.exporters.keras.retype import retype_inputs
 
     # Its own process has just saved it, with whatever code it holds.
     model = keras.saving.load_model(folder / MODEL, compile=False, safe_mode=False)
@@ -123,7 +124,9 @@ def _export(folder: Path, request: Mapping[str, Any], to: Path) -> list[dict[str
     with KerasExporter().open(model, sample) as subject:
         for strategy in subject.strategies(axes, request["opset"], request["outputs"]):
             if strategy.name == request["strategy"]:
-                return [dict(dims) for dims in strategy.make(to)]
+                probes = strategy.make(to)
+                retype_inputs(to, sample)
+                return [dict(dims) for dims in probes]
     raise ExportError(f"there is no strategy {request['strategy']!r}")
 
 
