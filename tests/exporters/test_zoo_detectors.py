@@ -5,13 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection import FCOS
 from torchvision.models.detection._utils import BoxCoder
 
 from onnxpack.exporters.subject import Attempt
 from onnxpack.exporters.torch.causes import UNSURE, diagnose
-from onnxpack.exporters.torch.detectors import boxes_may_lack
+from onnxpack.exporters.torch.detectors import boxes_may_lack, listed_pictures
 
 
 class Decodes(nn.Module):
@@ -51,3 +54,22 @@ def test_other_boxes_than_the_models_have_a_cause_of_their_own() -> None:
     case: Any = SimpleNamespace(name="sample", outputs=(output,), passed=False)
     attempts = [Attempt("trace", evidence=(case,)), Attempt("dynamo", error="values decide")]
     assert diagnose(nn.Linear(4, 3), attempts, lambda: None) is UNSURE
+
+
+class Detects(FCOS):
+    """A detector of the user's own, made after torchvision's."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+
+@pytest.mark.parametrize("sample", [torch.zeros(3, 4, 5), np.zeros((1, 3, 4, 5), np.float32)])
+def test_a_detector_takes_a_list_of_pictures(sample: Any) -> None:
+    (picture,) = listed_pictures(Detects(), sample)
+    assert picture.shape == (3, 4, 5)
+
+
+def test_what_is_no_picture_or_no_detector_is_left() -> None:
+    sample = torch.zeros(3, 4, 5)
+    assert listed_pictures(nn.Linear(5, 1), sample) is sample
+    assert listed_pictures(Detects(), pictures := [sample]) is pictures

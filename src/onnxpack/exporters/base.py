@@ -115,7 +115,9 @@ def export(
     with _exporter_for(model).open(model, sample) as subject, TemporaryDirectory() as work:
         say("asking the model")
         axes = subject.axes or name_axes(
-            subject.sample, _dynamic(dynamic, subject, static=static), static=static
+            subject.sample,
+            _dynamic(dynamic, subject, static=static),
+            static=static or not subject.batched,
         )
         questions, skipped = ask(subject, axes, tolerance)
         notes = (*subject.notes, *doubts(questions))

@@ -74,6 +74,7 @@ class Subject(ABC):
         root: the module path that candidates put before every name; empty where there is none.
         axes: the dynamic axes that the model itself states; None where the user decides.
         dynamic: axes to name besides the first, where the user decides and names none.
+        batched: whether the first axis of an input is a batch, where nobody says otherwise.
         notes: what the user should know, such as arguments held constant.
         labels: the names of the classes, where the model knows them.
     """
@@ -85,6 +86,7 @@ class Subject(ABC):
     root: str = ""
     axes: Axes | None = None
     dynamic: Dynamic | None = None
+    batched: bool = True
     notes: Sequence[str] = ()
     labels: Sequence[str] | None = None
 

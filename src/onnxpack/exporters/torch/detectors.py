@@ -1,4 +1,4 @@
-"""torchvision's detectors, traced so that they may find nothing.
+"""torchvision's detectors: they take a list of pictures, and may find nothing.
 
 ``BoxCoder.decode`` skips a reshape where there is no box, which a trace cannot; and the reshape
 fails there.
@@ -14,7 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MODULE = "torchvision.models.detection._utils"
+PACKAGE = "torchvision.models.detection"
+MODULE = f"{PACKAGE}._utils"
+PICTURE_RANK = 3
+
+
+def listed_pictures(model: Any, sample: Any) -> Any:
+    """The list that a detector takes, of a picture ``[channels, height, width]`` or a batch."""
+    rank = getattr(sample, "ndim", None)
+    if rank not in (PICTURE_RANK, PICTURE_RANK + 1) or not is_detector(model):
+        return sample
+    return [sample] if rank == PICTURE_RANK else list(sample)
+
+
+def is_detector(model: Any) -> bool:
+    """Whether it is a detector of torchvision, or made after one."""
+    return any(kind.__module__.startswith(PACKAGE) for kind in type(model).__mro__)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class TorchExporter:
             TargetError: a lazy module has no weights yet.
             ExportError: it computes in int8.
         """
+        from onnxpack.exporters.torch.detectors import listed_pictures
         from onnxpack.exporters.torch.quantized import refuse_quantized
         from onnxpack.exporters.torch.subject import TorchSubject
 
@@ -54,7 +55,7 @@ class TorchExporter:
             _refuse_lazy(module)
             refuse_quantized(module)
             with inference_mode_of(module):
-                yield TorchSubject(module, sample)
+                yield TorchSubject(module, listed_pictures(module, sample))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.exporters.torch.causes import cure, diagnose
+from onnxpack.exporters.torch.detectors import is_detector
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.precision import (
     WideModule,
@@ -100,6 +101,7 @@ class TorchSubject(Subject):
         self._narrow: FlatModule | None = None
         self._asked = False
         self.notes = _constants(given)
+        self.batched = not is_detector(model)
         if program is None and is_low(model, [tensor for _, tensor in tensors]):
             self._widen()
             self.notes = (*self.notes, WIDENED)
