@@ -14,6 +14,7 @@ from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
 DETECTORS = ("fasterrcnn", "fcos", "keypointrcnn", "maskrcnn", "retinanet", "ssd")
+INT8 = "quantized_"
 VIDEOS = {
     "mc3": (3, 8, 56, 56),
     "mvit": (3, 16, 224, 224),
@@ -28,7 +29,8 @@ PICTURES = {"inception": 96, "maxvit": 224, "quantized_inception": 96, "vit": 22
 
 def cases() -> Iterator[Case]:
     for name in models.list_models():
-        yield Case(name, partial(_given, name))
+        kind = "int8" if name.startswith(INT8) else "float"
+        yield Case(f"{kind}/{name}", partial(_given, name))
 
 
 def _given(name: str) -> Given:
@@ -50,7 +52,7 @@ def _detector(name: str) -> Given:
     model = _settled(_model(name, **_few(name)))
     given = [_pictures([(3, 96, 128)], None, seed=seed)[0] for seed in range(3)]
     checks = [((array,), _answers(model, [torch.from_numpy(array)])) for array in given[1:]]
-    return Given(model, [torch.from_numpy(given[0])], checks, {"static": True})
+    return Given(model, torch.from_numpy(given[0]), checks)
 
 
 def _few(name: str) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def _model(name: str, **options: Any) -> Any:
     known = inspect.signature(builder).parameters
     if "weights_backbone" in known:
         options["weights_backbone"] = None
-    if name.startswith("quantized_"):
+    if name.startswith(INT8):
         options["quantize"] = True
     if "init_weights" in known or name in ("googlenet", "inception_v3"):
         options["init_weights"] = False
