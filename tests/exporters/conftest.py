@@ -94,7 +94,7 @@ def answer(model: Any, sample: Any, *, named: bool) -> Any:
     if isinstance(model, torch.export.ExportedProgram):
         with torch.no_grad():
             return model.module()(copy.deepcopy(sample))
-    modes = {part: part.training for part in model.modules()}
+    modes = {part: part.training for part in model.modules() if hasattr(part, "training")}
     if any(modes.values()):
         model.eval()
     try:

@@ -184,6 +184,29 @@ class Huge(Linear):
         return self.linear(x) * scale
 
 
+class OneHot(nn.Module):
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.one_hot(ids)
+
+
+class Heads(Linear):
+    def forward(self, x: Tensor, task: Tensor) -> Tensor:
+        heads = [self.linear, self.flag]
+        return heads[int(task)](x)
+
+
+class Jacobian(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.vmap(torch.func.jacrev(lambda row: self.linear(row).sin()))(x)
+
+
+class OwnKernels(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        kernels = x.mean(2, keepdim=True).expand(-1, -1, 3)
+        rows = x.reshape(1, -1, x.shape[2])
+        return F.conv1d(rows, kernels.reshape(-1, 1, 3), groups=x.shape[0] * x.shape[1])
+
+
 def dynamic_int8() -> nn.Module:
     from torch.ao.quantization import quantize_dynamic
 
@@ -233,6 +256,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any]]] 
     "axis that does not exist": (BySize, x, {"dynamic": {"x": {2: "depth"}}}),
     "input that does not exist": (BySize, x, {"dynamic": {"image": {2: "depth"}}}),
     "too large to try": (Huge, lambda: torch.zeros(2, 1024, 4), {"dynamic": {"x": {1: "n"}}}),
+    "one hot": (OneHot, lambda: torch.tensor([0, 2]), {}),
+    "one of several": (Heads, lambda: (x(), torch.tensor(0)), {}),
+    "gradient": (Jacobian, x, {}),
+    "own kernels": (OwnKernels, steps, {}),
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(3)), x, {}),
     "meta device": (lambda: nn.Linear(4, 3, device="meta"), x, {}),
     "no forward": (Linear, x, {}),

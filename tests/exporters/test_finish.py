@@ -107,6 +107,13 @@ def test_a_size_that_values_decide_gets_a_name(tmp_path: Path) -> None:
     assert stated.outputs == (TensorSpec("y", "float32", ("y_0", 2)),)
 
 
+def test_a_rank_that_the_exporter_mistook_does_not_matter(tmp_path: Path) -> None:
+    node = helper.make_node("Compress", ["x", "keep"], ["y"], axis=0)
+    path = candidate(tmp_path / "c.onnx", node, output=(), keep=np.array([True, False]))
+    signature = Signature(SIGNATURE.inputs, (TensorSpec("y", "float32", ("y_0", 2)),))
+    assert finish(path, tmp_path / "m.onnx", signature) == signature
+
+
 def test_an_unknown_rank_stays_unknown(tmp_path: Path) -> None:
     signature = Signature(SIGNATURE.inputs, (TensorSpec("y", "float32", None),))
     assert finish(candidate(tmp_path / "c.onnx"), tmp_path / "m.onnx", signature) == signature

@@ -27,7 +27,8 @@ models = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(models)
 
 FOREIGN = re.compile(
-    r"^(  (?:dynamo|torchscript script)): (?!answers differently).*$", re.MULTILINE
+    r"^(  (?:dynamo|dynamo, differentiated|torchscript script)): (?!answers differently).*$",
+    re.MULTILINE,
 )
 """What PyTorch's own exporters say changes with each release."""
 NUMBER = re.compile(r"(?<=by up to )\S+|(?<=largest magnitude is )[\d.e+-]+\d")

@@ -110,12 +110,28 @@ def traced_int8() -> Any:
         return torch.jit.trace(static_quantized(), x(2))
 
 
+def frozen_script() -> Any:
+    return torch.jit.freeze(torch.jit.script(net().eval()))
+
+
+def computed() -> nn.Module:
+    """Weights that eval mode computes anew from others."""
+    parametrizations = nn.utils.parametrizations
+    return nn.Sequential(
+        parametrizations.orthogonal(nn.Linear(4, 4)),
+        parametrizations.spectral_norm(nn.Linear(4, 4)),
+        parametrizations.weight_norm(nn.Linear(4, 3), dim=None),
+    )
+
+
 PROVEN: dict[str, tuple[Any, Any, str]] = {
     "data parallel": (lambda: nn.DataParallel(net()), x, "Sequential"),
     "data parallel inside": (Deep, x, "Deep"),
     "scripted": (scripted, x, "RecursiveScriptModule"),
     "traced": (traced, x, "TopLevelTracedModule"),
     "exported program": (program, x, "ExportedProgram"),
+    "frozen script": (frozen_script, x, "RecursiveScriptModule"),
+    "on computed weights": (computed, x, "Sequential"),
     "on frozen parameters": (lambda: net().requires_grad_(False), x, "Sequential"),
 }
 

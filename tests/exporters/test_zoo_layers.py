@@ -58,6 +58,49 @@ class Masked(nn.Module):
         return torch.einsum("bqk,bkd->bqd", scores.softmax(-1), v)
 
 
+class Padded(nn.Module):
+    """Gives the padding too, which the fast path of the encoder leaves out and makes zero."""
+
+    def __init__(self, norm: nn.Module | None = None) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, norm)
+
+    def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
+        return self.encoder(x, src_key_padding_mask=padding_mask)
+
+
+def at_ends(n: int) -> tuple[Tensor, Tensor]:
+    return torch.randn(n, n + 3, 8), torch.arange(n + 3) >= torch.randint(1, n + 4, (n, 1))
+
+
+def anywhere(n: int) -> tuple[Tensor, Tensor]:
+    """At the ends too where there are few rows."""
+    mask = torch.rand(n, n + 3) < 0.5
+    return torch.randn(n, n + 3, 8), mask & (torch.arange(n + 3) > 0)
+
+
+class Translator(nn.Module):
+    """Masks of which nn.Transformer looks for itself whether they are causal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(50, 8)
+        self.net = nn.Transformer(8, 2, 1, 1, 16, batch_first=True)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        size = target.shape[1]
+        mask = torch.triu(torch.full((size, size), float("-inf")), diagonal=1)
+        padding = source == 3
+        return self.net(
+            self.words(source),
+            self.words(target),
+            tgt_mask=mask,
+            src_key_padding_mask=padding,
+            memory_key_padding_mask=padding,
+        )
+
+
 class Heads(nn.Module):
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -193,6 +236,14 @@ ROWS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         lambda n: (steps(n), steps(n)),
         {},
     ),
+    "transformer, masked": (
+        Translator,
+        lambda n: (ids(n), ids(n)),
+        {"dynamic": {"source": {1: "source"}, "target": {1: "target"}}},
+    ),
+    "encoder, padded at the ends": (Padded, at_ends, PADDED),
+    "encoder, padded anywhere": (Padded, anywhere, PADDED),
+    "encoder, padded, with a norm": (lambda: Padded(nn.LayerNorm(8)), at_ends, PADDED),
     "embedding": (lambda: nn.Embedding(50, 8), ids, {"dynamic": {"input": {1: "tokens"}}}),
     "tokens up to a limit": (Tagger, ids, {"dynamic": {"ids": {1: "tokens"}}}),
     "einsum": (lambda: Call(lambda x: torch.einsum("bi,bj->bij", x, x)), vector, {}),
@@ -255,6 +306,7 @@ ROWS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 @pytest.mark.parametrize("name", ROWS)
 def test_proven(check: Any, name: str) -> None:
     make, inputs, options = ROWS[name]

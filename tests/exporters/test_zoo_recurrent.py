@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from onnxpack.errors import ExportError
+
 BOTH = {"dynamic": {"x": {1: "steps"}}}
 
 
@@ -39,6 +41,42 @@ class PackedLast(nn.Module):
         state = torch.ones(2, x.shape[0], 3)
         _, (hidden, cell) = self.lstm(packed, (state, state)) if self.given else self.lstm(packed)
         return torch.cat([*hidden, *cell], dim=-1)
+
+
+class PackedFilled(nn.Module):
+    """What stands behind the end of a row."""
+
+    def __init__(self, *, first: bool) -> None:
+        super().__init__()
+        self.gru = nn.GRU(4, 3, batch_first=first)
+        self.first = first
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        given = x if self.first else x.transpose(0, 1)
+        packed = pack_padded_sequence(given, lengths, self.first, enforce_sorted=False)
+        out, _ = self.gru(packed)
+        return pad_packed_sequence(out, self.first, -9.0, total_length=x.shape[1])[0]
+
+
+class Projected(nn.Module):
+    """Layers with a projection, over packed rows or whole ones, first states given or not."""
+
+    def __init__(self, *, packed: bool = False, given: bool = False, **options: Any) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 6, proj_size=2, batch_first=True, **options)
+        self.packed, self.given = packed, given
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        count = self.lstm.num_layers * (2 if self.lstm.bidirectional else 1)
+        hidden = x[:, 0, :2].expand(count, -1, -1).contiguous()
+        states = (hidden, x[:, 0, :1].expand(count, -1, 6).contiguous()) if self.given else None
+        if not self.packed:
+            out, (hidden, cell) = self.lstm(x, states)
+            return out, hidden, cell + lengths.unsqueeze(-1)
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        out, (hidden, cell) = self.lstm(packed, states)
+        padded, _ = pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])
+        return padded, hidden, cell
 
 
 class Loop(nn.Module):
@@ -120,3 +158,53 @@ def test_a_sample_of_full_lengths_hides_nothing(check: Any) -> None:
     x, lengths = torch.randn(3, 5, 4), torch.tensor([1, 5, 2])
     torch.manual_seed(0)
     check.compare(pack, Packed(nn.GRU, total=True), [(x, lengths)])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_padding_value(check: Any, first: bool) -> None:
+    check.proven(lambda: PackedFilled(first=first), padded, fresh=(1, 4), **BOTH)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")  # once, of its speed
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"given": True, "bias": False},
+        {"num_layers": 2, "bidirectional": True, "given": True},
+        {"packed": True, "bidirectional": True},
+        {"packed": True, "num_layers": 2},
+    ],
+    ids=str,
+)
+def test_projected(check: Any, options: dict[str, Any]) -> None:
+    check.proven(lambda: Projected(**options), padded, fresh=(1, 4), factors=(1.0, -1.0), **BOTH)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
+def test_projected_itself(check: Any) -> None:
+    check.proven(
+        lambda: nn.LSTM(4, 6, proj_size=2),
+        lambda n: torch.randn(5, n, 4),
+        static=True,
+        dynamic={"input": {1: "batch"}},
+        fresh=(1, 4),
+    )
+
+
+class OnData(nn.Module):
+    """Works on a packed sequence without unpacking it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.head = nn.GRU(4, 3, batch_first=True), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        out, _ = self.gru(packed)
+        return pad_packed_sequence(out._replace(data=self.head(out.data)), batch_first=True)[0]
+
+
+def test_packed_data_is_refused_with_the_cure(check: Any) -> None:
+    error = check.refused(OnData, padded, ExportError, "besides giving it to a recurrent", **BOTH)
+    assert "pad_packed_sequence" in error.remedy

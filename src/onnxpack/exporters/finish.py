@@ -93,10 +93,11 @@ def _refuse_frozen(spec: TensorSpec, value: ir.Value) -> None:
 
 def _loosened(spec: TensorSpec, value: ir.Value, loose: bool) -> TensorSpec:
     """A size that was equal in all cases is only believed where the graph cannot vary it."""
-    if not loose or spec.shape is None or value.shape is None:
+    stated = value.shape
+    if not loose or spec.shape is None or stated is None or len(stated) != len(spec.shape):
         return spec
     dims = tuple(
-        dim if isinstance(dim, str) or isinstance(value.shape[axis], int) else f"{spec.name}_{axis}"
+        dim if isinstance(dim, str) or isinstance(stated[axis], int) else f"{spec.name}_{axis}"
         for axis, dim in enumerate(spec.shape)
     )
     return msgspec.structs.replace(spec, shape=dims)

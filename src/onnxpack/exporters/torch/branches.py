@@ -34,11 +34,16 @@ TRACE_AWARE = ("torch", "torchvision", "onnxpack")
 RECURRENT = ("torch.nn.modules.rnn", "torch.nn.utils.rnn")
 """They read the lengths of packed sequences, which tracing keeps as tensors."""
 
+SPELLED = (
+    "arithmetic", "complexes", "deform", "division", "index", "linear", "mode", "order", "pools",
+    "sparse",
+)  # fmt: skip
 WATCHERS = (
     __name__,
+    "onnxpack.exporters.torch.gradients",
     "onnxpack.exporters.torch.operators",
     "onnxpack.exporters.torch.sizes",
-    "onnxpack.exporters.torch.spelled",
+    *(f"onnxpack.exporters.torch.spelled.{name}" for name in SPELLED),
     "onnxpack.exporters.torch.unsteady",
 )
 
@@ -75,6 +80,11 @@ def user_line(within: Within) -> Conversion | None:
         return None
     file, line = frame.f_code.co_filename, frame.f_lineno
     return Conversion(file, line, linecache.getline(file, line).strip())
+
+
+def of_torch(module: str) -> bool:
+    """Whether it is torch's own: what it does for the user's line is the user's doing."""
+    return module.partition(".")[0] == "torch"
 
 
 class _Functions(TorchFunctionMode):

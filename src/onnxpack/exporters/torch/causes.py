@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from onnxpack.exporters.subject import Attempt, Cause
+from onnxpack.exporters.torch.gradients import find_gradient
 from onnxpack.exporters.torch.operators import find_call
 
 BOILERPLATE = (
@@ -60,9 +61,19 @@ def diagnose(
         )
     if any(map(_chose_others, attempts)):
         return UNSURE
+    gradient = find_gradient(run)
+    if gradient and not any(attempt.evidence for attempt in attempts):
+        return Cause(
+            f"forward() differentiates in a way that has no form in ONNX, at {gradient}",
+            "give the formula of the derivative; or return what is differentiated, and take "
+            "gradients after it",
+        )
     decided = _decision(said)
     if decided:
         return decided
+    known = next((cause for words, cause in KNOWN if words in said), None)
+    if known:
+        return known
     missing = re.search(r"ONNX has no operator for ([\w:.]+)", said)
     if missing:
         return _missing(missing[1], run)
@@ -71,9 +82,9 @@ def diagnose(
 
 def _decision(said: str) -> Cause | None:
     """What Python decides, at which line, and how that kind of line is written instead."""
-    for words, what, kinds in (
-        ("values decide|decides from a tensor's values", "a tensor's values", ON_VALUES),
-        ("a size that varies decides", "a size that is to vary", ON_SIZES),
+    for words, kinds in (
+        ("values decide|decides from a tensor's values", ON_VALUES),
+        ("a size that varies decides", ON_SIZES),
     ):
         if not re.search(words, said):
             continue
@@ -81,12 +92,9 @@ def _decision(said: str) -> Cause | None:
             rf"(?:{words}) at ([^:;\n]+:\d+): ([^\n]*?)(?:; [^:;\n]+:\d+: |$)", said, re.MULTILINE
         )
         code = place[2] if place else ""
-        remedy = next(remedy for pattern, remedy in kinds if re.search(pattern, code))
-        return Cause(
-            f"forward() decides in Python from {what}, which a graph cannot"
-            + (f", at {place[1]}:\n      {code}" if place else ""),
-            remedy,
-        )
+        what, remedy = next(rest for pattern, *rest in kinds if re.search(pattern, code))
+        at = f", at {place[1]}:\n      {code}" if place else ""
+        return Cause(f"forward() {what}, which a graph cannot{at}", remedy)
     return None
 
 
@@ -131,12 +139,35 @@ SCRIPTED = (
     "let TorchScript take forward(), which keeps the loop: type hints, tensors, methods; no "
     "lambdas, no **kwargs. Try it with torch.jit.script(model)"
 )
-ON_VALUES: Sequence[tuple[str, str]] = (
-    (r"\.numpy\(|\bnp\.", "write it with torch in the place of numpy"),
-    (r"^while ", SCRIPTED),
-    (r"^assert |^raise ", "take the check out of forward(), to before the model is called"),
+BY_VALUES, BY_SIZES = (
+    f"decides in Python from {what}" for what in ("a tensor's values", "a size that is to vary")
+)
+FIX = "; or fix the sizes on purpose with static=True (--static)"
+ON_VALUES: Sequence[tuple[str, str, str]] = (
+    (
+        r"\.numpy\(|\bnp\.|\bnumpy\.",
+        "hands a tensor to numpy",
+        "write it with torch in the place of numpy",
+    ),
+    (
+        r"one_hot\(",
+        "counts the classes for one_hot",
+        "say how many classes there are: F.one_hot(x, num_classes=10)",
+    ),
+    (
+        r"\[int\(|\[[\w.]+\.item\(\)\]",
+        "picks one of several by a tensor's value",
+        "compute all of them and pick by a tensor: torch.stack([f(x) for f in self.heads])[index]",
+    ),
+    (r"^while ", BY_VALUES, SCRIPTED),
+    (
+        r"^assert |^raise ",
+        BY_VALUES,
+        "take the check out of forward(), to before the model is called",
+    ),
     (
         r"\.item\(|\.tolist\(|\bint\(|\bfloat\(|^for ",
+        BY_VALUES,
         (
             "keep it a tensor, without .item(), int(tensor) and float(tensor): masks, "
             "torch.index_select, torch.where(condition, a, b)"
@@ -144,29 +175,36 @@ ON_VALUES: Sequence[tuple[str, str]] = (
     ),
     (
         "",
+        BY_VALUES,
         (
             "write it with tensors: torch.where(condition, a, b), or torch.cond for a branch; "
             "keep numpy, .item() and int(tensor) out of forward()"
         ),
     ),
 )
-ON_SIZES: Sequence[tuple[str, str]] = (
-    (r"^for .*range\(", f"{SCRIPTED}; or fix the sizes on purpose with static=True (--static)"),
+"""What a line that matches does, and how it is written instead; the first that matches counts."""
+ON_SIZES: Sequence[tuple[str, str, str]] = (
+    (r"^for .*range\(", BY_SIZES, SCRIPTED + FIX),
+    (r"\bfor ", BY_SIZES, f"compute all rows at once, without a loop over them{FIX}"),
+    ("", BY_SIZES, f"write it with tensors, without if, for and len() over sizes{FIX}"),
+)
+KNOWN: Sequence[tuple[str, Cause]] = (
     (
-        r"\bfor ",
-        (
-            "compute all rows at once, without a loop over them; or fix the sizes on purpose with "
-            "static=True (--static)"
+        "kernel of unknown shape",
+        Cause(
+            "forward() makes a convolution's weights, of a shape or groups that the input decides",
+            f"make their shape the same for every input{FIX}",
         ),
     ),
     (
-        "",
-        (
-            "write it with tensors, without if, for and len() over sizes; or fix the sizes on "
-            "purpose with static=True (--static)"
+        "pack_padded_sequence or pad_packed_sequence",
+        Cause(
+            "forward() uses a packed sequence besides giving it to a recurrent layer",
+            "unpack it first, with pad_packed_sequence, and work on the padded tensor",
         ),
     ),
 )
+"""What is said by an exporter, and what it means."""
 
 
 def _chose_others(attempt: Attempt) -> bool:
@@ -195,12 +233,12 @@ def _telling_line(message: str) -> str:
     for line in message.splitlines():
         text = line.strip()
         if text and not text.startswith(BOILERPLATE) and re.search(r"[a-zA-Z]{3}", text):
-            return text[:300]
+            return re.split(r" \[Caused by| Please (feel|file)", text)[0][:300].strip()
     return ""
 
 
 def _translated(line: str) -> str:
-    missing = re.search(r"(aten|torchvision|prims|quantized)::(\w+)|aten\.(\w+)", line)
+    missing = re.search(r"(aten|torchvision|prims|quantized)::(\w+)|(aten|prims)\.(\w+)", line)
     if missing and re.search(r"[Uu]nsupported|not supported|No ONNX function|no decomp", line):
         return f"ONNX has no operator for {missing.group(0)}"
     if "data-dependent" in line:

@@ -34,10 +34,11 @@ class TorchExporter:
         Raises:
             SampleError: no sample was given.
             TargetError: a lazy module has no weights yet.
-            ExportError: it computes in int8.
+            ExportError: it computes in int8, or is scripted and changes its weights.
         """
         from onnxpack.exporters.torch.detectors import listed_pictures
         from onnxpack.exporters.torch.quantized import refuse_quantized
+        from onnxpack.exporters.torch.restated import refuse_shortening
         from onnxpack.exporters.torch.subject import TorchSubject
 
         if sample is None:
@@ -54,6 +55,7 @@ class TorchExporter:
             module = _unwrapped(model)
             _refuse_lazy(module)
             refuse_quantized(module)
+            refuse_shortening(module)
             with inference_mode_of(module):
                 yield TorchSubject(module, listed_pictures(module, sample))
 

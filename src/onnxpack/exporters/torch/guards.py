@@ -10,10 +10,11 @@ exported there too, and the guards of that graph are searched in turn.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -22,12 +23,15 @@ from onnxpack.exporters.subject import Probes
 from onnxpack.parity.cases import Axes, sizes
 from onnxpack.signature import Array
 
+Program: TypeAlias = torch.export.ExportedProgram | torch.fx.GraphModule
+"""What has a list of guards, ``_guards_code``."""
 SEARCHED = tuple(
     chain(range(1, 1025), (2**power + step for power in range(11, 21) for step in (-1, 0, 1)))
 )
 """The sizes at which each guard is tried, for one dim after the other."""
 MAX_REGIONS = 32
 KNOWN = {
+    "Eq": operator.eq, "Max": max, "Min": min, "Mod": operator.mod, "Ne": operator.ne,
     "abs": abs, "bool": bool, "float": float, "int": int, "math": math, "max": max, "min": min,
     "round": round, "torch": torch,
 }  # fmt: skip
@@ -35,8 +39,8 @@ KNOWN = {
 
 
 def explore(
-    program: torch.export.ExportedProgram,
-    export_at: Callable[[Mapping[str, int]], torch.export.ExportedProgram | None],
+    program: Program,
+    export_at: Callable[[Mapping[str, int]], Program | None],
     sample: Mapping[str, Array],
     axes: Axes,
 ) -> Probes:
@@ -63,7 +67,7 @@ def explore(
 
 
 def _beside_ones(
-    export_at: Callable[[Mapping[str, int]], torch.export.ExportedProgram | None],
+    export_at: Callable[[Mapping[str, int]], Program | None],
     sample: Mapping[str, Array],
     axes: Axes,
 ) -> Probes:
@@ -82,9 +86,7 @@ def _beside_ones(
     return probes
 
 
-def violations(
-    program: torch.export.ExportedProgram, sample: Mapping[str, Array], axes: Axes
-) -> Probes:
+def violations(program: Program, sample: Mapping[str, Array], axes: Axes) -> Probes:
     """The smallest sizes that violate each guard of the program.
 
     Raises:

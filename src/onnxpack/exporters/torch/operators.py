@@ -8,7 +8,7 @@ from typing import Any
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from onnxpack.exporters.torch.branches import Conversion, user_line
+from onnxpack.exporters.torch.branches import Conversion, of_torch, user_line
 
 
 def find_call(operator: str, run: Callable[[], Any]) -> Conversion | None:
@@ -17,7 +17,7 @@ def find_call(operator: str, run: Callable[[], Any]) -> Conversion | None:
     found: list[Conversion] = []
 
     def note(called: str) -> None:
-        place = None if found or called.rstrip("_") != name else user_line(_of_torch)
+        place = None if found or called.rstrip("_") != name else user_line(of_torch)
         found.extend([place] if place else [])
 
     with _Functions(note), _Operators(note):
@@ -43,7 +43,3 @@ class _Operators(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self._note(func.name().partition("::")[2].partition(".")[0])
         return func(*args, **(kwargs or {}))
-
-
-def _of_torch(module: str) -> bool:
-    return module.partition(".")[0] == "torch"

@@ -1,8 +1,8 @@
 """Packed sequences, said in the way in which PyTorch's tracer understands them.
 
-Its ONNX form of a recurrent layer over a packed sequence lacks three things: it fails where only
+Its ONNX form of a recurrent layer over a packed sequence lacks four things: it fails where only
 the last state is used and the first is not given, it does not cut the answer to the longest row,
-and it gives lengths as int32.
+it pads with zeros whatever the padding value, and it gives lengths as int32.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def plainly_packed(model: nn.Module) -> Iterator[None]:
             axis = 1 if first else 0
             places = torch.arange(lengths.max(), device=padded.device)
             padded = padded.index_select(axis, places)
-        return padded, lengths.to(torch.int64)
+        return _filled(padded, lengths, first, fill), lengths.to(torch.int64)
 
     functions._pad_packed_sequence = unpack  # noqa: SLF001
     try:
@@ -40,6 +40,17 @@ def plainly_packed(model: nn.Module) -> Iterator[None]:
         functions._pad_packed_sequence = plain  # noqa: SLF001
         for handle in handles:
             handle.remove()
+
+
+def _filled(padded: Tensor, lengths: Tensor, first: bool, fill: float) -> Tensor:
+    """With the padding value behind the end of each row."""
+    if fill == 0:
+        return padded
+    rows = padded if first else padded.transpose(0, 1)
+    place = torch.arange(rows.shape[1], device=rows.device)
+    real = (place < lengths.to(rows.device).unsqueeze(1)).unsqueeze(-1)
+    filled = torch.where(real, rows, fill)
+    return filled if first else filled.transpose(0, 1)
 
 
 def _to_the_longest() -> bool:

@@ -1,12 +1,13 @@
 """What scripting keeps of a model, in a form that has an ONNX form.
 
 Recurrent cells in a loop are TorchScript's, and check the rank of what they are given in a way
-that has none; so cells that do the same stand in. ``x.norm()`` lacks a form of its own.
+that has none; so cells that do the same stand in. Some operators lack a form of their own.
 """
 
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -19,7 +20,8 @@ from torch.onnx.symbolic_helper import parse_args
 from onnxpack.errors import ExportError
 
 State = Optional[tuple[Tensor, Tensor]]  # noqa: UP045 - TorchScript reads it
-NORM = "aten::norm"
+SCATTERS_ADD = 16
+"""The opset in which what is scattered can be added up."""
 AXES_ARE_INPUTS = 18
 """The opset in which the axes of the reductions became inputs."""
 
@@ -34,6 +36,17 @@ def with_plain_cells(model: nn.Module) -> nn.Module:
             if isinstance(child, nn.RNNCellBase) and type(child) in PLAIN:
                 setattr(parent, name, PLAIN[type(child)](child))
     return copied
+
+
+def loaded_anew(model: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """The module; if frozen a copy, since the tracer holds a frozen one for another's."""
+    if hasattr(model, "training"):
+        return model
+    memory = io.BytesIO()
+    torch.jit.save(model, memory)
+    memory.seek(0)
+    loaded: torch.jit.ScriptModule = torch.jit.load(memory)  # type: ignore[no-untyped-call]
+    return loaded
 
 
 class PlainCell(nn.Module):
@@ -98,14 +111,16 @@ PLAIN: dict[type, type[PlainCell]] = {
 
 
 @contextmanager
-def norm_known(opset: int) -> Iterator[None]:
-    """Give ``x.norm()``, without a dim, the ONNX form that it lacks."""
+def forms_known(opset: int) -> Iterator[None]:
+    """Give ``x.norm()`` without a dim, and ``x.index_add``, the ONNX forms that they lack."""
     symbolics: Any = torch.onnx
-    symbolics.register_custom_op_symbolic(NORM, _norm, opset)
+    for operator, form in FORMS.items():
+        symbolics.register_custom_op_symbolic(operator, form, opset)
     try:
         yield
     finally:
-        symbolics.unregister_custom_op_symbolic(NORM, opset)
+        for operator in FORMS:
+            symbolics.unregister_custom_op_symbolic(operator, opset)
 
 
 @parse_args("v", "t", "is", "i", "v")
@@ -122,3 +137,16 @@ def _norm(
     return graph.op(
         operator, x, graph.op("Constant", value_t=torch.tensor(dim)), keepdims_i=keepdim
     )
+
+
+@parse_args("v", "i", "v", "v", "t")
+def _index_add(graph: Any, x: Any, dim: int, index: Any, source: Any, alpha: Any = None) -> Any:
+    """PyTorch's own form keeps one of the values that go to the same place."""
+    if dim != 0 or alpha not in (None, 1) or graph.opset < SCATTERS_ADD:
+        raise ExportError(f"ONNX has no operator for index_add along axis {dim} times {alpha}")
+    last = graph.op("Constant", value_t=torch.tensor([-1]))
+    places = graph.op("Unsqueeze", index, last)
+    return graph.op("ScatterND", x, places, source, reduction_s="add")
+
+
+FORMS = {"aten::norm": _norm, "aten::index_add": _index_add}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +24,24 @@ from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.exporters.torch.branches import Conversion, find_conversions
 from onnxpack.exporters.torch.causes import plain_words
 from onnxpack.exporters.torch.detectors import boxes_may_lack
-from onnxpack.exporters.torch.guards import explore
+from onnxpack.exporters.torch.gradients import differentiated, find_gradient
+from onnxpack.exporters.torch.guards import Program, explore
+from onnxpack.exporters.torch.masks import masks_unasked
+from onnxpack.exporters.torch.nested import fast_encoders, padding_left_out
 from onnxpack.exporters.torch.packed import plainly_packed
 from onnxpack.exporters.torch.quiet import quiet
-from onnxpack.exporters.torch.scriptable import norm_known, with_plain_cells
+from onnxpack.exporters.torch.restated import restated
+from onnxpack.exporters.torch.scriptable import forms_known, loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.sizes import Learned, differing, watch_trace
-from onnxpack.exporters.torch.spelled import SpelledOut
+from onnxpack.exporters.torch.spelled.mode import SpelledOut
 from onnxpack.parity.cases import Axes, sizes, tile
 
 if TYPE_CHECKING:
+    from onnxpack.exporters.torch.flat import FlatModule
     from onnxpack.exporters.torch.subject import TorchSubject
 
 MAX_TORCHSCRIPT_OPSET = 20
+DIFFERENTIATED = "dynamo, differentiated"
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,23 @@ class Ladder:
         if self.subject.program is not None:
             yield self._strategy("dynamo", self._export_program)
             return
+        if find_gradient(lambda: self.subject.run(self.subject.sample)):
+            yield self._strategy(DIFFERENTIATED, self._differentiate)
+            return
         yield self._strategy("torchscript trace", self._trace)
         yield self._strategy("dynamo", self._dynamo)
         yield self._strategy("torchscript script", self._script)
+
+    @cached_property
+    def _flat(self) -> FlatModule:
+        """The subject's module, in a form that the exporters follow."""
+        model = restated(self.subject.model)
+        return self.subject.flat if model is self.subject.model else self.subject.flat.around(model)
+
+    @cached_property
+    def _fast(self) -> frozenset[torch.nn.Module]:
+        """The encoders that may leave the padding out."""
+        return fast_encoders(self.subject.model) | fast_encoders(self._flat.model)
 
     def _strategy(self, name: str, make: Callable[[Path], Probes]) -> Strategy:
         return Strategy(f"{name}{self.subject.manner}", make)
@@ -78,13 +99,14 @@ class Ladder:
         return self.subject.tensors(tile(self.subject.sample, self.axes, dims))
 
     def _trace(self, to: Path) -> Probes:
-        conversions = find_conversions(lambda: self.subject.run(self.subject.sample))
+        with padding_left_out(self._fast), SpelledOut(), masks_unasked():
+            conversions = find_conversions(lambda: self.subject.run(self.subject.sample))
         if conversions:
             raise ExportError(
                 f"not traced, since a tensor's values decide at {_listed(conversions)}"
             )
         with watch_trace() as learned:
-            self._torchscript(self.subject.flat, to)
+            self._torchscript(self._flat, to)
         decisions = self._size_decisions() if learned else []
         if decisions:
             raise ExportError(
@@ -98,7 +120,7 @@ class Ladder:
 
     def _learn(self, *, grown: bool) -> list[Learned]:
         with self._traceable(), watch_trace() as learned:
-            self._jit_trace(self.subject.flat, grown=grown)
+            self._jit_trace(self._flat, grown=grown)
         return learned
 
     def _jit_trace(self, module: torch.nn.Module, *, grown: bool = False) -> torch.nn.Module:
@@ -108,13 +130,15 @@ class Ladder:
         return traced
 
     def _script(self, to: Path) -> Probes:
-        model: Any = self.subject.model
-        with quiet(), SpelledOut(), _in_plain_words():
+        model: Any = self._flat.model
+        with self._followed():
             if hasattr(model, "to_torchscript"):  # a LightningModule, which knows its own way
                 model = model.to_torchscript()
-            elif not isinstance(model, torch.jit.ScriptModule):
+            elif isinstance(model, torch.jit.ScriptModule):
+                model = loaded_anew(model)
+            else:
                 model = torch.jit.script(with_plain_cells(model))
-            traced = self._jit_trace(self.subject.flat.around(model))
+            traced = self._jit_trace(self._flat.around(model))
         self._torchscript(traced, to)
         return ()
 
@@ -136,11 +160,21 @@ class Ladder:
     @contextmanager
     def _traceable(self) -> Iterator[None]:
         with (
-            quiet(),
-            SpelledOut(),
-            plainly_packed(self.subject.model),
-            norm_known(self.opset),
+            self._followed(),
+            plainly_packed(self._flat.model),
+            forms_known(self.opset),
             boxes_may_lack(),
+        ):
+            yield
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        """What stands in while an exporter looks at the model."""
+        with (
+            quiet(),
+            padding_left_out(self._fast),
+            SpelledOut(),
+            masks_unasked(),
             _in_plain_words(),
         ):
             yield
@@ -148,20 +182,41 @@ class Ladder:
     def _dynamo(self, to: Path) -> Probes:
         program = self._export(self._tensors())
         self._save_dynamo(program, to)
-        return explore(program, self._export_at, self.subject.sample, self.axes)
+        at = partial(self._export_at, self._export)
+        return explore(program, at, self.subject.sample, self.axes)
 
     def _export(self, tensors: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+        with self._followed():
+            return torch.export.export(
+                self._flat, tuple(tensors), dynamic_shapes=(self._shapes(tensors),), strict=False
+            )
+
+    def _shapes(self, tensors: Sequence[torch.Tensor]) -> tuple[dict[int, Any], ...]:
+        """The axes of each input that may vary, in the words of torch.export."""
         dynamic = torch.export.Dim.DYNAMIC
-        shapes = tuple(
+        return tuple(
             {axis: dynamic for axis in self.axes[name] if tensor.shape[axis] > 1}
             for name, tensor in zip(self.subject.sample, tensors, strict=True)
         )
-        with quiet(), SpelledOut(), _in_plain_words():
-            return torch.export.export(
-                self.subject.flat, tuple(tensors), dynamic_shapes=(shapes,), strict=False
-            )
 
-    def _export_at(self, dims: Mapping[str, int]) -> torch.export.ExportedProgram | None:
+    def _differentiate(self, to: Path) -> Probes:
+        tensors = self._tensors()
+        made = self._differentiated(tensors)
+        with self._followed():
+            program = torch.export.export(
+                made, tensors, dynamic_shapes=self._shapes(tensors), strict=False
+            )
+        self._save_dynamo(program, to)
+        at = partial(self._export_at, self._differentiated)
+        return explore(made, at, self.subject.sample, self.axes)
+
+    def _differentiated(self, tensors: Sequence[torch.Tensor]) -> torch.fx.GraphModule:
+        with self._followed():
+            return differentiated(self._flat, tensors, self._shapes(tensors))
+
+    def _export_at(
+        self, export: Callable[[Sequence[torch.Tensor]], Program], dims: Mapping[str, int]
+    ) -> Program | None:
         feeds = tile(self.subject.sample, self.axes, dims)
         refuse_too_large(feeds, dims)
         try:
@@ -169,7 +224,7 @@ class Ladder:
         except Exception:  # noqa: BLE001 - what the model refuses needs no graph
             return None
         try:
-            return self._export(self.subject.tensors(feeds))
+            return export(self.subject.tensors(feeds))
         except ExportError as exc:
             raise ExportError(
                 f"the graph may be wrong at {at_sizes(dims)}, where torch.export says: "
@@ -181,7 +236,7 @@ class Ladder:
         return ()
 
     def _save_dynamo(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
-        with quiet(), SpelledOut(), _in_plain_words():
+        with self._followed():
             converted = torch.onnx.export(
                 program,  # type: ignore[arg-type]
                 dynamo=True,

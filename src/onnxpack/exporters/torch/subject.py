@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.detectors import is_detector
 from onnxpack.exporters.torch.flat import FlatModule
+from onnxpack.exporters.torch.missing import reckons_with_missing, with_missing
 from onnxpack.exporters.torch.precision import (
     WideModule,
     is_low,
@@ -159,10 +161,15 @@ class TorchSubject(Subject):
             return None
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """Smaller integers, where the sample's are all alike: full lengths hide what is cut."""
+        """Smaller integers, where the sample's are all alike: full lengths hide what is cut.
+
+        And missing values, where the model reckons with some.
+        """
         lower = {name: _lowered(array) for name, array in self.sample.items()}
         if any(lower[name] is not array for name, array in self.sample.items()):
             yield "smaller integers", lower
+        if reckons_with_missing(lambda: self.run(self.sample)):
+            yield "missing values", with_missing(self.sample)
 
     def tensors(self, feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
         """Inputs as tensors of their own on the module's device."""
@@ -179,8 +186,8 @@ class TorchSubject(Subject):
         def hook(name: str) -> Any:
             def record(_module: Any, _args: Any, output: Any) -> None:
                 first = next(iter(flatten(output)), None)
-                if first is not None:
-                    seen.pop(name, None)
+                seen.pop(name, None)
+                if first is not None and not _is_hidden(first[1]):
                     with suppress(ExportError):  # a quantised tensor is nothing to compare
                         seen[name] = to_array(first[1])
 
@@ -233,6 +240,11 @@ class TorchSubject(Subject):
 
 def _as_arrays(answer: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     return {name: to_array(tensor) for name, tensor in answer.items()}
+
+
+def _is_hidden(tensor: torch.Tensor) -> bool:
+    """Whether it stands for values that are elsewhere, or of no common shape."""
+    return tensor.is_nested or is_functorch_wrapped_tensor(tensor)
 
 
 def _lowered(array: Array) -> Array:

@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnxpack.exporters.subject import Cause
-from onnxpack.exporters.torch.branches import Conversion, user_line
+from onnxpack.exporters.torch.branches import Conversion, of_torch, user_line
 
 RANDOM = torch.Tag.nondeterministic_seeded
 DROPOUT = ("native_dropout", "bernoulli_", "alpha_dropout")
@@ -49,16 +49,12 @@ class _Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if RANDOM in func.tags:
-            place = user_line(_of_torch)
+            place = user_line(of_torch)
             if any(name in str(func) for name in DROPOUT):
                 self.dropout = self.dropout or place
             else:
                 self.random = self.random or place
         return func(*args, **(kwargs or {}))
-
-
-def _of_torch(module: str) -> bool:
-    return module.partition(".")[0] == "torch"
 
 
 def _kept(model: torch.nn.Module) -> Mapping[str, Any]:

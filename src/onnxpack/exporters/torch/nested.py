@@ -1,0 +1,76 @@
+"""``nn.TransformerEncoder`` over padded rows, as its fast path answers.
+
+With a padding mask it may leave the padding out of all its layers, and put zeros there before
+its last norm: where every row's padding stands at its end, which is asked of the mask's values.
+An exporter takes the slow path, whose answer differs at the padding.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def fast_encoders(model: nn.Module) -> frozenset[nn.Module]:
+    """The encoders of a model that have such a path; to be asked where no mode is on."""
+    encoders = (part for part in model.modules() if type(part) is nn.TransformerEncoder)
+    return frozenset(encoder for encoder in encoders if _is_fast(encoder))
+
+
+@contextmanager
+def padding_left_out(fast: frozenset[nn.Module]) -> Iterator[None]:
+    """While an exporter looks at a model, let these encoders answer as the fast path does."""
+    kind: Any = nn.TransformerEncoder
+    plain = kind.forward
+
+    def forward(
+        self: Any,
+        src: Tensor,
+        mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool | None = None,
+    ) -> Any:
+        if self not in fast or mask is not None or src_key_padding_mask is None:
+            return plain(self, src, mask, src_key_padding_mask, is_causal)
+        return _answer(self, src, src_key_padding_mask)
+
+    kind.forward = forward if fast else plain
+    try:
+        yield
+    finally:
+        kind.forward = plain
+
+
+def _is_fast(encoder: Any) -> bool:
+    """Whether padding at the end of a row comes out as zeros."""
+    weight = next(encoder.parameters())
+    width = encoder.layers[0].self_attn.embed_dim
+    rows = torch.ones(1, 2, width, dtype=weight.dtype, device=weight.device)
+    padding = torch.tensor([[False, True]], device=weight.device)
+    norm, encoder.norm = encoder.norm, None
+    try:
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            return bool((encoder(rows, src_key_padding_mask=padding)[:, 1] == 0).all())
+    except Exception:  # noqa: BLE001 - one that takes no such rows has no fast path for them
+        return False
+    finally:
+        encoder.norm = norm
+
+
+def _answer(encoder: Any, src: Tensor, padding: Tensor) -> Tensor:
+    """The slow path, with zeros where the fast one leaves out."""
+    added = torch.zeros_like(padding, dtype=src.dtype)
+    added = added.masked_fill(padding, -torch.inf) if padding.dtype is torch.bool else padding
+    output = src
+    for layer in encoder.layers:
+        output = layer(output, src_key_padding_mask=added)
+    real = added == 0
+    place = torch.arange(real.shape[1], device=real.device)
+    aligned = (real == (place < real.sum(1, keepdim=True))).all()
+    output = torch.where((aligned & ~real).unsqueeze(-1), 0.0, output)
+    return output if encoder.norm is None else encoder.norm(output)

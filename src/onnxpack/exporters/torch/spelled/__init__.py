@@ -1,0 +1,1 @@
+"""Operators that ONNX lacks, spelled out by operators that it has."""

@@ -1,0 +1,111 @@
+"""Indices: what is looked up, put, added up and cut into windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def isin(x: Any, known: Any, *, invert: bool = False, **_: bool) -> Any:
+    """Each against each."""
+    if not isinstance(x, Tensor) or not isinstance(known, Tensor):
+        return NotImplemented
+    found = (x.unsqueeze(-1) == known.flatten()).any(-1)
+    return ~found if invert else found
+
+
+def scatter_reduce(
+    x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Any:
+    """The mean: a sum over a count."""
+    if reduce != "mean":
+        return NotImplemented
+    ones = torch.ones_like(source)
+    hit = torch.zeros_like(x).scatter_add(dim, index, ones)
+    own = torch.ones_like(x) if include_self else (hit == 0).to(x.dtype)
+    return (x * own).scatter_add(dim, index, source) / (hit + own)
+
+
+def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Any:
+    """Both expanded to each other first."""
+    if dim is None or x.dtype is torch.bool:
+        return NotImplemented
+    wide = x + torch.zeros_like(indices.narrow(dim, 0, 1), dtype=x.dtype)
+    return wide.gather(dim, indices + torch.zeros_like(x.narrow(dim, 0, 1), dtype=indices.dtype))
+
+
+def index_put(
+    x: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False
+) -> Any:
+    """Each place by one number, and what is put there added up."""
+    count = len(indices)
+    known = [index for index in indices if index is not None and index.dtype is not torch.bool]
+    if not accumulate or len(known) < count:
+        return NotImplemented
+    place = torch.zeros_like(known[0])
+    for axis, index in enumerate(known):
+        size = x.shape[axis]
+        place = place * size + torch.where(index < 0, index + size, index)
+    rest = x.shape[count:]
+    flat = x.reshape(-1, *rest).unsqueeze(1).flatten(1)
+    added = values.expand(*place.shape, *rest).reshape(-1, *rest).unsqueeze(1).flatten(1)
+    where = place.reshape(-1, 1) + torch.zeros_like(added, dtype=place.dtype)
+    return flat.scatter_add(0, where, added).reshape(x.shape)
+
+
+def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Any:
+    """Each place as often as it is named."""
+    if source.dim() != x.dim() or index.dim() != 1:
+        return NotImplemented
+    shape = [1] * x.dim()
+    shape[dim] = -1
+    places = index.long().view(shape) + torch.zeros_like(source, dtype=torch.int64)
+    return x.scatter_add(dim, places, source if alpha == 1 else source * alpha)
+
+
+def embedding(
+    ids: Tensor,
+    weight: Tensor,
+    padding_idx: Any = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    *_: Any,
+    **__: Any,
+) -> Any:
+    """With each row as looking it up makes it."""
+    if max_norm is None:
+        return NotImplemented
+    return functional.embedding(ids, torch.renorm(weight, norm_type, 0, max_norm), padding_idx)
+
+
+def windows(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """``x.unfold``, whose windows may be of any number."""
+    axis = dimension % x.dim()
+    count = (x.shape[axis] - size) // step + 1
+    starts = torch.arange(count, device=x.device) * step
+    places = starts.unsqueeze(1) + torch.arange(size, device=x.device)
+    found = x.index_select(axis, places.flatten())
+    shape = (*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
+    return found.reshape(shape).movedim(axis + 1, -1)
+
+
+def fill_diagonal(x: Tensor, value: float, wrap: bool = False) -> Any:
+    """In place, as the original does."""
+    if x.dim() != 2 or wrap:
+        return NotImplemented
+    rows, columns = (torch.arange(size, device=x.device) for size in x.shape)
+    return x.copy_(torch.where(rows.unsqueeze(1) == columns, value, x))
+
+
+def triu_indices(row: Any, col: Any, offset: int = 0, **_: Any) -> Tensor:
+    """Where the upper triangle of a matrix of any size stands."""
+    return torch.ones(row, col).triu(offset).nonzero().T
+
+
+def tril_indices(row: Any, col: Any, offset: int = 0, **_: Any) -> Tensor:
+    """Where the lower triangle of a matrix of any size stands."""
+    return torch.ones(row, col).tril(offset).nonzero().T

@@ -1,0 +1,90 @@
+"""Systems of linear equations, which ONNX cannot solve, by elimination step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LARGEST = 16
+"""The side of the largest matrix that is worked out so: each row is a dozen nodes."""
+
+
+def fixed_size(x: Tensor, axis: int) -> int | None:
+    """The size of an axis; None where it is to vary."""
+    size: Any = x.shape[axis]
+    return None if isinstance(size, torch.SymInt) else int(size)
+
+
+def solve(matrix: Tensor, wanted: Tensor, *, left: bool = True) -> Any:
+    """Gauss and Jordan's elimination, each time by the largest pivot."""
+    side = fixed_size(matrix, -1)
+    if not left or side is None or side > LARGEST:
+        return NotImplemented
+    vector = wanted.dim() < matrix.dim()
+    columns = wanted.unsqueeze(-1) if vector else wanted
+    square = matrix + torch.zeros_like(columns[..., :1])
+    table = torch.cat([square, columns + torch.zeros_like(matrix[..., :1])], -1)
+    place = torch.arange(side, device=matrix.device)
+    for step in range(side):
+        table = _eliminated(table, step, place)
+    found = table[..., side:]
+    return found.squeeze(-1) if vector else found
+
+
+def _eliminated(table: Tensor, step: int, place: Tensor) -> Tensor:
+    candidates = torch.where(place >= step, table[..., step].abs(), -1.0)
+    pivot = candidates.argmax(-1, keepdim=True)
+    swapped = torch.where(place == pivot, step, place)
+    order = torch.where(place == step, pivot, swapped)
+    table = table.gather(-2, order.unsqueeze(-1) + torch.zeros_like(table, dtype=torch.int64))
+    row = table[..., step : step + 1, :]
+    row = row / row[..., step : step + 1]
+    own = (place == step).unsqueeze(-1)
+    return torch.where(own, row, table - table[..., step : step + 1] * row)
+
+
+def inverse(matrix: Tensor) -> Any:
+    """What solves for each column of the identity."""
+    side = fixed_size(matrix, -1)
+    if side is None:
+        return NotImplemented
+    return solve(matrix, torch.eye(side, dtype=matrix.dtype) + torch.zeros_like(matrix))
+
+
+def solve_triangular(
+    matrix: Tensor,
+    wanted: Tensor,
+    *,
+    upper: bool,
+    left: bool = True,
+    unitriangular: bool = False,
+) -> Any:
+    """The other triangle counts as zeros, whatever it holds."""
+    if unitriangular:
+        return NotImplemented
+    return solve(matrix.triu() if upper else matrix.tril(), wanted, left=left)
+
+
+def cholesky_solve(wanted: Tensor, root: Tensor, upper: bool = False) -> Any:
+    """What solves for the product of a triangle with itself."""
+    lower = root.transpose(-2, -1) if upper else root
+    between = solve(lower, wanted)
+    return between if between is NotImplemented else solve(lower.transpose(-2, -1), between)
+
+
+def cholesky(matrix: Tensor, *, upper: bool = False) -> Any:
+    """Column after column."""
+    side = fixed_size(matrix, -1)
+    if upper or side is None or side > LARGEST:
+        return NotImplemented
+    place = torch.arange(side, device=matrix.device)
+    columns: list[Tensor] = []
+    for step in range(side):
+        rest = matrix[..., step]
+        for known in columns:
+            rest = rest - known * known[..., step : step + 1]
+        pivot = rest[..., step : step + 1].sqrt()
+        columns.append(torch.where(place >= step, rest / pivot, 0.0))
+    return torch.stack(columns, -1)

@@ -1,0 +1,146 @@
+"""Orders and running values: sorts, medians, what is best or summed so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def cummax(x: Tensor, dim: int) -> Any:
+    """With the places."""
+    return _named("cummax", _running(x, dim, torch.amax, _lowest(x)))
+
+
+def cummin(x: Tensor, dim: int) -> Any:
+    """With the places."""
+    return _named("cummin", _running(x, dim, torch.amin, _highest(x)))
+
+
+def _running(
+    x: Tensor, dim: int, best: Callable[..., Tensor], filler: float
+) -> tuple[Tensor, Tensor]:
+    """The best so far, and the last place at which it stands."""
+    last = x.movedim(dim, -1)
+    seen, place = _seen(last)
+    table = torch.where(seen, last.unsqueeze(-2), filler)
+    values = best(table, -1)
+    found = (table == values.unsqueeze(-1)) & seen
+    places = torch.where(found, place, -1).amax(-1)
+    return values.movedim(-1, dim), places.movedim(-1, dim)
+
+
+def _named(name: str, pair: Sequence[Tensor]) -> Any:
+    """The pair that torch answers with: ``.values`` and ``.indices``."""
+    return getattr(torch.return_types, name)(tuple(pair))
+
+
+def _squeezed(found: Sequence[Tensor], dim: int, keepdim: bool) -> Sequence[Tensor]:
+    return found if keepdim else [part.squeeze(dim) for part in found]
+
+
+def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Each product from the start."""
+    last = (x if dtype is None else x.to(dtype)).movedim(dim, -1)
+    seen, _ = _seen(last)
+    return torch.where(seen, last.unsqueeze(-2), 1).prod(-1).movedim(-1, dim)
+
+
+def logcumsumexp(x: Tensor, dim: int) -> Tensor:
+    """Each sum from the start, by its own largest."""
+    last = x.movedim(dim, -1)
+    seen, _ = _seen(last)
+    return torch.where(seen, last.unsqueeze(-2), -torch.inf).logsumexp(-1).movedim(-1, dim)
+
+
+def _seen(last: Tensor) -> tuple[Tensor, Tensor]:
+    """Which elements of the last axis stand at or before each, and their places."""
+    place = torch.arange(last.shape[-1], device=last.device)
+    return place <= place.unsqueeze(-1), place
+
+
+def _lowest(x: Tensor) -> float:
+    return -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+
+
+def _highest(x: Tensor) -> float:
+    return torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).max
+
+
+def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The last of the k smallest."""
+    values, places = x.topk(k, dim=dim, largest=False)
+    found = [part.narrow(dim, k - 1, 1) for part in (values, places)]
+    return _named("kthvalue", _squeezed(found, dim, keepdim))
+
+
+def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower one of two; NaN where there is one."""
+    if dim is None:
+        return median(x.flatten(), 0).values
+    values, places = x.sort(dim)
+    middle = torch.arange(x.shape[dim], device=x.device)[(x.shape[dim] - 1) // 2].reshape(1)
+    found = [part.index_select(dim, middle) for part in (values, places)]
+    if x.is_floating_point():
+        found[0] = torch.where(x.isnan().any(dim, keepdim=True), torch.nan, found[0])
+    return _named("median", _squeezed(found, dim, keepdim))
+
+
+def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The smallest of the most frequent values, and the last place at which it stands."""
+    last = x.movedim(dim, -1)
+    count = (last.unsqueeze(-1) == last.unsqueeze(-2)).sum(-1)
+    frequent = count == count.amax(-1, keepdim=True)
+    values = torch.where(frequent, last, _highest(x)).amin(-1, keepdim=True)
+    place = torch.arange(last.shape[-1], device=x.device)
+    places = torch.where(last == values, place, -1).amax(-1, keepdim=True)
+    found = [part.movedim(-1, dim) for part in (values, places)]
+    return _named("mode", _squeezed(found, dim, keepdim))
+
+
+def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
+    """ONNX's TopK is stable by itself."""
+    return torch.sort(x, dim, descending) if stable else NotImplemented
+
+
+def argsort(
+    x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None
+) -> Any:
+    """ONNX's TopK is stable by itself."""
+    return torch.argsort(x, dim, descending) if stable else NotImplemented
+
+
+def searchsorted(
+    boundaries: Tensor,
+    x: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Any:
+    """The number of boundaries below."""
+    if sorter is not None or not isinstance(x, Tensor):
+        return NotImplemented
+    ordered = boundaries if boundaries.dim() == 1 else boundaries.unsqueeze(-2)
+    wanted = x.unsqueeze(-1)
+    below = ordered <= wanted if right or side == "right" else ordered < wanted
+    return below.sum(-1, dtype=torch.int32 if out_int32 else torch.int64)
+
+
+def bucketize(x: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Any:
+    """The number of boundaries below."""
+    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
+
+
+def unique_consecutive(
+    x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """What differs from what stands before it."""
+    if return_inverse or return_counts or dim is not None:
+        return NotImplemented
+    flat = x.flatten()
+    first = torch.ones_like(flat[:1], dtype=torch.bool)
+    return flat[torch.cat([first, flat[1:] != flat[:-1]])]

@@ -1,0 +1,53 @@
+"""Sparse matrices as dense ones, which ONNX has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C import (  # type: ignore[attr-defined]
+    _get_tracing_state,
+    _set_tracing_state,
+)
+
+
+def product(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """A product with a matrix that the model keeps sparse."""
+
+    def spelled(x: Tensor, other: Tensor, *more: Any) -> Any:
+        if more or not x.is_sparse:
+            return plain(x, other, *more)
+        return torch.matmul(_dense(x), other)
+
+    return spelled
+
+
+def matmul(x: Tensor, other: Tensor) -> Tensor:
+    """``torch.sparse.mm``."""
+    return torch.matmul(_dense(x), other)
+
+
+def stay(x: Tensor, *_: Any, **__: Any) -> Any:
+    """What becomes sparse, or dense again, stays dense."""
+    return _dense(x)
+
+
+def from_places(places: Any, values: Any, size: Any = None, **_: Any) -> Any:
+    """``torch.sparse_coo_tensor``: what stands at one place is added up."""
+    if size is None or not isinstance(places, Tensor) or not isinstance(values, Tensor):
+        return NotImplemented
+    whole = torch.zeros(*size, dtype=values.dtype)
+    return whole.index_put(tuple(places.unbind(0)), values, accumulate=True)
+
+
+def _dense(x: Tensor) -> Tensor:
+    if not x.is_sparse:
+        return x
+    tracing = _get_tracing_state()
+    _set_tracing_state(None)
+    try:
+        return x.to_dense()
+    finally:
+        _set_tracing_state(tracing)
