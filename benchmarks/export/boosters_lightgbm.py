@@ -71,6 +71,8 @@ def _regressors() -> Iterator[Case]:
     yield case("lightgbm linear trees", gaps, regressor(linear_tree=True), plain)
     narrow = regressor(linear_tree=True, num_leaves=4, n_estimators=5)
     yield case("lightgbm few linear leaves", gaps, narrow, plain)
+    own = regressor(objective=lambda y, p: (p - y, np.ones_like(y)))
+    yield case("lightgbm objective of the user's", regression, own, plain)
     yield case("lightgbm early stopping", regression, _early, plain)
     yield case("lightgbm Booster of early stopping", regression, lambda d: _early(d).booster_,
                plain)  # fmt: skip

@@ -86,6 +86,8 @@ def _regressors() -> Iterator[Case]:
     yield case("xgboost missing=0", gaps, missing, plain)
     rf = lambda data: xgb.XGBRFRegressor(**SIZE).fit(data.x, data.y)  # noqa: E731
     yield case("xgboost XGBRFRegressor", regression, rf, plain)
+    own = regressor(objective=lambda y, p: (p - y, np.ones_like(y)))
+    yield case("xgboost objective of the user's", regression, own, plain)
     yield case("xgboost early stopping", regression, _early, plain)
     yield case("xgboost boosted forest", regression, regressor(num_parallel_tree=4), plain)
     yield case("xgboost one stump", regression, regressor(n_estimators=1, max_depth=1), plain)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Rows = Iterator[tuple[str, Callable[[], Any], Callable[[], tuple[Any, Any]]]]
+"""Models by name: how each is made, and the rows and targets that it is fitted to."""
 
 
 def checks(model: Any, rows: Any) -> Iterator[tuple[Any, list[Array]]]:
@@ -34,6 +36,8 @@ def _column(series: Any) -> Array:
     if series.dtype.kind in "biuf":
         plain = series.astype("float64") if hasattr(series.dtype, "na_value") else series
         return np.asarray(plain)[:, None]
+    if hasattr(series, "cat") and series.cat.categories.dtype.kind in "biuf":
+        return np.asarray(series.astype("float64" if series.isna().any() else np.int64))[:, None]
     return np.asarray(series.astype(object).where(series.notna(), ""), object)[:, None]
 
 

@@ -8,17 +8,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from case import Case, Given
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import (
-    ColumnTransformer,
     TransformedTargetRegressor,
-    make_column_selector,
-    make_column_transformer,
 )
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingRegressor,
@@ -26,7 +22,6 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
@@ -34,9 +29,7 @@ from sklearn.ensemble import (
     StackingRegressor,
     VotingClassifier,
 )
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import RFE, SelectFromModel, SelectKBest
-from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import (
     ElasticNetCV,
@@ -50,7 +43,7 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, MultiOutputRegressor
-from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -58,33 +51,29 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     MinMaxScaler,
-    OneHotEncoder,
-    OrdinalEncoder,
     PolynomialFeatures,
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
     SplineTransformer,
     StandardScaler,
-    TargetEncoder,
 )
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
-from sklearn_answers import checks
+from sklearn_answers import Rows, checks
+from sklearn_frames import on_frames, on_gaps
+from sklearn_hard import hard
+from sklearn_texts import on_texts
 
-ROWS, SAMPLE = 600, 40
-NUMBERS, WORDS = ["age", "income", "visits"], ["city", "plan"]
+SAMPLE = 40
 LIKELY = {"random_state": 0}
 
 
 def pipelines() -> Iterator[Case]:
     """Each on real or realistic rows, fitted on the first two thirds."""
-    for group in (_on_arrays(), _on_frames(), _on_gaps(), _on_texts(), _of_several()):
+    for group in (_on_arrays(), on_frames(), on_gaps(), on_texts(), _of_several(), hard()):
         for name, make, data in group:
             yield Case(f"pipelines/{name}", partial(_given, make, data))
-
-
-Rows = Iterator[tuple[str, Callable[[], Any], Callable[[], tuple[Any, Any]]]]
 
 
 def _on_arrays() -> Rows:
@@ -252,250 +241,6 @@ def _on_arrays() -> Rows:
         "logarithms",
         lambda: make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), Ridge()),
         lambda: (np.abs(diabetes()[0]) * 100, diabetes()[1]),
-    )
-
-
-def people() -> tuple[Any, Any]:
-    """Rows of people: numbers, whole numbers, bools, words, and classes that are words."""
-    random = np.random.default_rng(7)
-    frame = pd.DataFrame(
-        {
-            "age": random.integers(18, 90, ROWS),
-            "income": random.lognormal(10, 0.6, ROWS).round(2),
-            "visits": random.poisson(3, ROWS),
-            "member": random.random(ROWS) < 0.4,
-            "city": random.choice(["Oslo", "Łódź", "São Paulo", "東京", "Bern"], ROWS),
-            "plan": random.choice(["free", "basic", "pro"], ROWS, p=[0.6, 0.3, 0.1]),
-        }
-    )
-    score = frame["age"] / 30 + frame["member"] + (frame["plan"] == "pro") * 2
-    score += random.normal(0, 0.4, ROWS)
-    return frame, np.where(score > 3, "stays", np.where(score > 2, "wavers", "leaves"))
-
-
-def spending() -> tuple[Any, Any]:
-    """The same rows with a number to predict."""
-    frame, _ = people()
-    random = np.random.default_rng(8)
-    return frame, frame["income"] / 1000 + frame["visits"] * 5 + random.normal(0, 1, ROWS)
-
-
-def gaps() -> tuple[Any, Any]:
-    """The same rows with holes in numbers and in words, and a nullable column."""
-    frame, y = people()
-    random = np.random.default_rng(9)
-    frame["income"] = frame["income"].mask(random.random(ROWS) < 0.1)
-    frame["city"] = frame["city"].mask(random.random(ROWS) < 0.1)
-    frame["visits"] = frame["visits"].astype("Int64").mask(random.random(ROWS) < 0.1)
-    return frame, y
-
-
-def categories() -> tuple[Any, Any]:
-    """The same rows with columns of pandas' category dtype."""
-    frame, y = people()
-    return frame.astype({"city": "category", "plan": "category"}), y
-
-
-def _split() -> ColumnTransformer:
-    return ColumnTransformer(
-        [
-            ("numbers", StandardScaler(), NUMBERS),
-            ("words", OneHotEncoder(handle_unknown="ignore"), WORDS),
-        ],
-        remainder="passthrough",
-    )
-
-
-def _on_frames() -> Rows:
-    selector: Any = make_column_selector
-    yield (
-        "frame, logistic regression",
-        lambda: make_pipeline(_split(), LogisticRegression(max_iter=5000)),
-        people,
-    )
-    yield (
-        "frame, boosted trees",
-        lambda: make_pipeline(
-            make_column_transformer(
-                (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), WORDS),
-                remainder="passthrough",
-            ),
-            HistGradientBoostingClassifier(max_iter=30),
-        ),
-        people,
-    )
-    yield (
-        "frame, categories by dtype",
-        lambda: HistGradientBoostingClassifier(max_iter=30, categorical_features="from_dtype"),
-        categories,
-    )
-    yield (
-        "frame, target encoder",
-        lambda: make_pipeline(
-            make_column_transformer(
-                (TargetEncoder(random_state=0), WORDS), remainder="passthrough"
-            ),
-            RandomForestRegressor(20, random_state=0),
-        ),
-        spending,
-    )
-    yield (
-        "frame, columns by dtype",
-        lambda: make_pipeline(
-            make_column_transformer(
-                (
-                    OneHotEncoder(min_frequency=0.2, handle_unknown="infrequent_if_exist"),
-                    selector(dtype_include=[object, "string", "str"]),
-                ),
-                (PowerTransformer(), selector(dtype_include="number")),
-            ),
-            Ridge(),
-        ),
-        spending,
-    )
-    yield (
-        "frame, dropped first categories",
-        lambda: make_pipeline(
-            make_column_transformer(
-                (OneHotEncoder(drop="first"), WORDS), (MinMaxScaler(), ["income"])
-            ),
-            GradientBoostingRegressor(n_estimators=20, random_state=0),
-        ),
-        spending,
-    )
-    yield (
-        "frame, of numbers alone",
-        lambda: RandomForestClassifier(20, random_state=0),
-        lambda: (people()[0][NUMBERS], people()[1]),
-    )
-    yield (
-        "frame, pandas out",
-        lambda: make_pipeline(
-            ColumnTransformer(
-                [
-                    ("n", StandardScaler(), NUMBERS),
-                    ("w", OneHotEncoder(sparse_output=False), WORDS),
-                ],
-                verbose_feature_names_out=False,
-            ).set_output(transform="pandas"),
-            GradientBoostingClassifier(n_estimators=10, random_state=0),
-        ),
-        people,
-    )
-    yield (
-        "frame, searched",
-        lambda: GridSearchCV(
-            make_pipeline(_split(), SVC(probability=False)), {"svc__C": [1, 5]}, cv=3
-        ),
-        people,
-    )
-
-
-def _on_gaps() -> Rows:
-    yield (
-        "gaps filled, frame",
-        lambda: make_pipeline(
-            ColumnTransformer(
-                [
-                    (
-                        "n",
-                        make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
-                        NUMBERS,
-                    ),
-                    (
-                        "w",
-                        make_pipeline(
-                            SimpleImputer(strategy="most_frequent"),
-                            OneHotEncoder(handle_unknown="ignore"),
-                        ),
-                        WORDS,
-                    ),
-                ]
-            ),
-            LogisticRegression(max_iter=5000),
-        ),
-        gaps,
-    )
-    yield (
-        "gaps as a category",
-        lambda: make_pipeline(
-            ColumnTransformer(
-                [
-                    ("n", SimpleImputer(add_indicator=True), NUMBERS),
-                    ("w", OneHotEncoder(handle_unknown="ignore"), WORDS),
-                ]
-            ),
-            RandomForestClassifier(20, random_state=0),
-        ),
-        gaps,
-    )
-    yield (
-        "gaps and histogram boosting",
-        lambda: HistGradientBoostingClassifier(max_iter=20),
-        lambda: (gaps()[0][["age", "income", "visits"]], gaps()[1]),
-    )
-    yield (
-        "gaps by neighbours",
-        lambda: make_pipeline(KNNImputer(), HistGradientBoostingRegressor(max_iter=20)),
-        lambda: (gaps()[0][["age", "income", "visits"]], spending()[1]),
-    )
-
-
-SUBJECTS = (
-    "the rocket reached orbit", "NASA's new telescope", "a planet with 2 moons",
-    "the goalkeeper saved it", "they won 3-1 in overtime", "Coach said: 'no comment'",
-    "installing the driver failed", "my GPU is slow today", "reboot the server, please",
-)  # fmt: skip
-
-
-def messages() -> tuple[Any, Any]:
-    """Short English texts of three kinds."""
-    random = np.random.default_rng(3)
-    index = random.integers(0, len(SUBJECTS), ROWS)
-    texts = [f"{SUBJECTS[i]} {SUBJECTS[random.integers(3) + i // 3 * 3]}" for i in index]
-    return texts, np.array(["space", "sport", "computers"])[index // 3]
-
-
-def _on_texts() -> Rows:
-    yield (
-        "texts, TF-IDF and regression",
-        lambda: make_pipeline(TfidfVectorizer(), LogisticRegression()),
-        messages,
-    )
-    yield (
-        "texts, counts and Bayes",
-        lambda: make_pipeline(CountVectorizer(binary=True, ngram_range=(1, 2)), MultinomialNB()),
-        messages,
-    )
-    yield (
-        "texts, no case folding",
-        lambda: make_pipeline(
-            TfidfVectorizer(lowercase=False, sublinear_tf=True, min_df=5), SGDClassifier(**LIKELY)
-        ),
-        messages,
-    )
-    yield (
-        "texts, latent meaning",
-        lambda: make_pipeline(
-            TfidfVectorizer(stop_words="english"),
-            TruncatedSVD(5, **LIKELY),
-            StandardScaler(),
-            SVC(),
-        ),
-        messages,
-    )
-    yield (
-        "texts beside numbers",
-        lambda: make_pipeline(
-            ColumnTransformer(
-                [("t", TfidfVectorizer(), "text"), ("n", StandardScaler(), ["length"])]
-            ),
-            LogisticRegression(),
-        ),
-        lambda: (
-            pd.DataFrame({"text": messages()[0], "length": [float(len(t)) for t in messages()[0]]}),
-            messages()[1],
-        ),
     )
 
 

@@ -47,7 +47,9 @@ class Loaded:
     labels: Any = None
     preprocess: Any = None
     notes: tuple[str, ...] = ("weights are random",)
-    sample: Any = "its own sample"
+
+    def own_sample(self) -> tuple[Any, tuple[str, ...]]:
+        return "its own sample", ("the sample is made up",)
 
 
 @dataclass
@@ -153,7 +155,7 @@ def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Pa
 def test_a_target_brings_its_own(onnxpack: Run, library: Library) -> None:
     library.loaded.labels = ("a", "b")
     library.loaded.preprocess = Preprocess(resize=8)
-    onnxpack("export", "m:net")
+    assert "note: the sample is made up" in onnxpack("export", "m:net").err
     assert library.args == ("the model", "its own sample", Path("net"))
     assert library.options["labels"] == ("a", "b")
     assert library.options["preprocess"] == Preprocess(resize=8)

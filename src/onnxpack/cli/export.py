@@ -138,9 +138,10 @@ def command(
     # What the model's own code prints must not mix with the answer.
     with redirect_stdout(sys.stderr), show.progress(verbose=verbose) as progress:
         loaded = load_target(target, class_name=class_name, trust=trust)
+        rows, notes = (read_sample(sample), ()) if sample else loaded.own_sample()
         pack = export(
             loaded.model,
-            read_sample(sample) if sample else loaded.sample,
+            rows,
             output or Path(loaded.name),
             dynamic=named,
             static=static,
@@ -158,7 +159,7 @@ def command(
             progress=progress,
         )
     told = () if verbose or pack.manifest is None else pack.manifest.notes
-    for line in (*loaded.notes, *told):
+    for line in (*loaded.notes, *notes, *told):
         say.note(f"note: {line}")
     if json:
         say.emit(_document(pack))

@@ -23,6 +23,7 @@ from onnxpack.exporters.subject import Attempt, Exporter, Strategy, Subject
 from onnxpack.exporters.verdict import refusal
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
 from onnxpack.pack.model import Pack
+from onnxpack.pack.name import check_name, name_after
 from onnxpack.pack.write import GoldenData, check_destination, set_name, write_pack
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.locate import Divergence, locate
@@ -89,7 +90,7 @@ def export(
         preprocess: how a picture becomes the input.
         accept: cases at edges of the model, such as the thresholds of a tree, in which the graph
             may differ; the manifest records how far it does. The refusal names them.
-        name: of the pack; by default the folder's.
+        name: of the pack; by default after the folder.
         version: of the pack.
         description: one line for the model card.
         license: an SPDX expression for the weights.
@@ -101,6 +102,7 @@ def export(
         The pack that was written.
 
     Raises:
+        UsageError: the name or version fits no pack, or ``accept`` names no edge.
         TargetError: the model is of no known framework.
         SampleError: the sample does not fit the model.
         NondeterministicError: the model answers differently to the same input.
@@ -112,6 +114,8 @@ def export(
     tolerance = tolerance or Tolerance()
     destination = Path(to) if to is not None else Path(type(model).__name__.lower())
     check_destination(destination, force=force)
+    name = name or name_after(destination.name)
+    check_name(name, version)
     with _exporter_for(model).open(model, sample) as subject, TemporaryDirectory() as work:
         say("asking the model")
         axes = subject.axes or name_axes(
@@ -131,7 +135,7 @@ def export(
         say(f"proven by {proven.strategy}; writing the pack")
         golden, evidence = _choose_golden(proven)
         manifest = Manifest(
-            name=name or destination.name,
+            name=name,
             version=version,
             description=description,
             license=license,

@@ -11,6 +11,7 @@ import msgspec
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError
+from onnxpack.pack.beside import save_beside
 from onnxpack.pack.manifest import Source
 from onnxpack.signature import Signature, TensorSpec
 
@@ -56,7 +57,7 @@ def graph_versions(graph: Path, origin: Mapping[str, str]) -> Source:
 def _save(model: ir.Model, to: Path, limit: int) -> None:
     tensors = [value.const_value for value in model.graph.initializers.values()]
     if sum(tensor.nbytes for tensor in tensors if tensor is not None) > limit:
-        ir.save(model, to, external_data=f"{to.name}.data")
+        save_beside(model, to)
     else:
         ir.external_data.load_to_model(model)
         ir.save(model, to)

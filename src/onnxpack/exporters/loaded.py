@@ -11,6 +11,19 @@ from onnxpack.pack.manifest import Preprocess
 
 
 @dataclass(frozen=True, slots=True)
+class MadeUp:
+    """A sample for those who give none.
+
+    Attributes:
+        make: makes it; raises TargetError where none can be made up.
+        note: says of what it is.
+    """
+
+    make: Callable[[], Any]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedTarget:
     """A model that was named on the command line.
 
@@ -20,7 +33,7 @@ class LoadedTarget:
         labels: the classes' names, where the weights came with them.
         preprocess: how pictures are prepared, where the weights came with it.
         notes: what the user should know.
-        sample: the sample, where the target brings one.
+        made_up: a sample, where the target tells what one looks like.
     """
 
     model: Any
@@ -28,7 +41,13 @@ class LoadedTarget:
     labels: tuple[str, ...] | None = None
     preprocess: Preprocess | None = None
     notes: tuple[str, ...] = ()
-    sample: Any = None
+    made_up: MadeUp | None = None
+
+    def own_sample(self) -> tuple[Any, tuple[str, ...]]:
+        """The sample where the user gives none, with what the user should know of it."""
+        if self.made_up is None:
+            return None, ()
+        return self.made_up.make(), (self.made_up.note,)
 
 
 Loader: TypeAlias = Callable[[Path, str | None, bool], LoadedTarget]

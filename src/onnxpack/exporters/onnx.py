@@ -15,6 +15,7 @@ from onnxpack.detections import compare_all
 from onnxpack.errors import PackError, ParityError, SampleError
 from onnxpack.exporters.loaded import LoadedTarget
 from onnxpack.exporters.subject import Probes, Strategy, Subject
+from onnxpack.pack.beside import save_beside
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
 from onnxpack.pack.tensor import read_tensor
@@ -81,7 +82,7 @@ class OnnxSubject(Subject):
 
     def _copy(self, to: Path) -> Probes:
         """The graph, with its weights in one file beside it, however many it had them in."""
-        ir.save(ir.load(self._pack.model_path), to, external_data=f"{to.name}.data")
+        save_beside(ir.load(self._pack.model_path), to)
         return ()
 
     def _choose_sample(self, signature: Signature, sample: Any) -> dict[str, Array]:

@@ -22,7 +22,7 @@ def refusal(
         f"{subject.model_class} was not exported: no graph could be proven equal to it.",
         *(f"  {attempt.strategy}: {_outcome(attempt)}" for attempt in attempts),
     ]
-    if cause:
+    if cause and all(cause.reason != attempt.error for attempt in attempts):
         lines.append(f"  likely cause: {cause.reason}")
     differed = any(attempt.evidence for attempt in attempts)
     kind = ParityError if differed else ExportError

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from onnxpack.errors import PackError
+from onnxpack.pack.name import NAME, VERSION
 from onnxpack.signature import Signature
 from onnxpack.tolerance import OutputEvidence, Tolerance
 
@@ -125,8 +126,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """``pack.json``: what the pack is, where it came from, its proof and its files."""
 
     schema_version: int = SCHEMA_VERSION
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
-    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")]
+    name: Annotated[str, msgspec.Meta(pattern=NAME)]
+    version: Annotated[str, msgspec.Meta(pattern=VERSION)]
     description: str = ""
     license: str = ""
     signature: Signature

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import onnx_ir as ir
 
 from onnxpack.errors import PackError
+from onnxpack.pack.beside import save_beside
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
@@ -82,7 +83,7 @@ def _run_with_outputs(
             model.graph.outputs.append(value)
     with TemporaryDirectory(prefix="onnxpack-") as folder:
         path = Path(folder, "probe.onnx")
-        ir.save(model, path, external_data="probe.onnx.data")
+        save_beside(model, path)
         return Model(Pack(path=path, model_path=path), provider="cpu").run(feeds)
 
 

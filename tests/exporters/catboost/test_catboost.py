@@ -139,17 +139,25 @@ def test_files(tmp_path: Path, classifies: bool) -> None:
     model.save_model(str(tmp_path / "trees.cbm"))
     loaded = load_target(str(tmp_path / "trees.cbm"))
     answers = [model.predict, model.predict_proba] if classifies else [model.predict]
-    hold(tmp_path, loaded.model, loaded.sample, X.astype("float32"), *answers)
+    sample, notes = loaded.own_sample()
+    assert "random numbers" in notes[0]
+    hold(tmp_path, loaded.model, sample, X.astype("float32"), *answers)
 
 
 def test_files_that_do_not_do(tmp_path: Path) -> None:
     (tmp_path / "other.cbm").write_text("just words")
     with pytest.raises(TargetError, match=r"other\.cbm is no model of CatBoost's"):
         load_target(str(tmp_path / "other.cbm"))
+
+
+def test_a_file_whose_sample_cannot_be_made_up(tmp_path: Path) -> None:
     frame, target = table(category=False), of_table(table(category=False))
-    regressor(target, frame, **ONE_HOT).save_model(str(tmp_path / "frame.cbm"))
+    model = regressor(target, frame, **ONE_HOT)
+    model.save_model(str(tmp_path / "frame.cbm"))
+    loaded = load_target(str(tmp_path / "frame.cbm"))
     with pytest.raises(TargetError, match="no sample can be made up"):
-        load_target(str(tmp_path / "frame.cbm"))
+        loaded.own_sample()
+    hold(tmp_path, loaded.model, frame, frame, model.predict)
 
 
 def test_refusals(tmp_path: Path) -> None:

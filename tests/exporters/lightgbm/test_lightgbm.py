@@ -11,8 +11,10 @@ from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, o
 
 import onnxpack
 from onnxpack.errors import ExportError, SampleError, TargetError
+from onnxpack.exporters.lightgbm.links import write_link
 from onnxpack.exporters.lightgbm.model import Description
 from onnxpack.exporters.target import load_target
+from onnxpack.exporters.trees.graph import Graph
 
 SMALL: dict[str, Any] = {"n_estimators": 8, "min_child_samples": 3, "verbose": -1, "n_jobs": 1}
 RF = {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.7}
@@ -186,22 +188,34 @@ def test_files(tmp_path: Path) -> None:
     model = booster(CLASS, objective="multiclass", num_class=3)
     model.save_model(tmp_path / "trees.txt")
     loaded = load_target(str(tmp_path / "trees.txt"))
-    assert (loaded.name, loaded.sample.shape) == ("trees", (2, 4))
-    hold(tmp_path, loaded.model, loaded.sample, X, model.predict)
+    sample, notes = loaded.own_sample()
+    assert (loaded.name, sample.shape) == ("trees", (2, 4))
+    assert "random numbers" in notes[0]
+    hold(tmp_path, loaded.model, sample, X, model.predict)
 
 
 def test_files_that_do_not_do(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    other, broken, frame = (tmp_path / f"{n}.txt" for n in ("other", "broken", "frame"))
+    other, broken = (tmp_path / f"{n}.txt" for n in ("other", "broken"))
     other.write_text("just words")
     broken.write_text("tree\nversion=v4\n")
-    regressor(of_table(table(category=False)), table(category=True)).booster_.save_model(frame)
     for path, words in (
         (other, "does not begin with 'tree'"),
         (broken, "is no model of LightGBM's"),
-        (frame, "no sample can be made up"),
     ):
         with pytest.raises(TargetError, match=words):
             load_target(str(path))
+
+
+def test_a_file_whose_sample_cannot_be_made_up(tmp_path: Path) -> None:
+    frame, target = table(category=True), of_table(table(category=False))
+    model = regressor(target, frame, **SETS)
+    model.booster_.save_model(tmp_path / "frame.txt")
+    loaded = load_target(str(tmp_path / "frame.txt"))
+    with pytest.raises(TargetError, match="no sample can be made up"):
+        loaded.own_sample()
+    with pytest.raises(SampleError, match="1 columns of categories or of texts, expected 2"):
+        onnxpack.export(loaded.model, frame.astype({"ward": int}), tmp_path / "pack")
+    hold(tmp_path, loaded.model, frame[:3], frame, model.predict)
 
 
 def test_refusals(tmp_path: Path) -> None:
@@ -214,10 +228,21 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="has pred_early_stop"):
         onnxpack.export(regressor(pred_early_stop=True), X[:2], to)
 
-    def own(y: Any, p: Any) -> Any:
-        return p - y, np.ones_like(y)
-
+    model = lgb.LGBMClassifier(**SMALL, objective=own).fit(X, CLASS > 0)
     with pytest.raises(ExportError, match="function of the user's own"):
-        onnxpack.export(regressor(objective=own), X[:2], to)
+        onnxpack.export(model, X[:2], to)
     with pytest.raises(ExportError, match="not one of LightGBM's own"):
-        onnxpack.export(regressor(objective=own).booster_, X[:2], to)
+        write_link(Graph(18), "score", "new", {})
+
+
+def own(y: Any, p: Any) -> Any:
+    """An objective."""
+    return p - y, np.ones_like(y)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_an_objective_of_the_users(tmp_path: Path, inner: bool) -> None:
+    model = regressor(objective=own)
+    model = model.booster_ if inner else model
+    pack = hold(tmp_path, model, X[:4], X, model.predict)
+    assert "objective is a function of the user's own" in pack.manifest.notes[0]

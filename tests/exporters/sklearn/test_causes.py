@@ -11,7 +11,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.decomposition import NMF
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression
-from sklearn.neighbors import KernelDensity, KNeighborsClassifier
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier, LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
@@ -60,13 +60,19 @@ def own_metric(a: Any, b: Any) -> float:
             "np.log1p",
         ),
         (make_pipeline(NMF(2, max_iter=500), LinearRegression()), "until they converge", "PCA"),
-        (KNeighborsClassifier(metric=own_metric), "metric", ""),
+        (KNeighborsClassifier(metric=own_metric), "the metric", "'manhattan'"),
         (SVC(kernel=lambda a, b: a @ b.T), "function of the user's", "names by a string"),
     ],
 )
 def test_causes(check: Any, model: Any, word: str, remedy: str) -> None:
     error = check.refused(model.fit(X, Y), X, word)
     assert remedy in error.remedy
+    assert str(error).count(word) == 1
+
+
+def test_outliers_among_the_training_rows_alone(check: Any) -> None:
+    error = check.refused(LocalOutlierFactor().fit(X), X, "neither predicts new rows nor")
+    assert "novelty=True" in error.remedy
 
 
 def test_what_is_not_fitted(check: Any) -> None:

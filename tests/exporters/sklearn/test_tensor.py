@@ -108,3 +108,13 @@ def test_texts_are_not_held_against_unknown_ones() -> None:
     x = Graph(18).input("x", "str", ["batch"])
     with pytest.raises(TypeError):
         x.equals(x)
+
+
+def test_steps_end_where_they_say(tmp_path: Path) -> None:
+    def halved(x: Any) -> Any:
+        return x.graph.loop(
+            9, x, lambda state: (state * 0.5, n.squeeze(n.largest(state, 0, keepdims=True), 0) > 1)
+        )
+
+    np.testing.assert_array_equal(run(tmp_path, np.array([8.0, 1.0]), halved), [0.5, 0.0625])
+    np.testing.assert_array_equal(run(tmp_path, np.array([1e9]), halved), [1e9 / 2**9])

@@ -181,8 +181,15 @@ def test_files(tmp_path: Path, suffix: str) -> None:
     model.save_model(path)
     loaded = load_target(str(path))
     assert loaded.name == "trees"
-    assert "random numbers" in loaded.notes[0]
-    hold(tmp_path, loaded.model, loaded.sample, X.astype("float32"), ask(model))
+    sample, notes = loaded.own_sample()
+    assert "random numbers" in notes[0]
+    hold(tmp_path, loaded.model, sample, X.astype("float32"), ask(model))
+
+
+def test_an_objective_of_the_users(tmp_path: Path) -> None:
+    model = regressor(objective=lambda y, p: (p - y, np.ones_like(y)))
+    pack = hold(tmp_path, model, X[:4], X, model.predict)
+    assert "objective is a function of the user's own" in pack.manifest.notes[0]
 
 
 def test_a_file_that_is_another_thing(tmp_path: Path) -> None:
@@ -196,8 +203,10 @@ def test_a_file_whose_sample_cannot_be_made_up(tmp_path: Path) -> None:
     frame = table(category=True)
     model = regressor(of_table(table(category=False)), frame, enable_categorical=True)
     model.save_model(tmp_path / "frame.ubj")
+    loaded = load_target(str(tmp_path / "frame.ubj"))
     with pytest.raises(TargetError, match="no sample can be made up"):
-        load_target(str(tmp_path / "frame.ubj"))
+        loaded.own_sample()
+    hold(tmp_path, loaded.model, frame[:3], frame, model.predict)
 
 
 def test_refusals(tmp_path: Path) -> None:
@@ -206,8 +215,8 @@ def test_refusals(tmp_path: Path) -> None:
         onnxpack.export(xgb.XGBRegressor(), X[:2], to)
     with pytest.raises(SampleError, match="with a sample of its rows"):
         onnxpack.export(booster(), None, to)
-    own = xgb.XGBRegressor(objective=lambda y, p: (p - y, np.ones_like(y)), **SMALL)
+    own = xgb.XGBClassifier(objective=lambda y, p: (p - y, np.ones_like(y)), **SMALL)
     with pytest.raises(ExportError, match="function of the user's own"):
-        onnxpack.export(own.fit(FULL, NUMBER), X[:2], to)
+        onnxpack.export(own.fit(FULL, CLASS > 0), X[:2], to)
     with pytest.raises(ExportError, match="'reg:new' is not known"):
         link_of("reg:new")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.loaded import LoadedTarget, MadeUp
 from onnxpack.exporters.trees.exporter import BoosterExporter
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class CatBoostExporter(BoosterExporter):
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """A ``.cbm`` that ``save_model`` wrote; the sample is of random numbers.
+    """A ``.cbm`` that ``save_model`` wrote; a sample can be made up of random numbers.
 
     Raises:
         TargetError: it is no model of CatBoost's.
@@ -51,4 +51,5 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
     except catboost.CatBoostError as exc:
         raise TargetError(f"{path} is no model of CatBoost's: {str(exc).splitlines()[0]}") from exc
     note = "the sample is of random numbers, as many as the model has features"
-    return LoadedTarget(model, path.stem, notes=(note,), sample=random_sample(model))
+    made_up = MadeUp(lambda: random_sample(model), note)
+    return LoadedTarget(model, path.stem, made_up=made_up)

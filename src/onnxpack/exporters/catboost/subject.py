@@ -116,7 +116,7 @@ def random_sample(model: Any) -> Array:
         raise TargetError(
             "the model has categorical features and keeps only hashes of their categories, so no "
             "sample can be made up.",
-            remedy="export it from Python with the frame that it was trained on",
+            remedy="give the frame that it was trained on: --sample rows.csv, or rows.parquet",
         )
     rows = np.random.default_rng(0).standard_normal((2, description.features))
     return rows.astype(np.float32)

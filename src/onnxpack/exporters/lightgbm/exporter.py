@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.loaded import LoadedTarget, MadeUp
 from onnxpack.exporters.trees.exporter import BoosterExporter
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class LightGBMExporter(BoosterExporter):
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """A ``.txt`` that ``save_model`` wrote; the sample is of random numbers.
+    """A ``.txt`` that ``save_model`` wrote; a sample can be made up of random numbers.
 
     Raises:
         TargetError: it is no model of LightGBM's.
@@ -50,4 +50,5 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
     except lightgbm.basic.LightGBMError as exc:
         raise TargetError(f"{path} is no model of LightGBM's: {exc}") from exc
     note = "the sample is of random numbers, as many as the booster has features"
-    return LoadedTarget(booster, path.stem, notes=(note,), sample=random_sample(booster))
+    made_up = MadeUp(lambda: random_sample(booster), note)
+    return LoadedTarget(booster, path.stem, made_up=made_up)

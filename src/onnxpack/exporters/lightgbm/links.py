@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.lightgbm.model import CUSTOM
 from onnxpack.exporters.trees.graph import Graph
 
 IDENTITY = {
-    "fair", "huber", "lambdarank", "mape", "quantile", "rank_xendcg", "regression_l1",
+    CUSTOM, "fair", "huber", "lambdarank", "mape", "quantile", "rank_xendcg", "regression_l1",
 }  # fmt: skip
 EXPONENTIAL = {"gamma", "poisson", "tweedie"}
 

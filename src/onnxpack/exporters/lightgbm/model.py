@@ -17,6 +17,8 @@ from onnxpack.exporters.trees.columns import IN_SET, Columns
 from onnxpack.exporters.trees.ensemble import Ensemble, Tree
 from onnxpack.signature import Array
 
+CUSTOM = "custom"
+"""The objective of a booster that names none: it was a function of the user's."""
 CATEGORICAL, DEFAULT_LEFT = 1, 2
 MISSING_SHIFT = 2
 NONE, ZERO, NAN = 0, 1, 2
@@ -64,7 +66,7 @@ class Description:
     @property
     def objective(self) -> tuple[str, Mapping[str, str]]:
         """Its name and what is set of it: ``binary``, ``{"sigmoid": "1"}``."""
-        name, *given = self.header.get("objective", "custom").split()
+        name, *given = self.header.get("objective", CUSTOM).split()
         return name, {key: value for key, _, value in (part.partition(":") for part in given)}
 
     @property

@@ -9,10 +9,10 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from onnxpack.errors import ExportError, TargetError
+from onnxpack.errors import ExportError, SampleError, TargetError
 from onnxpack.exporters.lightgbm.linear import add_linear
 from onnxpack.exporters.lightgbm.links import write_link
-from onnxpack.exporters.lightgbm.model import NAN, ZERO, Description
+from onnxpack.exporters.lightgbm.model import CUSTOM, NAN, ZERO, Description
 from onnxpack.exporters.trees.classes import class_names, put_classes
 from onnxpack.exporters.trees.columns import Columns
 from onnxpack.exporters.trees.ensemble import Ensemble
@@ -24,6 +24,7 @@ from onnxpack.exporters.trees.subject import (
     PREDICTION,
     PROBABILITIES,
     PROBES,
+    SCORES,
     BoosterSubject,
 )
 from onnxpack.exporters.trees.write import add_ensemble
@@ -53,6 +54,7 @@ class LightGBMSubject(BoosterSubject):
         self.is_classifier = isinstance(model, lightgbm.LGBMClassifier)
         self.booster = _booster(model)
         self.description = Description.of(self.booster)
+        self.own_objective = self.description.objective[0] == CUSTOM
         self.labels = class_names(model.classes_) if self.is_classifier else None
         self.rows = read_rows(
             sample, self.description.features, _known_categories(self.booster, sample)
@@ -75,6 +77,19 @@ class LightGBMSubject(BoosterSubject):
 
     def write(self, graph: Graph, x: str) -> None:
         """Features as LightGBM takes them, trees, average, objective, labels."""
+        value = write_link(graph, self._score(graph, x), *self.description.objective)
+        if self.is_classifier:
+            self._refuse_last_bit()
+            put_classes(graph, value, self.description.targets, self.model.classes_)
+        else:
+            self.put(graph, PREDICTION, value, self.description.targets, np.float64)
+
+    def write_scores(self, graph: Graph, x: str) -> None:
+        """What ``decision_function`` gives, in the place of all that."""
+        self.put(graph, SCORES, self._score(graph, x), self.description.targets, np.float64)
+
+    def _score(self, graph: Graph, x: str) -> str:
+        """The sum or the average of the trees, [batch, targets]."""
         columns, ensemble = self._trees
         tiny = graph.add("LessOrEqual", graph.add("Abs", x), graph.constant(TINY))
         x = graph.add("Where", tiny, graph.constant(0.0), x)
@@ -87,12 +102,7 @@ class LightGBMSubject(BoosterSubject):
             score = add_ensemble(graph, tested, ensemble)
         if self.description.averages:
             score = graph.add("Div", score, graph.constant(float(self.description.iterations)))
-        value = write_link(graph, score, *self.description.objective)
-        if self.is_classifier:
-            self._refuse_last_bit()
-            put_classes(graph, value, self.description.targets, self.model.classes_)
-        else:
-            self.put(graph, PREDICTION, value, self.description.targets, np.float64)
+        return score
 
     def _refuse_last_bit(self) -> None:
         """Where scores differ in the last bits alone, the label hangs on how ``exp`` rounds."""
@@ -136,7 +146,7 @@ def _booster(model: Any) -> Any:
         return model
     if not model.__sklearn_is_fitted__():
         raise TargetError(f"the {type(model).__name__} is not fitted.", remedy="model.fit(X, y)")
-    if callable(model.objective):
+    if callable(model.objective) and isinstance(model, lightgbm.LGBMClassifier):
         raise ExportError(
             "the objective is a function of the user's own, and so it is not known what its "
             "scores mean.",
@@ -151,10 +161,27 @@ def _booster(model: Any) -> Any:
 
 
 def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
-    """A booster keeps the categories of the frame it was trained on, in the columns' order."""
-    columns = [n for n in getattr(sample, "columns", ()) if hasattr(sample[n], "cat")]
+    """A booster keeps the categories of the frame it was trained on, in the columns' order.
+
+    A column of texts can only be one of them, as where a sample was read from a table.
+
+    Raises:
+        SampleError: the sample has more or fewer such columns.
+    """
+    columns = [n for n in getattr(sample, "columns", ()) if _is_category(sample[n])]
     kept = booster.pandas_categorical or []
+    if columns and len(columns) != len(kept):
+        raise SampleError(
+            f"the sample has {len(columns)} columns of categories or of texts, expected "
+            f"{len(kept)}, as in training.",
+            remedy="give rows of the frame that it was trained on; a .parquet keeps what is a "
+            "category",
+        )
     return {str(name): values for name, values in zip(columns, kept, strict=False)}
+
+
+def _is_category(column: Any) -> bool:
+    return hasattr(column, "cat") or column.dtype.kind not in "biuf"
 
 
 def random_sample(booster: Any) -> Array:
@@ -166,7 +193,8 @@ def random_sample(booster: Any) -> Array:
     if booster.pandas_categorical:
         raise TargetError(
             "the booster knows the categories of a data frame, so no sample can be made up.",
-            remedy="export it from Python with a data frame as the sample",
+            remedy="give rows of the frame that it was trained on: --sample rows.csv, or "
+            "rows.parquet",
         )
     random = np.random.default_rng(0)
     return random.standard_normal((2, booster.num_feature()))

@@ -22,7 +22,7 @@ def planned(model: Any) -> Mapping[str, str]:
     """
     from sklearn.base import is_outlier_detector, is_regressor
 
-    if is_outlier_detector(model):
+    if is_outlier_detector(model) and hasattr(model, "predict"):
         return _having(model, {LABEL: "predict", SCORES: "decision_function"})
     if is_regressor(model) and hasattr(model, "predict"):
         return {PREDICTION: "predict"}
@@ -34,18 +34,48 @@ def planned(model: Any) -> Mapping[str, str]:
         return {TRANSFORMED: "transform"}
     raise ExportError(
         f"{type(model).__name__} neither predicts new rows nor transforms them.",
-        remedy="export an estimator that has predict() or transform()",
+        remedy="fit it with novelty=True, so that it has predict()"
+        if hasattr(model, "novelty")
+        else "export an estimator that has predict() or transform()",
     )
+
+
+def answered(model: Any, x: Any) -> tuple[Mapping[str, str], Sequence[str]]:
+    """The outputs that the model does give for rows, and a note for each that it does not.
+
+    Some models have a ``predict_proba`` that always fails, as a chain of classifiers has where
+    one of them has three classes.
+    """
+    (first, method), *others = planned(model).items()
+    kept, notes = {first: method}, []
+    if _failure(model, method, x):  # then it is the rows
+        return planned(model), ()
+    for name, other in others:
+        failure = _failure(model, other, x)
+        if failure:
+            notes.append(f"{other}() fails on the sample, so the pack has no {name!r}: {failure}")
+        else:
+            kept[name] = other
+    return kept, notes
+
+
+def _failure(model: Any, method: str, x: Any) -> str:
+    """How a method fails; empty where it does not."""
+    try:
+        getattr(model, method)(x)
+    except Exception as exc:  # noqa: BLE001 - an estimator can refuse in any way
+        return f"{type(exc).__name__}: {exc}"
+    return ""
 
 
 def _having(model: Any, outputs: Mapping[str, str]) -> Mapping[str, str]:
     return {name: method for name, method in outputs.items() if hasattr(model, method)}
 
 
-def answer(model: Any, x: Any) -> dict[str, Array]:
-    """scikit-learn's answer as named arrays."""
+def answer(model: Any, methods: Mapping[str, str], x: Any) -> dict[str, Array]:
+    """What these methods give, as named arrays."""
     found: dict[str, Array] = {}
-    for name, method in planned(model).items():
+    for name, method in methods.items():
         values = getattr(model, method)(x)
         if name == TRANSFORMED and np.ndim(values) == 1 and np.ndim(x) == 2 and len(x) == 1:
             values = values[None]  # some transformers of scikit-learn flatten a single row

@@ -17,6 +17,17 @@ REMEDIES: Mapping[str, str] = {
     "before; PCA and TruncatedSVD are one product, and can be exported",
     r"the function .* is Python code": "use one of numpy's own functions, such as np.log1p; or "
     "call it before the pack",
+    r"analyzer is Python code|changes texts in a way": "do that to the texts before fit and before "
+    "the pack, and leave the option at its default",
+    r"token_pattern=": "take one of these, before fit",
+    r"no term of the vocabulary": "make ngram_range as wide as the vocabulary's terms, before fit",
+    r"to a row alone": "leave out features that do not vary, and scale the others: "
+    "make_pipeline(VarianceThreshold(), StandardScaler(), model).fit(X, y)",
+    r"pooling_func is": "take pooling_func=np.mean, before fit",
+    r"Matern with nu": "take one of these, Matern(nu=1.5), before fit",
+    r"solves a system of equations": "export what comes after it, and call its transform() before",
+    r"the metric .* is not written": "take metric='euclidean', 'manhattan', 'chebyshev', "
+    "'minkowski', 'cosine', 'canberra', 'braycurtis' or 'hamming', before fit",
     r"function of the user's": "use one that scikit-learn names by a string",
     r"others remain text": "encode every column of text, or drop it: remainder='drop'",
     r"onnxpack does not know this class": "use an estimator of scikit-learn's, or export what "

@@ -16,20 +16,76 @@ from onnxpack.signature import Array
 EUCLIDEAN = {"euclidean", "l2"}
 
 
-def between(x: Tensor, points: Array, metric: Any, power: float = 2) -> Tensor:
-    """Distances to points, by the name of a metric."""
+def dense(points: Any) -> Array:
+    """The rows that a model keeps, though it was fitted with sparse ones."""
+    return np.asarray(points.toarray() if hasattr(points, "toarray") else points)
+
+
+def between(
+    x: Tensor,
+    points: Array,
+    metric: Any,
+    power: float = 2,
+    settings: Mapping[str, Any] | None = None,
+) -> Tensor:
+    """Distances to points, by the name of a metric.
+
+    Args:
+        power: of ``minkowski``.
+        settings: other parameters of a metric, by scikit-learn's name: ``w``, ``V``, ``VI``.
+
+    Raises:
+        ExportError: the metric is not one that is written.
+    """
+    given = {key: value for key, value in (settings or {}).items() if value is not None}
+    if given:
+        return _weighed(x, points, metric, power, given)
     if metric in EUCLIDEAN or (metric == "minkowski" and power == 2):
         return n.sqrt(squares_in_order(x, points))
+    if metric == "sqeuclidean":
+        return squares_in_order(x, points)
+    if metric == "cosine":
+        return 1.0 - _unit(x) @ _unit_rows(points).T
     gap = n.absolute(n.unsqueeze(x, 1) - points[None])
-    if metric in {"manhattan", "l1", "cityblock"} or (metric == "minkowski" and power == 1):
+    if metric == "minkowski" and power != 1:
+        return n.total(gap ** float(power), 2) ** float(1.0 / power)
+    return _by_gaps("manhattan" if metric == "minkowski" else metric, gap, x, points)
+
+
+def _by_gaps(metric: Any, gap: Tensor, x: Tensor, points: Array) -> Tensor:
+    """Distances that are sums over features, or the largest, of what the gap is."""
+    if metric in {"manhattan", "l1", "cityblock"}:
         return n.total(gap, 2)
     if metric in {"chebyshev", "infinity"}:
         return n.largest(gap, 2)
-    if metric == "minkowski":
-        return n.total(gap ** float(power), 2) ** float(1.0 / power)
-    if metric == "cosine":
-        return 1.0 - _unit(x) @ _unit_rows(points).T
-    raise ExportError(f"the metric {metric!r} is not written")
+    if metric == "hamming":
+        return n.mean((~n.equal(gap, 0.0)).cast("float64"), 2)
+    both = n.absolute(n.unsqueeze(x, 1)) + np.abs(points)[None]
+    if metric == "braycurtis":
+        return n.total(gap, 2) / n.total(both, 2)
+    if metric == "canberra":
+        return n.total(gap / n.where(n.equal(both, 0.0), 1.0, both), 2)
+    raise _unwritten(metric)
+
+
+def _weighed(
+    x: Tensor, points: Array, metric: Any, power: float, settings: Mapping[str, Any]
+) -> Tensor:
+    """Distances in which features count differently."""
+    apart = n.unsqueeze(x, 1) - points[None]
+    if metric == "seuclidean":
+        return n.sqrt(n.total(apart * apart / np.asarray(settings["V"], np.float64), 2))
+    if metric == "mahalanobis" and "VI" in settings:
+        return n.sqrt(n.total(apart @ np.asarray(settings["VI"], np.float64) * apart, 2))
+    if "w" in settings and (metric in EUCLIDEAN or metric == "minkowski"):
+        weighed = n.absolute(apart) ** float(power) * np.asarray(settings["w"], np.float64)
+        return n.total(weighed, 2) ** float(1.0 / power)
+    raise _unwritten(metric)
+
+
+def _unwritten(metric: Any) -> ExportError:
+    named = repr(metric) if isinstance(metric, str) else "that is a function of the user's"
+    return ExportError(f"the metric {named} is not written")
 
 
 def squares_in_order(x: Tensor, points: Array) -> Tensor:
@@ -90,8 +146,7 @@ def kernel_matrix(x: Tensor, points: Any, name: Any, settings: Mapping[str, Any]
     Raises:
         ExportError: it is a function of the user's, or not one that is written.
     """
-    if not isinstance(points, np.ndarray):
-        raise ExportError("it was fitted with sparse rows")
+    points = dense(points)
     if not isinstance(name, str) or name not in _KERNELS:
         raise ExportError(f"the kernel {name!r} is not written")
     default = {"gamma": 1.0 if name == "chi2" else 1.0 / points.shape[1], "degree": 3, "coef0": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import sklearn
 
 from onnxpack.errors import ExportError, SampleError
-from onnxpack.exporters.sklearn.answers import answer, class_names, planned, spread
+from onnxpack.exporters.sklearn.alone import refuse_uneven
+from onnxpack.exporters.sklearn.answers import answer, answered, class_names, spread
 from onnxpack.exporters.sklearn.causes import diagnose
 from onnxpack.exporters.sklearn.convert import call
 from onnxpack.exporters.sklearn.edges import edge_feeds
@@ -41,7 +43,10 @@ class SklearnSubject(Subject):
         self.model = model
         self.rows = read_rows(model, sample)
         self.sample = self.rows.feeds
-        self.notes = self.rows.notes
+        with _quiet():
+            first = {name: array[:1] for name, array in self.sample.items()}
+            self._methods, refused = answered(model, self.rows.restore(first))
+        self.notes = (*self.rows.notes, *refused)
         self.labels = class_names(model)
         self._check_kept()
 
@@ -74,18 +79,25 @@ class SklearnSubject(Subject):
         """See :mod:`onnxpack.exporters.sklearn.causes`."""
         return diagnose(self.model, attempts)
 
+    def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
+        """An estimator that draws its answers."""
+        return Cause(
+            f"a {type(self.model).__name__} or a part of it draws its answers at random",
+            "export an estimator that does not: of dummies, strategy='prior' or 'most_frequent'",
+        )
+
     def _answer(self, x: Any) -> dict[str, Array]:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return answer(self.model, x)
+        with _quiet():
+            return answer(self.model, self._methods, x)
 
     def _write(self, to: Path, opset: int) -> Probes:
         graph = Graph(opset)
         table = self.rows.enter(graph)
         outputs: dict[str, Tensor] = {}
-        for name, method in planned(self.model).items():
+        for name, method in self._methods.items():
             found = spread(name, call(self.model, method, table))
             outputs |= {key: _as_output(tensor) for key, tensor in found.items()}
+        refuse_uneven(self.run, self.sample)
         graph.save(to, outputs)
         return ()
 
@@ -111,6 +123,13 @@ class SklearnSubject(Subject):
                     f"{name!r} differs.",
                     remedy="fit and export with plain dtypes: frame.astype({'column': 'float64'})",
                 )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _as_output(tensor: Tensor) -> Tensor:

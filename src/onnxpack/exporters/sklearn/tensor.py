@@ -6,7 +6,7 @@ Dtypes are promoted by numpy's rules, so the graph rounds where scikit-learn doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -118,6 +118,34 @@ class Graph:
             )
         )
         return outputs
+
+    def loop(
+        self, most: int, state: Tensor, step: Callable[[Tensor], tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """What becomes of a state in steps, as long as they go on.
+
+        Args:
+            most: how many steps at most.
+            state: what the first begins with.
+            step: adds the nodes that make of one state the next, and one bool: whether to go on.
+        """
+        outer, self.nodes = self.nodes, []
+        before = Tensor(self, self.name("state"), state.dtype)
+        after, on = step(before)
+        inner, self.nodes = self.nodes, outer
+        info, kind = helper.make_tensor_value_info, ELEMENT_TYPES[state.dtype]
+        body = helper.make_graph(
+            inner,
+            "step",
+            [
+                info(self.name("number"), TensorProto.INT64, []),
+                info(self.name("on"), TensorProto.BOOL, []),
+                info(before.name, kind, None),
+            ],
+            [info(on.name, TensorProto.BOOL, []), info(after.name, kind, None)],
+        )
+        limit, begin = self.constant(np.int64(most)), self.constant(np.bool_(True))
+        return self.op("Loop", limit, begin, state, dtype=state.dtype, body=body)
 
     def save(self, to: Path, outputs: dict[str, Tensor]) -> None:
         """Write the graph, with its outputs under these names."""

@@ -265,7 +265,7 @@ def read_frame(frame: Any, categories: Categories, *, plain: bool = False) -> Fr
     columns, feeds = {}, {}
     for at, name in enumerate(names):
         series = frame.iloc[:, at]
-        if hasattr(series, "cat") or (plain and name in categories):
+        if hasattr(series, "cat") or name in categories:
             columns[name], feeds[name] = _read_categories(name, series, categories, plain=plain)
         else:
             columns[name], feeds[name] = _read_numbers(name, series)
@@ -299,6 +299,12 @@ def _read_categories(
             "and here",
         )
     dtype: DTypeLike = object if texts else np.int64
+    if not hasattr(series, "cat") and (series.dtype.kind in "iu") == texts:
+        raise SampleError(
+            f"column {name!r} of the sample is {series.dtype}, and its categories in training "
+            f"were {known[:3]}.",
+            remedy="give the rows of the frame that the model was trained on",
+        )
     missing = UNKNOWN if texts else UNKNOWN_NUMBER
     values = series.astype(object).where(series.notna(), missing).to_numpy()
     ordered = hasattr(series, "cat") and bool(series.cat.ordered)

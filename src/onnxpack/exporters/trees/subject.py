@@ -18,10 +18,14 @@ from onnxpack.exporters.trees.rows import Rows
 from onnxpack.parity.cases import Axes
 from onnxpack.signature import Array
 
-PREDICTION, LABEL, PROBABILITIES = "prediction", "label", "probabilities"
+PREDICTION, LABEL, PROBABILITIES, SCORES = "prediction", "label", "probabilities", "scores"
 PROBES, NEAREST = 5000, 300
 """Rows in which near ties between classes are looked for, and how many of these are asked."""
 UNKNOWN_NOTE = "a category that the model does not know counts as missing, not as an error"
+OWN_NOTE = (
+    "the objective is a function of the user's own: the prediction is the sum of the trees, as "
+    "predict() gives it"
+)
 
 
 class BoosterSubject(Subject):
@@ -30,10 +34,12 @@ class BoosterSubject(Subject):
     Attributes:
         rows: the sample.
         unknown_is_missing: whether a category that the model does not know is as good as none.
+        own_objective: whether it was trained by a function of the user's.
     """
 
     rows: Rows
     unknown_is_missing = True
+    own_objective = False
 
     @abstractmethod
     def answer(self, data: object) -> dict[str, Array]:
@@ -61,9 +67,12 @@ class BoosterSubject(Subject):
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
-        """What becomes of a category that the model does not know."""
-        known = self.rows.categories
-        return (UNKNOWN_NOTE,) if known and self.unknown_is_missing else ()
+        """What becomes of a category that the model does not know, and of a user's objective."""
+        unknown = self.rows.categories and self.unknown_is_missing
+        return (
+            *((UNKNOWN_NOTE,) if unknown else ()),
+            *((OWN_NOTE,) if self.own_objective else ()),
+        )
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The framework's answer."""

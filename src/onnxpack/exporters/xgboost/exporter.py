@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.loaded import LoadedTarget, MadeUp
 from onnxpack.exporters.trees.exporter import BoosterExporter
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class XGBoostExporter(BoosterExporter):
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """A ``.json`` or ``.ubj`` that ``save_model`` wrote; the sample is of random numbers.
+    """A ``.json`` or ``.ubj`` that ``save_model`` wrote; a sample can be made up of random numbers.
 
     Raises:
         TargetError: it is no model of XGBoost's.
@@ -49,4 +49,5 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
         line = str(exc).splitlines()[0]
         raise TargetError(f"{path} is no model of XGBoost's: {line}") from exc
     note = "the sample is of random numbers, as many as the booster has features"
-    return LoadedTarget(booster, path.stem, notes=(note,), sample=random_sample(booster))
+    made_up = MadeUp(lambda: random_sample(booster), note)
+    return LoadedTarget(booster, path.stem, made_up=made_up)

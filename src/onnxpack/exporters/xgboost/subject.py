@@ -39,6 +39,7 @@ class XGBoostSubject(BoosterSubject):
         self.model = model
         self.is_estimator = not isinstance(model, xgboost.Booster)
         self.booster = _booster(model)
+        self.own_objective = self.is_estimator and callable(model.objective)
         self.description = Description.of(self.booster, self._rounds())
         known = read_categories(self.description, sample)
         self.rows = read_rows(sample, self.description.features, known)
@@ -162,7 +163,7 @@ def _booster(model: Any) -> Any:
         return model
     from sklearn.exceptions import NotFittedError
 
-    if callable(model.objective):
+    if callable(model.objective) and isinstance(model, xgboost.XGBClassifier):
         raise ExportError(
             "the objective is a function of the user's own, and so XGBoost does not know what "
             "its margins mean.",
@@ -189,7 +190,8 @@ def random_sample(booster: Any) -> Array:
     if description.known_categories():
         raise TargetError(
             "the booster knows the categories of a data frame, so no sample can be made up.",
-            remedy="export it from Python with a data frame as the sample",
+            remedy="give rows of the frame that it was trained on: --sample rows.csv, or "
+            "rows.parquet",
         )
     for at, kind in enumerate(description.types):
         if kind == CATEGORICAL:

@@ -71,6 +71,7 @@ class ColumnTransformer(Family):
     def transform(self, model: Any, x: Table) -> Tensor:
         """The outputs side by side."""
         parts = []
+        weights = model.transformer_weights or {}
         for name, each, columns in model.transformers_:
             index = _places(model, columns)
             if (isinstance(each, str) and each == "drop") or not len(index):
@@ -79,7 +80,8 @@ class ColumnTransformer(Family):
                 chosen = _chosen(x, index)
                 if np.isscalar(columns):
                     chosen = n.flat(chosen if isinstance(chosen, Tensor) else chosen.matrix())
-                parts.append(_through(each, chosen))
+                found = _through(each, chosen)
+                parts.append(found * float(weights[name]) if name in weights else found)
         if not parts:
             raise ExportError("every column is dropped")
         return _beside(parts)

@@ -34,7 +34,7 @@ def matches(x: Tensor, categories: Array) -> Tensor:
     found = n.equal(x, numbers[None])
     if not missing.any():
         return found
-    return n.where(x.graph.constant(missing[None]), n.isnan(x), found)
+    return found | (n.isnan(x) & x.graph.constant(missing[None]))
 
 
 def _is_missing(item: Any) -> bool:

@@ -12,6 +12,7 @@ import onnx
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn.convert import Family
 from onnxpack.exporters.sklearn.tensor import ELEMENT_TYPES, ML, Tensor
+from onnxpack.exporters.trees import graph as trees
 from onnxpack.parity.cases import BATCH
 from onnxpack.plugins import exporters
 
@@ -32,6 +33,10 @@ class Foreign(Family):
         """One a class."""
         return _named(_outputs(model, x), "probabilities")
 
+    def decision_function(self, model: Any, x: Tensor) -> Tensor:
+        """The sum of the trees, which LightGBM's classifiers give."""
+        return _named(_outputs(model, x, scores=True), "scores")
+
 
 def _named(found: dict[str, Tensor], name: str) -> Tensor:
     if name not in found:
@@ -39,16 +44,21 @@ def _named(found: dict[str, Tensor], name: str) -> Tensor:
     return found[name]
 
 
-def _outputs(model: Any, x: Tensor) -> dict[str, Tensor]:
-    """Everything that the estimator's own exporter gives, for these rows."""
-    key = (id(model), "outputs", x.name)
+def _outputs(model: Any, x: Tensor, *, scores: bool = False) -> dict[str, Tensor]:
+    """Everything that the estimator's own exporter gives for these rows, or the scores alone."""
+    key = (id(model), "scores" if scores else "outputs", x.name)
     if key not in x.graph.known:
         sample = np.zeros((2, int(model.n_features_in_)), x.dtype)
         exporter = exporters()[type(model).__module__.partition(".")[0]].load()()
         with exporter.open(model, sample) as subject, TemporaryDirectory() as folder:
             path = Path(folder, "part.onnx")
-            axes = {name: {0: BATCH} for name in subject.sample}
-            next(iter(subject.strategies(axes, x.graph.opset, ()))).make(path)
+            if scores:
+                graph = trees.Graph(x.graph.opset)
+                subject.write_scores(graph, subject.rows.write(graph))
+                graph.save(path)
+            else:
+                axes = {name: {0: BATCH} for name in subject.sample}
+                next(iter(subject.strategies(axes, x.graph.opset, ()))).make(path)
             x.graph.known[key] = _inlined(onnx.load(path), x)
     return x.graph.known[key]
 

@@ -29,6 +29,7 @@ class Imputer(Family):
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The features that had values, filled."""
         gone = is_missing(x, model.missing_values)
+        x = n.floats(x) if model.strategy in ("mean", "median") else x
         statistics = np.asarray(model.statistics_)
         kept = np.arange(len(statistics))
         if not model.keep_empty_features:

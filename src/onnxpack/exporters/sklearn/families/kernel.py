@@ -130,10 +130,15 @@ def covariance(kernel: Any, x: Tensor, points: Array) -> Tensor:
         return covariance(kernel.kernel, x, points) ** float(kernel.exponent)
     if name == "ConstantKernel":
         return n.repeated(x, np.full(len(points), float(kernel.constant_value)))
+    if name == "PairwiseKernel":
+        settings = {"gamma": kernel.gamma, **(kernel.pairwise_kernels_kwargs or {})}
+        return kernel_matrix(x, points, kernel.metric, settings)
     if name == "WhiteKernel":
         return n.repeated(x, np.zeros(len(points)))
     if name == "DotProduct":
         return x @ points.T + float(kernel.sigma_0**2)
+    if name == "CompoundKernel":
+        raise ExportError("a CompoundKernel gives several matrices, which is not written")
     return _stationary(kernel, name, x, points)
 
 

@@ -9,7 +9,13 @@ import numpy as np
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Answer, Family, ask, labels_at, private
-from onnxpack.exporters.sklearn.distance import between, kernel_matrix
+from onnxpack.exporters.sklearn.distance import (
+    EUCLIDEAN,
+    between,
+    dense,
+    kernel_matrix,
+    squares_in_order,
+)
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
 
@@ -20,11 +26,10 @@ def distances(model: Any, x: Tensor) -> Tensor:
     Raises:
         ExportError: the metric is not one that is written.
     """
-    metric, power = model.effective_metric_, (model.effective_metric_params_ or {}).get("p", 2)
-    known = private(model, "_fit_X")
-    if not isinstance(known, np.ndarray):
-        raise ExportError("it was fitted with sparse rows, or with a metric of the user's")
-    return between(x.cast("float64"), known.astype(np.float64), metric, power)
+    settings = dict(model.effective_metric_params_ or {})
+    metric, power = model.effective_metric_, settings.pop("p", 2)
+    known = dense(private(model, "_fit_X")).astype(np.float64)
+    return between(x.cast("float64"), known, metric, power, settings)
 
 
 def nearest(model: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -173,10 +178,26 @@ class Radius(Family):
         return _beside(model, labels)
 
 
+def _within(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The distance to each training row, and whether it is within the radius.
+
+    By Euclid scikit-learn holds squares against each other, which roots would round together.
+    """
+    radius = float(model.radius)
+    settings = dict(model.effective_metric_params_ or {})
+    plain = settings.pop("p", 2) == 2 and not any(v is not None for v in settings.values())
+    if plain and model.effective_metric_ in EUCLIDEAN | {"minkowski"}:
+        squares = squares_in_order(
+            x.cast("float64"), dense(private(model, "_fit_X")).astype(np.float64)
+        )
+        return n.sqrt(squares), squares <= radius * radius
+    far = distances(model, x)
+    return far, far <= radius
+
+
 def _weights_within(model: Any, x: Tensor) -> Tensor:
     """The weight of each training row: 0 beyond the radius."""
-    far = distances(model, x)
-    near = far <= float(model.radius)
+    far, near = _within(model, x)
     if model.weights in (None, "uniform"):
         return near.cast("float64")
     weights = weights_of(model.weights, n.where(near, far, np.inf))
@@ -224,8 +245,7 @@ class RadiusGraph(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """[batch, training rows]."""
-        far = distances(model, x)
-        near = far <= float(model.radius)
+        far, near = _within(model, x)
         return n.where(near, far, 0.0) if model.mode == "distance" else near.cast("float64")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, private
-from onnxpack.exporters.sklearn.interpolate import interp_columns, normal_cdf_inverse
+from onnxpack.exporters.sklearn.interpolate import erf, interp_columns, normal_cdf_inverse
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 BOUNDS_THRESHOLD = 1e-7
@@ -206,6 +206,18 @@ class QuantileTransformer(Family):
             share = n.where(n.equal(wide, high), 1.0, share)
             share = n.where(n.equal(wide, low), 0.0, share)
         return n.where(n.isnan(wide), wide, share).cast(x.dtype)
+
+    def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
+        """Back."""
+        x = n.floats(x)
+        share, close = x.cast("float64"), 0.0
+        if model.output_distribution == "normal":
+            share, close = (erf(share * float(np.sqrt(0.5))) + 1.0) * 0.5, BOUNDS_THRESHOLD
+        quantiles = np.asarray(model.quantiles_, np.float64)
+        references = np.broadcast_to(np.asarray(model.references_)[:, None], quantiles.shape)
+        found = interp_columns(share, references, quantiles)
+        found = n.where(share + close > 1.0, quantiles[-1], found)
+        return n.where(share - close < 0.0, quantiles[0], found).cast(x.dtype)
 
 
 FAMILIES: dict[str, Family] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnxpack.exporters.sklearn.convert import Family, label_if, labels_at, priv
 from onnxpack.exporters.sklearn.distance import kernel_matrix
 from onnxpack.exporters.sklearn.families.meta import votes
 from onnxpack.exporters.sklearn.tensor import Tensor
+from onnxpack.signature import Array
 
 
 def support_kernel(model: Any, x: Tensor) -> Tensor:
@@ -106,22 +108,67 @@ def _count(model: Any) -> int:
     return len(model.classes_)
 
 
+LEAST = 1e-7
+"""No pair of classes is surer than this."""
+CLOSE, STEPS = 0.005, 100
+"""When libsvm's steps end: by the number of classes, and at the latest."""
+
+
 class ProbableClassifier(SupportClassifier):
-    """With probabilities, of two classes by a logistic function."""
+    """With probabilities: of each pair of classes by a logistic function, then put together."""
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
         """One a class."""
-        if len(model.classes_) > 2:
-            raise ExportError(
-                "libsvm couples the probabilities of more than two classes in steps until they "
-                "converge; CalibratedClassifierCV(SVC(), ensemble=False) is exact"
-            )
-        first = self.pairs(model, x)[0]
-        a, b = float(model.probA_[0]), float(model.probB_[0])
-        share = n.expit(-(first * a + b))
-        share = n.clip(share, 1e-7, 1.0 - 1e-7)
-        column = n.as_column(share)
-        return n.concat([column, 1.0 - column])
+        shares = []
+        for pair, a, b in zip(
+            self.pairs(model, x), private(model, "_probA"), private(model, "_probB"), strict=True
+        ):
+            share = n.expit(-(pair * float(a) + float(b)))
+            shares.append(n.as_column(n.clip(share, LEAST, 1.0 - LEAST)))
+        return coupled(shares, len(model.classes_))
+
+
+def coupled(shares: Sequence[Tensor], count: int) -> Tensor:
+    """The probabilities of classes from those of the first of each pair, as libsvm finds them.
+
+    T.-F. Wu, C.-J. Lin, R. C. Weng, Probability estimates for multi-class classification by
+    pairwise coupling (2004), algorithm 2. It ends in steps that are as good as equal, and well
+    before they are, so the same steps are taken here.
+    """
+    first = n.concat(list(shares))
+    every = n.concat([first, 1.0 - first, n.column(first, 0) * 0.0])
+    won = n.reshape(n.gather(every, _places(count).ravel(), axis=1), [-1, count, count])
+    lost = n.transpose(won, (0, 2, 1))
+    own = n.total(lost * lost, 2)
+    square = n.unsqueeze(own, 2) * np.eye(count) - lost * won
+
+    def step(shares: Tensor) -> tuple[Tensor, Tensor]:
+        slope = n.total(square * n.unsqueeze(shares, 1), 2)
+        height = n.total(shares * slope, keepdims=True)
+        on = n.largest(n.absolute(slope - height), keepdims=True) >= CLOSE / count
+        found = shares
+        for at in range(count):
+            size, here = n.column(own, at), n.column(slope, at)
+            change = (height - here) / size
+            grown = change + 1.0
+            height = (height + change * (change * size + here * 2.0)) / grown / grown
+            slope = (slope + change * n.gather(square, at, axis=1)) / grown
+            found = (found + change * np.eye(count)[at : at + 1]) / grown
+        any_on = on.graph.op("ReduceMax", on.cast("int32"), dtype="int32", keepdims=0)
+        return n.where(on, found, shares), any_on > 0
+
+    begin = n.repeated(first, np.full(count, 1.0 / count))
+    return first.graph.loop(max(STEPS, count), begin, step)
+
+
+def _places(count: int) -> Array:
+    """Of each pair of classes, where its share stands: firsts, then seconds, then a zero."""
+    pairs = count * (count - 1) // 2
+    places = np.full((count, count), 2 * pairs)
+    upper = np.triu_indices(count, 1)
+    places[upper] = np.arange(pairs)
+    places.T[upper] = pairs + np.arange(pairs)
+    return places
 
 
 FAMILIES: dict[str, Family] = {

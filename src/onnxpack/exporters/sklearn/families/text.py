@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Answer, Family, private
 from onnxpack.exporters.sklearn.families.scale import normalize
 from onnxpack.exporters.sklearn.tensor import Tensor
+from onnxpack.exporters.sklearn.tokens import SPACE, characters, lowercase, words
 
 
 class Weights(Family):
@@ -29,22 +31,6 @@ def weighted(model: Any, counts: Tensor) -> Tensor:
     if hasattr(model, "idf_"):
         counts = (counts * np.asarray(model.idf_)).cast(counts.dtype)
     return counts if model.norm is None else normalize(counts, model.norm)
-
-
-LETTERS = r"[\pL\pN_]"
-"""What Python's ``\\w`` matches, as RE2 writes it."""
-PATTERNS = {
-    rf"{flag}{edge}{pattern}{edge}": written
-    for flag in ("", "(?u)")
-    for edge in ("", r"\b")
-    for pattern, written in ((r"\w+", f"{LETTERS}+"), (r"\w\w+", f"{LETTERS}{{2,}}"))
-}
-"""The patterns of tokens that are read alike by Python and by RE2."""
-UNLIKE = r"İ|Σ(?:[^\p{Lu}\p{Ll}\p{Lt}]|$)"
-"""What Python makes lower case by more than one letter, or by what follows it."""
-GUARD = "a text has İ, or Σ at the end of a word, which Python makes lower case otherwise"
-LOCALE = "C.UTF-8"
-PADDING = "\0"
 
 
 class Counts(Family):
@@ -70,16 +56,11 @@ def counted(model: Any, x: Tensor) -> Tensor:
         ExportError: terms are found in a way that is not written.
     """
     _refuse_unwritten(model)
-    graph = x.graph
     text = n.flat(x)
     zero = None
     if model.lowercase:
-        zero = _nothing_unlike(text)
-        text = graph.op(
-            "StringNormalizer", text, dtype="str", case_change_action="LOWER", locale=LOCALE
-        )
-    tokens = _tokens(text, PATTERNS[model.token_pattern])
-    found = _terms(model, tokens).cast(np.dtype(model.dtype).name)
+        text, zero = lowercase(text)
+    found = _WAYS[model.analyzer](model, text).cast(np.dtype(model.dtype).name)
     if model.binary:
         found = (found > 0).cast(found.dtype)
     return found if zero is None else found + zero.cast(found.dtype)
@@ -87,70 +68,119 @@ def counted(model: Any, x: Tensor) -> Tensor:
 
 def _refuse_unwritten(model: Any) -> None:
     for name in ("tokenizer", "preprocessor", "strip_accents"):
-        if getattr(model, name) is not None:
-            raise ExportError(f"{name}={getattr(model, name)!r} is not written")
-    if model.analyzer != "word" or model.input != "content":
-        raise ExportError(f"analyzer={model.analyzer!r} is not written; 'word' is")
-    if model.token_pattern not in PATTERNS:
-        raise ExportError(
-            f"token_pattern={model.token_pattern!r} is not written; these are: "
-            f"{', '.join(PATTERNS)}"
-        )
-    if model.stop_words is not None and model.ngram_range[1] > 1:
-        raise ExportError(
-            "stop_words are left out before ngram_range joins words, which ONNX does not"
-        )
+        given = getattr(model, name)
+        if given is not None and (name != "tokenizer" or model.analyzer == "word"):
+            raise ExportError(f"{name}={given!r} changes texts in a way that ONNX cannot")
+    if model.analyzer not in _WAYS:
+        raise ExportError("analyzer is Python code, which a graph cannot hold")
+    if model.input != "content":
+        raise ExportError(f"input={model.input!r} reads files, which a graph cannot")
 
 
-def _tokens(text: Tensor, pattern: str) -> Tensor:
-    """The words of each text, filled up to the number of the longest."""
-    return text.graph.op(
-        "Tokenizer",
-        text,
-        dtype="str",
-        domain="com.microsoft",
-        mark=0,
-        mincharnum=1,
-        pad_value=PADDING,
-        tokenexp=pattern,
-    )
+Terms = Sequence[tuple[Sequence[str], int]]
+"""Terms in their parts, words or characters, each with its column."""
 
 
-def _nothing_unlike(text: Tensor) -> Tensor:
-    """Zero; and a failure at run time where a text would not be made lower case alike."""
-    graph = text.graph
-    shape = graph.op("Shape", _tokens(text, UNLIKE), dtype="int64")
-    count = n.gather(shape, 1)
-    nothing = graph.constant(np.zeros(1, np.int64))
-    return graph.op("Gather", nothing, count, dtype="int64", title=GUARD, axis=0)
-
-
-def _terms(model: Any, tokens: Tensor) -> Tensor:
+def _of_words(model: Any, text: Tensor) -> Tensor:
     low, high = model.ngram_range
-    terms: dict[int, list[tuple[list[str], int]]] = {size: [] for size in range(1, high + 1)}
-    for term, place in sorted(model.vocabulary_.items(), key=lambda item: item[1]):
-        words = term.split(" ")
-        if low <= len(words) <= high:
-            terms[len(words)].append((words, int(place)))
-    pool: list[str] = []
-    starts, places = [], []
-    for size in range(1, high + 1):
+    left_out = frozenset(model.get_stop_words() or ())
+    split = ((term.split(SPACE), int(at)) for term, at in model.vocabulary_.items())
+    terms = [(w, at) for w, at in split if low <= len(w) <= high and left_out.isdisjoint(w)]
+    known = _parts(terms)
+    # Where words stand alone, one that has no column need not be taken out.
+    gone = sorted(left_out) if high > 1 else []
+    numbers = words(text, model.token_pattern, known, gone)
+    return _count(model, numbers, terms, known, beyond=len(known) + len(gone))
+
+
+def _of_characters(model: Any, text: Tensor) -> Tensor:
+    low, high = model.ngram_range
+    terms = [(t, int(at)) for t, at in model.vocabulary_.items() if low <= len(t) <= high]
+    known = _parts(terms, SPACE)
+    numbers = characters(text, known, within_words=False)
+    return _count(model, numbers, terms, known, beyond=len(known))
+
+
+def _of_characters_in_words(model: Any, text: Tensor) -> Tensor:
+    """Each word has a space at either end, and between two words stands one for both."""
+    low, high = model.ngram_range
+    terms = [
+        (term, int(at))
+        for term, at in model.vocabulary_.items()
+        if term.strip(SPACE)
+        and SPACE not in term[1:-1]
+        and (low <= len(term) <= high or (len(term) < low and _is_whole(term)))
+    ]
+    known = _parts(terms, SPACE)
+    numbers = characters(text, known, within_words=True)
+    found = _count(model, numbers, terms, known, beyond=len(known))
+    if low > 1 or SPACE not in model.vocabulary_:
+        return found
+    shape = np.arange(len(model.vocabulary_)) == model.vocabulary_[SPACE]
+    return found + n.as_column(_spaces(numbers, known.index(SPACE))) * shape.astype(np.float32)
+
+
+def _is_whole(term: str) -> bool:
+    """Whether it is a word that is shorter than all n-grams, with its spaces."""
+    return term[0] == term[-1] == SPACE
+
+
+def _spaces(numbers: Tensor, space: int) -> Tensor:
+    """Two for each word."""
+    is_space = n.equal(numbers, space)
+    graph = numbers.graph
+    ends = [graph.constant(np.array([at], np.int64)) for at in (0, -1, 1, 2**62)]
+    axis = graph.constant(np.array([1], np.int64))
+    before = graph.op("Slice", is_space, ends[0], ends[1], axis, dtype="bool")
+    after = graph.op("Slice", is_space, ends[2], ends[3], axis, dtype="bool")
+    return n.total(before & ~after).cast("float32") * 2.0
+
+
+_WAYS: Mapping[str, Callable[[Any, Tensor], Tensor]] = {
+    "word": _of_words,
+    "char": _of_characters,
+    "char_wb": _of_characters_in_words,
+}
+
+
+def _parts(terms: Terms, *more: str) -> list[str]:
+    """All that terms are made of, in order.
+
+    Raises:
+        ExportError: there are no terms.
+    """
+    if not terms:
+        raise ExportError("no term of the vocabulary can stand in a text")
+    return sorted({part for term, _ in terms for part in term}.union(more))
+
+
+def _count(
+    model: Any, numbers: Tensor, terms: Terms, known: Sequence[str], *, beyond: int
+) -> Tensor:
+    """How often each term stands in a row of numbers, float32 [batch, vocabulary]."""
+    number = {part: at for at, part in enumerate(known)}
+    sizes = sorted({len(term) for term, _ in terms})
+    starts: list[int] = []
+    pool: list[int] = []
+    places: list[int] = []
+    for size in range(1, sizes[-1] + 1):
         starts.append(len(pool))
-        for words, place in terms[size]:
-            pool += words
-            places.append(place)
-    filled = n.concat([tokens, n.repeated(tokens, np.array([PADDING] * high, object))])
-    found = tokens.graph.op(
+        for term, place in terms:
+            if len(term) == size:
+                pool += [number[part] for part in term]
+                places.append(place)
+    filled = n.concat([numbers, n.repeated(numbers, np.full(sizes[-1], beyond))])
+    found = numbers.graph.op(
         "TfIdfVectorizer",
         filled,
         dtype="float32",
         mode="TF",
-        min_gram_length=low,
-        max_gram_length=high,
+        min_gram_length=sizes[0],
+        max_gram_length=sizes[-1],
         max_skip_count=0,
         ngram_counts=starts,
         ngram_indexes=places,
-        pool_strings=pool,
+        pool_int64s=pool,
     )
     missing = len(model.vocabulary_) - 1 - max(places)
     if missing:

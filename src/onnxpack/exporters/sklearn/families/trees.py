@@ -262,11 +262,17 @@ def _start(model: Any, x: Tensor) -> Any:
     if type(model.init_).__name__.startswith("Dummy"):
         rows = np.zeros((1, model.n_features_in_), np.float32)
         return private(model, "_raw_predict_init")(rows)
-    if hasattr(model, "classes_"):
-        raise ExportError(
-            f"it begins with a {type(model.init_).__name__}, which onnxpack does not write"
-        )
-    return n.as_column(ask(model.init_, "predict", x.cast("float32")))
+    if not hasattr(model, "classes_"):
+        return n.as_column(ask(model.init_, "predict", x.cast("float32")))
+    least = float(np.finfo(np.float64).eps)
+    shares = ask(model.init_, "predict_proba", x.cast("float32")).cast("float64")
+    shares = n.clip(shares, least, 1 - least)
+    if len(model.classes_) > 2:
+        logarithm = n.log(shares)
+        return logarithm - n.mean(logarithm, keepdims=True)
+    second = n.column(shares, 1)
+    half = type(private(model, "_loss").link).__name__ == "HalfLogitLink"
+    return n.log(second / (1.0 - second)) * (0.5 if half else 1.0)
 
 
 class Histogram(Boosted):

@@ -1,0 +1,128 @@
+"""A text as numbers: its words or its characters, in order, each by its place among the known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.tensor import Tensor
+
+WORD = r"[\pL\pN_]"
+"""What Python's ``\\w`` matches, as RE2 writes it."""
+SPACES = (
+    r"\t-\r\x{1c}-\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}"
+    r"\x{3000}"
+)
+"""What Python's ``\\s`` matches, as RE2 writes it within brackets."""
+_LEAST = r"(?:\+|\{(?P<least>\d+),\})"
+_WORDS = re.compile(rf"(?:\(\?u\))?(?P<edge>(?:\\b)?)(?P<more>(?:\\w)*)\\w{_LEAST}(?P=edge)")
+_LETTERS = re.compile(rf"(?:\(\?u\))?(?P<kind>\\S|\[(?:[a-zA-Z]-[a-zA-Z]|0-9|_)+\]){_LEAST}")
+UNLIKE = r"İ|Σ(?:[^\p{Lu}\p{Ll}\p{Lt}]|$)"
+"""What Python makes lower case by more than one letter, or by what follows it."""
+GUARD = "a text has İ, or Σ at the end of a word, which Python makes lower case otherwise"
+LOCALE = "C.UTF-8"
+END = "\0end"
+"""What fills up a text that is shorter than the longest; no word and no character is like it."""
+SPACE = " "
+
+
+def lowercase(text: Tensor) -> tuple[Tensor, Tensor]:
+    """In lower case; and a zero that cannot be computed where Python would have it otherwise."""
+    graph = text.graph
+    lower = graph.op(
+        "StringNormalizer", text, dtype="str", case_change_action="LOWER", locale=LOCALE
+    )
+    count = n.gather(graph.op("Shape", _found(text, UNLIKE), dtype="int64"), 1)
+    nothing = graph.constant(np.zeros(1, np.int64))
+    return lower, graph.op("Gather", nothing, count, dtype="int64", title=GUARD, axis=0)
+
+
+def words(text: Tensor, pattern: str, known: Sequence[str], left_out: Sequence[str]) -> Tensor:
+    """The words of each text, int64 [batch, words]; of others the number is that of ``known``.
+
+    Args:
+        text: [batch].
+        pattern: of Python's, for one word.
+        known: the words that have numbers.
+        left_out: words that do not stand in the row; none of them is known.
+
+    Raises:
+        ExportError: RE2 may read the pattern otherwise than Python does.
+    """
+    tokens = _found(text, _written(pattern))
+    if not left_out:
+        return tokens.number(known)
+    number = tokens.number([*known, *left_out])
+    return _without(number, len(known), len(known) + len(left_out))
+
+
+def characters(text: Tensor, known: Sequence[str], *, within_words: bool) -> Tensor:
+    """The characters of each text, int64 [batch, length]; of others the number is beyond.
+
+    Args:
+        text: [batch].
+        known: the characters that have numbers; a space is among them.
+        within_words: whether every run of white space becomes one space, with one before the
+            first word and one or more after the last; else only runs of two and more do.
+    """
+    space = known.index(SPACE)
+    runs = f"[{SPACES}]+" if within_words else f"[{SPACES}]{{2,}}"
+    tokens = _found(text, f"{runs}|(?s:.)")
+    # One more, since the operator gives fewer axes where there is nothing to look through.
+    tokens = n.concat([tokens, n.repeated(tokens, np.array([END], object))])
+    is_run = n.total(n.equal(_found(tokens, runs).number([END]), 1), 2) > 0
+    number = n.where(is_run, space, tokens.number(known))
+    if not within_words:
+        return number
+    number = n.where(n.equal(tokens, END), space, number)
+    return n.concat([n.repeated(number, np.array([space])), number])
+
+
+def _found(text: Tensor, pattern: str) -> Tensor:
+    """What matches, filled up to the number of the most; it has one axis more than the text."""
+    return text.graph.op(
+        "Tokenizer",
+        text,
+        dtype="str",
+        domain="com.microsoft",
+        mark=0,
+        mincharnum=1,
+        pad_value=END,
+        tokenexp=pattern,
+    )
+
+
+def _without(number: Tensor, low: int, high: int) -> Tensor:
+    """Rows closed up over the numbers from ``low`` to below ``high``; what is free is ``high``."""
+    dropped = (number >= low) & (number < high)
+    place = n.cumsum((~dropped).cast("int64"), 1) - 1
+    length = n.gather(number.graph.op("Shape", number, dtype="int64"), [1])
+    free = n.concat([number * 0 + high, n.repeated(number, np.array([high]))])
+    return number.graph.op(
+        "ScatterElements", free, n.where(dropped, length, place), number, dtype="int64", axis=1
+    )
+
+
+def _written(pattern: str) -> str:
+    """A pattern of Python's for RE2, which finds the longest match.
+
+    Raises:
+        ExportError: it is none of those that both read alike.
+    """
+    match = _WORDS.fullmatch(pattern)
+    if match:
+        least = int(match["least"] or 1) + len(match["more"]) // len(r"\w")
+        return f"{WORD}{{{least},}}"
+    match = _LETTERS.fullmatch(pattern)
+    if match:
+        kind = f"[^{SPACES}]" if match["kind"] == r"\S" else match["kind"]
+        return f"{kind}{{{match['least'] or 1},}}"
+    raise ExportError(
+        f"token_pattern={pattern!r} may be read otherwise by ONNX Runtime; what is read alike is "
+        r"\w, \S or a class of ASCII letters, at least once or as many times as it says: "
+        r"\b\w\w+\b, \w{3,}, [a-z]+"
+    )
