@@ -21,7 +21,10 @@ from onnxpack.tolerance import Tolerance
 MAX_PROBE_BYTES = 2**28
 UNSTEADY = (
     "take the randomness out of forward(): dropout as nn.Dropout, or "
-    "F.dropout(x, training=self.training); no torch.rand, no state kept between calls"
+    "F.dropout(x, training=self.training); no torch.rand"
+)
+REMEMBERING = (
+    "keep nothing from one call to the next: take the state as an input, and return the new one"
 )
 
 
@@ -57,7 +60,12 @@ def ask(
         questions.append(Question(case, expected, subject.run_float64))
     first = questions[0]
     _refuse_nondeterministic(
-        subject, first.case, first.expected, tolerance, "before and after other inputs"
+        subject,
+        first.case,
+        first.expected,
+        tolerance,
+        "before and after other inputs",
+        remedy=REMEMBERING,
     )
     _refuse_unvaried(axes, questions, skipped)
     kept, restless = set_aside_restless(questions)
@@ -176,7 +184,12 @@ def _measured_dim(output: str, axis: int, sizes: list[int], questions: Sequence[
 
 
 def _refuse_nondeterministic(
-    subject: Subject, case: Case, expected: Mapping[str, Array], tolerance: Tolerance, when: str
+    subject: Subject,
+    case: Case,
+    expected: Mapping[str, Array],
+    tolerance: Tolerance,
+    when: str,
+    remedy: str = UNSTEADY,
 ) -> None:
     again = subject.run(case.feeds)
     if again.keys() == expected.keys():
@@ -190,7 +203,7 @@ def _refuse_nondeterministic(
             f"the model answers differently to the same input, {when}: "
             f"output {different[0].output!r}: {different[0].reason}. No graph can be proven "
             f"equal to it.{likely}",
-            remedy=cause.remedy if cause else UNSTEADY,
+            remedy=cause.remedy if cause else remedy,
         )
 
 
@@ -215,10 +228,18 @@ def _refuse_unvaried(
                 raise SampleError(
                     f"axis {axis} of input {name!r} was to be dynamic ({dim!r}), and the model "
                     f"itself takes no other size than {own[dim]}: {reasons[-1]}",
-                    remedy="in the model take sizes from the input, x.shape[0], not from a number; "
-                    "or fix the sizes with static=True (--static), and name the axes that do "
-                    f'vary: dynamic={{"{name}": {{1: "tokens"}}}} (--dynamic {name}:1=tokens)',
+                    remedy=f"in the model take the size from the input, x.shape[{axis}], not "
+                    f"from a number; or {_fix(axis)}",
                 )
+
+
+def _fix(axis: int) -> str:
+    return (
+        f"leave axis {axis} out of dynamic (--dynamic)"
+        if axis
+        else "fix the sizes with static=True (--static), and name those that do vary in dynamic "
+        "(--dynamic)"
+    )
 
 
 def _refuse_empty(questions: Sequence[Question]) -> None:
