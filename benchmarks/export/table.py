@@ -53,6 +53,7 @@ the median, and the quartiles about it.
 {table}
 """
 RESULTS = Path(__file__).parent / "results/results.json"
+UNPROVEN = "no graph could be proven equal to it."
 OUTCOMES = ("proven", "refused", "wrong", "failed")
 
 Row = Mapping[str, Any]
@@ -112,10 +113,11 @@ def _causes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _brief(row: Row) -> str:
-    """The likely cause where the refusal names one, else its first line."""
-    lines = [line.strip() for line in row["reason"].splitlines() if line.strip()]
-    named = [line.removeprefix("likely cause: ") for line in lines if line.startswith("likely")]
-    text: str = (named or lines or [""])[0]
+    """The likely cause where the refusal names one, else what the first strategy met."""
+    first, *others = [line.strip() for line in row["reason"].splitlines() if line.strip()] or [""]
+    named = [line.removeprefix("likely cause: ") for line in others if line.startswith("likely")]
+    met = [line.partition(": ")[2] for line in others if first.endswith(UNPROVEN)]
+    text: str = (named or met or [first])[0]
     return text[:300].replace("|", "\\|")
 
 
