@@ -11,7 +11,7 @@ import msgspec
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError
-from onnxpack.pack.beside import save_beside
+from onnxpack.parity.beside import save_beside
 from onnxpack.pack.manifest import Source
 from onnxpack.signature import Signature, TensorSpec
 

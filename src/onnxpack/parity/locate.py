@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import onnx_ir as ir
 
 from onnxpack.errors import PackError
-from onnxpack.pack.beside import save_beside
+from onnxpack.parity.beside import save_beside
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxpack.pack.beside import save_beside
+from onnxpack.parity.beside import save_beside
 from onnxpack.runtime.model import Model
 
 WEIGHT = np.arange(900, dtype=np.float32)
