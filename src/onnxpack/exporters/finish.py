@@ -11,8 +11,8 @@ import msgspec
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError
-from onnxpack.parity.beside import save_beside
 from onnxpack.pack.manifest import Source
+from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Signature, TensorSpec
 
 INLINE_LIMIT = 1536 * 2**20

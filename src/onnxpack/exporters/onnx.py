@@ -15,10 +15,10 @@ from onnxpack.detections import compare_all
 from onnxpack.errors import PackError, ParityError, SampleError
 from onnxpack.exporters.loaded import LoadedTarget
 from onnxpack.exporters.subject import Probes, Strategy, Subject
-from onnxpack.parity.beside import save_beside
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
 from onnxpack.pack.tensor import read_tensor
+from onnxpack.parity.beside import save_beside
 from onnxpack.parity.cases import Axes
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array, Signature, TensorSpec

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 import onnx_ir as ir
 
 from onnxpack.errors import PackError
-from onnxpack.parity.beside import save_beside
 from onnxpack.pack.model import Pack
+from onnxpack.parity.beside import save_beside
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
 from onnxpack.tolerance import Tolerance, compare
