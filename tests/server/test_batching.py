@@ -102,11 +102,15 @@ def bag(served, **arrays):
     return np.array(output["data"], np.float32).reshape(output["shape"])
 
 
-def test_who_leaves_costs_no_other_his_answer(packs, serve, request_bytes, infer, turns):
-    """One request holds the session; of those that queue behind it, every second one leaves."""
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_who_leaves_costs_no_other_his_answer(packs, serve, request_bytes, infer, turns, ahead):
+    """One request holds the session; of those that queue behind it, every second one leaves.
+
+    From who sends requests ahead the server reads no more, and the loop does not see him leave.
+    """
     with serve(packs / "loop", "--max-batch", 8) as served, ThreadPoolExecutor(10) as threads:
         with served.connect() as holder:
-            holder.sendall(request_bytes("loop", x=turns(1_000_000)))
+            holder.sendall(request_bytes("loop", x=turns(2_000_000)))
             leaving = [served.connect() for _ in range(10)]
             for connection in leaving:
                 connection.sendall(request_bytes("loop", x=turns(5)))
@@ -115,10 +119,11 @@ def test_who_leaves_costs_no_other_his_answer(packs, serve, request_bytes, infer
             ]
             waiting(served, 20)
             for connection in leaving:
+                connection.sendall(request_bytes("loop", x=turns(5)) * ahead)
                 connection.close()
             for number, answer in enumerate(staying):
                 np.testing.assert_array_equal(answer.result(), turns(number))
-            assert read_body(holder)[-8192:] == turns(1_000_000).tobytes()
+            assert read_body(holder)[-8192:] == turns(2_000_000).tobytes()
         text = served.ask("GET", "/metrics")[2].decode()
         assert float(line_of(text, "onnxpack_rows_total", "loop")) == 11
         assert float(line_of(text, "onnxpack_requests_in_flight", "loop")) == 0

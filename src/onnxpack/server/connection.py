@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
 import weakref
@@ -10,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from onnxpack.server.joined import JoinedWrites
 
@@ -23,6 +24,8 @@ PATIENCE = 10
 SWEEP_SECONDS = 1.0
 AT_ONCE = struct.pack("ii", 1, 0)
 """Lingering that is on, for no time."""
+OVER = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+"""What the system says of a connection that its client left."""
 
 
 class Connection(HttpToolsProtocol):
@@ -40,11 +43,17 @@ class Connection(HttpToolsProtocol):
         self._progress = True
         self._unsent = 0
         self._refusal = HTTPStatus.BAD_REQUEST
+        self._running: RequestResponseCycle | None = None
         self._live.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over; one that closes is not, while its client takes nothing."""
         self._live.discard(self)
+        # uvicorn tells the request that came last; of requests sent ahead, an earlier one runs.
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -118,11 +127,23 @@ class Connection(HttpToolsProtocol):
         stuck = now - self._heard > self.read_timeout
         return stuck or now - self._taking > PATIENCE * self.read_timeout
 
+    def left(self) -> bool:
+        """Whether the client went away, which the loop does not see while it reads nothing."""
+        if not self.flow.read_paused:
+            return False
+        system = select.poll()
+        system.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return any(events & OVER for _, events in system.poll(0))
+
     def reset(self) -> None:
         """End the connection at once; the system forgets what was not taken yet, too."""
         plain = self.transport.get_extra_info("socket")
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self.transport.abort()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _count(self, size: int) -> None:
         self._header_bytes += size
@@ -141,5 +162,7 @@ class Connection(HttpToolsProtocol):
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for connection in list(cls._live):
+                if connection.left():
+                    connection.transport.close()
                 if connection.too_slow(loop.time()):
                     connection.reset()
