@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from onnxpack.exporters.lightning import LightningExporter
-from onnxpack.exporters.onnx import OnnxExporter
+from onnxpack.exporters.lightning.exporter import LightningExporter
+from onnxpack.exporters.onnx.exporter import OnnxExporter
 from onnxpack.exporters.torch.exporter import TorchExporter
 from onnxpack.plugins import exporters
 

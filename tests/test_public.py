@@ -33,11 +33,11 @@ def loaded(code: str) -> list[str]:
         "import onnxpack; dir(onnxpack)",
         "import onnxpack; onnxpack.errors, onnxpack.Pack, onnxpack.open_pack, onnxpack.Signature",
         "import onnxpack.errors, onnxpack.signature, onnxpack.report, onnxpack.plugins",
-        "import onnxpack.exporters.target, onnxpack.exporters.sample",
-        "import onnxpack.exporters.lightning, onnxpack.exporters.torch.exporter",
+        "import onnxpack.exporters.target.load, onnxpack.exporters.target.sample",
+        "import onnxpack.exporters.lightning.exporter, onnxpack.exporters.torch.exporter",
         "import onnxpack.exporters.keras.exporter, onnxpack.exporters.keras.loaders",
         "import onnxpack.exporters.jax.exporter, onnxpack.exporters.transformers.exporter",
-        "import onnxpack.exporters.transformers.loaders, onnxpack.exporters.safetensors",
+        "import onnxpack.exporters.transformers.loaders, onnxpack.exporters.target.safetensors",
     ],
 )
 def test_imports_are_light(code: str) -> None:

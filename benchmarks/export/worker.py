@@ -22,7 +22,7 @@ from case import Case, Given
 from numpy.typing import NDArray
 
 import onnxpack
-from onnxpack.detections import pair
+from onnxpack.comparison.detections import pair
 from onnxpack.errors import OnnxpackError
 
 LIMIT = 1e-3

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnxpack import errors as errors
-    from onnxpack.exporters.base import export as export
+    from onnxpack.comparison.tolerance import Tolerance as Tolerance
+    from onnxpack.exporters.export import export as export
     from onnxpack.pack.manifest import Preprocess as Preprocess
     from onnxpack.pack.model import Pack as Pack
     from onnxpack.pack.read import open_pack as open_pack
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from onnxpack.server.settings import Settings as Settings
     from onnxpack.signature import Signature as Signature
     from onnxpack.signature import TensorSpec as TensorSpec
-    from onnxpack.tolerance import Tolerance as Tolerance
 
 _HOMES = {
     "Model": "onnxpack.runtime.model",
@@ -29,9 +29,9 @@ _HOMES = {
     "Preprocess": "onnxpack.pack.manifest",
     "Signature": "onnxpack.signature",
     "TensorSpec": "onnxpack.signature",
-    "Tolerance": "onnxpack.tolerance",
+    "Tolerance": "onnxpack.comparison.tolerance",
     "Settings": "onnxpack.server.settings",
-    "export": "onnxpack.exporters.base",
+    "export": "onnxpack.exporters.export",
     "open_pack": "onnxpack.pack.read",
     "serve": "onnxpack.server.run",
 }

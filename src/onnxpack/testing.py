@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ExportError, UsageError
-from onnxpack.exporters.axes import name_axes
-from onnxpack.exporters.base import export
-from onnxpack.exporters.subject import Attempt, Exporter, Strategy, Subject
+from onnxpack.exporters.export import export
 from onnxpack.pack.validate import validate
+from onnxpack.parity.axes import name_axes
+from onnxpack.parity.subject import Attempt, Exporter, Strategy, Subject
 from onnxpack.plugins import exporters
 from onnxpack.runtime.model import Model
-from onnxpack.tolerance import Tolerance, compare
 
 FOREIGN: tuple[object, ...] = (None, 3, object(), [], {}, (), np.zeros(2), b"bytes")
 """What is no framework's model."""

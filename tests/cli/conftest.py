@@ -17,11 +17,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from onnxpack.cli.main import main
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, SkippedCase, Source
 from onnxpack.pack.model import Pack
 from onnxpack.pack.write import GoldenData, write_pack
 from onnxpack.signature import Signature, TensorSpec
-from onnxpack.tolerance import OutputEvidence, Tolerance
 
 PROGRAM = Path(sys.executable).with_name("onnxpack")
 WEIGHT = np.array([[1, 0, -1], [2, 1, 0]], np.float32)

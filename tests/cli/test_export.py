@@ -15,10 +15,10 @@ import pexpect
 import pytest
 
 from onnxpack.cli import recipe
+from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import ParityError, UsageError
-from onnxpack.exporters.base import DEFAULT_OPSET
+from onnxpack.exporters.export import DEFAULT_OPSET
 from onnxpack.pack.manifest import Preprocess
-from onnxpack.tolerance import Tolerance
 
 # A terminal of one's own takes a fork, which Python ≥ 3.12 warns of where threads run.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -88,7 +88,7 @@ def library(pack: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
         module = ModuleType(name)
         setattr(module, function.__name__, function)
         monkeypatch.setitem(sys.modules, f"onnxpack.exporters.{name}", module)
-    monkeypatch.setattr("onnxpack.exporters.base.export", made.export)
+    monkeypatch.setattr("onnxpack.exporters.export.export", made.export)
     return made
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import onnxpack
-from onnxpack.detections import pair
+from onnxpack.comparison.detections import pair
 from onnxpack.errors import OnnxpackError
 from onnxpack.pack.model import Pack
 

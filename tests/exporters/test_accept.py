@@ -16,9 +16,9 @@ from onnx import TensorProto, helper
 import onnxpack
 from onnxpack.cli.main import main
 from onnxpack.errors import ParityError, UsageError
-from onnxpack.exporters import base
-from onnxpack.exporters.subject import Strategy, Subject
+from onnxpack.exporters import export as export_module
 from onnxpack.pack.validate import validate
+from onnxpack.parity.subject import Strategy, Subject
 from onnxpack.signature import Array
 
 X = np.array([[-1.0], [0.0], [0.4], [2.0]], np.float32)
@@ -65,7 +65,7 @@ class StepExporter:
 
 @pytest.fixture(autouse=True)
 def steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "_exporter_for", lambda model: StepExporter())
+    monkeypatch.setattr(export_module, "_exporter_for", lambda model: StepExporter())
 
 
 def test_it_is_refused_with_what_to_type(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 import onnxpack
 from onnxpack.cli.main import main
+from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import ExportError, ImageError, PackError
 from onnxpack.exporters.torch.program import Example, save_program
 from onnxpack.image import compare as comparing
@@ -20,7 +21,6 @@ from onnxpack.image.exchange import read_exchange
 from onnxpack.image.figure import draw
 from onnxpack.image.pytorch import pytorch_requirements
 from onnxpack.image.wheels import requirements
-from onnxpack.tolerance import Tolerance
 
 # The newest with a wheel for CPU alone where this was written.
 TORCH = "torch==2.13.0"

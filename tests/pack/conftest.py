@@ -12,11 +12,11 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Source
 from onnxpack.pack.model import Pack
 from onnxpack.pack.write import GoldenData, write_pack
 from onnxpack.signature import Signature, TensorSpec
-from onnxpack.tolerance import OutputEvidence, Tolerance
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.pack.manifest import (
     CaseEvidence,
@@ -24,7 +25,6 @@ from onnxpack.pack.manifest import (
     encode,
 )
 from onnxpack.signature import Signature, TensorSpec
-from onnxpack.tolerance import OutputEvidence, Tolerance
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NUMBERS = st.floats(0, 1e300)

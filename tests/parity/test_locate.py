@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.parity.locate import locate, scope_of
-from onnxpack.tolerance import Tolerance
 
 X = np.ones((2, 3), np.float32)
 FEEDS = {"x": X}

@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.parity.cases import Case
 from onnxpack.parity.prove import NOISE_CEILING, Question, empty_throughout, prove
-from onnxpack.tolerance import OutputEvidence, Tolerance
 
 TIGHT = Tolerance(rtol=1e-6, atol=1e-7)
 X = np.linspace(1, 2, 8, dtype=np.float32).reshape(2, 4)

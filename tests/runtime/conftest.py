@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess, Source
 from onnxpack.pack.model import GoldenSet, Pack
 from onnxpack.signature import Signature, TensorSpec
-from onnxpack.tolerance import OutputEvidence, Tolerance
 
 F = TensorProto.FLOAT
 

@@ -127,9 +127,9 @@ def command(
     other sizes and values, is kept. When none does, nothing is written and the exit code is 1.
     """
     from onnxpack.cli import recipe, show
-    from onnxpack.exporters.base import DEFAULT_OPSET, export
-    from onnxpack.exporters.sample import read_sample
-    from onnxpack.exporters.target import load_target
+    from onnxpack.exporters.export import DEFAULT_OPSET, export
+    from onnxpack.exporters.target.load import load_target
+    from onnxpack.exporters.target.sample import read_sample
 
     labelled = None if labels is None else recipe.read_labels(labels)
     prepared = None if preprocess is None else recipe.read_preprocess(preprocess)

@@ -122,7 +122,7 @@ def _installed() -> str:
 def _save_program(
     pack: Pack, against: str, class_name: str | None, to: Path, *, trust: bool
 ) -> Path:
-    from onnxpack.exporters.target import load_target
+    from onnxpack.exporters.target.load import load_target
     from onnxpack.exporters.torch.program import Example, save_program
     from onnxpack.pack.tensor import read_tensor
 

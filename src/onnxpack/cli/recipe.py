@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
+    from onnxpack.comparison.tolerance import Tolerance
     from onnxpack.pack.manifest import Preprocess
-    from onnxpack.tolerance import Tolerance
 
 IMAGENET = "imagenet"
 MAX_BYTES = 2**26
@@ -36,7 +36,7 @@ def parse_axes(text: str) -> dict[str, dict[int, str]]:
 
 def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:
     """The default tolerance with what was named in its place."""
-    from onnxpack.tolerance import Tolerance
+    from onnxpack.comparison.tolerance import Tolerance
 
     default = Tolerance()
     return Tolerance(

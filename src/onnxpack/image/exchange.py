@@ -8,11 +8,11 @@ from urllib.parse import quote
 import msgspec
 import numpy as np
 
+from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ImageError
 from onnxpack.pack.model import Pack
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.signature import Array
-from onnxpack.tolerance import Tolerance, compare
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from onnxpack.comparison.tolerance import OutputEvidence
 from onnxpack.pack.manifest import CaseEvidence, Manifest
 from onnxpack.signature import TensorSpec, describe
-from onnxpack.tolerance import OutputEvidence
 
 
 def write_card(manifest: Manifest) -> str:

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.pack.name import NAME, VERSION
 from onnxpack.signature import Signature
-from onnxpack.tolerance import OutputEvidence, Tolerance
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 * 2**20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.pack.manifest import Manifest
-from onnxpack.tolerance import Tolerance
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from onnxpack.comparison.tolerance import OutputEvidence
 from onnxpack.errors import PackError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
@@ -17,7 +18,6 @@ from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MANIFEST
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Signature
-from onnxpack.tolerance import OutputEvidence
 
 
 def validate(pack: Pack) -> Report:

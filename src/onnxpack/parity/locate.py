@@ -14,12 +14,12 @@ from tempfile import TemporaryDirectory
 
 import onnx_ir as ir
 
+from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import PackError
 from onnxpack.pack.model import Pack
 from onnxpack.parity.beside import save_beside
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
-from onnxpack.tolerance import Tolerance, compare
 
 MAX_PROBES = 2000
 """More outputs than this make a session slow to open and say no more."""

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxpack.detections import compare_all, detection_groups, pair
+from onnxpack.comparison.detections import compare_all, detection_groups, pair
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance, failed, scale
 from onnxpack.errors import OnnxpackError
 from onnxpack.pack.manifest import CaseEvidence
 from onnxpack.pack.model import Pack
 from onnxpack.parity.cases import Case
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
-from onnxpack.tolerance import OutputEvidence, Tolerance, failed, scale
 
 NOISE_FACTOR = 4.0
 """Two float32 evaluations of one formula lie within a small multiple of each other's error."""

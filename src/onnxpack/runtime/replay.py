@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from onnxpack.detections import compare_all
+from onnxpack.comparison.detections import compare_all
+from onnxpack.comparison.tolerance import OutputEvidence
 from onnxpack.errors import OnnxpackError, PackError
 from onnxpack.pack.model import GoldenSet, Pack
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Array, Signature, TensorSpec
-from onnxpack.tolerance import OutputEvidence
 
 Run: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
 

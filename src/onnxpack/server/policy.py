@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from onnxpack.detections import compare_all
+from onnxpack.comparison.detections import compare_all
 from onnxpack.errors import OnnxpackError
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.runtime.model import Model

@@ -10,7 +10,7 @@ from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, o
 
 import onnxpack
 from onnxpack.errors import ExportError, SampleError, TargetError
-from onnxpack.exporters.target import load_target
+from onnxpack.exporters.target.load import load_target
 
 SMALL: dict[str, Any] = {
     "iterations": 8, "depth": 4, "verbose": 0, "allow_writing_files": False, "thread_count": 1,

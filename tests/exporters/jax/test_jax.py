@@ -19,7 +19,7 @@ import onnxpack
 from onnxpack.errors import ExportError, NondeterministicError, SampleError, TargetError
 from onnxpack.exporters.jax.exporter import JaxExporter
 from onnxpack.exporters.jax.folded import folded
-from onnxpack.exporters.target import load_target
+from onnxpack.exporters.target.load import load_target
 from onnxpack.pack.model import Pack
 
 W = np.random.default_rng(1).standard_normal((8, 4)).astype(np.float32)

@@ -21,7 +21,7 @@ from onnxpack.errors import ExportError, NondeterministicError, SampleError, Tar
 from onnxpack.exporters.keras.exporter import KerasExporter
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.widened import widened
-from onnxpack.exporters.target import load_target
+from onnxpack.exporters.target.load import load_target
 from onnxpack.pack.model import Pack
 
 

@@ -13,7 +13,7 @@ import onnxpack
 from onnxpack.errors import ExportError, SampleError, TargetError
 from onnxpack.exporters.lightgbm.links import write_link
 from onnxpack.exporters.lightgbm.model import Description
-from onnxpack.exporters.target import load_target
+from onnxpack.exporters.target.load import load_target
 from onnxpack.exporters.trees.graph import Graph
 
 SMALL: dict[str, Any] = {"n_estimators": 8, "min_child_samples": 3, "verbose": -1, "n_jobs": 1}

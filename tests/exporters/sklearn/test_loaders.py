@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import onnxpack
 from onnxpack.errors import TargetError
-from onnxpack.exporters.target import load_target
+from onnxpack.exporters.target.load import load_target
 
 X = np.random.default_rng(0).normal(size=(30, 3))
 

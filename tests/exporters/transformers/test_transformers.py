@@ -18,7 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import onnxpack
 from onnxpack.errors import ExportError, SampleError, TargetError
-from onnxpack.exporters.target import load_target
+from onnxpack.exporters.target.load import load_target
 from onnxpack.exporters.transformers.attention import attend, written_out
 from onnxpack.exporters.transformers.exporter import TransformersExporter
 from onnxpack.exporters.transformers.samples import make_sample

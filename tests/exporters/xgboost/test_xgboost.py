@@ -11,7 +11,7 @@ from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, o
 
 import onnxpack
 from onnxpack.errors import ExportError, SampleError, TargetError
-from onnxpack.exporters.target import load_target
+from onnxpack.exporters.target.load import load_target
 from onnxpack.exporters.xgboost.links import link_of
 
 SMALL: dict[str, Any] = {"n_estimators": 8, "max_depth": 4, "n_jobs": 1}

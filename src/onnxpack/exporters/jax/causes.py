@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from onnxpack.exporters.rounding import ZEROS
-from onnxpack.exporters.subject import Attempt, Cause
+from onnxpack.parity.subject import Attempt, Cause
+from onnxpack.parity.ties import ZEROS
 
 CAUSES: Sequence[tuple[str, Cause]] = (
     (

@@ -19,9 +19,9 @@ import jax2onnx
 from onnxpack.errors import ExportError
 from onnxpack.exporters.jax.folded import folded
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
-from onnxpack.exporters.noise import hidden
-from onnxpack.exporters.subject import Probes, Strategy
+from onnxpack.exporters.silence import hidden
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Probes, Strategy
 from onnxpack.signature import Array
 
 

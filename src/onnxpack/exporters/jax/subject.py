@@ -14,9 +14,9 @@ from onnxpack.exporters.jax.causes import diagnose
 from onnxpack.exporters.jax.convert import Job, ladder
 from onnxpack.exporters.jax.inference import Ready
 from onnxpack.exporters.jax.structure import Arguments, name_outputs, to_array
-from onnxpack.exporters.rounding import round_values
-from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
+from onnxpack.parity.ties import round_values
 from onnxpack.signature import Array
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxpack.exporters.subject import Cause
+from onnxpack.parity.subject import Cause
 
 LACKING = ("bfloat16", "float16", "float64")
 

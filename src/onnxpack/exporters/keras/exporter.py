@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from onnxpack.errors import ExportError
 
 if TYPE_CHECKING:
-    from onnxpack.exporters.subject import Subject
+    from onnxpack.parity.subject import Subject
 
 BY_TABLES = ("Hashing", "HashedCrossing", "IntegerLookup", "StringLookup", "TextVectorization")
 """Layers that look words and numbers up in tables of TensorFlow's."""

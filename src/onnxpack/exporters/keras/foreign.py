@@ -16,9 +16,9 @@ from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
-from onnxpack.exporters.rounding import round_values
-from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
+from onnxpack.parity.ties import round_values
 from onnxpack.signature import Array
 
 
@@ -43,7 +43,7 @@ class ForeignSubject(Subject):
         return {name: np.array(keras.ops.convert_to_numpy(value)) for name, value in answer.items()}
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :mod:`onnxpack.exporters.rounding`."""
+        """See :mod:`onnxpack.parity.ties`."""
         yield from round_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.attribute import load_attribute
-from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.target.attribute import load_attribute
+from onnxpack.exporters.target.loaded import LoadedTarget
 
 BACKEND = "KERAS_BACKEND"
 TRUST = "if you trust where the file came from, add --trust: it lets the file run code"

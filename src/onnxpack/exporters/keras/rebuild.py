@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import ExportError, OnnxpackError
-from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Probes, Strategy
 from onnxpack.signature import Array
 
 LADDER = (

@@ -13,11 +13,11 @@ from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
 from onnxpack.exporters.keras.widened import widened
-from onnxpack.exporters.rounding import round_values
-from onnxpack.exporters.subject import Attempt, Cause, Strategy
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.subject import TorchSubject
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Attempt, Cause, Strategy
+from onnxpack.parity.ties import round_values
 from onnxpack.signature import Array
 
 
@@ -54,7 +54,7 @@ class KerasSubject(TorchSubject):
         self._keras, self._inputs = model, inputs
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :mod:`onnxpack.exporters.rounding`."""
+        """See :mod:`onnxpack.parity.ties`."""
         yield from round_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ExportError
 from onnxpack.signature import Array
-from onnxpack.tolerance import Tolerance, compare
 
 ROWS = 4
 CLOSE = Tolerance(rtol=1e-3, atol=1e-4)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnxpack.exporters.sklearn.convert import parts
-from onnxpack.exporters.subject import Attempt, Cause
+from onnxpack.parity.subject import Attempt, Cause
 
 REMEDIES: Mapping[str, str] = {
     r"hashes its terms": "use CountVectorizer or TfidfVectorizer, which keep a vocabulary",

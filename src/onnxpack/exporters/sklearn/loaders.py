@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.loaded import LoadedTarget
+from onnxpack.exporters.target.loaded import LoadedTarget
 
 HARMLESS = {"numpy.dtype"}
 """Types that skops asks about, and that do nothing when they are made."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import sklearn
 
+from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.sklearn.alone import refuse_uneven
 from onnxpack.exporters.sklearn.answers import answer, answered, class_names, spread
@@ -19,10 +20,9 @@ from onnxpack.exporters.sklearn.convert import call
 from onnxpack.exporters.sklearn.edges import edge_feeds
 from onnxpack.exporters.sklearn.table import Columns, read_rows
 from onnxpack.exporters.sklearn.tensor import Graph, Tensor
-from onnxpack.exporters.subject import Attempt, Cause, Probes, Strategy, Subject
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Attempt, Cause, Probes, Strategy, Subject
 from onnxpack.signature import Array
-from onnxpack.tolerance import Tolerance, compare
 
 
 class SklearnSubject(Subject):

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from onnxpack.exporters.subject import Attempt, Cause
-from onnxpack.exporters.torch.gradients import find_gradient
-from onnxpack.exporters.torch.operators import find_call
+from onnxpack.exporters.torch.watch.calls import find_call
+from onnxpack.exporters.torch.watch.gradients import find_gradient
+from onnxpack.parity.subject import Attempt, Cause
 
 BOILERPLATE = (
     "Failed to export the model with torch.export",

@@ -36,9 +36,9 @@ class TorchExporter:
             TargetError: a lazy module has no weights yet.
             ExportError: it computes in int8, or is scripted and changes its weights.
         """
-        from onnxpack.exporters.torch.detectors import listed_pictures
-        from onnxpack.exporters.torch.quantized import refuse_quantized
-        from onnxpack.exporters.torch.restated import refuse_shortening
+        from onnxpack.exporters.torch.patch.detectors import listed_pictures
+        from onnxpack.exporters.torch.rewrite.quantized import refuse_quantized
+        from onnxpack.exporters.torch.rewrite.restated import refuse_shortening
         from onnxpack.exporters.torch.subject import TorchSubject
 
         if sample is None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ExportError
 from onnxpack.exporters.torch.exporter import TorchExporter
-from onnxpack.exporters.torch.quiet import quiet
+from onnxpack.exporters.torch.patch.silence import quiet
 from onnxpack.exporters.torch.subject import TorchSubject, to_array
 from onnxpack.signature import Array
-from onnxpack.tolerance import Tolerance, compare
 
 
 @dataclass(frozen=True, slots=True)

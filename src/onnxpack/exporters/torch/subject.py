@@ -13,19 +13,17 @@ import torch
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from onnxpack.errors import ExportError, SampleError
-from onnxpack.exporters.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.exporters.torch.causes import cure, diagnose
-from onnxpack.exporters.torch.detectors import is_detector
 from onnxpack.exporters.torch.flat import FlatModule
-from onnxpack.exporters.torch.missing import reckons_with_missing, with_missing
-from onnxpack.exporters.torch.precision import (
+from onnxpack.exporters.torch.ladder import Ladder
+from onnxpack.exporters.torch.patch.detectors import is_detector
+from onnxpack.exporters.torch.rewrite.precision import (
     WideModule,
     is_low,
     refuse_far,
     watch_autocast,
     widened,
 )
-from onnxpack.exporters.torch.strategies import Ladder
 from onnxpack.exporters.torch.structure import (
     argument_names,
     bind,
@@ -33,8 +31,10 @@ from onnxpack.exporters.torch.structure import (
     name_outputs,
     to_tensors,
 )
-from onnxpack.exporters.torch.unsteady import find_unsteadiness
+from onnxpack.exporters.torch.watch.missing import reckons_with_missing, with_missing
+from onnxpack.exporters.torch.watch.nondeterminism import find_unsteadiness
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.signature import Array
 
 WIDENED = (
@@ -208,7 +208,7 @@ class TorchSubject(Subject):
         return seen
 
     def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
-        """See :mod:`onnxpack.exporters.torch.unsteady`."""
+        """See :mod:`onnxpack.exporters.torch.watch.nondeterminism`."""
         return find_unsteadiness(self.model, lambda: self.run(feeds))
 
     def cure(self, exc: Exception) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.attribute import load_attribute
-from onnxpack.exporters.loaded import LoadedTarget
-from onnxpack.exporters.noise import hidden
+from onnxpack.exporters.silence import hidden
+from onnxpack.exporters.target.attribute import load_attribute
+from onnxpack.exporters.target.loaded import LoadedTarget
 
 TRUST = "if you trust where the folder came from, add --trust: it lets the folder run code"
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from transformers import __version__
 
-from onnxpack.exporters.axes import name_axes
-from onnxpack.exporters.subject import Probes, Strategy
 from onnxpack.exporters.torch.subject import TorchSubject
 from onnxpack.exporters.transformers.attention import written_out
 from onnxpack.exporters.transformers.padding import make_edges
 from onnxpack.exporters.transformers.samples import takes
+from onnxpack.parity.axes import name_axes
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Probes, Strategy
 from onnxpack.signature import Array
 
 NAMED = {

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
-from onnxpack.exporters.subject import Probes, Strategy, Subject
 from onnxpack.exporters.trees.edges import edge_matrices, mixed_rows
 from onnxpack.exporters.trees.ensemble import Ensemble
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Rows
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Probes, Strategy, Subject
 from onnxpack.signature import Array
 
 PREDICTION, LABEL, PROBABILITIES, SCORES = "prediction", "label", "probabilities", "scores"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, TargetError
-from onnxpack.exporters.loaded import LoadedTarget, MadeUp
+from onnxpack.exporters.target.loaded import LoadedTarget, MadeUp
 from onnxpack.exporters.trees.exporter import BoosterExporter
 
 if TYPE_CHECKING:

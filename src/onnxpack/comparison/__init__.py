@@ -1,0 +1,1 @@
+"""The comparison of predictions: when two arrays count as equal."""

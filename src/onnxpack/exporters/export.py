@@ -1,0 +1,294 @@
+"""The straight line: model + sample → candidates → proof → pack.
+
+An exporter knows a framework and nothing of proofs; :func:`export` enforces the proof and knows
+no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.errors import OnnxpackError, TargetError, UsageError
+from onnxpack.exporters.finish import finish, graph_versions
+from onnxpack.exporters.silence import SHOWN
+from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
+from onnxpack.pack.model import Pack
+from onnxpack.pack.name import check_name, name_after
+from onnxpack.pack.write import GoldenData, check_destination, set_name, write_pack
+from onnxpack.parity.ask import ask, ask_at, doubts, measure_signature
+from onnxpack.parity.axes import Dynamic, name_axes
+from onnxpack.parity.cases import Axes
+from onnxpack.parity.locate import Divergence, locate
+from onnxpack.parity.prove import Question, prove
+from onnxpack.parity.subject import Attempt, Exporter, Strategy, Subject
+from onnxpack.parity.verdict import refusal
+from onnxpack.plugins import exporters
+from onnxpack.signature import Signature
+
+DEFAULT_OPSET = 18
+"""What every serving runtime of the last years reads."""
+GOLDEN_BYTES = 64 * 2**20
+"""Golden data is kept, case after case, up to this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A candidate that passed, with its evidence."""
+
+    graph: Path
+    signature: Signature
+    strategy: str
+    questions: tuple[Question, ...]
+    evidence: tuple[CaseEvidence, ...]
+
+
+def export(
+    model: Any,
+    sample: Any = None,
+    to: str | Path | None = None,
+    *,
+    dynamic: Dynamic | None = None,
+    static: bool = False,
+    opset: int = DEFAULT_OPSET,
+    tolerance: Tolerance | None = None,
+    labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    accept: Collection[str] = (),
+    name: str | None = None,
+    version: str = "1",
+    description: str = "",
+    license: str = "",  # noqa: A002 - the manifest's word
+    force: bool = False,
+    verbose: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Pack:
+    """Export a trained model to a pack whose answers are proven equal to the model's.
+
+    Args:
+        model: a model of PyTorch (a module, also of Lightning or transformers, a
+            ``torch.export`` program, a TorchScript module), scikit-learn, XGBoost, LightGBM,
+            CatBoost or Keras, a function or module of JAX, or the path of an ``.onnx`` file to
+            adopt.
+        sample: one input: a tensor, an array, a data frame, a tuple of positional inputs, or a
+            dict of named ones. None where the model brings its own (Lightning's
+            ``example_input_array``), or states what it takes (Keras, transformers, a file of a
+            booster): then one is made up, and a note says so.
+        to: the folder to write; by default named after the model.
+        dynamic: axes to name besides the first, which is ``batch``:
+            ``{"ids": {1: "tokens"}}``.
+        static: fix every size that is not named in ``dynamic``.
+        opset: the version of the ONNX operator set.
+        tolerance: what counts as equal.
+        labels: the name of each class, in the order of the output's last axis.
+        preprocess: how a picture becomes the input.
+        accept: cases at edges of the model, such as the thresholds of a tree, in which the graph
+            may differ; the manifest records how far it does. The refusal names them.
+        name: of the pack; by default after the folder.
+        version: of the pack.
+        description: one line for the model card.
+        license: an SPDX expression for the weights.
+        force: replace a pack that stands at ``to``.
+        verbose: let through what the framework's own exporters print, log and warn.
+        progress: told of each phase, in a line.
+
+    Returns:
+        The pack that was written.
+
+    Raises:
+        UsageError: the name or version fits no pack, or ``accept`` names no edge.
+        TargetError: the model is of no known framework.
+        SampleError: the sample does not fit the model.
+        NondeterministicError: the model answers differently to the same input.
+        ExportError: no strategy gave a graph.
+        ParityError: every graph answers differently from the model. Nothing is left behind.
+    """
+    say = progress or _silent
+    SHOWN.set(verbose)
+    tolerance = tolerance or Tolerance()
+    destination = Path(to) if to is not None else Path(type(model).__name__.lower())
+    check_destination(destination, force=force)
+    name = name or name_after(destination.name)
+    check_name(name, version)
+    with _exporter_for(model).open(model, sample) as subject, TemporaryDirectory() as work:
+        say("asking the model")
+        axes = subject.axes or name_axes(
+            subject.sample,
+            _dynamic(dynamic, subject, static=static),
+            static=static or not subject.batched,
+        )
+        questions, skipped = ask(subject, axes, tolerance)
+        notes = (*subject.notes, *doubts(questions))
+        for note in notes:
+            say(note)
+        signature = measure_signature(subject.sample, axes, questions)
+        inquiry = _Inquiry(subject, axes, signature, questions, tolerance, frozenset(accept))
+        _check_accepted(accept, inquiry.edges)
+        outputs = [spec.name for spec in signature.outputs]
+        proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
+        say(f"proven by {proven.strategy}; writing the pack")
+        golden, evidence = _choose_golden(proven)
+        manifest = Manifest(
+            name=name,
+            version=version,
+            description=description,
+            license=license,
+            signature=proven.signature,
+            source=graph_versions(proven.graph, _origin(subject, proven)),
+            parity=Parity(tolerance=tolerance, cases=evidence, skipped=skipped),
+            labels=_labels(labels, subject),
+            preprocess=preprocess,
+            notes=notes,
+            files={},
+        )
+        return write_pack(destination, manifest, model=proven.graph, golden=golden, force=force)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """What every strategy is held against."""
+
+    subject: Subject
+    axes: Axes
+    signature: Signature
+    questions: tuple[Question, ...]
+    tolerance: Tolerance
+    accepted: frozenset[str]
+
+    @property
+    def edges(self) -> frozenset[str]:
+        """The cases that were chosen at edges of the model."""
+        return frozenset(each.case.name for each in self.questions if each.case.edge)
+
+    def judge(self, case: CaseEvidence) -> CaseEvidence:
+        """The evidence of a case, and whether the user takes it though it did not pass."""
+        return msgspec.structs.replace(
+            case, accepted=case.name in self.accepted and not case.passed
+        )
+
+
+def _check_accepted(accept: Collection[str], edges: Collection[str]) -> None:
+    for name in accept:
+        if name not in edges:
+            raise UsageError(
+                f"{name!r} is no case whose differences can be accepted; of this model they are: "
+                f"{', '.join(sorted(edges)) or 'none'}."
+            )
+
+
+def _climb(
+    inquiry: _Inquiry, strategies: Iterable[Strategy], work: Path, say: Callable[[str], None]
+) -> Proven:
+    """Try strategy after strategy; the first whose graph is proven wins."""
+    attempts: list[Attempt] = []
+    for rung, strategy in enumerate(strategies):
+        say(f"trying {strategy.name}")
+        folder = work / str(rung)
+        folder.mkdir()
+        outcome = _try(inquiry, strategy, folder, say)
+        if isinstance(outcome, Proven):
+            return outcome
+        attempts.append(outcome)
+    raise refusal(inquiry.subject, attempts, edges=inquiry.edges)
+
+
+def _try(
+    inquiry: _Inquiry, strategy: Strategy, folder: Path, say: Callable[[str], None]
+) -> Proven | Attempt:
+    subject, tolerance = inquiry.subject, inquiry.tolerance
+    candidate, graph = folder / "candidate.onnx", folder / "model.onnx"
+    try:
+        probes = strategy.make(candidate)
+        signature = finish(candidate, graph, inquiry.signature, root=subject.root)
+        say(f"proving {strategy.name}")
+        asked = [question.case.dims for question in inquiry.questions]
+        further = [dims for dims in probes if dims not in asked]
+        questions = inquiry.questions + ask_at(subject, inquiry.axes, further)
+        evidence = tuple(map(inquiry.judge, prove(graph, questions, tolerance)))
+    except OnnxpackError as exc:
+        return Attempt(strategy.name, error=exc.message)
+    if all(case.passed or case.accepted for case in evidence):
+        return Proven(graph, signature, strategy.name, questions, evidence)
+    divergence = _locate(inquiry, graph, questions, evidence)
+    return Attempt(strategy.name, evidence=evidence, divergence=divergence)
+
+
+def _locate(
+    inquiry: _Inquiry, graph: Path, questions: Sequence[Question], evidence: Sequence[CaseEvidence]
+) -> Divergence | None:
+    """The first divergent node, where the graph at least ran."""
+    for question, case in zip(questions, evidence, strict=True):
+        if any(output.max_abs and not output.passed for output in case.outputs):
+            feeds = question.case.feeds
+            return locate(graph, feeds, inquiry.subject.trace(feeds), inquiry.tolerance)
+    return None
+
+
+def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence, ...]]:
+    """Golden data of the first cases that fit into the budget; the sample always does."""
+    golden: list[GoldenData] = []
+    recorded: list[CaseEvidence] = []
+    used = 0
+    for question, case in zip(proven.questions, proven.evidence, strict=True):
+        inputs, outputs = question.case.feeds, question.expected
+        used += sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
+        kept = case.passed and (not golden or used <= GOLDEN_BYTES)
+        folder = set_name(len(golden)) if kept else None
+        recorded.append(msgspec.structs.replace(case, golden=folder))
+        if kept:
+            golden.append(GoldenData(dict(inputs), dict(outputs)))
+    return golden, tuple(recorded)
+
+
+def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynamic | None:
+    """The axes that the user names, else those that the model itself would."""
+    return given if given or static else subject.dynamic
+
+
+def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:
+    """The user's names of the classes, else the model's own."""
+    labels = subject.labels if given is None else given
+    return None if labels is None else tuple(labels)
+
+
+def _origin(subject: Subject, proven: Proven) -> Mapping[str, str]:
+    return {
+        "framework": subject.framework,
+        "framework_version": subject.framework_version,
+        "model_class": subject.model_class,
+        "strategy": proven.strategy,
+    }
+
+
+def _exporter_for(model: Any) -> Exporter:
+    """The one that accepts the model, and that no other which accepts it refines."""
+    asked: dict[str, Exporter] = {name: point.load()() for name, point in exporters().items()}
+    accepting = {name: each for name, each in asked.items() if each.accepts(model)}
+    refined = {each.refines for each in accepting.values()}
+    for name, exporter in accepting.items():
+        if name not in refined:
+            return exporter
+    raise TargetError(
+        f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "
+        f"knows; it exports: {', '.join(exporters())}.",
+        remedy=_instead(model),
+    )
+
+
+def _instead(model: Any) -> str:
+    """What the user may have meant."""
+    if isinstance(model, type):
+        return f"export an instance: {model.__name__}(...)"
+    if isinstance(model, Mapping):
+        return "weights alone are no model: make it, and load them with model.load_state_dict(...)"
+    return ""
+
+
+def _silent(_: str) -> None:
+    return None

@@ -1,0 +1,1 @@
+"""The exporter that adopts ONNX files."""

@@ -1,0 +1,126 @@
+"""The exporter for graphs that exist: adopted, and proven against onnx's reference evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxpack.comparison.detections import compare_all
+from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.errors import PackError, ParityError, SampleError
+from onnxpack.exporters.target.loaded import LoadedTarget
+from onnxpack.pack.model import Pack
+from onnxpack.pack.read import open_pack
+from onnxpack.pack.tensor import read_tensor
+from onnxpack.parity.beside import save_beside
+from onnxpack.parity.cases import Axes
+from onnxpack.parity.subject import Probes, Strategy, Subject
+from onnxpack.runtime.model import Model
+from onnxpack.signature import Array, Signature, TensorSpec
+
+FREE_SIZE = 2
+"""The size at which a dynamic dim is first tried, where the user gave no sample."""
+
+
+def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
+    """An ``.onnx`` file or a model-zoo folder: read when it is exported."""
+    return LoadedTarget(path, path.stem)
+
+
+class OnnxExporter:
+    """Takes the path of an ``.onnx`` file or of a model-zoo folder."""
+
+    refines = ""
+
+    def accepts(self, model: object) -> bool:
+        """Whether it is a path."""
+        return isinstance(model, str | Path)
+
+    @contextmanager
+    def open(self, model: Any, sample: Any) -> Iterator[OnnxSubject]:
+        """The graph, with the golden data beside it or a random sample where none was given."""
+        yield OnnxSubject(open_pack(model), sample)
+
+
+class OnnxSubject(Subject):
+    """A graph under adoption; its reference is onnx's own evaluator, in numpy."""
+
+    framework = "onnx"
+    framework_version = version("onnx")
+
+    def __init__(self, pack: Pack, sample: Any) -> None:
+        from onnx.reference import ReferenceEvaluator
+
+        signature = Model(pack, provider="cpu").signature
+        self.model_class = pack.model_path.name
+        self.axes = {
+            spec.name: {a: d for a, d in enumerate(spec.shape or ()) if isinstance(d, str)}
+            for spec in signature.inputs
+        }
+        self._pack = pack
+        self._names = [spec.name for spec in signature.outputs]
+        try:
+            self._evaluator = ReferenceEvaluator(str(pack.model_path))
+        except Exception as exc:
+            raise PackError(f"onnx's reference evaluator cannot load the graph: {exc}") from exc
+        self.sample = self._choose_sample(signature, sample)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The reference evaluator's answer."""
+        answers = self._evaluator.run(None, dict(feeds))
+        return {name: np.asarray(answer) for name, answer in zip(self._names, answers, strict=True)}
+
+    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        """The graph as it is."""
+        yield Strategy("adopted", self._copy)
+
+    def _copy(self, to: Path) -> Probes:
+        """The graph, with its weights in one file beside it, however many it had them in."""
+        save_beside(ir.load(self._pack.model_path), to)
+        return ()
+
+    def _choose_sample(self, signature: Signature, sample: Any) -> dict[str, Array]:
+        if sample is not None:
+            named = sample if isinstance(sample, Mapping) else {}
+            args = () if named else sample if isinstance(sample, tuple) else (sample,)
+            return signature.bind(args, named)
+        if self._pack.golden:
+            return self._golden_sample(signature)
+        return {spec.name: _random(spec) for spec in signature.inputs}
+
+    def _golden_sample(self, signature: Signature) -> dict[str, Array]:
+        """The first golden set's inputs, once the evaluator agrees with its outputs."""
+        first = self._pack.golden[0]
+        if len(first.outputs) != len(self._names):
+            raise PackError(
+                f"{first.name} holds {len(first.outputs)} outputs, the graph gives "
+                f"{len(self._names)}."
+            )
+        feeds = signature.bind([read_tensor(path)[1] for path in first.inputs], {})
+        expected = dict(
+            zip(self._names, (read_tensor(path)[1] for path in first.outputs), strict=True)
+        )
+        wrong = [e for e in compare_all(expected, self.run(feeds), Tolerance()) if not e.passed]
+        if wrong:
+            raise ParityError(
+                f"the graph does not give its own golden data {first.name}: output "
+                f"{wrong[0].output!r} {wrong[0].reason}."
+            )
+        return feeds
+
+
+def _random(spec: TensorSpec) -> Array:
+    if spec.shape is None or spec.dtype == "str":
+        raise SampleError(
+            f"no input can be made up for {spec.name!r}, {spec}.",
+            remedy=f"--sample {spec.name}=file.npy",
+        )
+    shape = [FREE_SIZE if isinstance(dim, str) else dim for dim in spec.shape]
+    values = np.random.default_rng(0).standard_normal(shape)
+    return values.astype(spec.numpy_dtype)

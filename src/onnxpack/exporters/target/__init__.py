@@ -1,0 +1,1 @@
+"""What TARGET and SAMPLE name: models, attributes, inputs."""

@@ -1,0 +1,79 @@
+"""TARGET on the command line: what names a trained model, and how each kind is loaded."""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from onnxpack.errors import TargetError
+from onnxpack.exporters.target.attribute import load_attribute
+from onnxpack.exporters.target.loaded import LoadedTarget, Loader
+from onnxpack.plugins import exporters, loaders
+
+FOLDER = "folder"
+"""The name of the loader of folders that hold no file after which another loader is named."""
+
+
+def load_target(text: str, *, class_name: str | None = None, trust: bool = False) -> LoadedTarget:
+    """Load what TARGET names.
+
+    Args:
+        text: ``module:attr``, ``file.py:attr``, ``torchvision:resnet18``, ``model.ckpt``,
+            ``model.pt2``, ``model.skops`` or another file for which there is a loader, or a
+            folder of transformers or of the model zoo.
+        class_name: for a ``.ckpt``, the Lightning class as ``module:LitModel``; for a
+            ``.safetensors``, the class that it is loaded into.
+        trust: allow unpickling, which can run any code that the file holds.
+
+    Raises:
+        TargetError: there is no such thing, or it cannot be loaded.
+        MissingExtraError: its framework is not installed.
+    """
+    if text.startswith("torchvision:"):
+        from onnxpack.exporters.torch.load.torchvision import load_torchvision
+
+        return load_torchvision(text.removeprefix("torchvision:"))
+    path = Path(text)
+    found = _loader_of(path)
+    if found is None:
+        return _load_code(text)
+    if not path.exists():
+        raise TargetError(f"there is no file {text}.")
+    load: Loader = found.load()
+    return load(path, class_name, trust)
+
+
+def _loader_of(path: Path) -> EntryPoint | None:
+    """By a file's suffix, or by a file that marks a folder."""
+    if not path.is_dir():
+        return loaders().get(path.suffix.removeprefix("."))
+    marked = (point for name, point in loaders().items() if (path / name).is_file())
+    return next(marked, loaders()[FOLDER])
+
+
+def _suffixes() -> str:
+    return ", ".join(f".{name}" for name in loaders() if name.isalnum() and name != FOLDER)
+
+
+def _is_model(found: object) -> bool:
+    """Whether an exporter takes it as it is: a jitted function is a model, and makes none."""
+    return any(point.load()().accepts(found) for point in exporters().values())
+
+
+def _load_code(text: str) -> LoadedTarget:
+    if ":" not in text:
+        raise TargetError(
+            f"{text!r} names no model.",
+            remedy="use module:attr, file.py:attr, torchvision:resnet18, a folder of "
+            f"transformers, or a file: {_suffixes()}",
+        )
+    found = load_attribute(text)
+    name = text.rpartition(":")[2].rpartition(".")[2].removeprefix("make_").lower()
+    makes = inspect.isclass(found) or inspect.isroutine(found)
+    if not makes or _is_model(found):
+        return LoadedTarget(found, name)
+    try:
+        return LoadedTarget(found(), name)
+    except Exception as exc:
+        raise TargetError(f"calling {text} failed: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,108 @@
+"""Pools and resampling of fixed sizes, which the exporters know for some sizes only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C import (  # type: ignore[attr-defined]
+    _get_tracing_state,
+    _set_tracing_state,
+)
+from torch.nn import functional
+
+from onnxpack.exporters.torch.decompose.linear import fixed_size
+
+
+def adaptive(reduce: Callable[..., Tensor], count: int) -> Callable[..., Any]:
+    """An adaptive pool over the last axes, window after window."""
+
+    def pool(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+        wanted = _each(output_size, count)
+        sizes = [fixed_size(x, axis) for axis in range(-count, 0)]
+        pairs = list(zip(sizes, wanted, strict=True))
+        if return_indices or None in sizes or all(map(_divides, pairs)):
+            return NotImplemented
+        for axis, (size, parts) in enumerate(pairs, -count):
+            if parts is not None and parts != size:
+                x = _windowed(x, axis, int(size or 0), parts, reduce)
+        return x
+
+    return pool
+
+
+def _divides(pair: tuple[Any, Any]) -> bool:
+    size, parts = pair
+    return parts is None or size % parts == 0
+
+
+def _windowed(x: Tensor, axis: int, size: int, parts: int, reduce: Callable[..., Tensor]) -> Tensor:
+    spans = [(part * size // parts, -(-(part + 1) * size // parts)) for part in range(parts)]
+    windows = (x.narrow(axis, start, end - start) for start, end in spans)
+    return torch.cat([reduce(window, dim=axis, keepdim=True) for window in windows], axis)
+
+
+def divided(plain: Callable[..., Tensor], count: int) -> Callable[..., Any]:
+    """An average pool that divides by a number of its own."""
+
+    def pool(
+        x: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Any:
+        if divisor_override is None or ceil_mode or not count_include_pad:
+            return NotImplemented
+        taken = 1
+        for side in _each(kernel_size, count):
+            taken *= side
+        return plain(x, kernel_size, stride, padding) * (taken / divisor_override)
+
+    return pool
+
+
+def interpolate(
+    x: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    """Bicubic and antialiased, as a product with what it makes of the identity."""
+    sides = [fixed_size(x, axis) for axis in (-2, -1)]
+    if mode != "bicubic" or not antialias or not _get_tracing_state() or None in sides:
+        return NotImplemented
+    options = {
+        "mode": mode,
+        "align_corners": align_corners,
+        "recompute_scale_factor": recompute_scale_factor,
+        "antialias": True,
+    }
+    sizes, factors = _each(size, 2), _each(scale_factor, 2)
+    tall, wide = (
+        _resampling(int(side or 0), known, factor, options)
+        for side, known, factor in zip(sides, sizes, factors, strict=True)
+    )
+    return tall @ x @ wide.T
+
+
+def _resampling(side: int, size: Any, factor: Any, options: dict[str, Any]) -> Tensor:
+    """The matrix that resamples one axis; a constant of the trace."""
+    where = {"scale_factor": (float(factor), 1.0)} if size is None else {"size": (int(size), side)}
+    tracing = _get_tracing_state()
+    _set_tracing_state(None)
+    try:
+        return functional.interpolate(torch.eye(side)[None, None], **where, **options)[0, 0]
+    finally:
+        _set_tracing_state(tracing)
+
+
+def _each(given: Any, count: int) -> Sequence[Any]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,) * count

@@ -1,0 +1,265 @@
+"""The ladder: PyTorch's exporters, in the order in which they are worth trying.
+
+Tracing by the TorchScript exporter is fast and its graphs fuse best, and it is silently wrong
+where Python decides from values or from a size that is to vary: then it is not tried at all.
+``torch.export`` (dynamo) refuses what it cannot follow, and tells the sizes for which its graph
+holds. Scripting keeps branches and loops. Everything is traced at a batch of two or more: at one,
+it freezes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.torch.causes import plain_words
+from onnxpack.exporters.torch.decompose.mode import Decomposed
+from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
+from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
+from onnxpack.exporters.torch.patch.masks import masks_unasked
+from onnxpack.exporters.torch.patch.packed import plainly_packed
+from onnxpack.exporters.torch.patch.silence import quiet
+from onnxpack.exporters.torch.rewrite.restated import restated
+from onnxpack.exporters.torch.rewrite.scriptable import forms_known, loaded_anew, with_plain_cells
+from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
+from onnxpack.exporters.torch.watch.guards import Program, explore
+from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
+from onnxpack.exporters.torch.watch.values import Conversion, find_conversions
+from onnxpack.parity.ask import at_sizes, refuse_too_large
+from onnxpack.parity.cases import Axes, sizes, tile
+from onnxpack.parity.subject import Probes, Strategy
+
+if TYPE_CHECKING:
+    from onnxpack.exporters.torch.flat import FlatModule
+    from onnxpack.exporters.torch.subject import TorchSubject
+
+MAX_TORCHSCRIPT_OPSET = 20
+DIFFERENTIATED = "dynamo, differentiated"
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The strategies for one subject."""
+
+    subject: TorchSubject
+    axes: Axes
+    opset: int
+    outputs: tuple[str, ...]
+
+    def climb(self) -> Iterator[Strategy]:
+        """The strategies, best first."""
+        if isinstance(self.subject.model, torch.jit.ScriptModule):
+            yield self._strategy("torchscript", self._script)
+            return
+        if self.subject.program is not None:
+            yield self._strategy("dynamo", self._export_program)
+            return
+        if find_gradient(lambda: self.subject.run(self.subject.sample)):
+            yield self._strategy(DIFFERENTIATED, self._differentiate)
+            return
+        yield self._strategy("torchscript trace", self._trace)
+        yield self._strategy("dynamo", self._dynamo)
+        yield self._strategy("torchscript script", self._script)
+
+    @cached_property
+    def _flat(self) -> FlatModule:
+        """The subject's module, in a form that the exporters follow."""
+        model = restated(self.subject.model)
+        return self.subject.flat if model is self.subject.model else self.subject.flat.around(model)
+
+    @cached_property
+    def _fast(self) -> frozenset[torch.nn.Module]:
+        """The encoders that may leave the padding out."""
+        return fast_encoders(self.subject.model) | fast_encoders(self._flat.model)
+
+    def _strategy(self, name: str, make: Callable[[Path], Probes]) -> Strategy:
+        return Strategy(f"{name}{self.subject.manner}", make)
+
+    def _tensors(self, *, grown: bool = False) -> tuple[torch.Tensor, ...]:
+        """The sample with each dynamic dim at a size of its own, at least two.
+
+        Args:
+            grown: at a larger size than otherwise, each dim by a step of its own.
+        """
+        dims: dict[str, int] = {}
+        for dim, size in sizes(self.subject.sample, self.axes).items():
+            chosen = max(size, 2)
+            while chosen in dims.values():
+                chosen += 1
+            dims[dim] = chosen
+        if grown:
+            dims = {dim: size + step for step, (dim, size) in enumerate(dims.items(), 1)}
+        return self.subject.tensors(tile(self.subject.sample, self.axes, dims))
+
+    def _trace(self, to: Path) -> Probes:
+        with padding_left_out(self._fast), Decomposed(), masks_unasked():
+            conversions = find_conversions(lambda: self.subject.run(self.subject.sample))
+        if conversions:
+            raise ExportError(
+                f"not traced, since a tensor's values decide at {_listed(conversions)}"
+            )
+        with watch_trace() as learned:
+            self._torchscript(self._flat, to)
+        decisions = self._size_decisions() if learned else []
+        if decisions:
+            raise ExportError(
+                f"not traced, since a size that varies decides at {_listed(decisions)}"
+            )
+        return ()
+
+    def _size_decisions(self) -> list[Conversion]:
+        """The places where Python decides from a size that is to vary."""
+        return differing(self._learn(grown=False), self._learn(grown=True))
+
+    def _learn(self, *, grown: bool) -> list[Learned]:
+        with self._traceable(), watch_trace() as learned:
+            self._jit_trace(self._flat, grown=grown)
+        return learned
+
+    def _jit_trace(self, module: torch.nn.Module, *, grown: bool = False) -> torch.nn.Module:
+        traced: torch.nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module, self._tensors(grown=grown), check_trace=False
+        )
+        return traced
+
+    def _script(self, to: Path) -> Probes:
+        model: Any = self._flat.model
+        with self._followed():
+            if hasattr(model, "to_torchscript"):  # a LightningModule, which knows its own way
+                model = model.to_torchscript()
+            elif isinstance(model, torch.jit.ScriptModule):
+                model = loaded_anew(model)
+            else:
+                model = torch.jit.script(with_plain_cells(model))
+            traced = self._jit_trace(self._flat.around(model))
+        self._torchscript(traced, to)
+        return ()
+
+    def _torchscript(self, module: torch.nn.Module, to: Path) -> None:
+        if self.opset > MAX_TORCHSCRIPT_OPSET:
+            raise ExportError(f"writes opset {MAX_TORCHSCRIPT_OPSET} at most")
+        with self._traceable():
+            torch.onnx.export(
+                module,
+                self._tensors(),
+                to,
+                dynamo=False,
+                opset_version=self.opset,
+                input_names=list(self.subject.sample),
+                output_names=list(self.outputs),
+                dynamic_axes={name: dict(named) for name, named in self.axes.items() if named},
+            )
+
+    @contextmanager
+    def _traceable(self) -> Iterator[None]:
+        with (
+            self._followed(),
+            plainly_packed(self._flat.model),
+            forms_known(self.opset),
+            boxes_may_lack(),
+        ):
+            yield
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        """What stands in while an exporter looks at the model."""
+        with (
+            quiet(),
+            padding_left_out(self._fast),
+            Decomposed(),
+            masks_unasked(),
+            _in_plain_words(),
+        ):
+            yield
+
+    def _dynamo(self, to: Path) -> Probes:
+        program = self._export(self._tensors())
+        self._save_dynamo(program, to)
+        at = partial(self._export_at, self._export)
+        return explore(program, at, self.subject.sample, self.axes)
+
+    def _export(self, tensors: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+        with self._followed():
+            return torch.export.export(
+                self._flat, tuple(tensors), dynamic_shapes=(self._shapes(tensors),), strict=False
+            )
+
+    def _shapes(self, tensors: Sequence[torch.Tensor]) -> tuple[dict[int, Any], ...]:
+        """The axes of each input that may vary, in the words of torch.export."""
+        dynamic = torch.export.Dim.DYNAMIC
+        return tuple(
+            {axis: dynamic for axis in self.axes[name] if tensor.shape[axis] > 1}
+            for name, tensor in zip(self.subject.sample, tensors, strict=True)
+        )
+
+    def _differentiate(self, to: Path) -> Probes:
+        tensors = self._tensors()
+        made = self._differentiated(tensors)
+        with self._followed():
+            program = torch.export.export(
+                made, tensors, dynamic_shapes=self._shapes(tensors), strict=False
+            )
+        self._save_dynamo(program, to)
+        at = partial(self._export_at, self._differentiated)
+        return explore(made, at, self.subject.sample, self.axes)
+
+    def _differentiated(self, tensors: Sequence[torch.Tensor]) -> torch.fx.GraphModule:
+        with self._followed():
+            return differentiated(self._flat, tensors, self._shapes(tensors))
+
+    def _export_at(
+        self, export: Callable[[Sequence[torch.Tensor]], Program], dims: Mapping[str, int]
+    ) -> Program | None:
+        feeds = tile(self.subject.sample, self.axes, dims)
+        refuse_too_large(feeds, dims)
+        try:
+            self.subject.run(feeds)
+        except Exception:  # noqa: BLE001 - what the model refuses needs no graph
+            return None
+        try:
+            return export(self.subject.tensors(feeds))
+        except ExportError as exc:
+            raise ExportError(
+                f"the graph may be wrong at {at_sizes(dims)}, where torch.export says: "
+                f"{exc.message}"
+            ) from exc
+
+    def _export_program(self, to: Path) -> Probes:
+        self._save_dynamo(self.subject.program, to)
+        return ()
+
+    def _save_dynamo(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
+        with self._followed():
+            converted = torch.onnx.export(
+                program,  # type: ignore[arg-type]
+                dynamo=True,
+                opset_version=self.opset,
+                input_names=list(self.subject.sample),
+                output_names=list(self.outputs),
+                verbose=False,
+            )
+            if converted is None:
+                raise ExportError("torch.onnx.export gave no program")
+            converted.save(to)
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    """Translate whatever an exporter raises; it can be anything at all."""
+    try:
+        yield
+    except ExportError:
+        raise
+    except Exception as exc:
+        raise ExportError(plain_words(exc)) from exc
+
+
+def _listed(places: Iterable[Conversion]) -> str:
+    return "; ".join(map(str, list(places)[:3]))

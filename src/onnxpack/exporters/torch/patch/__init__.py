@@ -1,0 +1,1 @@
+"""Temporary replacements in PyTorch while a model is traced or exported."""

@@ -1,0 +1,1 @@
+"""Model parts that exporters cannot follow, rewritten in parts that they can."""

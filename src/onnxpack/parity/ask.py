@@ -1,0 +1,258 @@
+"""The model is asked: its answers to every case, before any graph is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+
+from onnxpack.comparison.detections import compare_all
+from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
+from onnxpack.pack.manifest import SkippedCase
+from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
+from onnxpack.parity.prove import Question, empty_throughout
+from onnxpack.parity.rounding_sensitive import set_aside_restless
+from onnxpack.parity.subject import Probes, Subject
+from onnxpack.parity.user_code import place_of
+from onnxpack.signature import Array, Dim, Signature, TensorSpec, dtype_name
+
+MAX_PROBE_BYTES = 2**28
+UNSTEADY = (
+    "take the randomness out of forward(): dropout as nn.Dropout, or "
+    "F.dropout(x, training=self.training); no torch.rand"
+)
+REMEMBERING = (
+    "keep nothing from one call to the next: take the state as an input, and return the new one"
+)
+
+
+def ask(
+    subject: Subject, axes: Axes, tolerance: Tolerance
+) -> tuple[tuple[Question, ...], tuple[SkippedCase, ...]]:
+    """The framework's answer to each case, and the cases that the model itself refuses.
+
+    Raises:
+        SampleError: the model refuses the sample, or has no other size on a dynamic axis.
+        NondeterministicError: it answers differently to the same input.
+        ExportError: an output was empty in every case, or boxes depend on rounding.
+    """
+    questions: list[Question] = []
+    skipped: list[SkippedCase] = []
+    for case in chain(make_cases(subject.sample, axes), _edge_cases(subject, axes)):
+        try:
+            expected = subject.run(case.feeds)
+        except OnnxpackError:
+            raise
+        except Exception as exc:
+            if case.required:
+                raise SampleError(
+                    f"the model refuses the sample: {_brief(exc)}{place_of(exc)}",
+                    remedy=subject.cure(exc),
+                ) from exc
+            skipped.append(SkippedCase(case.name, _brief(exc) + place_of(exc)))
+            continue
+        if case.required:
+            _refuse_nondeterministic(subject, case, expected, tolerance, "twice in a row")
+        elif expected.keys() != questions[0].expected.keys():
+            raise _changing_outputs(case, questions[0].expected, expected)
+        questions.append(Question(case, expected, subject.run_float64))
+    first = questions[0]
+    _refuse_nondeterministic(
+        subject,
+        first.case,
+        first.expected,
+        tolerance,
+        "before and after other inputs",
+        remedy=REMEMBERING,
+    )
+    _refuse_unvaried(axes, questions, skipped)
+    kept, restless = set_aside_restless(questions)
+    _refuse_empty(kept)
+    return tuple(kept), (*skipped, *restless)
+
+
+def doubts(questions: Sequence[Question]) -> Iterator[str]:
+    """What the proof cannot tell much about, though it passes."""
+    empty: dict[int, list[str]] = {}
+    for name, first in questions[0].expected.items():
+        answers = [question.expected[name] for question in questions]
+        without = sum(answer.size == 0 for answer in answers)
+        if without:
+            empty.setdefault(without, []).append(name)
+            continue
+        alike = [answer for answer in answers if answer.shape == first.shape]
+        if len(alike) > 1 and all(np.array_equal(answer, first) for answer in alike):
+            yield (
+                f"output {name!r} is the same in every case, so the proof says little about it: "
+                "does the model use its input?"
+            )
+    for count, names in empty.items():
+        yield (
+            f"{', '.join(names)}: empty in {count} of {len(questions)} cases, which say little "
+            "about them: a sample on which the model finds more would say more"
+        )
+
+
+def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
+    for name, feeds in subject.edges():
+        if _fits(feeds, subject.sample, axes):
+            yield Case(name, dict(feeds), sizes(feeds, axes), edge=True)
+
+
+def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -> bool:
+    """Whether inputs differ from the sample's sizes on dynamic axes alone."""
+    return all(
+        size == sample[name].shape[axis] or axis in axes.get(name, {})
+        for name, array in feeds.items()
+        for axis, size in enumerate(array.shape)
+    )
+
+
+def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]:
+    """The framework's answers at further sizes; a size that it refuses itself is no question.
+
+    Raises:
+        ExportError: an input of that size would be too large to try.
+    """
+    questions: list[Question] = []
+    for dims in probes:
+        feeds = tile(subject.sample, axes, dims)
+        refuse_too_large(feeds, dims)
+        try:
+            expected = subject.run(feeds)
+        except Exception:  # noqa: BLE001, S112 - what the model refuses needs no answer
+            continue
+        questions.append(
+            Question(Case(at_sizes(dims), feeds, dict(dims)), expected, subject.run_float64)
+        )
+    return tuple(questions)
+
+
+def at_sizes(dims: Mapping[str, int]) -> str:
+    """The way the sizes of dims are written: ``batch=2, tokens=5``."""
+    return ", ".join(f"{dim}={size}" for dim, size in dims.items())
+
+
+def refuse_too_large(feeds: Mapping[str, Array], dims: Mapping[str, int]) -> None:
+    """Refuse to try inputs that would fill the memory.
+
+    Raises:
+        ExportError: they are too large.
+    """
+    if sum(array.nbytes for array in feeds.values()) > MAX_PROBE_BYTES:
+        raise ExportError(f"the graph may be wrong at {at_sizes(dims)}, which is too large to try")
+
+
+def measure_signature(
+    sample: Mapping[str, Array], axes: Axes, questions: Sequence[Question]
+) -> Signature:
+    """The signature as it showed: an output's axis that grows as a dim does bears its name."""
+    inputs = tuple(
+        _spec(name, array, tuple(axes[name].get(a, size) for a, size in enumerate(array.shape)))
+        for name, array in sample.items()
+    )
+    outputs = tuple(
+        _spec(name, array, _measured_dims(name, questions))
+        for name, array in questions[0].expected.items()
+    )
+    return Signature(inputs, outputs)
+
+
+def _spec(name: str, array: Array, shape: tuple[Dim, ...] | None) -> TensorSpec:
+    return TensorSpec(name, dtype_name(array.dtype), shape)
+
+
+def _measured_dims(output: str, questions: Sequence[Question]) -> tuple[Dim, ...] | None:
+    shapes = [question.expected[output].shape for question in questions]
+    if len({len(shape) for shape in shapes}) > 1:
+        return None
+    return tuple(
+        _measured_dim(output, axis, [shape[axis] for shape in shapes], questions)
+        for axis in range(len(shapes[0]))
+    )
+
+
+def _measured_dim(output: str, axis: int, sizes: list[int], questions: Sequence[Question]) -> Dim:
+    if len(set(sizes)) == 1:
+        return sizes[0]
+    for dim in questions[0].case.dims:
+        if sizes == [question.case.dims[dim] for question in questions]:
+            return dim
+    return f"{output}_{axis}"
+
+
+def _refuse_nondeterministic(
+    subject: Subject,
+    case: Case,
+    expected: Mapping[str, Array],
+    tolerance: Tolerance,
+    when: str,
+    remedy: str = UNSTEADY,
+) -> None:
+    again = subject.run(case.feeds)
+    if again.keys() == expected.keys():
+        different = [e for e in compare_all(expected, again, tolerance) if not e.passed]
+    else:
+        raise _changing_outputs(case, expected, again)
+    if different:
+        cause = subject.unsteadiness(case.feeds)
+        likely = f"\n  likely cause: {cause.reason}" if cause else ""
+        raise NondeterministicError(
+            f"the model answers differently to the same input, {when}: "
+            f"output {different[0].output!r}: {different[0].reason}. No graph can be proven "
+            f"equal to it.{likely}",
+            remedy=cause.remedy if cause else remedy,
+        )
+
+
+def _changing_outputs(
+    case: Case, expected: Mapping[str, Array], found: Mapping[str, Array]
+) -> ExportError:
+    return ExportError(
+        f"the model gives other outputs in case {case.name!r} ({', '.join(found)}) than to the "
+        f"sample ({', '.join(expected)}); a graph's outputs are fixed.",
+        remedy="export it for the sample's own sizes: static=True (--static)",
+    )
+
+
+def _refuse_unvaried(
+    axes: Axes, questions: Sequence[Question], skipped: Sequence[SkippedCase]
+) -> None:
+    own = questions[0].case.dims
+    for name, named in axes.items():
+        for axis, dim in named.items():
+            if all(question.case.dims[dim] == own[dim] for question in questions):
+                reasons = [case.reason for case in skipped if f"{dim}=" in case.name]
+                raise SampleError(
+                    f"axis {axis} of input {name!r} was to be dynamic ({dim!r}), and the model "
+                    f"itself takes no other size than {own[dim]}: {reasons[-1]}",
+                    remedy=f"in the model take the size from the input, x.shape[{axis}], not "
+                    f"from a number; or {_fix(axis)}",
+                )
+
+
+def _fix(axis: int) -> str:
+    return (
+        f"leave axis {axis} out of dynamic (--dynamic)"
+        if axis
+        else "fix the sizes with static=True (--static), and name those that do vary in dynamic "
+        "(--dynamic)"
+    )
+
+
+def _refuse_empty(questions: Sequence[Question]) -> None:
+    empty = empty_throughout(questions)
+    if empty:
+        raise ExportError(
+            f"output {empty[0]!r} was empty in every case, so nothing about it would be proven.",
+            remedy="give a sample on which the model finds something, or lower its threshold",
+        )
+
+
+def _brief(exc: BaseException) -> str:
+    """The first line of an error that says something, at most 300 characters."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    text = lines[0] if lines else ""
+    return f"{type(exc).__name__}: {text}"[:300] if text else type(exc).__name__

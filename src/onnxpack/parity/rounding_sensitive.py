@@ -1,0 +1,77 @@
+"""Whether a detector finds its boxes by its weights, or by how it rounds.
+
+Boxes are chosen by thresholds and by order. Where two candidates are nearly equal, as they all are
+with random weights, the last bit decides which is found: then the model itself answers otherwise
+with another number of threads, and a graph that passed every case can be off in the next.
+
+A negated or scaled picture can saturate scores that are well apart otherwise; of such a case it
+is only told that it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from onnxpack.comparison.detections import compare_all, detection_groups
+from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.errors import ExportError
+from onnxpack.pack.manifest import SkippedCase
+from onnxpack.parity.prove import NOISE_CEILING, Question
+
+LOOKED_AT = 3
+"""Cases of the sample's kind in which something was found; a detector takes long in float64."""
+_WIDE = Tolerance(rtol=NOISE_CEILING, atol=NOISE_CEILING)
+
+
+def set_aside_restless(
+    questions: Sequence[Question],
+) -> tuple[list[Question], list[SkippedCase]]:
+    """The questions that can be judged, and the stress cases in which rounding decides.
+
+    Raises:
+        ExportError: a detector's own boxes are others in float64, by more than float32 can be
+            off, and that to inputs of the sample's kind.
+    """
+    _refuse_restless([question for question in questions if not question.case.stress])
+    kept: list[Question] = []
+    skipped: list[SkippedCase] = []
+    for question in questions:
+        moved = question.case.stress and _finds_something(question) and _moved(question)
+        if moved:
+            reason = f"the model's own boxes depend on how it rounds: in float64 {moved}"
+            skipped.append(SkippedCase(question.case.name, reason))
+        else:
+            kept.append(question)
+    return kept, skipped
+
+
+def _refuse_restless(questions: Sequence[Question]) -> None:
+    for question in islice(filter(_finds_something, questions), LOOKED_AT):
+        moved = _moved(question)
+        if moved:
+            raise ExportError(
+                f"the model's own boxes depend on how it rounds: in float64 it answers otherwise "
+                f"to case {question.case.name!r}: {moved}. No graph can be proven equal to it.",
+                remedy="give it trained weights: with random ones all boxes are nearly equal; or "
+                "export the part before boxes are chosen",
+            )
+
+
+def _finds_something(question: Question) -> bool:
+    expected = question.expected
+    return any(expected[f"{prefix}boxes"].size for prefix, _ in detection_groups(expected))
+
+
+def _moved(question: Question) -> str:
+    """How the answer in float64 differs; empty where it does not, or where there is none."""
+    exact = question.exact
+    if exact is None or exact.keys() != question.expected.keys():
+        return ""
+    narrowed = {
+        name: exact[name].astype(wanted.dtype) for name, wanted in question.expected.items()
+    }
+    for evidence in compare_all(question.expected, narrowed, _WIDE):
+        if not evidence.passed:
+            return f"{evidence.output} {evidence.reason}"
+    return ""

@@ -1,0 +1,187 @@
+"""The model is asked first: what it refuses, what varies, and what its signature shows to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.errors import ExportError, NondeterministicError, SampleError
+from onnxpack.parity import ask as ask_module
+from onnxpack.parity.ask import ask, ask_at, doubts, measure_signature
+from onnxpack.parity.subject import Strategy, Subject
+
+Answers = Callable[[Mapping[str, Any]], dict[str, Any]]
+X = np.arange(8, dtype=np.float32).reshape(2, 4)
+BATCH = {"x": {0: "batch"}}
+TOKENS = {"x": {0: "batch", 1: "tokens"}}
+
+
+class Plain(Subject):
+    """A model of numpy."""
+
+    framework, framework_version, model_class = "numpy", "2", "plain"
+
+    def __init__(self, function: Answers, sample: Any = None) -> None:
+        self.function = function
+        self.sample = sample or {"x": X}
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        return self.function(feeds)
+
+    def strategies(self, axes: Any, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
+        return iter(())
+
+
+def signature(function: Answers, axes: Any = BATCH, sample: Any = None) -> str:
+    subject = Plain(function, sample)
+    asked, _ = ask(subject, axes, Tolerance())
+    return str(measure_signature(subject.sample, axes, asked)).partition(" -> ")[2]
+
+
+def picked(x: Any) -> Any:
+    return x[x > 3]
+
+
+@pytest.mark.parametrize(
+    ("function", "axes", "wanted"),
+    [
+        (lambda f: {"y": f["x"] * 2}, BATCH, "(y: float32[batch, 4])"),
+        (lambda f: {"y": f["x"] * 2}, TOKENS, "(y: float32[batch, tokens])"),
+        (lambda f: {"y": f["x"].T}, TOKENS, "(y: float32[tokens, batch])"),
+        (lambda f: {"y": f["x"].sum(1)}, TOKENS, "(y: float32[batch])"),
+        (lambda f: {"y": f["x"].sum()}, TOKENS, "(y: float32[])"),
+        (lambda f: {"y": f["x"].ravel()}, TOKENS, "(y: float32[y_0])"),
+        (lambda f: {"y": np.repeat(f["x"], 2, 0)}, BATCH, "(y: float32[y_0, 4])"),
+        (lambda f: {"y": f["x"] > 0}, BATCH, "(y: bool[batch, 4])"),
+        (lambda f: {"y": f["x"].astype("O")}, BATCH, "(y: str[batch, 4])"),
+        (lambda f: {"y": picked(f["x"])}, BATCH, "(y: float32[y_0])"),
+        (lambda f: {"y": f["x"].squeeze()}, BATCH, "(y: float32[...])"),
+        (lambda f: {"y": f["x"][:1]}, BATCH, "(y: float32[1, 4])"),
+        (
+            lambda f: {"a": f["x"], "b": f["x"].argmax(1)},
+            BATCH,
+            "(a: float32[batch, 4], b: int64[batch])",
+        ),
+    ],
+)
+def test_measured_signatures(function: Answers, axes: Any, wanted: str) -> None:
+    assert signature(function, axes) == wanted
+
+
+def refuses(sizes: Callable[[int], bool]) -> Answers:
+    def function(feeds: Mapping[str, Any]) -> dict[str, Any]:
+        if sizes(len(feeds["x"])):
+            raise ValueError("\n  no such size\nand more")
+        return {"y": feeds["x"]}
+
+    return function
+
+
+def test_what_the_model_refuses_is_skipped_with_its_reason() -> None:
+    asked, skipped = ask(Plain(refuses(lambda n: n in (1, 5))), BATCH, Tolerance())
+    assert [case.name for case in skipped] == ["batch=1", "batch=5"]
+    for case in skipped:
+        assert case.reason.startswith("ValueError: no such size (test_questions.py:")
+    assert [question.case.name for question in asked][:3] == ["sample", "batch=2", "batch=3"]
+
+
+def counting() -> Answers:
+    calls = iter(range(100))
+    return lambda feeds: {"y": feeds["x"] + next(calls)}
+
+
+def drifting() -> Answers:
+    """The same answer twice in a row, and another one after other inputs."""
+    seen: set[bytes] = set()
+
+    def function(feeds: Mapping[str, Any]) -> dict[str, Any]:
+        seen.add(feeds["x"].tobytes())
+        return {"y": feeds["x"] + len(seen)}
+
+    return function
+
+
+def changing() -> Answers:
+    calls = iter("ab" * 50)
+    return lambda feeds: {next(calls): feeds["x"]}
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "words"),
+    [
+        (refuses(lambda n: n == 2), SampleError, "the model refuses the sample: ValueError: no su"),
+        (
+            refuses(lambda n: n != 2),
+            SampleError,
+            r"axis 0 of input 'x' was to be dynamic \('batch'\).*no other size than 2: ValueError",
+        ),
+        (counting(), NondeterministicError, "twice in a row: output 'y': 8 of 8"),
+        (drifting(), NondeterministicError, "before and after other inputs: output 'y'"),
+        (changing(), ExportError, r"gives other outputs in case 'sample' \(b\) than.*\(a\)"),
+        (
+            lambda f: {"y": f["x"]} | ({"z": f["x"]} if len(f["x"]) > 2 else {}),
+            ExportError,
+            r"case 'batch=3' \(y, z\) than to the sample \(y\)",
+        ),
+        (lambda f: {"y": f["x"][:, :0]}, ExportError, "output 'y' was empty in every case"),
+    ],
+)
+def test_refusals(function: Answers, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words) as caught:
+        ask(Plain(function), BATCH, Tolerance())
+    assert type(caught.value) is error
+
+
+def test_errors_of_our_own_pass_through() -> None:
+    def function(feeds: Mapping[str, Any]) -> dict[str, Any]:
+        raise ExportError("ours")
+
+    with pytest.raises(ExportError, match="ours"):
+        ask(Plain(function), BATCH, Tolerance())
+
+
+def test_an_error_without_words_is_named() -> None:
+    def function(feeds: Mapping[str, Any]) -> dict[str, Any]:
+        raise AssertionError
+
+    with pytest.raises(
+        SampleError, match=r"the sample: AssertionError \(test_questions.py:\d+: raise Ass"
+    ):
+        ask(Plain(function), BATCH, Tolerance())
+
+
+def test_noise_between_two_runs_is_no_randomness() -> None:
+    factors = iter(1 + 1e-6 * np.arange(100))
+    ask(Plain(lambda f: {"y": (f["x"] * next(factors)).astype("f4")}), BATCH, Tolerance())
+
+
+def test_further_sizes() -> None:
+    subject = Plain(refuses(lambda n: n == 9))
+    asked = ask_at(subject, BATCH, [{"batch": 3}, {"batch": 9}, {"batch": 7}])
+    assert [question.case.name for question in asked] == ["batch=3", "batch=7"]
+    np.testing.assert_array_equal(asked[0].case.feeds["x"], X[[0, 1, 0]])
+
+
+def test_a_size_that_is_too_large_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask_module, "MAX_PROBE_BYTES", 100)
+    with pytest.raises(ExportError, match="may be wrong at batch=100, which is too large to try"):
+        ask_at(Plain(refuses(lambda n: False)), BATCH, [{"batch": 100}])
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda f: {"y": f["x"] * 2}, []),
+        (lambda f: {"y": np.ones(3)}, ["output 'y' is the same in every case"]),
+        (lambda f: {"y": f["x"][f["x"] > 100]}, ["y: empty in 7 of 8 cases"]),
+    ],
+)
+def test_what_the_proof_tells_little_about(function: Answers, told: list[str]) -> None:
+    asked, _ = ask(Plain(function), BATCH, Tolerance())
+    found = list(doubts(asked))
+    assert len(found) == len(told)
+    assert all(line.startswith(start) for line, start in zip(found, told, strict=True))
