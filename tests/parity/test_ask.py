@@ -85,7 +85,7 @@ def test_what_the_model_refuses_is_skipped_with_its_reason() -> None:
     asked, skipped = ask(Plain(refuses(lambda n: n in (1, 5))), BATCH, Tolerance())
     assert [case.name for case in skipped] == ["batch=1", "batch=5"]
     for case in skipped:
-        assert case.reason.startswith("ValueError: no such size (test_questions.py:")
+        assert case.reason.startswith("ValueError: no such size (test_ask.py:")
     assert [question.case.name for question in asked][:3] == ["sample", "batch=2", "batch=3"]
 
 
@@ -149,7 +149,7 @@ def test_an_error_without_words_is_named() -> None:
         raise AssertionError
 
     with pytest.raises(
-        SampleError, match=r"the sample: AssertionError \(test_questions.py:\d+: raise Ass"
+        SampleError, match=r"the sample: AssertionError \(test_ask.py:\d+: raise Ass"
     ):
         ask(Plain(function), BATCH, Tolerance())
 

@@ -99,5 +99,5 @@ def test_a_value_that_decides_is_refused(check: Any) -> None:
 
 def test_the_cause_is_the_line(check: Any) -> None:
     caught = check.refused(EachRow, rows, ExportError, "forward() differentiates in a way")
-    assert "at test_zoo_gradients.py:" in caught.message
+    assert "at test_gradients.py:" in caught.message
     assert "give the formula" in caught.remedy
