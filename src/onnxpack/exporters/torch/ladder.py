@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,14 @@ from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.silence import quiet
 from onnxpack.exporters.torch.rewrite.restated import restated
 from onnxpack.exporters.torch.rewrite.scriptable import forms_known, loaded_anew, with_plain_cells
+from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
+from onnxpack.exporters.torch.watch.frames import Place
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
-from onnxpack.exporters.torch.watch.guards import Program, explore
+from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
 from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
-from onnxpack.exporters.torch.watch.values import Conversion, find_conversions
+from onnxpack.exporters.torch.watch.symbolic import Testimony, witness
+from onnxpack.exporters.torch.watch.unseen import Unseen, watch_unseen
+from onnxpack.exporters.torch.watch.values import find_conversions
 from onnxpack.parity.ask import at_sizes, refuse_too_large
 from onnxpack.parity.cases import Axes, sizes, tile
 from onnxpack.parity.subject import Probes, Strategy
@@ -61,12 +65,16 @@ class Ladder:
         if self.subject.program is not None:
             yield self._strategy("dynamo", self._export_program)
             return
-        if find_gradient(lambda: self.subject.run(self.subject.sample)):
+        with watch_unseen() as unseen:
+            gradient = find_gradient(lambda: self.subject.run(self.subject.sample))
+        _refuse(unseen, self.subject.model_class)
+        if gradient:
             yield self._strategy(DIFFERENTIATED, self._differentiate)
             return
         yield self._strategy("torchscript trace", self._trace)
         yield self._strategy("dynamo", self._dynamo)
-        yield self._strategy("torchscript script", self._script)
+        if not unseen.scripting:  # TorchScript would take the branch that nobody runs
+            yield self._strategy("torchscript script", self._script)
 
     @cached_property
     def _flat(self) -> FlatModule:
@@ -99,11 +107,18 @@ class Ladder:
         return self.subject.tensors(tile(self.subject.sample, self.axes, dims))
 
     def _trace(self, to: Path) -> Probes:
+        """Trace, if both witnesses saw nothing that decides: the watches and the symbolic run."""
         with padding_left_out(self._fast), Decomposed(), masks_unasked():
             conversions = find_conversions(lambda: self.subject.run(self.subject.sample))
         if conversions:
             raise ExportError(
                 f"not traced, since a tensor's values decide at {_listed(conversions)}"
+            )
+        testimony = self._witness(self._tensors())
+        if testimony.decisions:
+            raise ExportError(
+                "not traced, since a size that varies decides at "
+                f"{_listed(place for place, _ in testimony.decisions)}"
             )
         with watch_trace() as learned:
             self._torchscript(self._flat, to)
@@ -112,9 +127,29 @@ class Ladder:
             raise ExportError(
                 f"not traced, since a size that varies decides at {_listed(decisions)}"
             )
-        return ()
+        return all_differing(testimony.conditions)
 
-    def _size_decisions(self) -> list[Conversion]:
+    def _witness(self, tensors: Sequence[torch.Tensor]) -> Testimony:
+        """What a run without values saw; it must have come to its end."""
+        axes = [self.axes.get(name, {}) for name in self.subject.sample]
+        own = {
+            dim: tensor.shape[axis]
+            for tensor, named in zip(tensors, axes, strict=True)
+            for axis, dim in named.items()
+        }
+        try:
+            with self._traceable():
+                return witness(self._flat, tensors, axes, own)
+        except ExportError as exc:
+            raise ExportError(
+                f"not traced, since a run without values did not come to its end: {exc.message}"
+            ) from exc
+
+    @property
+    def _own_sizes(self) -> Mapping[str, int]:
+        return sizes(self.subject.sample, self.axes)
+
+    def _size_decisions(self) -> list[Place]:
         """The places where Python decides from a size that is to vary."""
         return differing(self._learn(grown=False), self._learn(grown=True))
 
@@ -182,8 +217,7 @@ class Ladder:
     def _dynamo(self, to: Path) -> Probes:
         program = self._export(self._tensors())
         self._save_dynamo(program, to)
-        at = partial(self._export_at, self._export)
-        return explore(program, at, self.subject.sample, self.axes)
+        return self._explore(program, self._export)
 
     def _export(self, tensors: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
         with self._followed():
@@ -207,29 +241,41 @@ class Ladder:
                 made, tensors, dynamic_shapes=self._shapes(tensors), strict=False
             )
         self._save_dynamo(program, to)
-        at = partial(self._export_at, self._differentiated)
-        return explore(made, at, self.subject.sample, self.axes)
+        return self._explore(made, self._differentiated)
 
     def _differentiated(self, tensors: Sequence[torch.Tensor]) -> torch.fx.GraphModule:
         with self._followed():
             return differentiated(self._flat, tensors, self._shapes(tensors))
 
-    def _export_at(
-        self, export: Callable[[Sequence[torch.Tensor]], Program], dims: Mapping[str, int]
-    ) -> Program | None:
+    def _explore(
+        self, program: Program, export: Callable[[Sequence[torch.Tensor]], Program]
+    ) -> Probes:
+        """The sizes at which the program's guards, and those behind them, do not hold."""
+        sample, axes = self.subject.sample, self.axes
+
+        def conditions_at(dims: Mapping[str, int]) -> Sequence[Condition]:
+            tensors = self._answered_at(dims)
+            if tensors is None:
+                return ()
+            try:
+                return guards_of(export(tensors), sample, axes)
+            except ExportError as exc:
+                raise ExportError(
+                    f"the graph may be wrong at {at_sizes(dims)}, where torch.export says: "
+                    f"{exc.message}"
+                ) from exc
+
+        return explore(guards_of(program, sample, axes), conditions_at, self._own_sizes)
+
+    def _answered_at(self, dims: Mapping[str, int]) -> tuple[torch.Tensor, ...] | None:
+        """The sample at other sizes; None where the model itself refuses it."""
         feeds = tile(self.subject.sample, self.axes, dims)
         refuse_too_large(feeds, dims)
         try:
             self.subject.run(feeds)
         except Exception:  # noqa: BLE001 - what the model refuses needs no graph
             return None
-        try:
-            return export(self.subject.tensors(feeds))
-        except ExportError as exc:
-            raise ExportError(
-                f"the graph may be wrong at {at_sizes(dims)}, where torch.export says: "
-                f"{exc.message}"
-            ) from exc
+        return self.subject.tensors(feeds)
 
     def _export_program(self, to: Path) -> Probes:
         self._save_dynamo(self.subject.program, to)
@@ -261,5 +307,16 @@ def _in_plain_words() -> Iterator[None]:
         raise ExportError(plain_words(exc)) from exc
 
 
-def _listed(places: Iterable[Conversion]) -> str:
+def _refuse(unseen: Unseen, model: str) -> None:
+    """Refuse a model of which no exporter can be trusted to see what its users see.
+
+    Raises:
+        ExportError: there is a cause.
+    """
+    cause = unseen.cause()
+    if cause is not None:
+        raise ExportError(f"{model} was not exported: {cause.reason}.", remedy=cause.remedy)
+
+
+def _listed(places: Iterable[Place]) -> str:
     return "; ".join(map(str, list(places)[:3]))

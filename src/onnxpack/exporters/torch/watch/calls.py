@@ -8,13 +8,13 @@ from typing import Any
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from onnxpack.exporters.torch.watch.values import Conversion, of_torch, user_line
+from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
 
 
-def find_call(operator: str, run: Callable[[], Any]) -> Conversion | None:
+def find_call(operator: str, run: Callable[[], Any]) -> Place | None:
     """Run, and tell where the operator, such as ``aten::lgamma``, is first called."""
     name = operator.replace(".", "::").partition("::")[2]
-    found: list[Conversion] = []
+    found: list[Place] = []
 
     def note(called: str) -> None:
         place = None if found or called.rstrip("_") != name else user_line(of_torch)

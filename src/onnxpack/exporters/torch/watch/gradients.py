@@ -19,12 +19,12 @@ from torch.fx.experimental import _config
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from onnxpack.errors import ExportError
-from onnxpack.exporters.torch.watch.values import Conversion, of_torch, user_line
+from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
 
 
-def find_gradient(run: Callable[[], Any]) -> Conversion | None:
+def find_gradient(run: Callable[[], Any]) -> Place | None:
     """Run, and tell the first line that differentiates."""
-    found: list[Conversion] = []
+    found: list[Place] = []
 
     def note() -> None:
         place = user_line(of_torch)

@@ -9,51 +9,56 @@ exported there too, and the guards of that graph are searched in turn.
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
 from onnxpack.parity.cases import Axes, sizes
 from onnxpack.parity.subject import Probes
 from onnxpack.signature import Array
 
 Program: TypeAlias = torch.export.ExportedProgram | torch.fx.GraphModule
 """What has a list of guards, ``_guards_code``."""
-SEARCHED = tuple(
-    chain(range(1, 1025), (2**power + step for power in range(11, 21) for step in (-1, 0, 1)))
-)
-"""The sizes at which each guard is tried, for one dim after the other."""
+ConditionsAt: TypeAlias = Callable[[Mapping[str, int]], Sequence[Condition]]
+"""What decides where the dynamic dims have these sizes; nothing where the model refuses them."""
 MAX_REGIONS = 32
-KNOWN = {
-    "Eq": operator.eq, "Max": max, "Min": min, "Mod": operator.mod, "Ne": operator.ne,
-    "abs": abs, "bool": bool, "float": float, "int": int, "math": math, "max": max, "min": min,
-    "round": round, "torch": torch,
-}  # fmt: skip
-"""What a guard may call."""
+
+
+def guards_of(program: Program, sample: Mapping[str, Array], axes: Axes) -> Sequence[Condition]:
+    """The conditions on sizes under which the program is right.
+
+    Raises:
+        ExportError: this version of torch keeps no guards where they are looked for.
+    """
+    guards = getattr(program, "_guards_code", None)
+    if not isinstance(guards, list):
+        raise ExportError(
+            f"torch {torch.__version__} does not say for which sizes a program of torch.export is "
+            "right (ExportedProgram._guards_code is missing)",
+            remedy="install a version of torch that onnxpack was tested with",
+        )
+    own = sizes(sample, axes)
+    return [Condition.of_guard(guard, sample, axes, own) for guard in guards]
 
 
 def explore(
-    program: Program,
-    export_at: Callable[[Mapping[str, int]], Program | None],
-    sample: Mapping[str, Array],
-    axes: Axes,
+    first: Sequence[Condition], conditions_at: ConditionsAt, own: Mapping[str, int]
 ) -> Probes:
-    """A size in every region of sizes that the guards of the program, and theirs, tell apart.
+    """A size in every region of sizes that the conditions, and those behind them, tell apart.
 
     Args:
-        export_at: exports the model at these sizes; None where the model itself refuses them.
+        first: the conditions at the sample's own sizes.
+        own: the sample's sizes.
 
     Raises:
         ExportError: the regions are too many, or one cannot be exported.
     """
     found: dict[tuple[tuple[str, int], ...], None] = {}
-    waiting = [*violations(program, sample, axes), *_beside_ones(export_at, sample, axes)]
+    waiting = [*all_differing(first), *_beside_ones(conditions_at, own)]
     while waiting:
         dims = waiting.pop()
         if tuple(dims.items()) in found:
@@ -61,86 +66,19 @@ def explore(
         if len(found) == MAX_REGIONS:
             raise ExportError(f"sizes decide in more than {MAX_REGIONS} ways")
         found[tuple(dims.items())] = None
-        there = export_at(dims)
-        waiting += violations(there, sample, axes) if there is not None else ()
+        waiting += all_differing(conditions_at(dims))
     return [dict(dims) for dims in sorted(found)]
 
 
-def _beside_ones(
-    export_at: Callable[[Mapping[str, int]], Program | None],
-    sample: Mapping[str, Array],
-    axes: Axes,
-) -> Probes:
+def _beside_ones(conditions_at: ConditionsAt, own: Mapping[str, int]) -> Probes:
     """The sizes that decide where another is one.
 
     torch.export takes it for granted that no dynamic size is one, and sets no guard about that:
     what ``n == 1 and m == 9`` chooses, only the export at one tells.
     """
-    own = sizes(sample, axes)
     probes: list[Mapping[str, int]] = []
     for dim in own if len(own) > 1 else ():
         with suppress(ExportError):  # the case of size one itself is asked in any event
-            there = export_at({**own, dim: 1})
-            guarded = violations(there, sample, axes) if there is not None else ()
-            probes += [{**dims, dim: 1} for dims in guarded]
+            behind = all_differing(conditions_at({**own, dim: 1}))
+            probes += [{**dims, dim: 1} for dims in behind]
     return probes
-
-
-def violations(program: Program, sample: Mapping[str, Array], axes: Axes) -> Probes:
-    """The smallest sizes that violate each guard of the program.
-
-    Raises:
-        ExportError: a guard cannot be evaluated, so it is unknown where the graph holds.
-    """
-    own = sizes(sample, axes)
-    guards: list[str] = getattr(program, "_guards_code", [])
-    found = {
-        tuple(dims.items()) for guard in guards for dims in _violating(guard, own, sample, axes)
-    }
-    return [dict(dims) for dims in sorted(found)]
-
-
-def _violating(
-    guard: str, own: Mapping[str, int], sample: Mapping[str, Array], axes: Axes
-) -> Iterator[dict[str, int]]:
-    """For each dim, the smallest and the first larger size, than the sample's, that violate."""
-    code = compile(guard, "<guard>", "eval")
-    for dim in own:
-        wrong = (size for size in SEARCHED if not _holds(code, {**own, dim: size}, sample, axes))
-        smallest = next(wrong, None)
-        if smallest is None:
-            continue
-        yield {**own, dim: smallest}
-        larger = next((size for size in wrong if size > own[dim]), None)
-        if smallest < own[dim] and larger is not None:
-            yield {**own, dim: larger}
-
-
-def _holds(code: Any, dims: Mapping[str, int], sample: Mapping[str, Array], axes: Axes) -> bool:
-    shaped = [_Sized(_shape(name, array, axes, dims)) for name, array in sample.items()]
-    names = {"L": {"tensors": shaped}, **KNOWN}
-    try:
-        return bool(eval(code, {"__builtins__": {}}, names))  # noqa: S307 - PyTorch wrote it
-    except ZeroDivisionError:
-        return True
-    except Exception as exc:
-        raise ExportError(
-            f"torch.export set a condition on sizes that cannot be evaluated: {exc}"
-        ) from exc
-
-
-def _shape(name: str, array: Array, axes: Axes, dims: Mapping[str, int]) -> tuple[int, ...]:
-    named = axes.get(name, {})
-    return tuple(
-        dims[named[axis]] if axis in named else size for axis, size in enumerate(array.shape)
-    )
-
-
-class _Sized:
-    """Stands for a tensor in a guard: only its size is asked."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._shape = shape
-
-    def size(self) -> tuple[int, ...]:
-        return self._shape

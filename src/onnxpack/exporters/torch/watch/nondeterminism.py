@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from onnxpack.exporters.torch.watch.values import Conversion, of_torch, user_line
+from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
 from onnxpack.parity.subject import Cause
 
 RANDOM = torch.Tag.nondeterministic_seeded
@@ -44,8 +44,8 @@ class _Watch(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.random: Conversion | None = None
-        self.dropout: Conversion | None = None
+        self.random: Place | None = None
+        self.dropout: Place | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if RANDOM in func.tags:

@@ -23,9 +23,10 @@ from torch._C import (  # type: ignore[attr-defined]
 )
 from torch.overrides import TorchFunctionMode
 
-from onnxpack.exporters.torch.watch.values import TO_PYTHON, Conversion, user_line
+from onnxpack.exporters.torch.watch.frames import Place, user_line
+from onnxpack.exporters.torch.watch.values import TO_PYTHON
 
-CONVERTS = TO_PYTHON | {"__format__", "__hash__", "__round__"}
+CONVERTS = TO_PYTHON | {"__format__", "__hash__", "__repr__", "__round__", "__str__"}
 TAKES_APART = {"chunk": 2, "split": 2, "tensor_split": 2, "unbind": 1, "unsafe_chunk": 2}
 """Functions that give as many tensors as a size says, with the place of their ``dim``."""
 
@@ -38,11 +39,11 @@ class Learned:
         sizes: None stands for what cannot be followed back to a size.
     """
 
-    place: Conversion
+    place: Place
     sizes: tuple[int | None, ...]
 
 
-def differing(first: Sequence[Learned], second: Sequence[Learned]) -> list[Conversion]:
+def differing(first: Sequence[Learned], second: Sequence[Learned]) -> list[Place]:
     """The places where two traces, at different dynamic sizes, learned different things."""
     pairs = zip_longest(first, second)
     places = {

@@ -1,0 +1,91 @@
+"""Whose code is running: the one rule by which every watch finds the user's line.
+
+A watch is called from deep inside: from torch's dispatcher, from our own modes and
+decompositions, from a library's layer. The line to report is the innermost one that is not
+ours. Our frames are recognised by their package, never by a list of modules: a frame that such
+a list forgot once hid every decision of low-precision models.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TypeAlias
+
+OURS = "onnxpack"
+"""The package whose frames stand between a model and its caller."""
+OUTERMOST = "onnxpack.exporters.torch.flat"
+"""The module that calls the model: frames beyond it belong to the export, not to the model."""
+TRACE_AWARE = ("torch", "torchvision")
+"""Packages whose own conversions are written with tracing in mind."""
+
+Within: TypeAlias = Callable[[str], bool]
+"""Whether a frame of this module is skipped, towards the one that called it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of the user's code."""
+
+    file: str
+    line: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.line}: {self.code}"
+
+
+def frames_of_model() -> Iterator[FrameType]:
+    """The frames between the running line and the call of the model, innermost first.
+
+    Our own frames are left out. Nothing is yielded for code that runs outside of a model.
+    """
+    frame = inspect.currentframe()
+    found: list[FrameType] = []
+    while frame is not None:
+        module = module_of(frame)
+        if module == OUTERMOST:
+            yield from found
+            return
+        if package_of(module) != OURS:
+            found.append(frame)
+        frame = frame.f_back
+
+
+def user_line(within: Within) -> Place | None:
+    """Return the line of the user's code that is running; None if a library's own line is.
+
+    Args:
+        within: says which frames of libraries are skipped, because what they do is done for
+            the line that called them.
+    """
+    for frame in frames_of_model():
+        module = module_of(frame)
+        if not within(module):
+            return None if package_of(module) in TRACE_AWARE else place_in(frame)
+    return None
+
+
+def of_torch(module: str) -> bool:
+    """Whether a module is torch's own: what it does for the user's line is the user's doing."""
+    return package_of(module) == "torch"
+
+
+def place_in(frame: FrameType) -> Place:
+    """Return the line at which a frame stands."""
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    return Place(file, line, linecache.getline(file, line).strip())
+
+
+def module_of(frame: FrameType) -> str:
+    """Return the name of the module that a frame's function was defined in."""
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def package_of(module: str) -> str:
+    """Return the outermost package of a dotted module name."""
+    return module.partition(".")[0]

@@ -1,0 +1,277 @@
+"""The second witness: the model runs once with sizes that are symbols and tensors without values.
+
+The other watches list what Python may ask of a tensor, so what no list names is trusted. Here it
+is the other way round. Under ``FakeTensorMode`` there are no values to read: whoever asks for
+one gets an error. Every size on a dynamic axis is a symbol: whoever decides by one has to ask
+this module's ``ShapeEnv``, which writes the question down. A size that reaches an integer of an
+operator (``avg_pool1d(x, x.shape[-1] // 64 + 1)``) is asked for in the same way. So a trace is
+trusted only if this run finished, and only if nothing was asked that another size answers
+otherwise.
+
+Who asked makes the difference. Python code of the user, or of a library above PyTorch, decides.
+Python code of torch and torchvision is written with tracing in mind, and every size at which it
+would go another way becomes a case of the proof. C++ and what runs beneath an operator choose a
+kernel or a memory layout, where the ONNX operator follows its own specification; there only a
+number that leaves the question counts, and the length of a list that an operator returns.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch._dispatch.python import enable_python_dispatcher
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._sympy.printers import PythonPrinter
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.replaced import replaced
+from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
+from onnxpack.exporters.torch.watch.conditions import Condition
+from onnxpack.exporters.torch.watch.frames import Place, module_of, of_torch, user_line
+
+WITH_SIZES = (
+    torch.ops.aten.split_with_sizes.default,
+    torch.ops.aten.split_with_sizes_copy.default,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What one symbolic run saw.
+
+    Attributes:
+        decisions: places in the user's code at which a dynamic size decided, each with the
+            condition that was asked.
+        conditions: what a library's own code asked; a size at which the answer differs is worth
+            a case of the proof.
+    """
+
+    decisions: tuple[tuple[Place, Condition], ...]
+    conditions: tuple[Condition, ...]
+
+
+def witness(
+    run: Callable[..., Any],
+    tensors: Sequence[torch.Tensor],
+    axes: Sequence[Mapping[int, str]],
+    own: Mapping[str, int],
+) -> Testimony:
+    """Run the model symbolically.
+
+    Args:
+        run: calls the model with these tensors; the patches of the exporters are in force.
+        tensors: the inputs; every dynamic dim has a size of its own, at least 2.
+        axes: for each tensor, the name of each dynamic axis. Axes of one name share a symbol.
+        own: the size of each dynamic dim in these tensors.
+
+    Raises:
+        ExportError: the run came to a place that has no answer without values, or to an operator
+            whose shapes torch cannot compute without them.
+    """
+    env = _RecordingEnv()
+    mode = FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
+    fakes = [
+        mode.from_tensor(tensor, static_shapes=False, symbolic_context=_context(tensor, named))
+        for tensor, named in zip(tensors, axes, strict=True)
+    ]
+    names = _names(fakes, axes)
+    # opt_einsum chooses an order of contraction by comparing sizes, which changes no answer.
+    with ExitStack() as stack:
+        stack.enter_context(torch.backends.opt_einsum.flags(enabled=False))
+        stack.enter_context(shapes_of_recurrent_layers())
+        stack.enter_context(mode)
+        # Operators that C++ composes of others would read sizes as numbers there; Python's
+        # versions of them, which torch.export uses as well, keep symbols.
+        stack.enter_context(enable_python_dispatcher())
+        stack.enter_context(_Operators(env))
+        stack.enter_context(_text_of_sizes(env))
+        stack.enter_context(torch.no_grad())
+        run(*fakes)
+    return _testimony(env.asked, names, own)
+
+
+def _testimony(
+    asked: Sequence[_Asked], names: Mapping[str, str], own: Mapping[str, int]
+) -> Testimony:
+    decisions: dict[Place, Condition] = {}
+    conditions: dict[str, Condition] = {}
+    for question in asked:
+        condition = Condition.of_symbols(question.code, names, own)
+        if question.place is None:
+            conditions.setdefault(question.code, condition)
+        elif question.place not in decisions and condition.varies():
+            decisions[question.place] = condition
+    varying = tuple(each for each in conditions.values() if each.varies())
+    return Testimony(tuple(decisions.items()), varying)
+
+
+def _context(tensor: torch.Tensor, named: Mapping[int, str]) -> StatelessSymbolicContext[Any, Any]:
+    """Symbols on dynamic axes; DUCK gives axes of equal size, and so of one name, one symbol."""
+    kinds = [
+        DimDynamic.DUCK if axis in named else DimDynamic.STATIC for axis in range(tensor.dim())
+    ]
+    return StatelessSymbolicContext(dynamic_sizes=kinds)
+
+
+def _names(fakes: Sequence[torch.Tensor], axes: Sequence[Mapping[int, str]]) -> Mapping[str, str]:
+    """The dim that each symbol stands for.
+
+    Raises:
+        ExportError: a dynamic size is no symbol, so nobody would see what it decides.
+    """
+    names: dict[str, str] = {}
+    for fake, named in zip(fakes, axes, strict=True):
+        for axis, dim in named.items():
+            size: Any = fake.shape[axis]
+            if not isinstance(size, torch.SymInt):
+                raise ExportError(
+                    f"torch {torch.__version__} gave axis {axis} ({dim}) no symbol, so decisions "
+                    "by its size could not be seen"
+                )
+            names[str(size.node.expr)] = dim
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about sizes: its expression as Python code, and who asked.
+
+    Attributes:
+        place: the user's line; None if a library's own code asked.
+    """
+
+    code: str
+    place: Place | None
+
+
+class _RecordingEnv(ShapeEnv):  # type: ignore[no-untyped-call]
+    """Answers every question about sizes as the sample would, and writes it down.
+
+    The base class turns an answer into a guard, and a number into a specialised symbol. Here no
+    answer changes what later ones can be: a symbol stays a symbol, so that one harmless question
+    hides none of the following.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(allow_scalar_outputs=True, allow_dynamic_output_shape_ops=True)
+        self.asked: list[_Asked] = []
+        self.operator: Any = None
+
+    def evaluate_expr(self, orig_expr: Any, hint: Any = None, *args: Any, **options: Any) -> Any:
+        """Return the answer for the sample's sizes.
+
+        Raises:
+            GuardOnDataDependentSymNode: the question is about a count of found elements.
+        """
+        if not getattr(orig_expr, "free_symbols", None):
+            return super().evaluate_expr(orig_expr, hint, *args, **options)
+        if hint is None or isinstance(hint, torch.SymInt | torch.SymBool | torch.SymFloat):
+            return super().evaluate_expr(orig_expr, hint, *args, **options)
+        self.note(orig_expr, decides=not isinstance(hint, bool))
+        return _sympified(hint)
+
+    def note(self, expr: Any, *, decides: bool) -> None:
+        """Write down that somebody asked for the value of an expression.
+
+        Args:
+            decides: whether the answer counts though C++ asked: a number does, a choice does not.
+        """
+        if self.operator is not None:
+            return
+        asker = _python_asker()
+        if asker is not None:
+            self.write(expr, user_line(_of_tensors))
+        elif decides:
+            self.write(expr, user_line(of_torch))
+
+    def write(self, expr: Any, place: Place | None) -> None:
+        """Write a question down, with the user's line that asked."""
+        self.asked.append(_Asked(PythonPrinter().doprint(expr), place))
+
+
+def _python_asker() -> FrameType | None:
+    """The frame whose Python code asked, by a method of ``torch.SymInt`` such as ``__bool__``.
+
+    None if C++ did: it calls the symbol's node without such a method.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and module_of(frame).startswith((__name__, "torch.fx.")):
+        frame = frame.f_back
+    if frame is None or module_of(frame) != "torch" or not frame.f_code.co_name.startswith("__"):
+        return None
+    return frame.f_back
+
+
+class _Operators(TorchDispatchMode):
+    """Tells the environment which operator is running."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, env: _RecordingEnv) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._env = env
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        counted = _size_counted(func, args, kwargs or {})
+        if counted is not None:
+            self._env.write(counted, user_line(of_torch))
+        outer, self._env.operator = self._env.operator, func
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self._env.operator = outer
+
+
+@contextmanager
+def _text_of_sizes(env: _RecordingEnv) -> Iterator[None]:
+    """A size that becomes text (a key, a name) is known for good; torch asks nobody for that."""
+    kind: Any = torch.SymInt
+    with ExitStack() as stack:
+        for name in ("__repr__", "__str__", "__format__"):
+            plain = getattr(kind, name)
+
+            def watched(size: Any, *args: Any, _plain: Any = plain) -> Any:
+                if user_line(_of_tensors) is not None:
+                    env.note(size.node.expr, decides=True)
+                return _plain(size, *args)
+
+            stack.enter_context(replaced(kind, name, watched))
+        yield
+
+
+def _size_counted(operator: Any, args: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """The size that says how many tensors an operator returns, such as ``unbind``; or None.
+
+    ``split_with_sizes`` returns as many as it is given sizes, whatever is split.
+    """
+    schema = getattr(operator, "_schema", None)
+    lists = schema is not None and any(str(each.type) == "List[Tensor]" for each in schema.returns)
+    if not lists or operator in WITH_SIZES:
+        return None
+    given = dict(zip((argument.name for argument in schema.arguments), args, strict=False))
+    given.update(named)
+    if not isinstance(given.get("self"), torch.Tensor):
+        return None  # meshgrid and the like return as many as they are given
+    size: Any = given["self"].shape[given.get("dim", 0)]
+    return size.node.expr if isinstance(size, torch.SymInt) else None
+
+
+def _of_tensors(module: str) -> bool:
+    """Methods of tensors and sizes work for the line that called them; layers for themselves."""
+    return module in ("torch", "torch._tensor", "torch.functional", "torch.overrides") or (
+        module.startswith(("torch.fx.", "torch.utils._stats"))
+    )
+
+
+def _sympified(value: Any) -> Any:
+    import sympy
+
+    return sympy.true if value is True else sympy.false if value is False else sympy.sympify(value)

@@ -1,0 +1,198 @@
+"""What the witnesses of values and sizes do not show: errors caught, threads, and more.
+
+A model can ask whether it is being traced (``torch.jit.is_tracing()``), and then answer the
+exporter otherwise than its users. It can catch an error and go on. It can turn a tensor into
+text, or read its memory, and decide by that. It can hand its work to a thread, in which no watch
+sees anything. No exporter follows any of these, so such a model is refused before one is asked.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing.process
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from onnxpack.exporters.torch.watch.exceptions import catching, is_watched
+from onnxpack.exporters.torch.watch.frames import (
+    Place,
+    frames_of_model,
+    module_of,
+    package_of,
+    place_in,
+)
+from onnxpack.parity.subject import Cause
+
+ABOUT_THE_TRACER = (
+    "jit.is_tracing", "compiler.is_compiling", "compiler.is_dynamo_compiling",
+    "compiler.is_exporting", "onnx.is_in_onnx_export", "_dynamo.is_compiling",
+    "_C._is_tracing", "_C._get_tracing_state",
+)  # fmt: skip
+"""Functions of torch that answer a tracer otherwise than everybody else."""
+SCRIPTING = "jit.is_scripting"
+"""False under a tracer and in plain Python, true in TorchScript."""
+TO_TEXT = {"__format__", "__repr__", "__str__"}
+"""Functions that turn values into text, on which a dict or an ``if`` can decide."""
+TO_MEMORY = {
+    "__dlpack__", "__reduce_ex__", "data_ptr", "storage", "_typed_storage", "untyped_storage",
+}  # fmt: skip
+"""Functions that hand out a tensor's memory, in which anyone can read its values."""
+ELSEWHERE: tuple[Callable[..., Any], ...] = (
+    threading.Thread.start,
+    concurrent.futures.ThreadPoolExecutor.submit,
+    concurrent.futures.ProcessPoolExecutor.submit,
+    multiprocessing.process.BaseProcess.start,
+    queue.Queue.put,
+)
+"""Functions that hand work to another thread or process."""
+
+
+CATCHES = "catches errors of tensor code and goes on, which no graph can"
+ASKS = "asks whether it is being traced, so an exporter would see another model than its users"
+READS = "turns a tensor into text or reads its memory, neither of which a graph has"
+CHECK_BEFORE = (
+    "choose with torch.where(condition, a, b), or check before: torch.linalg.cholesky_ex(x) "
+    "returns whether it failed"
+)
+LEAVE_OUT = (
+    "leave it out of forward(), prints of values too; decide with tensors: "
+    "torch.where(condition, a, b)"
+)
+HANDS_ON = "hands work to another thread or process, which no exporter follows"
+
+
+@dataclass
+class Unseen:
+    """What one run of the model in plain Python did.
+
+    Attributes:
+        caught: lines around tensor code whose errors would be caught.
+        asked: lines that ask about the tracer.
+        scripting: lines that ask for TorchScript.
+        read: lines that turn a tensor into text, or that ask for its memory.
+        elsewhere: lines that hand work to another thread or process.
+    """
+
+    caught: dict[Place, None] = field(default_factory=dict)
+    asked: dict[Place, None] = field(default_factory=dict)
+    scripting: dict[Place, None] = field(default_factory=dict)
+    read: dict[Place, None] = field(default_factory=dict)
+    elsewhere: dict[Place, None] = field(default_factory=dict)
+
+    def cause(self) -> Cause | None:
+        """Why no exporter can be trusted with the model; None where nothing was found."""
+        for places, what, remedy in (
+            (self.caught, CATCHES, CHECK_BEFORE),
+            (self.asked, ASKS, "take the question out of forward(), or answer it in __init__"),
+            (self.read, READS, LEAVE_OUT),
+            (self.elsewhere, HANDS_ON, "compute it in forward() itself"),
+        ):
+            if places:
+                return Cause(f"forward() {what}, at {next(iter(places))}", remedy)
+        return None
+
+
+@contextmanager
+def watch_unseen() -> Iterator[Unseen]:
+    """While a model answers in plain Python: note what no exporter would show."""
+    found = Unseen()
+    before = sys.getprofile()
+    sys.setprofile(_Calls(found))
+    try:
+        with _Functions(found):
+            yield found
+    finally:
+        sys.setprofile(before)
+
+
+class _Calls:
+    """A profile function: it is told of every call, also of functions imported by name."""
+
+    def __init__(self, found: Unseen) -> None:
+        self._found = found
+        tables = _questions()
+        self._code: Mapping[CodeType, str] = tables[0]
+        self._compiled: Mapping[Any, str] = tables[1]
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call":
+            kind, caller = self._code.get(frame.f_code), frame.f_back
+        elif event == "c_call":
+            try:
+                kind, caller = self._compiled.get(argument), frame
+            except TypeError:  # a method of something that has no hash
+                return
+        else:
+            return
+        if kind is not None and caller is not None:
+            self._note(kind, caller)
+
+    def _note(self, kind: str, caller: FrameType) -> None:
+        places = {"scripting": self._found.scripting, "asked": self._found.asked}
+        if kind in places:
+            if is_watched(caller):
+                places[kind][place_in(caller)] = None
+            return
+        # A library that starts threads computes there all the same.
+        users = next((frame for frame in frames_of_model() if is_watched(frame)), None)
+        if users is not None:
+            self._found.elsewhere[place_in(users)] = None
+
+
+class _Functions(TorchFunctionMode):
+    """Looks at every function of torch: is it read outside, and would its error be caught?"""
+
+    def __init__(self, found: Unseen) -> None:
+        super().__init__()
+        self._found = found
+        self._known: dict[tuple[CodeType, int], Place | None] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in TO_TEXT | TO_MEMORY:
+            frame = next(frames_of_model(), None)
+            while frame is not None and package_of(module_of(frame)) in ("torch", "numpy"):
+                frame = frame.f_back
+            if frame is not None and is_watched(frame):
+                self._found.read[place_in(frame)] = None
+        for frame in frames_of_model():
+            key = (frame.f_code, frame.f_lineno)
+            if key not in self._known:
+                self._known[key] = catching(frame) if is_watched(frame) else None
+            place = self._known[key]
+            if place is not None:
+                self._found.caught[place] = None
+        return func(*args, **(kwargs or {}))
+
+
+@cache
+def _questions() -> tuple[dict[CodeType, str], dict[Any, str]]:
+    """What each function means: by its code if it is Python's, by itself if it is compiled."""
+    code: dict[CodeType, str] = {}
+    compiled: dict[Any, str] = {}
+    named = {**dict.fromkeys(ABOUT_THE_TRACER, "asked"), SCRIPTING: "scripting"}
+    functions = [(_found(name), kind) for name, kind in named.items()]
+    functions += [(function, "elsewhere") for function in ELSEWHERE]
+    for function, kind in functions:
+        if hasattr(function, "__code__"):
+            code[function.__code__] = kind
+        elif function is not None:
+            compiled[function] = kind
+    return code, compiled
+
+
+def _found(name: str) -> Any:
+    """A function of torch by its path; None where this version has none, so nobody asks it."""
+    found: Any = torch
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
