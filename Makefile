@@ -3,22 +3,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What PyTorch images are built with: a version of which pip finds a wheel for CPU alone.
 TORCH ?= torch==2.13.0
+# How many tests run at once. Each worker may come to hold every framework: 4 GB.
+WORKERS ?= 2
 
 .PHONY: demo test check docs bench bench-export bench-images bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/pip install --quiet "torch>=2.9" torchvision
-	$(BIN)/pip install --quiet --editable ".[torch,lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,jax,vision,view,serve,grpc,image,otel]" --group dev --group docs
+	$(BIN)/pip install --quiet --no-compile "torch>=2.9" torchvision
+	$(BIN)/pip install --quiet --no-compile --editable ".[torch,lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,jax,vision,view,serve,grpc,image,otel]" --group dev --group docs
 	touch $@
 
 demo: .venv/.done  ## train, export, prove, run: the main job end to end
 	$(BIN)/python examples/demo.py
 
-test: .venv/.done  ## every test; the heavy ones apart, since they want the memory
-	$(BIN)/python -m pytest -m "not heavy"
-	$(BIN)/python -m pytest -m heavy
+test: .venv/.done  ## every test, by so many workers as WORKERS says, of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 check: .venv/.done  ## style, types, and which way imports point
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""A real container engine and real registries, started when the first test asks for one."""
+"""What all tests share: which of them one worker runs, a container engine and registries."""
 
 from __future__ import annotations
 
@@ -23,6 +23,27 @@ USER, PASSWORD = "anna", "pw"
 # htpasswd -nbB anna pw
 HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"
 DEADLINE = 60.0
+ONE_WORKERS = {
+    "cache": "images",
+    "docker": "images",
+    "slim_archive": "images",
+    "cache_home": "image command",
+    "driver": "browser",
+    "site": "site",
+}
+"""Fixtures that are slow to make: the tests that want one are a group of one worker's."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group what one worker runs: what shares a thing slow to make, and what is heavy."""
+    for item in items:
+        wanted = getattr(item, "fixturenames", ())
+        groups = [group for fixture, group in ONE_WORKERS.items() if fixture in wanted]
+        if item.get_closest_marker("heavy"):
+            groups.append("heavy")
+        if groups:
+            item.add_marker(pytest.mark.xdist_group(groups[0]))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -84,10 +83,8 @@ class Library:
 @pytest.fixture
 def library(pack: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
     made = Library(pack)
-    for name, function in (("target", made.load_target), ("sample", made.read_sample)):
-        module = ModuleType(name)
-        setattr(module, function.__name__, function)
-        monkeypatch.setitem(sys.modules, f"onnxpack.exporters.{name}", module)
+    monkeypatch.setattr("onnxpack.exporters.target.load.load_target", made.load_target)
+    monkeypatch.setattr("onnxpack.exporters.target.sample.read_sample", made.read_sample)
     monkeypatch.setattr("onnxpack.exporters.export.export", made.export)
     return made
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import torch
 
-ROOT = Path(__file__).parents[2]
+import onnxpack
+
 BIN = Path(sys.executable).parent
 
 
@@ -51,11 +52,10 @@ def shell(tmp_path: Path) -> Callable[[str], Told]:
     return run
 
 
-@pytest.fixture
-def example(tmp_path: Path) -> Callable[[str], Path]:
-    """Put an example's files into the test's folder."""
-
-    def copy(name: str) -> Path:
-        return Path(shutil.copytree(ROOT / "examples" / name, tmp_path, dirs_exist_ok=True))
-
-    return copy
+@pytest.fixture(scope="session")
+def scores_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of eight numbers in and three out; tests take copies."""
+    made = onnxpack.export(
+        torch.nn.Linear(8, 3), torch.ones(1, 8), tmp_path_factory.mktemp("made") / "scores"
+    )
+    return made.path

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import shlex
-import signal
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +14,6 @@ import torch
 
 import onnxpack
 
-PROGRAM = Path(sys.executable).with_name("onnxpack")
 Shell = Callable[[str], Any]
 
 MODELS = """
@@ -65,48 +59,6 @@ def models(tmp_path: Path) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def viewing(pack: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    with subprocess.Popen(
-        [PROGRAM, "view", pack, "--no-browser"], stdout=subprocess.PIPE, text=True
-    ) as child:
-        try:
-            assert child.stdout
-            address = re.search(r"http://localhost:\d+", child.stdout.readline())
-            assert address
-            yield child, address[0]
-        finally:
-            child.kill()
-
-
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url) as answer:
-        return bytes(answer.read())
-
-
-def test_the_straight_line(shell: Shell, tmp_path: Path) -> None:
-    told = shell(
-        "onnxpack export torchvision:resnet18 --sample 1x3x224x224 -o resnet18 "
-        "&& onnxpack check resnet18 && onnxpack run resnet18 --input random"
-    )
-    assert told.code == 0, told.err
-    assert "8 of 8 cases passed" in told.out
-    assert "resnet18: ok" in told.out
-    assert "output: float32[1, 1000]" in told.out
-    assert "random weights" in told.err
-    assert {path.name for path in tmp_path.iterdir()} == {"resnet18"}
-
-    described = shell("onnxpack inspect resnet18 --json").json
-    assert described["signature"]["inputs"][0]["shape"] == ["batch", 3, 224, 224]
-    assert described["graph"]["parameters"] == pytest.approx(11.7e6, rel=0.01)
-    assert described["graph"]["macs"] == pytest.approx(1.81e9, rel=0.01)
-
-    with viewing(tmp_path / "resnet18") as (child, address):
-        assert b"<html" in get(address)
-        child.send_signal(signal.SIGINT)
-        assert child.wait() == 0
-
-
 def test_the_machine(shell: Shell) -> None:
     providers = shell("onnxpack providers --json")
     assert providers.code == 0
@@ -118,16 +70,6 @@ def test_the_machine(shell: Shell) -> None:
     assert {"processors", "python", "onnxruntime"} <= {
         f["subject"] for f in doctor.json["findings"]
     }
-
-
-def test_a_lightning_checkpoint(shell: Shell, example: Callable[[str], Path]) -> None:
-    folder = example("01-digits")
-    assert shell("python digits.py").code == 0
-    told = shell("onnxpack export digits.ckpt --class digits:LitDigits -o digits --json")
-    assert told.code == 0, told.err
-    assert told.json["manifest"]["source"]["framework"] == "lightning"
-    assert shell("onnxpack run digits --input held-out.npz -o scores.npy").code == 0
-    assert np.load(folder / "scores.npy").shape == (450, 10)
 
 
 def test_torchscript(shell: Shell, models: Path) -> None:
@@ -153,9 +95,8 @@ def save(shell: Shell, code: str) -> None:
     assert told.code == 0, told.err
 
 
-@pytest.mark.parametrize("attribute", ["Scores", "make_scores", "ready"])
-def test_a_model_in_a_file(attribute: str, shell: Shell, models: Path, tmp_path: Path) -> None:
-    told = shell(f"onnxpack export models.py:{attribute} --sample 1x8 -o scores --json")
+def test_a_model_in_a_file(shell: Shell, models: Path, tmp_path: Path) -> None:
+    told = shell("onnxpack export models.py:make_scores --sample 1x8 -o scores --json")
     assert told.code == 0, told.err
     x = np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32)
     linear = torch.nn.Linear(8, 3)
@@ -214,9 +155,8 @@ def test_bad_usage(line: str, reason: str, shell: Shell, models: Path) -> None:
     assert "Traceback" not in told.err
 
 
-def test_a_pack_that_was_altered(shell: Shell, models: Path, tmp_path: Path) -> None:
-    assert shell("onnxpack export models.py:ready --sample 1x8 -o scores").code == 0
-    graph = tmp_path / "scores" / "model.onnx"
+def test_a_pack_that_was_altered(shell: Shell, scores_pack: Path, tmp_path: Path) -> None:
+    graph = shutil.copytree(scores_pack, tmp_path / "scores") / "model.onnx"
     content = bytearray(graph.read_bytes())
     content[-40] ^= 1
     graph.write_bytes(content)
@@ -225,8 +165,7 @@ def test_a_pack_that_was_altered(shell: Shell, models: Path, tmp_path: Path) -> 
     assert "it was altered" in told.out
 
 
-def test_a_provider_that_is_not_here(shell: Shell, models: Path) -> None:
-    assert shell("onnxpack export models.py:ready --sample 1x8 -o scores").code == 0
-    told = shell("onnxpack run scores --input random --provider qnn")
+def test_a_provider_that_is_not_here(shell: Shell, scores_pack: Path) -> None:
+    told = shell(f"onnxpack run {scores_pack} --input random --provider qnn")
     assert told.code == 3
     assert "provider 'qnn' is not in the installed onnxruntime" in told.err

@@ -184,7 +184,8 @@ def read_raw(stream):
 
 
 def test_many_in_flight_lose_nothing(packs, serve, request_bytes, until_closed, turns):
-    with serve(packs / "loop", "--max-batch", 4) as served, ThreadPoolExecutor(20) as threads:
+    options = ("--max-batch", 4, "--timeout", 60, "--drain", 60)  # others keep the machine busy
+    with serve(packs / "loop", *options) as served, ThreadPoolExecutor(20) as threads:
         connections = [served.connect() for _ in range(20)]
         for number, connection in enumerate(connections):
             connection.sendall(request_bytes("loop", x=turns(500_000 + number)))
