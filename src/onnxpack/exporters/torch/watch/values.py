@@ -40,6 +40,7 @@ SPELLED = (
 )  # fmt: skip
 WATCHERS = (
     __name__,
+    "onnxpack.exporters.replaced",
     "onnxpack.exporters.torch.watch.gradients",
     "onnxpack.exporters.torch.watch.calls",
     "onnxpack.exporters.torch.watch.sizes",
