@@ -128,6 +128,7 @@ def command(
     """
     from onnxpack.cli import recipe, show
     from onnxpack.exporters.export import DEFAULT_OPSET, export
+    from onnxpack.exporters.silence import descriptors_hidden
     from onnxpack.exporters.target.load import load_target
     from onnxpack.exporters.target.sample import read_sample
 
@@ -136,7 +137,11 @@ def command(
     named = recipe.parse_axes(",".join(dynamic))
     tolerance = recipe.make_tolerance(rtol, atol)
     # What the model's own code prints must not mix with the answer.
-    with redirect_stdout(sys.stderr), show.progress(verbose=verbose) as progress:
+    with (
+        redirect_stdout(sys.stderr),
+        descriptors_hidden(),
+        show.progress(verbose=verbose) as progress,
+    ):
         loaded = load_target(target, class_name=class_name, trust=trust)
         rows, notes = (read_sample(sample), ()) if sample else loaded.own_sample()
         pack = export(

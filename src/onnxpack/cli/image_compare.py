@@ -122,6 +122,7 @@ def _installed() -> str:
 def _save_program(
     pack: Pack, against: str, class_name: str | None, to: Path, *, trust: bool
 ) -> Path:
+    from onnxpack.exporters.silence import descriptors_hidden
     from onnxpack.exporters.target.load import load_target
     from onnxpack.exporters.torch.program import Example, save_program
     from onnxpack.pack.tensor import read_tensor
@@ -129,9 +130,10 @@ def _save_program(
     def read(paths: Sequence[Path]) -> tuple[Any, ...]:
         return tuple(read_tensor(path)[1] for path in paths)
 
-    loaded = load_target(against, class_name=class_name, trust=trust)
-    examples = [Example(read(golden.inputs), read(golden.outputs)) for golden in pack.golden]
-    return save_program(loaded.model, examples, to, tolerance=pack.tolerance)
+    with descriptors_hidden():
+        loaded = load_target(against, class_name=class_name, trust=trust)
+        examples = [Example(read(golden.inputs), read(golden.outputs)) for golden in pack.golden]
+        return save_program(loaded.model, examples, to, tolerance=pack.tolerance)
 
 
 def _save(found: Comparison, output: Path) -> None:

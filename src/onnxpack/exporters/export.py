@@ -16,6 +16,7 @@ import msgspec
 
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import OnnxpackError, TargetError, UsageError
+from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.finish import finish, graph_versions
 from onnxpack.exporters.silence import SHOWN
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
@@ -49,6 +50,7 @@ class Proven:
     evidence: tuple[CaseEvidence, ...]
 
 
+@exclusive()
 def export(
     model: Any,
     sample: Any = None,
@@ -70,6 +72,11 @@ def export(
     progress: Callable[[str], None] | None = None,
 ) -> Pack:
     """Export a trained model to a pack whose answers are proven equal to the model's.
+
+    Exports run one at a time: a call in another thread waits until this one has ended. The model
+    and the settings of the process (random state, warnings filters, logging, the framework's
+    defaults) are the same after the call as before it, also where it fails. A thread that only
+    predicts or prints is not disturbed.
 
     Args:
         model: a model of PyTorch (a module, also of Lightning or transformers, a
@@ -95,7 +102,8 @@ def export(
         description: one line for the model card.
         license: an SPDX expression for the weights.
         force: replace a pack that stands at ``to``.
-        verbose: let through what the framework's own exporters print, log and warn.
+        verbose: let through what the framework's own exporters print, log and warn. What their
+            compiled code writes to standard error shows in either case.
         progress: told of each phase, in a line.
 
     Returns:

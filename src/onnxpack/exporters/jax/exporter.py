@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, SampleError
+from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
     from onnxpack.exporters.jax.subject import JaxSubject
@@ -53,6 +54,7 @@ class JaxExporter:
             raise MissingExtraError("jax2onnx", extra="jax") from exc
 
         from onnxpack.exporters.jax.inference import ready
+        from onnxpack.exporters.jax.settings import jax_settings_kept
         from onnxpack.exporters.jax.subject import JaxSubject
 
         if sample is None:
@@ -60,7 +62,9 @@ class JaxExporter:
                 "a JAX model is exported with a sample of its input.",
                 remedy="onnxpack.export(model, x[:2], ...) (--sample 2x28x28x1)",
             )
-        with ready(model) as found:
+        # What jax.jit compiles is a Python function, which may keep something.
+        function = getattr(model, "__wrapped__", None)
+        with jax_settings_kept(), unchanged(model, function), ready(model) as found:
             yield JaxSubject(found, sample, shown=model)
 
 

@@ -7,47 +7,43 @@ where it misreads a function, it must be possible to do without.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
 from jax2onnx.converter import conversion_api
 
+from onnxpack.exporters.replaced import existing, replaced
+
 HOMES = ("jax.numpy", "jax.nn", "jax.lax", "jax.random", "flax.nnx", "flax.linen", "equinox.nn")
 POOLS = ("avg_pool", "max_pool", "min_pool")
 
-_replace: Any = conversion_api._activate_plugin_worlds  # noqa: SLF001 - there is no public way
+ACTIVATE = "_activate_plugin_worlds"
+"""jax2onnx's function that puts its operators in place; there is no public way."""
 
 
 @contextmanager
 def layers_known() -> Iterator[None]:
     """While this lasts, jax2onnx knows layers and functions, and pooling by position too."""
-    with _replacing(_with_pools_by_position):
+    _load()
+    plain = existing(conversion_api, ACTIVATE, function=True)
+    with replaced(conversion_api, ACTIVATE, partial(_with_pools_by_position, plain)):
         yield
 
 
 @contextmanager
 def layers_unknown() -> Iterator[None]:
     """While this lasts, jax2onnx puts nothing in the place of layers and functions."""
-    with _replacing(_nothing):
-        yield
-
-
-@contextmanager
-def _replacing(how: Callable[[], Any]) -> Iterator[None]:
     _load()
-    conversion_api._activate_plugin_worlds = how  # noqa: SLF001
-    try:
+    with replaced(conversion_api, ACTIVATE, nullcontext):
         yield
-    finally:
-        conversion_api._activate_plugin_worlds = _replace  # noqa: SLF001
 
 
-@functools.cache
+@cache
 def _load() -> None:
     """Load the plug-ins, and put back what that replaces."""
     before = {home: dict(vars(module)) for home, module in _homes().items()}
@@ -59,27 +55,18 @@ def _load() -> None:
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _with_pools_by_position() -> Iterator[None]:
+def _with_pools_by_position(activate: Callable[[], Any]) -> Iterator[None]:
     pools = [
         (module, name, getattr(module, name))
         for home, module in _homes().items()
         for name in POOLS
         if home.startswith("flax") and hasattr(module, name)
     ]
-    with _replace():
-        replaced = [(module, name, getattr(module, name)) for module, name, _ in pools]
+    with activate(), ExitStack() as stack:
         for module, name, own in pools:
-            setattr(module, name, _by_keyword(getattr(module, name), own))
-        try:
-            yield
-        finally:
-            for module, name, pool in replaced:
-                setattr(module, name, pool)
+            taking = _by_keyword(getattr(module, name), own)
+            stack.enter_context(replaced(module, name, taking))
+        yield
 
 
 def _by_keyword(pool: Callable[..., Any], own: Callable[..., Any]) -> Callable[..., Any]:

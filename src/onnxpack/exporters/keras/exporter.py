@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
     from onnxpack.parity.subject import Subject
@@ -38,20 +39,21 @@ class KerasExporter:
         import keras
 
         from onnxpack.exporters.keras.inputs import Inputs
+        from onnxpack.exporters.keras.settings import keras_settings_kept
 
         _refuse_layers(model)
         inputs = Inputs.of(model, sample)
         if keras.config.backend() != "torch":
             from onnxpack.exporters.keras.foreign import ForeignSubject
 
-            yield ForeignSubject(model, inputs)
+            with unchanged(model), keras_settings_kept(model):
+                yield ForeignSubject(model, inputs)
             return
         from onnxpack.exporters.keras.subject import KerasSubject
         from onnxpack.exporters.torch.exporter import inference_mode_of
 
-        subject = KerasSubject(model, inputs)
-        with inference_mode_of(subject.model):
-            yield subject
+        with inference_mode_of(model), keras_settings_kept(model):
+            yield KerasSubject(model, inputs)
 
 
 def _refuse_layers(model: Any) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import ExportError, MissingExtraError, SampleError, TargetError
+from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
     from onnxpack.exporters.sklearn.subject import SklearnSubject
@@ -44,7 +45,8 @@ class SklearnExporter:
             )
         found = _found(model)
         _refuse_unwritable(found)
-        yield SklearnSubject(found, sample, shown=model)
+        with unchanged(model):
+            yield SklearnSubject(found, sample, shown=model)
 
 
 def _refuse_unfitted(model: Any) -> None:

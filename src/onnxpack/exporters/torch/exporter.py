@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import SampleError, TargetError
+from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +39,7 @@ class TorchExporter:
             ExportError: it computes in int8, or is scripted and changes its weights.
         """
         from onnxpack.exporters.torch.patch.detectors import listed_pictures
+        from onnxpack.exporters.torch.patch.settings import torch_settings_kept
         from onnxpack.exporters.torch.rewrite.quantized import refuse_quantized
         from onnxpack.exporters.torch.rewrite.restated import refuse_shortening
         from onnxpack.exporters.torch.subject import TorchSubject
@@ -49,32 +52,39 @@ class TorchExporter:
             )
         if _is_program(model):
             module = model.module()
-            with _random_state_kept():
+            with torch_settings_kept(), unchanged(module, model.state_dict, model.constants):
                 yield TorchSubject(module, sample, shown=model, program=model)
         else:
             module = _unwrapped(model)
             _refuse_lazy(module)
             refuse_quantized(module)
             refuse_shortening(module)
-            with inference_mode_of(module):
-                yield TorchSubject(module, listed_pictures(module, sample))
+            asked = _without_ties(module)
+            with inference_mode_of(asked):
+                yield TorchSubject(asked, listed_pictures(module, sample), shown=module)
 
 
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
-    """Every submodule in eval mode, and back in its own mode afterwards; the random state too."""
-    modes = {part: part.training for part in module.modules() if hasattr(part, "training")}
-    trains = any(modes.values())
-    try:
-        if trains:
-            module.eval()
-        with _random_state_kept():
+    """Every submodule in eval mode; the module and PyTorch's settings are restored at the end."""
+    from onnxpack.exporters.torch.patch.settings import torch_settings_kept
+
+    trains = module.training if hasattr(module, "training") else False
+    with torch_settings_kept(), unchanged(module):
+        try:
+            if any(getattr(part, "training", False) for part in module.modules()):
+                module.eval()
             yield
-    finally:
-        if trains:
-            module.train(modes[module])  # a train() of the user's own may undo what eval() did
-        for part, training in modes.items():
-            part.training = training
+        finally:
+            if trains:
+                module.train()  # a train() of the user's own may undo what eval() did elsewhere
+
+
+def _without_ties(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a scripted module: its attributes are kept in C++, and cannot be listed there."""
+    import torch
+
+    return copy.deepcopy(module) if isinstance(module, torch.jit.ScriptModule) else module
 
 
 def _refuse_lazy(module: torch.nn.Module) -> None:
@@ -86,12 +96,6 @@ def _refuse_lazy(module: torch.nn.Module) -> None:
                 f"the model has no weights yet: {name!r} is made in the first call.",
                 remedy="call it once, train it or load its weights: model(sample)",
             )
-
-
-def _random_state_kept() -> AbstractContextManager[None]:
-    import torch
-
-    return torch.random.fork_rng(devices=[])
 
 
 def _is_program(model: Any) -> bool:

@@ -11,6 +11,7 @@ import torch
 
 from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ExportError
+from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.torch.exporter import TorchExporter
 from onnxpack.exporters.torch.patch.silence import quiet
 from onnxpack.exporters.torch.subject import TorchSubject, to_array
@@ -25,6 +26,7 @@ class Example:
     outputs: tuple[Array, ...]
 
 
+@exclusive()
 def save_program(
     model: Any, examples: Sequence[Example], to: Path, *, tolerance: Tolerance
 ) -> Path:

@@ -9,15 +9,17 @@ graph, and only there, "sdpa" is written out, and every mask is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from transformers import masking_utils
-from transformers.integrations.sdpa_attention import repeat_kv
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from onnxpack.exporters.replaced import existing, replaced, replaced_item
 
 FUSED, PLAIN, GROUPED = "sdpa", "eager", "grouped_mm"
 
@@ -25,39 +27,30 @@ FUSED, PLAIN, GROUPED = "sdpa", "eager", "grouped_mm"
 @contextmanager
 def written_out() -> Iterator[None]:
     """Every "sdpa" of transformers as plain operators, with its mask."""
-    prepare = masking_utils.prepare_padding_mask
-    masking_utils.prepare_padding_mask = _as_long_as_the_tokens
-    with (
-        _replaced(ALL_ATTENTION_FUNCTIONS, FUSED, attend),
-        _replaced(ALL_MASK_ATTENTION_FUNCTIONS, FUSED, partial(full_mask, sdpa_mask)),
-        _replaced(ALL_MASK_ATTENTION_FUNCTIONS, PLAIN, partial(full_mask, eager_mask)),
-        _experts_in_a_batch(),
-    ):
-        try:
-            yield
-        finally:
-            masking_utils.prepare_padding_mask = prepare
-
-
-@contextmanager
-def _replaced(interface: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    interface[name] = function
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(replaced(masking_utils, "prepare_padding_mask", _as_long_as_the_tokens))
+        for interface, name, own, ours in _stand_ins():
+            # What the user registered under the name is part of the model, and stays.
+            if interface.get(name) is own:
+                local = existing(interface, "_local_mapping")
+                stack.enter_context(replaced_item(local, name, ours))
         yield
-    finally:
-        del interface[name]
 
 
-@contextmanager
-def _experts_in_a_batch() -> Iterator[None]:
-    """Mixtures of experts without their grouped product of matrices, which ONNX does not have."""
+def _stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any], Callable[..., Any]]]:
+    """Each registry of transformers, the name in it, its own function and the one instead.
+
+    Mixtures of experts do without their grouped product of matrices, which ONNX does not have.
+    """
+    yield ALL_ATTENTION_FUNCTIONS, FUSED, sdpa_attention_forward, attend
+    for name, make in ((FUSED, sdpa_mask), (PLAIN, eager_mask)):
+        yield ALL_MASK_ATTENTION_FUNCTIONS, name, make, partial(full_mask, make)
     try:
         from transformers.integrations import moe
     except ImportError:  # before there were mixtures with a choice
-        yield
         return
-    with _replaced(moe.ALL_EXPERTS_FUNCTIONS, GROUPED, moe.batched_mm_experts_forward):
-        yield
+    own = existing(moe, "grouped_mm_experts_forward", function=True)
+    yield moe.ALL_EXPERTS_FUNCTIONS, GROUPED, own, moe.batched_mm_experts_forward
 
 
 def full_mask(make: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor | None:

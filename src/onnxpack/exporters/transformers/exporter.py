@@ -33,8 +33,8 @@ class TransformersExporter:
         from onnxpack.exporters.transformers.samples import make_sample
         from onnxpack.exporters.transformers.subject import TransformersSubject
 
-        made = make_sample(model) if sample is None else None
         with inference_mode_of(model):
+            made = make_sample(model) if sample is None else None
             if made is None:
                 yield TransformersSubject(model, sample)
             else:

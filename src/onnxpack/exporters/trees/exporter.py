@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import SampleError
+from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
     from onnxpack.exporters.trees.subject import BoosterSubject
@@ -51,4 +52,5 @@ class BoosterExporter(ABC):
                 f"{self.a_model} is exported with a sample of its rows.",
                 remedy="onnxpack.export(model, X[:5], ...) (--sample rows.npy)",
             )
-        yield self.make_subject(model, sample)
+        with unchanged(model):
+            yield self.make_subject(model, sample)

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from onnxpack.exporters.replaced import replaced
+
 PACKAGE = "torchvision.models.detection"
 MODULE = f"{PACKAGE}._utils"
 PICTURE_RANK = 3
@@ -39,13 +41,8 @@ def boxes_may_lack() -> Iterator[None]:
     if utils is None:
         yield
         return
-    coder: Any = utils.BoxCoder
-    plain = coder.decode
-    coder.decode = _decode
-    try:
+    with replaced(utils.BoxCoder, "decode", _decode):
         yield
-    finally:
-        coder.decode = plain
 
 
 def _decode(self: Any, rel_codes: Tensor, boxes: Sequence[Tensor]) -> Tensor:

@@ -7,13 +7,15 @@ An exporter takes the slow path, whose answer differs at the padding.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from onnxpack.exporters.replaced import replaced, replaced_item
+from onnxpack.exporters.silence import hidden
 
 
 def fast_encoders(model: nn.Module) -> frozenset[nn.Module]:
@@ -25,6 +27,9 @@ def fast_encoders(model: nn.Module) -> frozenset[nn.Module]:
 @contextmanager
 def padding_left_out(fast: frozenset[nn.Module]) -> Iterator[None]:
     """While an exporter looks at a model, let these encoders answer as the fast path does."""
+    if not fast:
+        yield
+        return
     kind: Any = nn.TransformerEncoder
     plain = kind.forward
 
@@ -39,11 +44,8 @@ def padding_left_out(fast: frozenset[nn.Module]) -> Iterator[None]:
             return plain(self, src, mask, src_key_padding_mask, is_causal)
         return _answer(self, src, src_key_padding_mask)
 
-    kind.forward = forward if fast else plain
-    try:
+    with replaced(kind, "forward", forward):
         yield
-    finally:
-        kind.forward = plain
 
 
 def _is_fast(encoder: Any) -> bool:
@@ -52,14 +54,11 @@ def _is_fast(encoder: Any) -> bool:
     width = encoder.layers[0].self_attn.embed_dim
     rows = torch.ones(1, 2, width, dtype=weight.dtype, device=weight.device)
     padding = torch.tensor([[False, True]], device=weight.device)
-    norm, encoder.norm = encoder.norm, None
     try:
-        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        with replaced_item(encoder._modules, "norm", None), hidden(), torch.no_grad():  # noqa: SLF001
             return bool((encoder(rows, src_key_padding_mask=padding)[:, 1] == 0).all())
     except Exception:  # noqa: BLE001 - one that takes no such rows has no fast path for them
         return False
-    finally:
-        encoder.norm = norm
 
 
 def _answer(encoder: Any, src: Tensor, padding: Tensor) -> Tensor:

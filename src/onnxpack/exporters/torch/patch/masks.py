@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from torch import Tensor
 from torch.nn.modules import transformer
+
+from onnxpack.exporters.replaced import replaced
 
 
 @contextmanager
 def masks_unasked() -> Iterator[None]:
     """A mask counts as causal where the user says so, and nowhere else."""
-    module: Any = transformer
-    plain = module._detect_is_causal_mask  # noqa: SLF001
 
     def detect(_: Tensor | None, is_causal: bool | None = None, *__: int | None) -> bool:
         return is_causal is True
 
-    module._detect_is_causal_mask = detect  # noqa: SLF001
-    try:
+    with replaced(transformer, "_detect_is_causal_mask", detect):
         yield
-    finally:
-        module._detect_is_causal_mask = plain  # noqa: SLF001

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.replaced import existing, replaced
 
 
 @contextmanager
 def plainly_packed(model: nn.Module) -> Iterator[None]:
     """While the model is traced, say what the tracer's ONNX form leaves out."""
     layers = [part for part in model.modules() if isinstance(part, nn.RNNBase)]
-    handles = [layer.register_forward_pre_hook(_give_state) for layer in layers]
     functions: Any = torch._VF  # noqa: SLF001 - what nn.utils.rnn calls
-    plain = functions._pad_packed_sequence  # noqa: SLF001
+    plain = existing(functions, "_pad_packed_sequence", function=True)
 
     def unpack(data: Tensor, sizes: Tensor, first: bool, fill: float, total: int) -> Any:
         padded, lengths = plain(data, sizes, first, fill, total)
@@ -33,13 +35,11 @@ def plainly_packed(model: nn.Module) -> Iterator[None]:
             padded = padded.index_select(axis, places)
         return _filled(padded, lengths, first, fill), lengths.to(torch.int64)
 
-    functions._pad_packed_sequence = unpack  # noqa: SLF001
-    try:
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.callback(layer.register_forward_pre_hook(_give_state).remove)
+        stack.enter_context(replaced(functions, "_pad_packed_sequence", unpack))
         yield
-    finally:
-        functions._pad_packed_sequence = plain  # noqa: SLF001
-        for handle in handles:
-            handle.remove()
 
 
 def _filled(padded: Tensor, lengths: Tensor, first: bool, fill: float) -> Tensor:
@@ -57,10 +57,20 @@ def _to_the_longest() -> bool:
     """Whether ``pad_packed_sequence``, which asks, was called without a total length.
 
     It hands on a number either way, which the tracer's ONNX form does not heed.
+
+    Raises:
+        ExportError: the calling function has no such argument, as it has in PyTorch 2.14.
     """
-    unpack = inspect.currentframe().f_back  # type: ignore[union-attr]
-    caller = unpack.f_back if unpack else None
-    return caller is not None and caller.f_locals.get("total_length") is None
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not pad_packed_sequence.__code__:
+        frame = frame.f_back
+    if frame is None or "total_length" not in frame.f_locals:
+        raise ExportError(
+            f"torch {torch.__version__} unpacks a packed sequence in a way that onnxpack does not "
+            "know: pad_packed_sequence(total_length=...) was not found.",
+            remedy="pip install --upgrade onnxpack",
+        )
+    return frame.f_locals["total_length"] is None
 
 
 def _give_state(layer: nn.RNNBase, args: tuple[Any, ...]) -> tuple[Any, ...] | None:

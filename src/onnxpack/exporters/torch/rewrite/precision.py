@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.replaced import existing, replaced
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.structure import flatten, rebuild
 
@@ -100,30 +101,26 @@ def refuse_far(narrow: Mapping[str, Tensor], wide: Mapping[str, Tensor]) -> None
 def watch_autocast() -> Iterator[list[torch.dtype]]:
     """The low precision of every ``torch.autocast`` that is entered, and that is on."""
     kind: Any = torch.autocast
-    enter, entered = kind.__enter__, []
+    enter = kind.__enter__
+    entered: list[torch.dtype] = []
 
     def watched(autocast: Any) -> Any:
-        if autocast._enabled:  # noqa: SLF001 - it tells no other way
-            entered.append(autocast.fast_dtype)
+        if existing(autocast, "_enabled"):  # public in no way
+            entered.append(existing(autocast, "fast_dtype"))
         return enter(autocast)
 
-    kind.__enter__ = watched
-    try:
+    with replaced(kind, "__enter__", watched):
         yield entered
-    finally:
-        kind.__enter__ = enter
 
 
 @contextmanager
 def without_autocast() -> Iterator[None]:
     """``torch.autocast`` does nothing."""
-    kind: Any = torch.autocast
-    plain = kind.__enter__, kind.__exit__
-    kind.__enter__, kind.__exit__ = (lambda autocast: autocast), (lambda *_: None)
-    try:
+    with (
+        replaced(torch.autocast, "__enter__", lambda autocast: autocast),
+        replaced(torch.autocast, "__exit__", lambda *_: None),
+    ):
         yield
-    finally:
-        kind.__enter__, kind.__exit__ = plain
 
 
 class _Widening(TorchFunctionMode):

@@ -9,15 +9,17 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+from torch.onnx._internal.torchscript_exporter import registration
 from torch.onnx.symbolic_helper import parse_args
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.replaced import existing, replaced_item
 
 State = Optional[tuple[Tensor, Tensor]]  # noqa: UP045 - TorchScript reads it
 SCATTERS_ADD = 16
@@ -113,14 +115,25 @@ PLAIN: dict[type, type[PlainCell]] = {
 @contextmanager
 def forms_known(opset: int) -> Iterator[None]:
     """Give ``x.norm()`` without a dim, and ``x.index_add``, the ONNX forms that they lack."""
-    symbolics: Any = torch.onnx
-    for operator, form in FORMS.items():
-        symbolics.register_custom_op_symbolic(operator, form, opset)
-    try:
+    with ExitStack() as stack:
+        for operator, form in FORMS.items():
+            for forms in _registered(operator):
+                stack.enter_context(replaced_item(forms, opset, form))
         yield
-    finally:
-        for operator in FORMS:
-            symbolics.unregister_custom_op_symbolic(operator, opset)
+
+
+def _registered(operator: str) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Return the custom and the effective ONNX forms of an operator, by opset.
+
+    ``unregister_custom_op_symbolic`` would drop a form that the user registered for the same
+    operator and opset, and there is no public way to read it first.
+
+    Raises:
+        ExportError: PyTorch keeps them in another way than 2.9 to 2.14 do.
+    """
+    group = registration.registry.get_function_group(operator)
+    functions = existing(group, "_functions")
+    return existing(functions, "_overrides"), existing(functions, "_merged")
 
 
 @parse_args("v", "t", "is", "i", "v")

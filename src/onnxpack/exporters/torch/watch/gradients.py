@@ -19,6 +19,7 @@ from torch.fx.experimental import _config
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.replaced import existing, replaced
 from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
 
 
@@ -37,17 +38,14 @@ def find_gradient(run: Callable[[], Any]) -> Place | None:
 
 @contextmanager
 def _told(module: Any, name: str, note: Callable[[], None]) -> Iterator[None]:
-    plain = getattr(module, name)
+    plain = existing(module, name, function=True)
 
     def told(*args: Any, **kwargs: Any) -> Any:
         note()
         return plain(*args, **kwargs)
 
-    setattr(module, name, told)
-    try:
+    with replaced(module, name, told):
         yield
-    finally:
-        setattr(module, name, plain)
 
 
 def differentiated(

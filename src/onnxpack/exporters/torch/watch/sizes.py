@@ -23,6 +23,7 @@ from torch._C import (  # type: ignore[attr-defined]
 )
 from torch.overrides import TorchFunctionMode
 
+from onnxpack.exporters.replaced import replaced
 from onnxpack.exporters.torch.watch.frames import Place, user_line
 from onnxpack.exporters.torch.watch.values import TO_PYTHON
 
@@ -85,11 +86,8 @@ def _hashes(found: list[Learned]) -> Iterator[None]:
         _note(found, lambda: _sizes_behind(tensor))
         return int(plain(tensor))
 
-    torch.Tensor.__hash__ = watched  # type: ignore[method-assign]
-    try:
+    with replaced(torch.Tensor, "__hash__", watched):
         yield
-    finally:
-        torch.Tensor.__hash__ = plain  # type: ignore[method-assign]
 
 
 def _note(found: list[Learned], sizes: Callable[[], tuple[int | None, ...]]) -> None:

@@ -1,22 +1,11 @@
-"""What every exporter must do, as tests that a plug-in's own test suite runs.
-
-::
-
-    from onnxpack.testing import ExporterContract, Given
-
-    class TestMine(ExporterContract):
-        def given(self, folder):
-            return Given("mine", MyExporter(), make_model(), sample)
-
-pytest collects the methods of the class; this module itself needs no pytest.
-"""
+"""The contract of an exporter, as tests."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +20,7 @@ from onnxpack.parity.axes import name_axes
 from onnxpack.parity.subject import Attempt, Exporter, Strategy, Subject
 from onnxpack.plugins import exporters
 from onnxpack.runtime.model import Model
+from onnxpack.testing.state import changes, object_state, process_state
 
 FOREIGN: tuple[object, ...] = (None, 3, object(), [], {}, (), np.zeros(2), b"bytes")
 """What is no framework's model."""
@@ -70,8 +60,11 @@ class ExporterContract(ABC):
         """The exporter with a fresh model; files may be written to the folder."""
 
     def state(self, model: Any) -> Any:
-        """What must be the same after an export: by default nothing can be told."""
-        return None
+        """Return what must be the same after an export: all that Python reaches from the model.
+
+        A subclass adds what a framework keeps outside of Python.
+        """
+        return object_state(model)
 
     def test_it_takes_its_own_and_nothing_else(self, tmp_path: Path) -> None:
         """``accepts`` knows the framework's models from everything else."""
@@ -146,22 +139,34 @@ class ExporterContract(ABC):
                 _hold(feeds.keys() == subject.sample.keys(), f"edge {name!r} has other inputs")
 
     def test_the_model_is_put_back(self, tmp_path: Path) -> None:
-        """After an export, and after one that failed, the model is as it was."""
+        """After an export, and after one that failed, the model and the process are as before."""
         given = self.given(tmp_path)
-        before = self.state(given.model)
+        model = self.state(given.model)
         with given.exporter.open(given.model, given.sample) as subject:
+            process = process_state()  # once the framework is loaded
             subject.run(subject.sample)
-        _hold(self.state(given.model) == before, "the model was changed")
-        try:
-            with given.exporter.open(given.model, given.sample) as subject:
-                raise KeyError
-        except KeyError:
-            _hold(self.state(given.model) == before, "the model was changed by a failed export")
+        before = model, process
+        self._hold_unchanged(given, before, "by asking it")
+        for phase in ("asking the model", "trying"):
+            try:
+                export(given.model, given.sample, tmp_path / "pack", progress=_failing_at(phase))
+            except KeyError:
+                self._hold_unchanged(given, before, f"by an export that failed at {phase!r}")
+
+    def _states(self, given: Given) -> tuple[Any, dict[str, Any]]:
+        return self.state(given.model), process_state()
+
+    def _hold_unchanged(self, given: Given, before: tuple[Any, dict[str, Any]], how: str) -> None:
+        _hold(self.state(given.model) == before[0], f"the model was changed {how}")
+        differing = changes(before[1], process_state())
+        _hold(not differing, f"the process was changed {how}:\n" + "\n".join(differing))
 
     def test_the_pack_is_whole(self, tmp_path: Path) -> None:
         """The pack is valid, proven, and answers as the model does to other batches."""
         given = self.given(tmp_path)
+        before = self._states(given)
         pack = export(given.model, given.sample, tmp_path / "pack")
+        self._hold_unchanged(given, before, "by an export")
         _hold(validate(pack).ok, "the pack is not valid")
         _hold(pack.manifest is not None and pack.manifest.parity.passed, "nothing was proven")
         model = Model(pack, provider="cpu")
@@ -174,7 +179,7 @@ class ExporterContract(ABC):
     def test_a_sample_that_does_not_fit(self, tmp_path: Path) -> None:
         """It is the user's error, told in words; nothing is left behind and nothing changed."""
         given = self.given(tmp_path)
-        before = self.state(given.model)
+        before = self._states(given)
         for misfit in given.misfits:
             try:
                 export(given.model, misfit, tmp_path / "pack")
@@ -183,7 +188,17 @@ class ExporterContract(ABC):
             else:
                 raise AssertionError(f"it takes a sample that does not fit: {misfit!r}")
             _hold(not list(tmp_path.glob("pack*")), "something was left behind")
-            _hold(self.state(given.model) == before, "the model was changed by a bad sample")
+            self._hold_unchanged(given, before, "by a bad sample")
+
+
+def _failing_at(phase: str) -> Callable[[str], None]:
+    """Return an ``on_progress`` that raises when an export comes to a phase."""
+
+    def say(line: str) -> None:
+        if line.startswith(phase):
+            raise KeyError(phase)
+
+    return say
 
 
 def _first_made(strategies: Sequence[Strategy], to: Path) -> Path:

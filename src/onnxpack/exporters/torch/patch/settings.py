@@ -1,0 +1,80 @@
+"""PyTorch's settings of the process and of the thread, which a model's code can change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.onnx._internal.torchscript_exporter import _globals
+
+from onnxpack.exporters.exclusive import Setting, settings_kept
+from onnxpack.exporters.replaced import existing
+
+
+@contextmanager
+def torch_settings_kept() -> Iterator[None]:
+    """Restore the random state, the defaults and the modes of PyTorch at the end."""
+    with settings_kept((*SETTINGS, *_autocast("cpu"), *_cuda())):
+        yield
+
+
+def _autocast(device: str) -> tuple[Setting, ...]:
+    return (
+        (
+            lambda: torch.is_autocast_enabled(device),
+            lambda on: torch.set_autocast_enabled(device, on),
+        ),
+        (
+            lambda: torch.get_autocast_dtype(device),
+            lambda kind: torch.set_autocast_dtype(device, kind),
+        ),
+    )
+
+
+def _cuda() -> tuple[Setting, ...]:
+    """The state of graphics cards; where CUDA is not in use, asking for it would start it."""
+    if not torch.cuda.is_initialized():
+        return ()
+    return ((torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all), *_autocast("cuda"))
+
+
+def _set_device(before: torch.device) -> None:
+    """Set the default device; to the CPU by setting none, as it is at the start."""
+    if torch.get_default_device() != before:
+        torch.set_default_device(None if before == torch.device("cpu") else before)
+
+
+def _is_deterministic() -> tuple[bool, bool]:
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
+def _set_deterministic(before: tuple[bool, bool]) -> None:
+    torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def _exporter_state() -> dict[str, Any]:
+    """What the TorchScript exporter keeps; it leaves the last opset behind (PyTorch 2.14)."""
+    return dict(vars(existing(_globals, "GLOBALS")))
+
+
+def _set_exporter_state(before: dict[str, Any]) -> None:
+    vars(_globals.GLOBALS).update(before)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    (torch.get_rng_state, torch.set_rng_state),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, _set_device),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
+    (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+    (_is_deterministic, _set_deterministic),
+    (_exporter_state, _set_exporter_state),
+)

@@ -1,0 +1,291 @@
+"""Each patch of another library is put back, whatever happens while it is on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import pytest
+import torch
+from flax import nnx
+from jax2onnx.converter import conversion_api
+from torch import nn
+from torch.nn.modules import transformer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+import onnxpack
+from onnxpack.errors import ExportError
+from onnxpack.exporters import replaced as module
+from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
+from onnxpack.exporters.replaced import existing, replaced, replaced_item
+from onnxpack.exporters.silence import hidden
+from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
+from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
+from onnxpack.exporters.torch.patch.masks import masks_unasked
+from onnxpack.exporters.torch.patch.packed import plainly_packed
+from onnxpack.exporters.torch.patch.silence import quiet
+from onnxpack.exporters.torch.rewrite.precision import watch_autocast, without_autocast
+from onnxpack.exporters.torch.rewrite.scriptable import forms_known
+from onnxpack.exporters.torch.watch.gradients import find_gradient
+from onnxpack.exporters.torch.watch.sizes import watch_trace
+from onnxpack.exporters.transformers.attention import written_out
+from onnxpack.testing import changes, object_state, process_state
+
+LSTM = nn.LSTM(3, 3)
+ENCODER = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 1).eval()
+
+
+class InjectedError(Exception):
+    """Raised where a replacement begins."""
+
+
+class Base:
+    def greet(self) -> str:
+        return "base"
+
+
+class Child(Base):
+    @staticmethod
+    def apart() -> str:
+        return "apart"
+
+
+@contextmanager
+def pools_known() -> Iterator[None]:
+    with layers_known(), conversion_api._activate_plugin_worlds():
+        yield
+
+
+@contextmanager
+def gradient_watched() -> Iterator[None]:
+    with ExitStack() as stack:
+        find_gradient(lambda: stack.enter_context(ExitStack()))
+        yield
+
+
+@contextmanager
+def fast_paths_asked() -> Iterator[None]:
+    assert fast_encoders(ENCODER)
+    yield
+
+
+PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "attention": written_out,
+    "autocast off": without_autocast,
+    "autocast watched": watch_autocast,
+    "detectors": boxes_may_lack,
+    "encoders": lambda: padding_left_out(frozenset({ENCODER})),
+    "fast paths": fast_paths_asked,
+    "forms": lambda: forms_known(18),
+    "gradients": gradient_watched,
+    "hidden": hidden,
+    "layers known": pools_known,
+    "layers unknown": layers_unknown,
+    "masks": masks_unasked,
+    "packed": lambda: plainly_packed(LSTM),
+    "quiet": quiet,
+    "sizes": watch_trace,
+}
+
+
+def state() -> dict[str, Any]:
+    return process_state() | {"lstm": object_state(LSTM), "encoder": object_state(ENCODER)}
+
+
+def failing_at(count: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the replacement of this number fail, counted from one; gives the names begun."""
+    begun: list[str] = []
+    for name in ("_set", "_set_item"):
+        plain = getattr(module, name)
+
+        def begin(holder: Any, key: Any, value: Any, plain: Any = plain) -> None:
+            begun.append(str(key))
+            plain(holder, key, value)
+            if len(begun) == count:
+                raise InjectedError(key)
+
+        monkeypatch.setattr(module, name, begin)
+    return begun
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_patch_that_fails_half_way_leaves_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PATCHES[name]():
+        pass
+    before = state()
+    for count in range(1, 100):
+        with monkeypatch.context() as patch:
+            begun = failing_at(count, patch)
+            try:
+                with PATCHES[name]():
+                    pass
+            except InjectedError:
+                pass
+            except AssertionError:
+                assert name == "fast paths"  # which takes a failure for an encoder without one
+            assert not changes(before, state())
+            slow = name == "layers known" and count == 3
+            if len(begun) < count or slow:
+                assert begun or name == "detectors"  # where torchvision is not loaded
+                return
+    raise AssertionError("it has no end")
+
+
+@pytest.mark.parametrize("name", PATCHES)
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_within_a_patch_leaves_nothing(name: str, error: type[BaseException]) -> None:
+    with PATCHES[name]():
+        pass
+    before = state()
+    with pytest.raises(error), PATCHES[name]():
+        raise error
+    assert not changes(before, state())
+
+
+def test_every_module_that_replaces_is_asked() -> None:
+    root = Path(onnxpack.__file__).parent
+    imports = ("import existing, replaced", "import replaced")
+    users = {
+        path.stem
+        for path in root.rglob("*.py")
+        if any(each in path.read_text() for each in imports)
+    }
+    asked = {
+        "attention", "detectors", "encoders", "gradients", "masks", "packed", "plugins",
+        "precision", "scriptable", "silence", "sizes",
+    }  # fmt: skip
+    assert users == asked
+
+
+@pytest.mark.parametrize("count", range(1, 60, 7))
+def test_an_export_that_fails_half_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    with layers_unknown(), jax.enable_x64(False):
+        before = process_state() | {"model": object_state(model)}
+    failing_at(count, monkeypatch)
+    try:
+        onnxpack.export(model, torch.ones(2, 4), tmp_path / "pack")
+    except (InjectedError, ExportError):
+        assert not (tmp_path / "pack").exists()
+    assert not changes(before, process_state() | {"model": object_state(model)})
+
+
+def test_what_is_inherited_is_inherited_again() -> None:
+    with replaced(Child, "greet", lambda _: "child") as plain:
+        assert Child().greet() == "child"
+        assert plain(Child()) == "base"
+    assert "greet" not in vars(Child)
+    one = Child()
+    with replaced(one, "greet", lambda: "one"):
+        assert one.greet() == "one"
+    assert vars(one) == {}
+
+
+def test_a_static_method_stays_one() -> None:
+    before = vars(Child)["apart"]
+    with replaced(Child, "apart", lambda: "other"):
+        assert Child.apart() == "other"
+    assert vars(Child)["apart"] is before
+
+
+@pytest.mark.parametrize(
+    ("holder", "name", "value"),
+    [
+        (torch.Tensor, "_no_such_method", len),
+        (transformer, "_no_such_function", len),
+        (transformer, "Optional", 3),
+        (nn.Linear(1, 1), "_no_such_attribute", None),
+    ],
+)
+def test_what_a_library_lacks_is_refused_by_name_and_version(
+    holder: Any, name: str, value: Any
+) -> None:
+    with pytest.raises(ExportError) as caught, replaced(holder, name, value):
+        pass
+    assert torch.__version__ in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_another_kind_is_refused() -> None:
+    holder = SimpleNamespace(number=3, function=len)
+    for name, value in (("number", len), ("function", 3)):
+        with pytest.raises(ExportError, match="another kind"), replaced(holder, name, value):
+            pass
+    assert existing(holder, "number") == 3
+
+
+def test_items_are_put_back() -> None:
+    mapping = {"here": 1}
+    with replaced_item(mapping, "here", 2), replaced_item(mapping, "absent", 3):
+        assert mapping == {"here": 2, "absent": 3}
+    assert mapping == {"here": 1}
+
+
+def test_other_threads_call_the_original() -> None:
+    found: list[str] = []
+    with replaced(Base, "greet", lambda _: "ours"):
+        thread = threading.Thread(target=lambda: found.append(Base().greet()))
+        thread.start()
+        thread.join()
+        found.append(Base().greet())
+    assert found == ["base", "ours"]
+
+
+def test_one_thread_patches_at_a_time() -> None:
+    order: list[str] = []
+
+    def other() -> None:
+        with replaced(Base, "greet", lambda _: "other"):
+            order.append("other")
+
+    with replaced(Base, "greet", lambda _: "first"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        with replaced(Base, "greet", lambda _: "again"):
+            order.append("again")
+        order.append("first")
+    thread.join()
+    assert order == ["again", "first", "other"]
+
+
+def test_forms_of_the_user_are_back() -> None:
+    def mine(graph: Any, x: Any, *_: Any) -> Any:
+        return graph.op("Identity", x)
+
+    torch.onnx.register_custom_op_symbolic("aten::norm", mine, 18)
+    try:
+        before = process_state()
+        with forms_known(18):
+            assert changes(before, process_state())
+        assert not changes(before, process_state())
+    finally:
+        torch.onnx.unregister_custom_op_symbolic("aten::norm", 18)
+
+
+def test_attention_of_the_user_is_kept() -> None:
+    def mine(*_: Any, **__: Any) -> Any:
+        return None
+
+    ALL_ATTENTION_FUNCTIONS["sdpa"] = mine
+    try:
+        with written_out():
+            assert ALL_ATTENTION_FUNCTIONS["sdpa"] is mine
+        assert ALL_ATTENTION_FUNCTIONS["sdpa"] is mine
+    finally:
+        del ALL_ATTENTION_FUNCTIONS["sdpa"]
+
+
+def test_pools_of_flax_are_back() -> None:
+    own = nnx.avg_pool
+    with pools_known():
+        assert nnx.avg_pool is not own
+    assert nnx.avg_pool is own
