@@ -78,7 +78,7 @@ def test_a_tolerance_within_its_bounds(value: float) -> None:
 @pytest.mark.parametrize("passed", [True, False])
 def test_a_verdict_has_the_largest_error_beside_what_was_allowed(passed: bool) -> None:
     expected = np.array([1.0, 2.0, 3.0, 400.0])
-    actual = expected + [1e-5, 0, 1e-3 if passed else 1e-2, 0.02]
+    actual = expected + np.array([1e-5, 0, 1e-3 if passed else 1e-2, 0.02])
     found = judge(expected, actual)
     assert found.passed == passed
     assert found.max_abs == pytest.approx(0.02)  # the largest, but well within its tolerance

@@ -17,6 +17,9 @@ NOISE_CEILING = 1e-3
 FLOAT64_ROUNDING = 1e-12
 """Of what is common around an element: float64 has no wider type to be checked against. A Fourier
 transform, or a sum of a thousand terms, that should give 0 is off by as much."""
+ROUNDINGS = 2.0
+"""Units in the last place, of the largest numbers that are reached from an element, that it may be
+off: ONNX Runtime 1.32 computes the states of an LSTM so, where PyTorch keeps the digits of 1e-9."""
 CANDIDATES = 16
 """Elements among which the one that comes closest to what it is allowed is looked for."""
 
@@ -102,7 +105,8 @@ class Elements:
 
     def _closest(self, roughly: Array) -> Array:
         """The elements that come closest to what they are roughly allowed."""
-        ratio = self.gap / np.maximum(roughly, self.kind.tiny)
+        with np.errstate(over="ignore"):
+            ratio = np.asarray(self.gap / np.maximum(roughly, self.kind.tiny))
         count = min(CANDIDATES, ratio.size)
         return np.argpartition(ratio.reshape(-1), ratio.size - count)[ratio.size - count :]
 
@@ -111,7 +115,8 @@ class Elements:
     ) -> tuple[Array, Array, Array]:
         """What some elements are allowed, what they are excused as noise, and the absolute part."""
         around = surroundings(self.magnitude, places, noise.own)
-        floor = atol * around.typical
+        last_place = min(ROUNDINGS * float(self.kind.eps), atol)
+        floor = np.maximum(atol * around.typical, last_place * around.reach)
         if self.kind.bits == np.finfo(np.float64).bits:
             floor = np.maximum(floor, min(FLOAT64_ROUNDING, atol) * around.common)
         plain = np.maximum(rtol * self.magnitude.reshape(-1)[places] + floor, self.kind.tiny)

@@ -38,12 +38,15 @@ class Surroundings:
     Attributes:
         typical: the smallest typical size among the element's slices, or its own magnitude where
             no slice has a group.
+        reach: the typical size of the largest group that is reached from the element's own without
+            a gap of more than ``SPAN``; the smallest among the slices.
         common: the largest median among the element's slices.
         error: the smallest among the slices of the largest error around the element; 0 where no
             errors were given.
     """
 
     typical: Array
+    reach: Array
     common: Array
     error: Array
 
@@ -58,18 +61,18 @@ def surroundings(magnitude: Array, places: Array, errors: Array | None = None) -
     """
     own = magnitude.reshape(-1)[places]
     spread = np.zeros_like(magnitude) if errors is None else errors
-    typical = np.full(len(places), np.inf)
+    typical, reach, error = (np.full(len(places), np.inf) for _ in range(3))
     common = own.copy()
-    error = np.full(len(places), np.inf)
     for sizes, wrong, asked in _slices(magnitude, spread, places):
         found = _Slice.of(sizes, wrong, own[asked])
         typical[asked] = np.minimum(typical[asked], found.typical)
+        reach[asked] = np.minimum(reach[asked], found.reach)
         common[asked] = np.maximum(common[asked], found.common)
         error[asked] = np.minimum(error[asked], found.error)
     alone = np.isinf(typical)
-    typical[alone] = own[alone]
+    typical[alone] = reach[alone] = own[alone]
     error[alone] = spread.reshape(-1)[places][alone]
-    return Surroundings(typical, common, error)
+    return Surroundings(typical, reach, common, error)
 
 
 def largest(array: Array) -> float:
@@ -80,15 +83,13 @@ def largest(array: Array) -> float:
         return min(float(np.abs(wide).max(initial=0.0)), float(np.finfo(np.float64).max))
 
 
-def _slices(
-    magnitude: Array, errors: Array, places: Array
-) -> Iterator[tuple[Array, Array, Array]]:
+def _slices(magnitude: Array, errors: Array, places: Array) -> Iterator[tuple[Array, Array, Array]]:
     """Each slice with an element that was asked for: its magnitudes, its errors, those elements."""
     if not len(places):
         return
     everyone = np.arange(len(places))
     yield magnitude.reshape(-1), errors.reshape(-1), everyone
-    if magnitude.ndim < 2:  # noqa: PLR2004 - the whole is the only slice
+    if magnitude.ndim < 2:
         return
     for axis, index in enumerate(np.unravel_index(places, magnitude.shape)):
         sizes = np.moveaxis(magnitude, axis, 0).reshape(magnitude.shape[axis], -1)
@@ -103,6 +104,7 @@ def _slices(
 @dataclass(frozen=True)
 class _Slice:
     typical: Array
+    reach: Array
     common: float
     error: Array
 
@@ -110,7 +112,7 @@ class _Slice:
     def of(cls, sizes: Array, errors: Array, own: Array) -> _Slice:
         """What one slice says of elements of these sizes; infinite where it has no group."""
         different = np.unique(sizes[sizes > 0])
-        tops, medians = _groups(different)
+        tops, medians, reaches = _groups(different)
         place = np.searchsorted(tops, own)
         top = np.append(tops, np.inf)[place]
         order = np.argsort(sizes, kind="stable")
@@ -118,14 +120,16 @@ class _Slice:
         last = np.searchsorted(sizes[order], top, side="right") - 1
         return cls(
             typical=np.append(medians, np.inf)[place],
+            reach=np.append(reaches, np.inf)[place],
             common=float(different[(len(different) - 1) // 2]) if len(different) else 0.0,
             error=np.where(np.isfinite(top), largest_below[last], np.inf),
         )
 
 
-def _groups(different: Array) -> tuple[Array, Array]:
-    """The largest and the median member of each group that is not rare, smallest group first."""
+def _groups(different: Array) -> tuple[Array, Array, Array]:
+    """The groups that are not rare, smallest first: largest member, median, and what is reached."""
     least = max(LEAST, SHARE * len(different))
+    bottoms: list[float] = []
     tops: list[float] = []
     medians: list[float] = []
     start = 0
@@ -133,7 +137,12 @@ def _groups(different: Array) -> tuple[Array, Array]:
         with np.errstate(over="ignore"):
             end = int(np.searchsorted(different, SPAN * different[start], side="right"))
         if end - start >= least:
+            bottoms.append(different[start])
             tops.append(different[end - 1])
             medians.append(different[(start + end - 1) // 2])
         start = end
-    return np.array(tops, np.float64), np.array(medians, np.float64)
+    reaches = list(medians)
+    for group in range(len(tops) - 2, -1, -1):
+        if bottoms[group + 1] <= SPAN * tops[group]:
+            reaches[group] = reaches[group + 1]
+    return np.array(tops), np.array(medians), np.array(reaches)

@@ -81,8 +81,8 @@ def _evidence(manifest: Manifest) -> str:
     return (
         "## Evidence\n\n"
         f"The graph's answers against those of {_line(manifest.source.framework)}, "
-        f"with rtol {tolerance.rtol:g} and atol {tolerance.atol:g} of what is typical around an element.\n\n{table}"
-        + (f"\n\nNot run:\n{skipped}" if skipped else "")
+        f"with rtol {tolerance.rtol:g} and atol {tolerance.atol:g} of what is typical around an "
+        f"element.\n\n{table}" + (f"\n\nNot run:\n{skipped}" if skipped else "")
     )
 
 

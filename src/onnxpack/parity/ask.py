@@ -117,10 +117,8 @@ def _sets(subject: Subject, sample: Mapping[str, Array], given: Sets) -> Sets:
     for members in given:
         rows = {name: sample[name].shape[:1] for name in members}
         if len(set(rows.values())) > 1 or () in rows.values():
-            shown = ", ".join(f"{name}: {size[0] if size else 'none'}" for name, size in rows.items())
-            raise UsageError(
-                f"unordered outputs have as many rows each, and these have not: {shown}."
-            )
+            shown = ", ".join(f"{name}{list(sample[name].shape)}" for name in members)
+            raise UsageError(f"unordered outputs must have as many rows each, and are {shown}.")
     return given
 
 
