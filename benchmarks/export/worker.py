@@ -101,7 +101,7 @@ def _check(pack: Any, given: Given) -> dict[str, Any]:
         except OnnxpackError as exc:
             return {"outcome": "wrong", "reason": f"check {number}: {exc}", "strategy": strategy}
         wanted = dict(zip(found, expected, strict=True))
-        paired = pair(wanted, found)
+        paired = pair(wanted, found, pack.unordered)
         for name, array in wanted.items():
             fault = difference(array, paired[name])
             if fault:

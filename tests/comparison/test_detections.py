@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxpack.comparison.detections import compare_all, detection_groups, pair
+from onnxpack.comparison.detections import (
+    as_sets,
+    check_sets,
+    compare_all,
+    pair,
+    sets_of_a_detector,
+)
+from onnxpack.comparison.elements import Noise
 from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.errors import UsageError
 
 TOLERANCE = Tolerance()
+ROWS = (("boxes", "scores", "labels", "masks"),)
 
 
 def detections(count: int, seed: int = 0, prefix: str = "") -> dict[str, Any]:
@@ -29,8 +38,10 @@ def reordered(outputs: dict[str, Any], order: Any) -> dict[str, Any]:
     return {name: array[order] for name, array in outputs.items()}
 
 
-def passed(expected: Any, actual: Any) -> bool:
-    return all(found.passed for found in compare_all(expected, actual, TOLERANCE))
+def passed(expected: Any, actual: Any, unordered: Any = ROWS) -> bool:
+    return all(
+        found.passed for found in compare_all(expected, actual, TOLERANCE, unordered=unordered)
+    )
 
 
 @settings(deadline=None)
@@ -41,7 +52,7 @@ def test_order_means_nothing(count: int, random: Any) -> None:
     random.shuffle(order)
     actual = reordered(expected, order)
     assert passed(expected, actual)
-    for name, array in pair(expected, actual).items():
+    for name, array in pair(expected, actual, ROWS).items():
         np.testing.assert_array_equal(array, expected[name])
 
 
@@ -81,14 +92,14 @@ def test_a_missing_row_is_seen() -> None:
 def test_groups_of_their_own() -> None:
     expected = detections(3, 0, "first_") | detections(3, 1, "second_")
     actual = reordered(detections(3, 0, "first_"), [2, 1, 0]) | detections(3, 1, "second_")
-    assert [prefix for prefix, _ in detection_groups(expected)] == ["first_", "second_"]
-    assert passed(expected, actual)
+    sets = tuple(sets_of_a_detector(expected))
+    assert [members[0] for members in sets] == ["first_boxes", "second_boxes"]
+    assert passed(expected, actual, sets)
 
 
 def test_a_group_takes_only_what_has_its_rows() -> None:
     outputs = detections(3) | {"logits": np.zeros((5, 2)), "anchor": np.zeros((3, 1))}
-    ((prefix, members),) = detection_groups(outputs)
-    assert prefix == ""
+    (members,) = sets_of_a_detector(outputs)
     assert members == ("boxes", "scores", "labels", "masks", "anchor")
 
 
@@ -104,12 +115,79 @@ def test_a_group_takes_only_what_has_its_rows() -> None:
     ],
 )
 def test_what_is_no_group(outputs: Any) -> None:
-    assert list(detection_groups(outputs)) == []
+    assert list(sets_of_a_detector(outputs)) == []
 
 
 def test_other_outputs_keep_their_order() -> None:
     expected = {"y": np.arange(3.0)}
     assert not passed(expected, {"y": np.arange(3.0)[::-1]})
+
+
+@pytest.mark.parametrize("order", [[1, 0, 2], [2, 0, 1], [2, 1, 0]])
+def test_names_make_no_set(order: list[int]) -> None:
+    """A tracker answers with boxes and scores too, and its first row is its first track."""
+    expected = detections(3)
+    actual = reordered(expected, order)
+    assert not passed(expected, actual, ())
+    assert not passed(expected, actual, (("boxes", "scores"),))  # the labels stayed where they were
+    assert passed(expected, actual)
+
+
+def test_each_output_of_a_set_moves_with_its_row() -> None:
+    expected = detections(4)
+    actual = {key: array.copy() for key, array in expected.items()}
+    actual["scores"] = actual["scores"][[1, 0, 2, 3]]
+    assert not passed(expected, actual)
+
+
+def test_labels_that_changed_places_are_seen() -> None:
+    expected = detections(2)
+    expected["labels"][:] = [1, 2]
+    assert not passed(expected, expected | {"labels": expected["labels"][::-1]})
+
+
+def test_rows_of_anything_can_be_a_set() -> None:
+    expected = {"names": np.array(["a", "b", "c"], object), "ids": np.arange(3)}
+    actual = reordered(expected, [2, 0, 1])
+    assert passed(expected, actual, (("names", "ids"),))
+    assert not passed(expected, actual | {"ids": expected["ids"]}, (("names", "ids"),))
+
+
+def test_a_set_that_is_not_there_leaves_the_order() -> None:
+    expected = {"y": np.arange(3.0)}
+    assert not passed(expected, {"y": np.arange(3.0)[::-1]}, (("y", "z"),))
+
+
+def test_outputs_of_other_lengths_are_no_set() -> None:
+    expected = {"y": np.arange(3.0), "z": np.arange(2.0)}
+    assert passed(expected, expected, (("y", "z"),))
+    assert not passed(expected, expected | {"y": np.arange(3.0)[::-1]}, (("y", "z"),))
+
+
+@pytest.mark.parametrize(
+    ("given", "sets"),
+    [
+        ((), ()),
+        ("boxes", (("boxes",),)),
+        (["boxes", "scores"], (("boxes", "scores"),)),
+        ([["a_boxes", "a_scores"], ["b_boxes"]], (("a_boxes", "a_scores"), ("b_boxes",))),
+    ],
+)
+def test_what_a_user_names_as_sets(given: Any, sets: Any) -> None:
+    assert as_sets(given) == sets
+
+
+@pytest.mark.parametrize(
+    ("unordered", "message"),
+    [
+        ((("boxs",),), "unordered names 'boxs', which is not an output; the outputs are: boxes"),
+        ((("boxes", "boxes"),), "names the output 'boxes' twice"),
+        ((("boxes",), ("boxes",)), "names the output 'boxes' twice"),
+    ],
+)
+def test_sets_that_fit_no_output(unordered: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_sets(unordered, ["boxes", "scores"])
 
 
 def test_boxes_that_are_not_finite() -> None:
@@ -119,9 +197,10 @@ def test_boxes_that_are_not_finite() -> None:
 
 
 def test_noise_is_allowed_by_name() -> None:
-    expected, actual = {"y": np.float32([1, 2])}, {"y": np.float32([1.01, 2])}
+    expected, actual = {"y": np.float32([0.001, 1, 2])}, {"y": np.float32([0.0015, 1, 2])}
+    noise = {"y": Noise(own=np.full(3, 2e-4))}
     assert not compare_all(expected, actual, TOLERANCE)[0].passed
-    assert compare_all(expected, actual, TOLERANCE, {"y": 0.02})[0].passed
+    assert compare_all(expected, actual, TOLERANCE, noise=noise)[0].passed
 
 
 def test_an_output_that_is_lacking() -> None:

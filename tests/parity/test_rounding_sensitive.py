@@ -22,7 +22,8 @@ def question(
     expected: Mapping[str, Array], exact: Mapping[str, Array] | None, *, stress: bool = False
 ) -> Question:
     name = "negated" if stress else "sample"
-    return Question(Case(name, {}, {}, stress=stress), expected, lambda _: exact)
+    sets = (("boxes", "scores"),)
+    return Question(Case(name, {}, {}, stress=stress), expected, lambda _: exact, sets)
 
 
 def wide(**changed: Array) -> dict[str, Array]:

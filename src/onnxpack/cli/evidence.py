@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from onnxpack.cli import say, show
 
 if TYPE_CHECKING:
+    from onnxpack.comparison.tolerance import OutputEvidence
     from onnxpack.pack.manifest import CaseEvidence, Parity
     from onnxpack.pack.model import Pack
 
@@ -15,8 +16,8 @@ def show_parity(parity: Parity) -> None:
     """Print what was compared and what was found; of several outputs the worst counts."""
     rows = [_row(case) for case in parity.cases]
     # What was not run has no verdict: it never reads like one that passed.
-    rows += [(case.name, "", "", "", "", "not run") for case in parity.skipped]
-    numbers = ("max abs", "max rel", "argmax")
+    rows += [(case.name, "", "", "", "", "", "not run") for case in parity.skipped]
+    numbers = ("error", "allowed", "max rel", "argmax")
     show.table(("case", "dims", *numbers, "verdict"), rows, right=numbers)
     for case in parity.skipped:
         say.out(f"{case.name} was not run: {case.reason}")
@@ -28,20 +29,33 @@ def show_parity(parity: Parity) -> None:
     passed = sum(case.passed for case in parity.cases)
     say.out(
         f"{passed} of {len(parity.cases)} cases passed at rtol {tolerance.rtol:g}, "
-        f"atol {tolerance.atol:g} of the output's scale"
+        f"atol {tolerance.atol:g} of what is typical around an element"
     )
 
 
 def _row(case: CaseEvidence) -> tuple[str, ...]:
+    worst = max(case.outputs, key=_nearness, default=None)
     agreements = [o.argmax_agreement for o in case.outputs if o.argmax_agreement is not None]
     return (
         case.name,
         ", ".join(f"{name}={size}" for name, size in case.dims.items()),
-        f"{max((output.max_abs for output in case.outputs), default=0.0):.1e}",
+        "" if worst is None else f"{_error(worst):.1e}",
+        "" if worst is None or not worst.allowed else f"{worst.allowed:.1e}",
         f"{max((output.max_rel for output in case.outputs), default=0.0):.1e}",
         f"{min(agreements):.0%}" if agreements else "",
         "PASS" if case.passed else "accepted" if case.accepted else "FAIL",
     )
+
+
+def _nearness(output: OutputEvidence) -> tuple[bool, float]:
+    """How close an output comes to what it was allowed: one that failed is the closest."""
+    error = _error(output)
+    return not output.passed, error / output.allowed if output.allowed else error
+
+
+def _error(output: OutputEvidence) -> float:
+    """The error that the verdict rests on; of a pack written before it was recorded, max abs."""
+    return output.error if output.allowed else output.max_abs
 
 
 def pack_size(pack: Pack) -> int:

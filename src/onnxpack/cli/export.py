@@ -22,7 +22,7 @@ EXAMPLE = """Example:
   onnxpack export train.py:make_model --sample ids=int64[2,16] --dynamic ids:1=tokens -o tagger
   onnxpack export digits.ckpt --class train:LitDigits -o digits"""
 
-TOLERANCE = click.FloatRange(min=0)
+TOLERANCE = click.FloatRange(min=0, max=0.1)
 
 
 @click.command(NAME, cls=Command, example=EXAMPLE)
@@ -55,10 +55,23 @@ TOLERANCE = click.FloatRange(min=0)
     "--opset", type=parameters.COUNT, metavar="N", help="Version of the operator set (18)."
 )
 @click.option(
-    "--rtol", type=TOLERANCE, metavar="X", help="Tolerance relative to each element (1e-3)."
+    "--rtol",
+    type=TOLERANCE,
+    metavar="X",
+    help="Tolerance relative to each element (1e-3); at most 0.1.",
 )
 @click.option(
-    "--atol", type=TOLERANCE, metavar="X", help="Tolerance relative to the output's scale (1e-5)."
+    "--atol",
+    type=TOLERANCE,
+    metavar="X",
+    help="Tolerance relative to what is typical around an element (1e-5); at most 0.1.",
+)
+@click.option(
+    "--unordered",
+    multiple=True,
+    metavar="OUTPUT,…",
+    help="Outputs whose rows together are a set, such as boxes,scores: their order means nothing; "
+    "may be repeated.",
 )
 @click.option(
     "--accept",
@@ -108,6 +121,7 @@ def command(
     opset: int | None,
     rtol: float | None,
     atol: float | None,
+    unordered: tuple[str, ...],
     accept: tuple[str, ...],
     labels: Path | None,
     preprocess: str | None,
@@ -153,6 +167,7 @@ def command(
             opset=opset or DEFAULT_OPSET,
             tolerance=tolerance,
             accept=accept,
+            unordered=[recipe.parse_names(names) for names in unordered],
             labels=labelled or loaded.labels,
             preprocess=prepared or loaded.preprocess,
             name=name,

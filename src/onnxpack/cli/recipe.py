@@ -34,6 +34,11 @@ def parse_axes(text: str) -> dict[str, dict[int, str]]:
     return axes
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """``boxes,scores`` as names."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
 def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:
     """The default tolerance with what was named in its place."""
     from onnxpack.comparison.tolerance import Tolerance

@@ -1,35 +1,53 @@
 """When two arrays of predictions count as equal, and how far apart they were.
 
-An absolute tolerance means nothing without the size of what is compared, so it is taken as a
-fraction of the output's scale: the largest finite magnitude in the expected array.
+An absolute tolerance means nothing without the size of what is compared. It is taken as a
+fraction of what is typical around the element (:mod:`onnxpack.comparison.scale`), never of the
+output's largest value: one mask of -1e8 would excuse any error beside it.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from onnxpack.errors import UsageError
 from onnxpack.signature import Array, describe
 
 if TYPE_CHECKING:
-    import numpy as np
+    from onnxpack.comparison.elements import Noise
 
+LIMIT = 0.1
+"""A wider tolerance proves nothing."""
 _LARGEST = sys.float_info.max
 """Evidence is written as JSON, which has no infinity."""
 
 
 class Tolerance(msgspec.Struct, frozen=True):
-    """``|actual - expected| <= rtol * |expected| + atol * scale``, element by element.
+    """``|actual - expected| <= rtol * |expected| + atol * typical``, element by element.
 
     Attributes:
-        rtol: relative to each expected element.
-        atol: relative to the scale of the whole expected array.
+        rtol: relative to each expected element; at most 0.1.
+        atol: relative to what is typical around the element, in its row, column or channel; at
+            most 0.1.
+
+    Raises:
+        UsageError: a number is out of its bounds, or not finite.
     """
 
     rtol: float = 1e-3
     atol: float = 1e-5
+
+    def __post_init__(self) -> None:
+        """Refuse what would let any difference pass."""
+        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+            if not (math.isfinite(value) and 0 <= value <= LIMIT):
+                raise UsageError(
+                    f"a tolerance has {name} {value:g}, expected a number from 0 to {LIMIT:g}.",
+                    remedy=f"onnxpack.Tolerance({name}=1e-3)",
+                )
 
 
 class OutputEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,10 +60,14 @@ class OutputEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
             stand out of the absolute tolerance.
         argmax_agreement: the share of rows whose largest element stands at the same place;
             None where rows have no meaning.
-        noise: an absolute difference that was allowed because the framework's own answer is
-            that far from its answer in float64; 0 where no such allowance was needed.
+        noise: the largest absolute difference that was allowed an element because the
+            framework's own answer is that far from its answer in float64; 0 where no such
+            allowance was needed.
         passed: the verdict.
         reason: why not, where it did not.
+        error: the difference at the element that comes closest to what it was allowed, or is
+            furthest beyond.
+        allowed: what was allowed that element.
     """
 
     output: str
@@ -55,17 +77,29 @@ class OutputEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
     passed: bool
     noise: float = 0.0
     reason: str = ""
+    error: float = 0.0
+    allowed: float = 0.0
+
+    @property
+    def measured(self) -> str:
+        """The largest error beside what was allowed there: ``error 3e-07, allowed 1e-05``."""
+        return f"largest error {self.error:.3g}, allowed {self.allowed:.3g}"
 
 
 def compare(
-    output: str, expected: Array, actual: Array, tolerance: Tolerance, *, noise: float = 0.0
+    output: str,
+    expected: Array,
+    actual: Array,
+    tolerance: Tolerance,
+    *,
+    noise: Noise | None = None,
 ) -> OutputEvidence:
     """Compare one output, exact in shape, dtype and the places of NaN and infinity.
 
     Integers, booleans and strings must be equal.
 
     Args:
-        noise: an absolute difference to allow besides the tolerance (see OutputEvidence).
+        noise: what float32 costs the framework itself, to be allowed besides the tolerance.
     """
     import numpy as np
 
@@ -83,21 +117,6 @@ def compare(
     return _compare_close(output, expected, actual, finite, tolerance, noise)
 
 
-def scale(expected: Array) -> float:
-    """The largest finite magnitude of an array; 0 for an empty one."""
-    import numpy as np
-
-    finite = expected[np.isfinite(expected)].astype(_widened(expected))
-    with np.errstate(over="ignore"):
-        return min(float(np.abs(finite).max(initial=0.0)), _LARGEST)
-
-
-def _widened(array: Array) -> type[np.complex128 | np.float64]:
-    import numpy as np
-
-    return np.complex128 if array.dtype.kind == "c" else np.float64
-
-
 def _compare_exact(output: str, expected: Array, actual: Array) -> OutputEvidence:
     import numpy as np
 
@@ -105,13 +124,15 @@ def _compare_exact(output: str, expected: Array, actual: Array) -> OutputEvidenc
     passed = wrong == 0
     numeric = expected.dtype.kind in "iu" and expected.size > 0
     gap = np.abs(expected.astype(np.float64) - actual.astype(np.float64)) if numeric else None
+    max_abs = float(gap.max()) if gap is not None else float(not passed)
     return OutputEvidence(
         output=output,
-        max_abs=float(gap.max()) if gap is not None else float(not passed),
+        max_abs=max_abs,
         max_rel=0.0 if passed else 1.0,
         argmax_agreement=None,
         passed=passed,
         reason="" if passed else f"{wrong} of {expected.size} elements differ",
+        error=max_abs,
     )
 
 
@@ -121,33 +142,31 @@ def _compare_close(
     actual: Array,
     finite: Array,
     tolerance: Tolerance,
-    noise: float,
+    noise: Noise | None,
 ) -> OutputEvidence:
     import numpy as np
 
-    wide = _widened(expected)
+    from onnxpack.comparison.elements import Elements
+
+    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
     wanted = np.where(finite, expected, 0).astype(wide)
     with np.errstate(over="ignore"):
         gap = np.abs(np.where(finite, actual, 0).astype(wide) - wanted)
-    floor = tolerance.atol * scale(expected)
-    magnitude = np.abs(wanted)
-    wrong = gap > np.maximum(tolerance.rtol * magnitude + floor, noise)
-    beyond = magnitude > floor
-    with np.errstate(over="ignore"):
-        relative = np.divide(gap, magnitude, out=np.zeros_like(gap), where=beyond)
-    differing = int(np.count_nonzero(wrong))
-    max_abs = min(float(gap.max(initial=0.0)), _LARGEST)
+        magnitude = np.minimum(np.abs(wanted), _LARGEST)
+    elements = Elements(gap, magnitude, np.finfo(expected.dtype))
+    found = elements.judge(tolerance.rtol, tolerance.atol, noise)
+    measured = f"largest error {found.error:.3g}, allowed {found.allowed:.3g}"
+    wrong = f"{found.differing} of {expected.size} elements differ: {measured}"
     return OutputEvidence(
         output=output,
-        max_abs=max_abs,
-        max_rel=min(float(relative.max(initial=0.0)), _LARGEST),
+        max_abs=min(float(gap.max(initial=0.0)), _LARGEST),
+        max_rel=min(found.relative, _LARGEST),
         argmax_agreement=_argmax_agreement(expected, actual),
-        noise=noise,
-        passed=differing == 0,
-        reason=""
-        if differing == 0
-        else f"{differing} of {expected.size} elements differ, by up to {max_abs:.3g} "
-        f"where the largest magnitude is {scale(expected):.3g}",
+        noise=found.noise,
+        passed=found.differing == 0,
+        reason=wrong if found.differing else "",
+        error=min(found.error, _LARGEST),
+        allowed=min(found.allowed, _LARGEST),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from onnxpack.comparison.detections import as_sets
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import OnnxpackError, TargetError, UsageError
 from onnxpack.exporters.exclusive import exclusive
@@ -63,6 +64,7 @@ def export(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     accept: Collection[str] = (),
+    unordered: Sequence[str] | Sequence[Sequence[str]] = (),
     name: str | None = None,
     version: str = "1",
     description: str = "",
@@ -97,6 +99,8 @@ def export(
         preprocess: how a picture becomes the input.
         accept: cases at edges of the model, such as the thresholds of a tree, in which the graph
             may differ; the manifest records how far it does. The refusal names them.
+        unordered: outputs whose rows together are a set, so that their order means nothing:
+            ``("boxes", "scores")``; or several such groups. Detectors of torchvision need none.
         name: of the pack; by default after the folder.
         version: of the pack.
         description: one line for the model card.
@@ -110,7 +114,8 @@ def export(
         The pack that was written.
 
     Raises:
-        UsageError: the name or version fits no pack, or ``accept`` names no edge.
+        UsageError: the name or version fits no pack, ``accept`` names no edge, or ``unordered``
+            no output.
         TargetError: the model is of no known framework.
         SampleError: the sample does not fit the model.
         NondeterministicError: the model answers differently to the same input.
@@ -131,7 +136,7 @@ def export(
             _dynamic(dynamic, subject, static=static),
             static=static or not subject.batched,
         )
-        questions, skipped = ask(subject, axes, tolerance)
+        questions, skipped = ask(subject, axes, tolerance, as_sets(unordered))
         notes = (*subject.notes, *doubts(questions))
         for note in notes:
             say(note)
@@ -149,7 +154,12 @@ def export(
             license=license,
             signature=proven.signature,
             source=graph_versions(proven.graph, _origin(subject, proven)),
-            parity=Parity(tolerance=tolerance, cases=evidence, skipped=skipped),
+            parity=Parity(
+                tolerance=tolerance,
+                cases=evidence,
+                skipped=skipped,
+                unordered=questions[0].unordered,
+            ),
             labels=_labels(labels, subject),
             preprocess=preprocess,
             notes=notes,
@@ -217,7 +227,8 @@ def _try(
         say(f"proving {strategy.name}")
         asked = [question.case.dims for question in inquiry.questions]
         further = [dims for dims in probes if dims not in asked]
-        questions = inquiry.questions + ask_at(subject, inquiry.axes, further)
+        sets = inquiry.questions[0].unordered
+        questions = inquiry.questions + ask_at(subject, inquiry.axes, further, sets)
         evidence = tuple(map(inquiry.judge, prove(graph, questions, tolerance)))
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)

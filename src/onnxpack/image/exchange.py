@@ -8,7 +8,8 @@ from urllib.parse import quote
 import msgspec
 import numpy as np
 
-from onnxpack.comparison.tolerance import Tolerance, compare
+from onnxpack.comparison.detections import Sets, compare_all
+from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import ImageError
 from onnxpack.pack.model import Pack
 from onnxpack.pack.tensor import read_tensor
@@ -23,6 +24,7 @@ class Exchange:
     body: bytes
     expected: dict[str, Array]
     tolerance: Tolerance
+    unordered: Sets = ()
 
     def check(self, answer: bytes, *, name: str) -> None:
         """Refuse an answer that is another.
@@ -38,10 +40,11 @@ class Exchange:
             found = {key: np.array(outputs[key], want.dtype) for key, want in self.expected.items()}
         except (msgspec.DecodeError, LookupError, TypeError, ValueError) as exc:
             raise ImageError(f"{name} answers no outputs: {answer[:200]!r}.") from exc
-        for key, want in self.expected.items():
-            evidence = compare(key, want, found[key], self.tolerance)
-            if not evidence.passed:
-                raise ImageError(f"{name} answers otherwise than the pack: {key} {evidence.reason}")
+        for each in compare_all(self.expected, found, self.tolerance, unordered=self.unordered):
+            if not each.passed:
+                raise ImageError(
+                    f"{name} answers otherwise than the pack: {each.output} {each.reason}"
+                )
 
 
 def read_exchange(pack: Pack) -> Exchange:
@@ -50,4 +53,5 @@ def read_exchange(pack: Pack) -> Exchange:
     feeds = dict(read_tensor(path) for path in golden.inputs)
     body = msgspec.json.encode({name: array.tolist() for name, array in feeds.items()})
     path = f"/v2/models/{quote(pack.name, safe='')}/predict"
-    return Exchange(path, body, dict(read_tensor(path) for path in golden.outputs), pack.tolerance)
+    expected = dict(read_tensor(path) for path in golden.outputs)
+    return Exchange(path, body, expected, pack.tolerance, pack.unordered)

@@ -76,13 +76,13 @@ def _evidence(manifest: Manifest) -> str:
     if not rows:
         return "## Evidence\n\nNone: no case was compared with the framework."
     tolerance = parity.tolerance
-    table = _table(["case", "dims", "output", "max abs", "max rel", "agreement", ""], rows)
+    table = _table(["case", "dims", "output", "error", "allowed", "max rel", "agreement", ""], rows)
     skipped = "".join(f"\n- {_line(case.name)}: {_line(case.reason)}" for case in parity.skipped)
     return (
         "## Evidence\n\n"
         f"The graph's answers against those of {_line(manifest.source.framework)}, "
-        f"with rtol {tolerance.rtol:g} and atol {tolerance.atol:g} × the output's scale.\n\n{table}"
-        + (f"\n\nNot run:\n{skipped}" if skipped else "")
+        f"with rtol {tolerance.rtol:g} and atol {tolerance.atol:g} of what is typical around an "
+        f"element.\n\n{table}" + (f"\n\nNot run:\n{skipped}" if skipped else "")
     )
 
 
@@ -97,7 +97,8 @@ def _row(case: CaseEvidence, output: OutputEvidence) -> list[str]:
         _line(case.name),
         _line(", ".join(f"{name} = {number}" for name, number in sorted(case.dims.items()))),
         _code(output.output),
-        f"{output.max_abs:.3g}",
+        f"{output.error if output.allowed else output.max_abs:.3g}",
+        f"{output.allowed:.3g}" if output.allowed else "",
         f"{output.max_rel:.3g}",
         "" if agreement is None else f"{agreement:.2%}",
         _verdict(case, output),

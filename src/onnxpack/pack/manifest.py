@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
-from onnxpack.errors import PackError
+from onnxpack.errors import PackError, UsageError
 from onnxpack.pack.name import NAME, VERSION
 from onnxpack.signature import Signature
 
@@ -20,6 +20,10 @@ SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 * 2**20
 """Labels and evidence of a very large model take some MB; more is an attack."""
 
+MAX_SETS = 1024
+"""A detector has a group for each picture of the sample, of a few outputs each."""
+
+Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_SETS)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=0)]
 Pixels = Annotated[int, msgspec.Meta(gt=0, le=2**16)]
@@ -82,11 +86,17 @@ class SkippedCase(msgspec.Struct, frozen=True):
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """The evidence that the graph answers as the framework does."""
+    """The evidence that the graph answers as the framework does.
+
+    Attributes:
+        unordered: groups of outputs whose rows are a set. A pack that was written before this
+            was recorded has none, and is compared row by row.
+    """
 
     tolerance: Tolerance
     cases: tuple[CaseEvidence, ...]
     skipped: tuple[SkippedCase, ...] = ()
+    unordered: Annotated[tuple[Names, ...], msgspec.Meta(max_length=MAX_SETS)] = ()
 
     @property
     def passed(self) -> bool:
@@ -162,6 +172,8 @@ def decode(content: bytes) -> Manifest:
                 remedy="pip install --upgrade onnxpack",
             )
         return msgspec.json.decode(content, type=Manifest)
+    except UsageError as exc:
+        raise PackError(f"pack.json is not a manifest: {exc.message}") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise PackError(f"pack.json is not a manifest: {exc}.") from exc
 

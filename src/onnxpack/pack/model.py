@@ -45,3 +45,8 @@ class Pack:
     def tolerance(self) -> Tolerance:
         """What its answers were proven to, else the default."""
         return self.manifest.parity.tolerance if self.manifest else Tolerance()
+
+    @property
+    def unordered(self) -> tuple[tuple[str, ...], ...]:
+        """The groups of its outputs whose rows are a set."""
+        return self.manifest.parity.unordered if self.manifest else ()

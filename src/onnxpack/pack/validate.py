@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from onnxpack.comparison.detections import check_sets
 from onnxpack.comparison.tolerance import OutputEvidence
-from onnxpack.errors import PackError
+from onnxpack.errors import PackError, UsageError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
 from onnxpack.pack.card import size
@@ -13,7 +14,7 @@ from onnxpack.pack.external import check_external
 from onnxpack.pack.files import check_files
 from onnxpack.pack.golden import check_golden
 from onnxpack.pack.interface import Interface, read_interface
-from onnxpack.pack.manifest import CaseEvidence, Manifest
+from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MANIFEST
 from onnxpack.report import Finding, Report, error, ok, report, warning
@@ -152,12 +153,21 @@ def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
     for name in sorted({name for name in named if named.count(name) > 1}):
         yield error("evidence", f"more than one case names {name}.")
     outputs = [spec.name for spec in manifest.signature.outputs]
+    yield from _sets(parity, outputs)
     for case in parity.cases:
         if [found.output for found in case.outputs] != outputs:
             yield error("evidence", f"case {case.name!r} does not compare each output once.")
         for found in case.outputs:
             if not found.passed:
                 yield _failed(case, found)
+
+
+def _sets(parity: Parity, outputs: Sequence[str]) -> Iterator[Finding]:
+    """The sets decide how golden data is compared, so they name outputs, each once."""
+    try:
+        check_sets(parity.unordered, outputs)
+    except UsageError as exc:
+        yield error("evidence", exc.message)
 
 
 def _failed(case: CaseEvidence, found: OutputEvidence) -> Finding:

@@ -7,9 +7,15 @@ from itertools import chain
 
 import numpy as np
 
-from onnxpack.comparison.detections import compare_all
+from onnxpack.comparison.detections import Sets, check_sets, compare_all
 from onnxpack.comparison.tolerance import Tolerance
-from onnxpack.errors import ExportError, NondeterministicError, OnnxpackError, SampleError
+from onnxpack.errors import (
+    ExportError,
+    NondeterministicError,
+    OnnxpackError,
+    SampleError,
+    UsageError,
+)
 from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
 from onnxpack.parity.prove import Question, empty_throughout
@@ -29,17 +35,23 @@ REMEMBERING = (
 
 
 def ask(
-    subject: Subject, axes: Axes, tolerance: Tolerance
+    subject: Subject, axes: Axes, tolerance: Tolerance, unordered: Sets = ()
 ) -> tuple[tuple[Question, ...], tuple[SkippedCase, ...]]:
     """The framework's answer to each case, and the cases that the model itself refuses.
 
+    Args:
+        unordered: groups of outputs whose rows are a set, as the user says; where none are named,
+            the subject says which are.
+
     Raises:
+        UsageError: ``unordered`` names what is no output, or outputs of different lengths.
         SampleError: the model refuses the sample, or has no other size on a dynamic axis.
         NondeterministicError: it answers differently to the same input.
         ExportError: an output was empty in every case, or boxes depend on rounding.
     """
     questions: list[Question] = []
     skipped: list[SkippedCase] = []
+    sets: Sets = ()
     for case in chain(make_cases(subject.sample, axes), _edge_cases(subject, axes)):
         try:
             expected = subject.run(case.feeds)
@@ -54,10 +66,11 @@ def ask(
             skipped.append(SkippedCase(case.name, _brief(exc) + place_of(exc)))
             continue
         if case.required:
-            _refuse_nondeterministic(subject, case, expected, tolerance, "twice in a row")
+            sets = _sets(subject, expected, unordered)
+            _refuse_nondeterministic(subject, case, expected, tolerance, "twice in a row", sets)
         elif expected.keys() != questions[0].expected.keys():
             raise _changing_outputs(case, questions[0].expected, expected)
-        questions.append(Question(case, expected, subject.run_float64))
+        questions.append(Question(case, expected, subject.run_float64, sets))
     first = questions[0]
     _refuse_nondeterministic(
         subject,
@@ -65,6 +78,7 @@ def ask(
         first.expected,
         tolerance,
         "before and after other inputs",
+        sets,
         remedy=REMEMBERING,
     )
     _refuse_unvaried(axes, questions, skipped)
@@ -95,6 +109,19 @@ def doubts(questions: Sequence[Question]) -> Iterator[str]:
         )
 
 
+def _sets(subject: Subject, sample: Mapping[str, Array], given: Sets) -> Sets:
+    """The groups of outputs whose rows are a set: the user's, else those that the model has."""
+    if not given:
+        return subject.unordered(sample)
+    check_sets(given, sample)
+    for members in given:
+        rows = {name: sample[name].shape[:1] for name in members}
+        if len(set(rows.values())) > 1 or () in rows.values():
+            shown = ", ".join(f"{name}{list(sample[name].shape)}" for name in members)
+            raise UsageError(f"unordered outputs must have as many rows each, and are {shown}.")
+    return given
+
+
 def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
     for name, feeds in subject.edges():
         if _fits(feeds, subject.sample, axes):
@@ -110,7 +137,9 @@ def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -
     )
 
 
-def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]:
+def ask_at(
+    subject: Subject, axes: Axes, probes: Probes, unordered: Sets = ()
+) -> tuple[Question, ...]:
     """The framework's answers at further sizes; a size that it refuses itself is no question.
 
     Raises:
@@ -125,7 +154,9 @@ def ask_at(subject: Subject, axes: Axes, probes: Probes) -> tuple[Question, ...]
         except Exception:  # noqa: BLE001, S112 - what the model refuses needs no answer
             continue
         questions.append(
-            Question(Case(at_sizes(dims), feeds, dict(dims)), expected, subject.run_float64)
+            Question(
+                Case(at_sizes(dims), feeds, dict(dims)), expected, subject.run_float64, unordered
+            )
         )
     return tuple(questions)
 
@@ -189,11 +220,13 @@ def _refuse_nondeterministic(
     expected: Mapping[str, Array],
     tolerance: Tolerance,
     when: str,
+    unordered: Sets,
     remedy: str = UNSTEADY,
 ) -> None:
     again = subject.run(case.feeds)
     if again.keys() == expected.keys():
-        different = [e for e in compare_all(expected, again, tolerance) if not e.passed]
+        found = compare_all(expected, again, tolerance, unordered=unordered)
+        different = [evidence for evidence in found if not evidence.passed]
     else:
         raise _changing_outputs(case, expected, again)
     if different:

@@ -2,7 +2,7 @@
 
 Where a difference is beyond the tolerance, and small, the framework's own answer is held against
 its answer in float64: what float32 itself cannot tell apart is noise, not error. A fixed
-tolerance would refuse one right model in five.
+tolerance would refuse one right model in five. Noise is measured around each element.
 """
 
 from __future__ import annotations
@@ -14,19 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxpack.comparison.detections import compare_all, detection_groups, pair
-from onnxpack.comparison.tolerance import OutputEvidence, Tolerance, failed, scale
+from onnxpack.comparison.detections import Sets, compare_all, pair
+from onnxpack.comparison.elements import NOISE_CEILING, Noise
+from onnxpack.comparison.scale import largest
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance, failed
 from onnxpack.errors import OnnxpackError
 from onnxpack.pack.manifest import CaseEvidence
 from onnxpack.pack.model import Pack
 from onnxpack.parity.cases import Case
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
-
-NOISE_FACTOR = 4.0
-"""Two float32 evaluations of one formula lie within a small multiple of each other's error."""
-NOISE_CEILING = 1e-3
-"""As a fraction of the output's scale: a larger difference is never called noise."""
 
 Outputs = Mapping[str, Array]
 
@@ -37,11 +34,13 @@ class Question:
 
     Attributes:
         in_float64: computes the framework's answer in float64; None where it cannot.
+        unordered: groups of outputs whose rows are a set.
     """
 
     case: Case
     expected: Outputs
     in_float64: Callable[[Mapping[str, Array]], Outputs | None]
+    unordered: Sets = ()
 
     @cached_property
     def exact(self) -> Outputs | None:
@@ -86,23 +85,25 @@ def _judge(question: Question, actual: Outputs, tolerance: Tolerance) -> tuple[O
     missing = [name for name in question.expected if name not in actual]
     if missing:
         return tuple(failed(name, "the graph has no such output") for name in missing)
-    first = compare_all(question.expected, actual, tolerance)
+    sets = question.unordered
+    first = compare_all(question.expected, actual, tolerance, unordered=sets)
     near = [found.output for found in first if not found.passed and _near(question, found)]
     if not near or question.exact is None:
         return first
-    return compare_all(question.expected, actual, tolerance, _noise(question, near))
+    noise = _noise(question, near)
+    return compare_all(question.expected, actual, tolerance, unordered=sets, noise=noise)
 
 
 def _near(question: Question, found: OutputEvidence) -> bool:
+    """Whether a difference may be noise at all, so that an answer in float64 is worth its time."""
     expected = question.expected[found.output]
     if expected.dtype.kind not in "fc":
         return False
-    size = scale(expected)
-    return 0 < found.max_abs <= NOISE_CEILING * size
+    return 0 < found.error <= NOISE_CEILING * largest(expected)
 
 
-def _noise(question: Question, names: Iterable[str]) -> dict[str, float]:
-    """What float32 costs the framework itself, for each of these outputs."""
+def _noise(question: Question, names: Iterable[str]) -> dict[str, Noise]:
+    """What float32 costs the framework itself, for each element of these outputs."""
     exact = question.exact or {}
     fitting = all(
         name in exact and exact[name].shape == wanted.shape
@@ -110,12 +111,12 @@ def _noise(question: Question, names: Iterable[str]) -> dict[str, float]:
     )
     if not fitting:
         return {}
-    if any(True for _ in detection_groups(question.expected)):
-        exact = pair(question.expected, exact)
-    noise = {}
-    for name in names:
-        wanted = question.expected[name]
-        own = np.abs(wanted.astype(np.float64) - exact[name])
-        worst = float(own.max(initial=0.0, where=np.isfinite(own)))
-        noise[name] = min(NOISE_FACTOR * worst, NOISE_CEILING * scale(wanted))
-    return noise
+    exact = pair(question.expected, exact, question.unordered)
+    return {name: Noise(own=_difference(question.expected[name], exact[name])) for name in names}
+
+
+def _difference(expected: Array, exact: Array) -> Array:
+    """How far each element is off; 0 where that cannot be told, which allows nothing."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        own = np.abs(expected.astype(np.result_type(exact, np.float64)) - exact)
+    return np.where(np.isfinite(own), own, 0.0)

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from onnxpack.comparison.detections import compare_all, detection_groups
+from onnxpack.comparison.detections import compare_all
+from onnxpack.comparison.elements import NOISE_CEILING
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import ExportError
 from onnxpack.pack.manifest import SkippedCase
-from onnxpack.parity.prove import NOISE_CEILING, Question
+from onnxpack.parity.prove import Question
 
 LOOKED_AT = 3
 """Cases of the sample's kind in which something was found; a detector takes long in float64."""
@@ -59,8 +60,7 @@ def _refuse_restless(questions: Sequence[Question]) -> None:
 
 
 def _finds_something(question: Question) -> bool:
-    expected = question.expected
-    return any(expected[f"{prefix}boxes"].size for prefix, _ in detection_groups(expected))
+    return any(question.expected[members[0]].size for members in question.unordered)
 
 
 def _moved(question: Question) -> str:
@@ -71,7 +71,8 @@ def _moved(question: Question) -> str:
     narrowed = {
         name: exact[name].astype(wanted.dtype) for name, wanted in question.expected.items()
     }
-    for evidence in compare_all(question.expected, narrowed, _WIDE):
+    found = compare_all(question.expected, narrowed, _WIDE, unordered=question.unordered)
+    for evidence in found:
         if not evidence.passed:
             return f"{evidence.output} {evidence.reason}"
     return ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from onnxpack.comparison.detections import Sets
 from onnxpack.pack.manifest import CaseEvidence
 from onnxpack.parity.axes import Dynamic
 from onnxpack.parity.cases import Axes
@@ -105,6 +106,14 @@ class Subject(ABC):
         where the model takes it, categories that it never saw.
         """
         yield from ()
+
+    def unordered(self, outputs: Mapping[str, Array]) -> Sets:
+        """The groups of outputs whose rows are a set, such as the boxes that a detector finds.
+
+        Only the exporter of a model whose rows have no order by its own definition may say so:
+        the names of outputs prove nothing.
+        """
+        return ()
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """The framework's answer in float64; None where it has none."""

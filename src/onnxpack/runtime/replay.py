@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from onnxpack.comparison.detections import compare_all
+from onnxpack.comparison.elements import Noise
 from onnxpack.comparison.tolerance import OutputEvidence
 from onnxpack.errors import OnnxpackError, PackError
 from onnxpack.pack.model import GoldenSet, Pack
@@ -37,7 +38,6 @@ def prove(run: Run, pack: Pack, signature: Signature) -> Report:
 
 
 def _replay(run: Run, pack: Pack, signature: Signature, golden: GoldenSet) -> Iterator[Finding]:
-    tolerance = pack.tolerance
     try:
         feed = _read(golden.inputs, signature.inputs, f"{golden.name}: inputs")
         expected = _read(golden.outputs, signature.outputs, f"{golden.name}: outputs")
@@ -46,7 +46,8 @@ def _replay(run: Run, pack: Pack, signature: Signature, golden: GoldenSet) -> It
     except OnnxpackError as exc:
         yield error(golden.name, exc.message, exc.remedy)
         return
-    for evidence in compare_all(expected, actual, tolerance, _noise(pack, golden)):
+    noise, sets = _noise(pack, golden), pack.unordered
+    for evidence in compare_all(expected, actual, pack.tolerance, unordered=sets, noise=noise):
         yield _finding(golden, evidence)
 
 
@@ -70,13 +71,14 @@ def _all_there(golden: GoldenSet, expected: Mapping[str, Array], signature: Sign
         )
 
 
-def _noise(pack: Pack, golden: GoldenSet) -> dict[str, float]:
+def _noise(pack: Pack, golden: GoldenSet) -> dict[str, Noise]:
     cases = pack.manifest.parity.cases if pack.manifest else ()
     return {
-        output.output: output.noise
+        output.output: Noise(recorded=output.noise)
         for case in cases
         if case.golden == golden.name
         for output in case.outputs
+        if output.noise > 0
     }
 
 
@@ -84,5 +86,5 @@ def _finding(golden: GoldenSet, evidence: OutputEvidence) -> Finding:
     subject = f"{golden.name}/{evidence.output}"
     if not evidence.passed:
         return error(subject, evidence.reason)
-    allowed = f", {evidence.noise:.3g} allowed as noise" if evidence.noise else ""
-    return ok(subject, f"equal within {evidence.max_abs:.3g}{allowed}")
+    noise = f", {evidence.noise:.3g} as noise" if evidence.noise else ""
+    return ok(subject, f"equal: {evidence.measured}{noise}")

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch._C._functorch import is_functorch_wrapped_tensor
 
+from onnxpack.comparison.detections import Sets, sets_of_a_detector
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import Ladder
-from onnxpack.exporters.torch.patch.detectors import is_detector
+from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
 from onnxpack.exporters.torch.rewrite.precision import (
     WideModule,
     is_low,
@@ -170,6 +171,10 @@ class TorchSubject(Subject):
             yield "smaller integers", lower
         if reckons_with_missing(lambda: self.run(self.sample)):
             yield "missing values", with_missing(self.sample)
+
+    def unordered(self, outputs: Mapping[str, Array]) -> Sets:
+        """What a detector of torchvision finds is a set."""
+        return tuple(sets_of_a_detector(outputs)) if has_no_order(self.model) else ()
 
     def tensors(self, feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
         """Inputs as tensors of their own on the module's device."""

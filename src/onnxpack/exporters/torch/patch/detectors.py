@@ -34,6 +34,15 @@ def is_detector(model: Any) -> bool:
     return any(kind.__module__.startswith(PACKAGE) for kind in type(model).__mro__)
 
 
+def has_no_order(model: Any) -> bool:
+    """Whether the rows of its answer are a set: a detector whose ``forward`` is torchvision's own.
+
+    A class made after one may sort, number or track what it finds.
+    """
+    forward = getattr(model.forward, "__func__", None)
+    return is_detector(model) and str(getattr(forward, "__module__", "")).startswith(PACKAGE)
+
+
 @contextmanager
 def boxes_may_lack() -> Iterator[None]:
     """While a detector is traced, decode boxes in a way that holds for none of them too."""

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from onnxpack.comparison.scale import surroundings
 from onnxpack.errors import ExportError
 from onnxpack.exporters.replaced import existing, replaced
 from onnxpack.exporters.torch.flat import FlatModule
@@ -24,7 +26,7 @@ from onnxpack.exporters.torch.structure import flatten, rebuild
 
 LOW = (torch.float16, torch.bfloat16)
 ROUNDINGS = 16
-"""How many times its precision a model's answer may be off, as a fraction of its scale."""
+"""How many times its precision an element may be off, as a fraction of what is common around it."""
 
 
 class WideModule(FlatModule):
@@ -85,13 +87,18 @@ def refuse_far(narrow: Mapping[str, Tensor], wide: Mapping[str, Tensor]) -> None
             continue
         found, wanted = own.double(), wide[name].double()
         finite = found.isfinite() & wanted.isfinite()
-        gap = torch.where(finite, (found - wanted).abs(), 0).max()
-        size = torch.where(finite, wanted.abs(), 0).max()
+        gap = torch.where(finite, (found - wanted).abs(), 0).cpu().numpy()
+        magnitude = torch.where(finite, wanted.abs(), 0).cpu().numpy()
         precision = torch.finfo(torch.bfloat16 if own.dtype not in LOW else own.dtype).eps
-        if bool(gap > ROUNDINGS * precision * size):
+        suspect = np.flatnonzero(gap > ROUNDINGS * precision * magnitude)
+        common = surroundings(magnitude, suspect).common
+        off = gap.reshape(-1)[suspect]
+        far = off - ROUNDINGS * precision * common
+        if far.max(initial=0.0) > 0:
+            worst = int(far.argmax())
             raise ExportError(
-                f"output {name!r} of the model is {float(gap):.3g} away from what its weights "
-                f"give in float32, where the largest is {float(size):.3g}: more than its low "
+                f"output {name!r} of the model is {off[worst]:.3g} away from what its weights "
+                f"give in float32, where {common[worst]:.3g} is common: more than its low "
                 "precision explains.",
                 remedy="export model.float() with a float32 sample",
             )

@@ -1,0 +1,148 @@
+"""How large the elements around an element typically are.
+
+An element that is the difference of larger numbers carries their rounding error, so it is judged
+by its neighbours as well as by itself. The neighbours are those of each slice of the output that
+the element lies in: its row, its column, its channel, and the whole. The smallest answer counts.
+
+In a slice, the different magnitudes are put into groups of one size: a group spans a factor
+``SPAN`` from its smallest member. The typical size is the median of the element's own group. If
+that group is rare, the element may be a cancellation, and the next larger group counts.
+
+Large numbers do not make a small one typical: a mask of -1e8 is one magnitude however often it
+stands there, so it is always rare; a column of timestamps is a group of its own, and the column
+beside it is judged by its own values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxpack.signature import Array
+
+SPAN = 1000.0
+"""From the smallest to the largest member of a group. With atol 1e-5, no neighbour of an element
+that is in a group can excuse more than 1 % of the group's smallest member."""
+LEAST = 3
+"""Fewer different magnitudes are no group: one or two constants say nothing about the rest."""
+SHARE = 1 / 16
+"""A smaller part of a slice is rare: of 10,000 normal numbers some hundred are within 1 % of 0."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is typical around each of the elements that were asked for, in their order.
+
+    Attributes:
+        typical: the smallest typical size among the element's slices, or its own magnitude where
+            no slice has a group.
+        reach: the typical size of the largest group that is reached from the element's own without
+            a gap of more than ``SPAN``; the smallest among the slices.
+        common: the largest median among the element's slices.
+        error: the smallest among the slices of the largest error around the element; 0 where no
+            errors were given.
+    """
+
+    typical: Array
+    reach: Array
+    common: Array
+    error: Array
+
+
+def surroundings(magnitude: Array, places: Array, errors: Array | None = None) -> Surroundings:
+    """Measure what is typical around some elements of an array.
+
+    Args:
+        magnitude: the magnitude of each element; 0 where it is not finite.
+        places: indices into the flattened array.
+        errors: for each element how far off it may be by itself.
+    """
+    own = magnitude.reshape(-1)[places]
+    spread = np.zeros_like(magnitude) if errors is None else errors
+    typical, reach, error = (np.full(len(places), np.inf) for _ in range(3))
+    common = own.copy()
+    for sizes, wrong, asked in _slices(magnitude, spread, places):
+        found = _Slice.of(sizes, wrong, own[asked])
+        typical[asked] = np.minimum(typical[asked], found.typical)
+        reach[asked] = np.minimum(reach[asked], found.reach)
+        common[asked] = np.maximum(common[asked], found.common)
+        error[asked] = np.minimum(error[asked], found.error)
+    alone = np.isinf(typical)
+    typical[alone] = reach[alone] = own[alone]
+    error[alone] = spread.reshape(-1)[places][alone]
+    return Surroundings(typical, reach, common, error)
+
+
+def largest(array: Array) -> float:
+    """The largest finite magnitude of an array; 0 for an empty one."""
+    finite = array[np.isfinite(array)]
+    wide = finite.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    with np.errstate(over="ignore"):
+        return min(float(np.abs(wide).max(initial=0.0)), float(np.finfo(np.float64).max))
+
+
+def _slices(magnitude: Array, errors: Array, places: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """Each slice with an element that was asked for: its magnitudes, its errors, those elements."""
+    if not len(places):
+        return
+    everyone = np.arange(len(places))
+    yield magnitude.reshape(-1), errors.reshape(-1), everyone
+    if magnitude.ndim < 2:
+        return
+    for axis, index in enumerate(np.unravel_index(places, magnitude.shape)):
+        sizes = np.moveaxis(magnitude, axis, 0).reshape(magnitude.shape[axis], -1)
+        wrong = np.moveaxis(errors, axis, 0).reshape(magnitude.shape[axis], -1)
+        order = np.argsort(index, kind="stable")
+        cuts = np.flatnonzero(np.diff(index[order])) + 1
+        for asked in np.split(everyone[order], cuts):
+            at = index[asked[0]]
+            yield sizes[at], wrong[at], asked
+
+
+@dataclass(frozen=True)
+class _Slice:
+    typical: Array
+    reach: Array
+    common: float
+    error: Array
+
+    @classmethod
+    def of(cls, sizes: Array, errors: Array, own: Array) -> _Slice:
+        """What one slice says of elements of these sizes; infinite where it has no group."""
+        different = np.unique(sizes[sizes > 0])
+        tops, medians, reaches = _groups(different)
+        place = np.searchsorted(tops, own)
+        top = np.append(tops, np.inf)[place]
+        order = np.argsort(sizes, kind="stable")
+        largest_below = np.maximum.accumulate(errors[order]) if len(order) else errors
+        last = np.searchsorted(sizes[order], top, side="right") - 1
+        return cls(
+            typical=np.append(medians, np.inf)[place],
+            reach=np.append(reaches, np.inf)[place],
+            common=float(different[(len(different) - 1) // 2]) if len(different) else 0.0,
+            error=np.where(np.isfinite(top), largest_below[last], np.inf),
+        )
+
+
+def _groups(different: Array) -> tuple[Array, Array, Array]:
+    """The groups that are not rare, smallest first: largest member, median, and what is reached."""
+    least = max(LEAST, SHARE * len(different))
+    bottoms: list[float] = []
+    tops: list[float] = []
+    medians: list[float] = []
+    start = 0
+    while start < len(different):
+        with np.errstate(over="ignore"):
+            end = int(np.searchsorted(different, SPAN * different[start], side="right"))
+        if end - start >= least:
+            bottoms.append(different[start])
+            tops.append(different[end - 1])
+            medians.append(different[(start + end - 1) // 2])
+        start = end
+    reaches = list(medians)
+    for group in range(len(tops) - 2, -1, -1):
+        if bottoms[group + 1] <= SPAN * tops[group]:
+            reaches[group] = reaches[group + 1]
+    return np.array(tops), np.array(medians), np.array(reaches)
