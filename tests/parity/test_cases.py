@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from onnxpack.parity.cases import BATCH_SIZES, fresh, make_cases, scaled, sizes, tile
+from onnxpack.parity.cases import (
+    BATCH_SIZES,
+    BUDGET,
+    cost,
+    fresh,
+    make_cases,
+    scaled,
+    sizes,
+    tile,
+)
 
 DTYPES = st.sampled_from(["f2", "f4", "f8", "c8", "c16", "i1", "i4", "i8", "u1", "u8", "b1"])
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
@@ -69,6 +78,52 @@ def test_every_dim_is_tried_at_other_sizes(given_sample: Any) -> None:
         assert size == 1 or min(tried) < size
 
 
+@settings(deadline=None, max_examples=30)
+@given(samples(), st.integers(0, 10**10))
+def test_the_cost_is_bounded(given_sample: Any, weights: int) -> None:
+    sample, axes = given_sample
+    own = sizes(sample, axes)
+    tried = [case.dims for case in make_cases(sample, axes, weights=weights) if case.spare]
+    least = list(make_cases(sample, axes, weights=10**15))
+    known = [case.dims for case in least]
+    beyond = [dims for dims in tried if dims not in known]
+    assert sum(cost(sample, axes, dims, weights) for dims in beyond) <= BUDGET
+    assert len(least) <= 12 + 6 * len(own)
+    assert {case.dims["batch"] for case in least} >= set(BATCH_SIZES)
+
+
+@pytest.mark.parametrize("size", [1, 4, 20])
+def test_a_cheap_dim_is_tried_near_and_far(size: int) -> None:
+    sample, axes = {"x": np.zeros((2, size), np.float32)}, {"x": {0: "batch", 1: "time"}}
+    tried = {case.dims["time"] for case in make_cases(sample, axes)}
+    assert tried >= {1, 2, 3, 7, 17, 31, 33, size + 1, 2 * size, 3 * size + 1, 10 * size}
+    assert max(case.dims["batch"] for case in make_cases(sample, axes)) >= 20
+
+
+def test_dims_vary_apart_and_meet() -> None:
+    sample = {name: np.zeros((2, size), np.float32) for name, size in (("a", 6), ("b", 9))}
+    axes = {name: {0: "batch", 1: f"n{name}"} for name in sample}
+    tried = [tuple(case.dims.values()) for case in make_cases(sample, axes)]
+    assert (1, 1, 1) in tried
+    assert (4, 4, 4) in tried
+    assert any(a == 1 and b > 9 for _, a, b in tried)
+    assert any(b == 1 and a > 6 for _, a, b in tried)
+    assert any(batch == 1 and a > 6 and b > 9 for batch, a, b in tried)
+
+
+def test_a_shared_dim_stays_shared() -> None:
+    sample = {name: np.zeros((2, 6), np.float32) for name in ("a", "b")}
+    axes = {name: {0: "batch", 1: "time"} for name in sample}
+    for case in make_cases(sample, axes):
+        assert case.feeds["a"].shape == case.feeds["b"].shape
+
+
+def test_stress_of_a_costly_sample_is_of_few_rows() -> None:
+    sample, axes = {"x": np.ones((8, 3, 100, 100), np.float32)}, {"x": {0: "batch"}}
+    rows = {len(case.feeds["x"]) for case in make_cases(sample, axes) if case.stress}
+    assert rows == {2}
+
+
 @settings(deadline=None, max_examples=20)
 @given(samples())
 def test_the_same_sample_gives_the_same_cases(given_sample: Any) -> None:
@@ -95,10 +150,16 @@ def test_names_and_what_is_required() -> None:
     sample = {"ids": integers(0, 9), "x": np.ones((2, 3), np.float32)}
     axes = {"ids": {0: "batch", 1: "tokens"}, "x": {0: "batch"}}
     cases = list(make_cases(sample, axes))
-    assert [case.name for case in cases] == [
+    minimum = [
         "sample", "batch=1", "batch=2", "batch=3", "batch=5", "batch=2, tokens=4",
-        "batch=3, tokens=6", "batch=2, tokens=1", "batch=3, tokens=35", "negated", "×30", "×0.03",
+        "batch=3, tokens=6", "batch=1, tokens=1", "batch=2, tokens=2",
     ]  # fmt: skip
+    stress = ["negated", "×30", "×0.03", "×1e4", "×1e-5", "one outlier"]
+    assert [case.name for case in cases][:9] == minimum
+    assert [case.name for case in cases if case.stress] == stress
+    assert [case.name for case in cases if case.edge] == stress[3:]
+    few = [case.name for case in make_cases(sample, axes, weights=2**40)]
+    assert few == [*minimum, *stress[:5]]
     assert [case.name for case in cases if case.required] == ["sample"]
     assert all(cases[0].feeds[name] is sample[name] for name in sample)
 
@@ -155,6 +216,34 @@ def test_complex_parts_are_drawn_apart() -> None:
 def test_integers_stay_in_the_samples_range_and_fill_it() -> None:
     found = draw(integers(3, 9))
     assert set(np.unique(found)) == set(range(3, 10))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_integers_reach_both_ends_of_a_wide_range(seed: int) -> None:
+    like = np.array([[-1000, 3, 10**6]])
+    found = fresh({"x": like}, {"x": {0: "batch"}}, {"batch": 1}, seed=seed)["x"]
+    assert {found.min(), found.max()} == {-1000, 10**6}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_floats_of_one_sign_keep_it(sign: int) -> None:
+    like = np.abs(np.random.default_rng(0).normal(0, 9, (9, 4))).astype(np.float32)
+    assert (draw(sign * like) * sign >= 0).all()
+
+
+def test_boxes_keep_the_number_of_their_picture() -> None:
+    boxes = np.array([[0, 1, 1, 5, 5], [1, 2, 2, 6, 6]], np.float32)
+    sample = {"x": np.ones((2, 3, 8, 8), np.float32), "boxes": boxes}
+    axes = {"x": {0: "batch"}, "boxes": {0: "n"}}
+    for case in make_cases(sample, axes):
+        for feeds in (case.feeds, case.spare or case.feeds):
+            assert all((feeds["boxes"][:, 0] >= 0) & (feeds["boxes"][:, 0] < len(feeds["x"])))
+
+
+def test_a_table_of_five_columns_holds_no_boxes() -> None:
+    table = np.array([[0, 1, 1, 5, 5], [1, 2, 2, 6, 6]], np.float32)
+    (negated,) = [c for c in make_cases({"x": table}, {"x": {0: "b"}}) if c.name == "negated"]
+    np.testing.assert_array_equal(negated.feeds["x"], -table)
 
 
 def test_two_values_stay_two_values() -> None:

@@ -24,9 +24,10 @@ from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
 from onnxpack.pack.model import Pack
 from onnxpack.pack.name import check_name, name_after
 from onnxpack.pack.write import GoldenData, check_destination, set_name, write_pack
-from onnxpack.parity.ask import ask, ask_at, doubts, measure_signature
+from onnxpack.parity.ask import ask, ask_at, measure_signature
 from onnxpack.parity.axes import Dynamic, name_axes
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.doubts import doubts
 from onnxpack.parity.locate import Divergence, locate
 from onnxpack.parity.prove import Question, prove
 from onnxpack.parity.subject import Attempt, Exporter, Strategy, Subject
@@ -137,7 +138,7 @@ def export(
             static=static or not subject.batched,
         )
         questions, skipped = ask(subject, axes, tolerance, as_sets(unordered))
-        notes = (*subject.notes, *doubts(questions))
+        notes = (*subject.notes, *doubts(questions, skipped))
         for note in notes:
             say(note)
         signature = measure_signature(subject.sample, axes, questions)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
-
-import numpy as np
 
 from onnxpack.comparison.detections import Sets, check_sets, compare_all
 from onnxpack.comparison.tolerance import Tolerance
@@ -17,10 +17,12 @@ from onnxpack.errors import (
     UsageError,
 )
 from onnxpack.pack.manifest import SkippedCase
-from onnxpack.parity.cases import Axes, Case, make_cases, sizes, tile
+from onnxpack.parity.cases import BATCH, Axes, Case, make_cases, sizes, tile
 from onnxpack.parity.prove import Question, empty_throughout
 from onnxpack.parity.rounding_sensitive import set_aside_restless
 from onnxpack.parity.subject import Probes, Subject
+from onnxpack.parity.subset import tolerated_rows
+from onnxpack.parity.ties import EQUAL
 from onnxpack.parity.user_code import place_of
 from onnxpack.signature import Array, Dim, Signature, TensorSpec, dtype_name
 
@@ -29,6 +31,7 @@ UNSTEADY = (
     "take the randomness out of forward(): dropout as nn.Dropout, or "
     "F.dropout(x, training=self.training); no torch.rand"
 )
+FRESH = ", fresh values"
 REMEMBERING = (
     "keep nothing from one call to the next: take the state as an input, and return the new one"
 )
@@ -52,25 +55,21 @@ def ask(
     questions: list[Question] = []
     skipped: list[SkippedCase] = []
     sets: Sets = ()
-    for case in chain(make_cases(subject.sample, axes), _edge_cases(subject, axes)):
-        try:
-            expected = subject.run(case.feeds)
-        except OnnxpackError:
-            raise
-        except Exception as exc:
-            if case.required:
-                raise SampleError(
-                    f"the model refuses the sample: {_brief(exc)}{place_of(exc)}",
-                    remedy=subject.cure(exc),
-                ) from exc
-            skipped.append(SkippedCase(case.name, _brief(exc) + place_of(exc)))
+    weights = subject.weights
+    for case in chain(
+        make_cases(subject.sample, axes, weights=weights), _edge_cases(subject, axes)
+    ):
+        found = _put(subject, axes, case, skipped)
+        if found is None:
             continue
         if case.required:
-            sets = _sets(subject, expected, unordered)
-            _refuse_nondeterministic(subject, case, expected, tolerance, "twice in a row", sets)
-        elif expected.keys() != questions[0].expected.keys():
-            raise _changing_outputs(case, questions[0].expected, expected)
-        questions.append(Question(case, expected, subject.run_float64, sets))
+            sets = _sets(subject, found.expected, unordered)
+            _refuse_nondeterministic(
+                subject, case, found.expected, tolerance, "twice in a row", sets
+            )
+        elif found.expected.keys() != questions[0].expected.keys():
+            raise _changing_outputs(case, questions[0].expected, found.expected)
+        questions.append(replace(found, unordered=sets))
     first = questions[0]
     _refuse_nondeterministic(
         subject,
@@ -87,26 +86,42 @@ def ask(
     return tuple(kept), (*skipped, *restless)
 
 
-def doubts(questions: Sequence[Question]) -> Iterator[str]:
-    """What the proof cannot tell much about, though it passes."""
-    empty: dict[int, list[str]] = {}
-    for name, first in questions[0].expected.items():
-        answers = [question.expected[name] for question in questions]
-        without = sum(answer.size == 0 for answer in answers)
-        if without:
-            empty.setdefault(without, []).append(name)
-            continue
-        alike = [answer for answer in answers if answer.shape == first.shape]
-        if len(alike) > 1 and all(np.array_equal(answer, first) for answer in alike):
-            yield (
-                f"output {name!r} is the same in every case, so the proof says little about it: "
-                "does the model use its input?"
-            )
-    for count, names in empty.items():
-        yield (
-            f"{', '.join(names)}: empty in {count} of {len(questions)} cases, which say little "
-            "about them: a sample on which the model finds more would say more"
-        )
+def _put(subject: Subject, axes: Axes, case: Case, skipped: list[SkippedCase]) -> Question | None:
+    """One case put to the model; where it refuses, what of the case it takes.
+
+    What it refuses is added to ``skipped``.
+    """
+    try:
+        return Question(case, subject.run(case.feeds), subject.run_float64)
+    except OnnxpackError:
+        raise
+    except Exception as exc:
+        reason = _brief(exc) + place_of(exc)
+        if case.required:
+            raise SampleError(
+                f"the model refuses the sample: {reason}", remedy=subject.cure(exc)
+            ) from exc
+    with suppress(Exception):
+        part, feeds = _taken_part(subject, axes, case)
+        question = Question(replace(case, feeds=feeds), subject.run(feeds), subject.run_float64)
+        skipped.append(SkippedCase(f"{case.name}{part}", reason))
+        return question
+    skipped.append(SkippedCase(case.name, reason))
+    return None
+
+
+def _taken_part(subject: Subject, axes: Axes, case: Case) -> tuple[str, dict[str, Array]]:
+    """What to ask in place of a case that the model refuses, and what was left out.
+
+    Raises:
+        LookupError: nothing of the case is taken.
+    """
+    if case.spare is not None:
+        return FRESH, case.spare
+    found = tolerated_rows(subject.run, case.feeds, axes, case.dims.get(BATCH, 0))
+    if found is None:
+        raise LookupError
+    return f", rows {', '.join(map(str, found.refused))}", found.feeds
 
 
 def _sets(subject: Subject, sample: Mapping[str, Array], given: Sets) -> Sets:
@@ -125,7 +140,8 @@ def _sets(subject: Subject, sample: Mapping[str, Array], given: Sets) -> Sets:
 def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
     for name, feeds in subject.edges():
         if _fits(feeds, subject.sample, axes):
-            yield Case(name, dict(feeds), sizes(feeds, axes), edge=True)
+            dims = sizes(feeds, axes)
+            yield Case(name, dict(feeds), dims, edge=True, stress=name in EQUAL)
 
 
 def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -> bool:
@@ -206,7 +222,7 @@ def _measured_dims(output: str, questions: Sequence[Question]) -> tuple[Dim, ...
 
 
 def _measured_dim(output: str, axis: int, sizes: list[int], questions: Sequence[Question]) -> Dim:
-    if len(set(sizes)) == 1:
+    if len(set(sizes)) == 1 and sizes[0]:
         return sizes[0]
     for dim in questions[0].case.dims:
         if sizes == [question.case.dims[dim] for question in questions]:
@@ -277,7 +293,7 @@ def _fix(axis: int) -> str:
 
 def _refuse_empty(questions: Sequence[Question]) -> None:
     empty = empty_throughout(questions)
-    if empty:
+    if len(empty) == len(questions[0].expected):
         raise ExportError(
             f"output {empty[0]!r} was empty in every case, so nothing about it would be proven.",
             remedy="give a sample on which the model finds something, or lower its threshold",

@@ -1,8 +1,9 @@
-"""The cases over which a graph is held against the framework.
+"""The cases over which a graph is compared with the framework.
 
 The sample alone proves little: a graph that froze its batch, or that kept one of two branches,
-answers right to it. So other sizes are tried on every dynamic axis, with fresh inputs of the
-sample's kind, and the sample is negated and scaled to reach other branches.
+answers right to it. So other sizes are tried on every dynamic axis (see ``dims.py``), with fresh
+inputs of the sample's kind, and the sample is negated, scaled and made extreme to reach other
+branches. What is tried at the edges of one model comes from its subject: ``Subject.edges``.
 """
 
 from __future__ import annotations
@@ -13,16 +14,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxpack.parity.dims import (
+    BATCH,
+    BATCH_SIZES,
+    BUDGET,
+    Axes,
+    Dims,
+    cost,
+    other_sizes,
+    sizes,
+)
+from onnxpack.parity.masks import draw_mask, is_mask
+from onnxpack.parity.stress import (
+    far_stress,
+    hold_boxes,
+    near_stress,
+    scaled,
+    with_picture_numbers,
+)
 from onnxpack.signature import Array
 
-Axes = Mapping[str, Mapping[int, str]]
-"""For each input, the name of each dynamic axis."""
+__all__ = [
+    "BATCH", "BATCH_SIZES", "BUDGET", "Axes", "Case", "cost", "fresh", "make_cases", "scaled",
+    "sizes", "tile",
+]  # fmt: skip
 
-BATCH = "batch"
-BATCH_SIZES = (1, 2, 3, 5)
 LARGEST = 1e100
 """Samples of larger values are drawn as if they were this large: their squares are finite."""
-STRESS = {"negated": -1.0, "×30": 30.0, "×0.03": 0.03}
+STRESSED_ROWS = 2
+"""Rows of a stress case where the whole sample would cost too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +51,11 @@ class Case:
 
     Attributes:
         required: the model itself must answer to it; else what it refuses is skipped.
-        edge: whether it was chosen at an edge of this very model; a user may accept that a
-            graph differs there, and nowhere else.
-        stress: whether it is the sample negated or scaled, which may be far from all that the
-            model was trained on.
+        edge: whether a user may accept that a graph differs there, and nowhere else: it was
+            chosen at an edge of this very model, or far from its sample.
+        stress: whether it is far from all that the model was trained on. Elements in which the
+            framework's own float32 and float64 differ there are not compared.
+        spare: other inputs of the same sizes, where the model refuses these.
     """
 
     name: str
@@ -43,29 +64,42 @@ class Case:
     required: bool = False
     edge: bool = False
     stress: bool = False
+    spare: dict[str, Array] | None = None
 
 
-def make_cases(sample: Mapping[str, Array], axes: Axes) -> Iterator[Case]:
-    """Every case for this sample; the same sample gives the same cases."""
+def make_cases(sample: Mapping[str, Array], axes: Axes, *, weights: int = 0) -> Iterator[Case]:
+    """Every case for this sample; the same sample gives the same cases.
+
+    Args:
+        weights: how many the model has; a large model is asked fewer cases beyond the minimum.
+    """
     own = sizes(sample, axes)
     yield Case("sample", dict(sample), own, required=True)
-    for dims in _other_sizes(own):
+    for dims in other_sizes(sample, axes, weights):
         name = ", ".join(
             f"{dim}={size}" for dim, size in dims.items() if dim == BATCH or size != own[dim]
         )
-        yield Case(name, fresh(sample, axes, dims, seed=zlib.crc32(name.encode())), dims)
+        drawn = fresh(sample, axes, dims, seed=zlib.crc32(name.encode()))
+        yield Case(name, drawn, dims, spare=tile(sample, axes, dims))
     if not own:
         yield Case("fresh", fresh(sample, axes, own, seed=1), own)
     if any(array.dtype.kind in "fc" for array in sample.values()):
-        for name, factor in STRESS.items():
-            yield Case(name, scaled(sample, factor), own, stress=True)
+        yield from _stress_cases(sample, axes, own, weights)
 
 
-def sizes(feeds: Mapping[str, Array], axes: Axes) -> dict[str, int]:
-    """The size of each dynamic dim in these inputs."""
-    return {
-        dim: feeds[name].shape[axis] for name, named in axes.items() for axis, dim in named.items()
-    }
+def _stress_cases(
+    sample: Mapping[str, Array], axes: Axes, own: Dims, weights: int
+) -> Iterator[Case]:
+    """The sample made extreme; of a costly one few rows, and no more than scaled."""
+    dims = dict(own)
+    if BATCH in own and cost(sample, axes, own, weights) > BUDGET // 16:
+        dims[BATCH] = min(own[BATCH], STRESSED_ROWS)
+    rows = tile(sample, axes, dims)
+    for name, feeds in near_stress(rows):
+        yield Case(name, feeds, dims, stress=True)
+    cheap = cost(sample, axes, dims, weights) <= BUDGET // 16
+    for name, feeds in far_stress(rows, all_kinds=cheap):
+        yield Case(name, feeds, dims, stress=True, edge=True)
 
 
 def tile(feeds: Mapping[str, Array], axes: Axes, dims: Mapping[str, int]) -> dict[str, Array]:
@@ -76,7 +110,8 @@ def tile(feeds: Mapping[str, Array], axes: Axes, dims: Mapping[str, int]) -> dic
             array = array.take(np.arange(dims[dim]) % array.shape[axis], axis=axis)
         return array
 
-    return {name: resized(name, array) for name, array in feeds.items()}
+    found = {name: resized(name, array) for name, array in feeds.items()}
+    return with_picture_numbers(found, found, hold_boxes(feeds))
 
 
 def fresh(
@@ -84,50 +119,41 @@ def fresh(
 ) -> dict[str, Array]:
     """Random inputs of the sample's kind with the dynamic dims at the given sizes."""
     random = np.random.default_rng(seed)
+
+    def drawn(name: str, like: Array, shape: tuple[int, ...]) -> Array:
+        if is_mask(name, like):
+            return draw_mask(random, like, shape)
+        return _draw(random, like, shape)
+
     shaped = tile(sample, axes, dims)
-    return {
-        name: _draw(random, like, shaped[name].shape, mask="mask" in name.lower())
-        for name, like in sample.items()
-    }
+    found = {name: drawn(name, like, shaped[name].shape) for name, like in sample.items()}
+    return with_picture_numbers(found, shaped, hold_boxes(sample))
 
 
-def scaled(feeds: Mapping[str, Array], factor: float) -> dict[str, Array]:
-    """The inputs with every floating-point one multiplied; what is too large becomes infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return {
-            name: (array * factor).astype(array.dtype) if array.dtype.kind in "fc" else array
-            for name, array in feeds.items()
-        }
-
-
-def _other_sizes(own: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """The batch sizes; then each other dim at other sizes, while the batch varies too."""
-    if BATCH in own:
-        yield from ({**own, BATCH: size} for size in BATCH_SIZES)
-    for dim, size in own.items():
-        if dim == BATCH:
-            continue
-        others = dict.fromkeys((size + 1, 2 * size, max(1, size // 2), size + 32))
-        for turn, other in enumerate(other for other in others if other != size):
-            batch = {BATCH: BATCH_SIZES[1 + turn % 2]} if BATCH in own else {}
-            yield {**own, dim: other, **batch}
-
-
-def _draw(random: np.random.Generator, like: Array, shape: tuple[int, ...], *, mask: bool) -> Array:
+def _draw(random: np.random.Generator, like: Array, shape: tuple[int, ...]) -> Array:
     if like.dtype.kind == "f":
         return _draw_float(random, like, shape)
     if like.dtype.kind == "c":
         parts = [_draw_float(random, part, shape) for part in (like.real, like.imag)]
         return (parts[0] + 1j * parts[1]).astype(like.dtype)
     values = np.unique(like) if like.dtype.kind in "biu" else like.ravel()
-    if mask and like.dtype.kind in "biu" and like.ndim >= 2 and values[-1:] == 1:
-        kept = random.integers(1, shape[-1] + 1, size=(*shape[:-1], 1))
-        return (np.arange(shape[-1]) < kept).astype(like.dtype)
     if like.dtype.kind in "iu" and values.size > 2:
-        return random.integers(
+        drawn = random.integers(
             values[0], values[-1], size=shape, dtype=like.dtype, endpoint=True
         ).astype(like.dtype)
-    return random.choice(values, size=shape).astype(like.dtype) if values.size else like
+    else:
+        drawn = random.choice(values, size=shape).astype(like.dtype) if values.size else like
+    return _with_extremes(random, drawn, values) if like.dtype.kind in "iu" else drawn
+
+
+def _with_extremes(random: np.random.Generator, drawn: Array, values: Array) -> Array:
+    """The smallest and the largest of the sample's integers at two places of the draw.
+
+    Chance alone often misses the ends of a wide range, where an index is off by one.
+    """
+    if drawn.size >= 2 and values.size >= 2:
+        drawn.flat[random.choice(drawn.size, size=2, replace=False)] = values[[0, -1]]
+    return drawn
 
 
 def _draw_float(random: np.random.Generator, like: Array, shape: tuple[int, ...]) -> Array:
@@ -137,5 +163,10 @@ def _draw_float(random: np.random.Generator, like: Array, shape: tuple[int, ...]
         return random.uniform(low, high, shape).astype(like.dtype)
     spread = known.std() if low < high else 1.0
     centre = known.mean() if known.size else 0.0
+    drawn = random.normal(centre, spread, shape)
+    if 0 <= low < high:  # a logarithm or a root was made for numbers of one sign
+        drawn = np.abs(drawn)
+    elif low < high <= 0:
+        drawn = -np.abs(drawn)
     with np.errstate(over="ignore"):
-        return random.normal(centre, spread, shape).astype(like.dtype)
+        return np.asarray(drawn).astype(like.dtype)

@@ -78,6 +78,7 @@ class Subject(ABC):
         batched: whether the first axis of an input is a batch, where nobody says otherwise.
         notes: what the user should know, such as arguments held constant.
         labels: the names of the classes, where the model knows them.
+        weights: how many numbers the model has learned; a large model is asked fewer cases.
     """
 
     framework: str
@@ -90,6 +91,7 @@ class Subject(ABC):
     batched: bool = True
     notes: Sequence[str] = ()
     labels: Sequence[str] | None = None
+    weights: int = 0
 
     @abstractmethod
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from onnxpack.parity.subject import Attempt, Cause
-from onnxpack.parity.ties import ZEROS
+from onnxpack.parity.ties import SCATTERED, ZEROS
 
 CAUSES: Sequence[tuple[str, Cause]] = (
     (
@@ -60,7 +60,7 @@ SIGNED_ZEROS = Cause(
 def diagnose(attempts: Sequence[Attempt]) -> Cause | None:
     """The likely cause, from what the strategies said."""
     failed = {case.name for each in attempts for case in each.evidence if not case.passed}
-    if failed == {ZEROS}:
+    if ZEROS in failed and failed <= {ZEROS, SCATTERED}:
         return SIGNED_ZEROS
     said = "\n".join(attempt.error or "" for attempt in attempts)
     for pattern, cause in CAUSES:

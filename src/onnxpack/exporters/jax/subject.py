@@ -16,7 +16,7 @@ from onnxpack.exporters.jax.inference import Ready
 from onnxpack.exporters.jax.structure import Arguments, name_outputs, to_array
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
-from onnxpack.parity.ties import round_values
+from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
 
@@ -62,16 +62,8 @@ class JaxSubject(Subject):
             return None
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """Round values; and integers below zero, where division and remainders differ."""
-        yield from round_values(self.sample)
-        if any(array.dtype.kind == "i" for array in self.sample.values()):
-            yield (
-                "integers negated",
-                {
-                    name: (-array).astype(array.dtype) if array.dtype.kind == "i" else array
-                    for name, array in self.sample.items()
-                },
-            )
+        """See :func:`onnxpack.parity.ties.hard_values`."""
+        yield from hard_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """See :mod:`onnxpack.exporters.jax.convert`; in float64 too where JAX has that on."""

@@ -18,7 +18,7 @@ from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
-from onnxpack.parity.ties import round_values
+from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
 
@@ -43,8 +43,8 @@ class ForeignSubject(Subject):
         return {name: np.array(keras.ops.convert_to_numpy(value)) for name, value in answer.items()}
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :mod:`onnxpack.parity.ties`."""
-        yield from round_values(self.sample)
+        """See :func:`onnxpack.parity.ties.hard_values`."""
+        yield from hard_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """JAX's own way where that is the backend, then those of other backends."""

@@ -17,7 +17,7 @@ from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.subject import TorchSubject
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Cause, Strategy
-from onnxpack.parity.ties import round_values
+from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
 
@@ -54,8 +54,8 @@ class KerasSubject(TorchSubject):
         self._keras, self._inputs = model, inputs
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :mod:`onnxpack.parity.ties`."""
-        yield from round_values(self.sample)
+        """See :func:`onnxpack.parity.ties.hard_values`."""
+        yield from hard_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """PyTorch's; then JAX's, which keeps loops over time that PyTorch's unroll."""

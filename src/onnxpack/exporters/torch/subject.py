@@ -8,13 +8,13 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from onnxpack.comparison.detections import Sets, sets_of_a_detector
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.torch.causes import cure, diagnose
+from onnxpack.exporters.torch.edges import edges
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import Ladder
 from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
@@ -32,7 +32,6 @@ from onnxpack.exporters.torch.structure import (
     name_outputs,
     to_tensors,
 )
-from onnxpack.exporters.torch.watch.missing import reckons_with_missing, with_missing
 from onnxpack.exporters.torch.watch.nondeterminism import find_unsteadiness
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
@@ -49,8 +48,6 @@ KNOWN = {
     torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
 }  # fmt: skip
 """What a pack's inputs and outputs may be."""
-ALIKE = 2
-"""Integers of so few values are drawn from these alone in the usual cases."""
 REMEDIES = dict.fromkeys(
     (torch.complex32, torch.complex64, torch.complex128),
     "give the two parts as one more axis: torch.view_as_real(y); and take them so: "
@@ -86,6 +83,7 @@ class TorchSubject(Subject):
         kind = type(shown if shown is not None else model)
         self.model_class = f"{kind.__module__}.{kind.__qualname__}"
         self.device = _device(model)
+        self.weights = sum(weight.numel() for weight in model.parameters())
         args, kwargs = bind(model, to_tensors(sample))
         names = argument_names(model, len(args))
         given = [*zip(names, args, strict=True), *kwargs.items()]
@@ -162,15 +160,8 @@ class TorchSubject(Subject):
             return None
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """Smaller integers, where the sample's are all alike: full lengths hide what is cut.
-
-        And missing values, where the model reckons with some.
-        """
-        lower = {name: _lowered(array) for name, array in self.sample.items()}
-        if any(lower[name] is not array for name, array in self.sample.items()):
-            yield "smaller integers", lower
-        if reckons_with_missing(lambda: self.run(self.sample)):
-            yield "missing values", with_missing(self.sample)
+        """See :mod:`onnxpack.exporters.torch.edges`."""
+        yield from edges(self.sample, lambda: self.run(self.sample), self.weights)
 
     def unordered(self, outputs: Mapping[str, Array]) -> Sets:
         """What a detector of torchvision finds is a set."""
@@ -250,16 +241,6 @@ def _as_arrays(answer: Mapping[str, torch.Tensor]) -> dict[str, Array]:
 def _is_hidden(tensor: torch.Tensor) -> bool:
     """Whether it stands for values that are elsewhere, or of no common shape."""
     return tensor.is_nested or is_functorch_wrapped_tensor(tensor)
-
-
-def _lowered(array: Array) -> Array:
-    if array.dtype.kind not in "iu" or array.size == 0 or len(np.unique(array)) > ALIKE:
-        return array
-    low, high = min(1, int(array.min())), int(array.max())
-    if not 0 <= low < high:
-        return array
-    random = np.random.default_rng(0)
-    return random.integers(low, high, array.shape, array.dtype, endpoint=True)
 
 
 def _known(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Models that reckon with missing values, and so are asked with some.
+"""Models that ask for values of a special kind, and so are asked with some.
 
-Only they are: elsewhere NaN is nothing that a model was made for, and ONNX Runtime may order it
-otherwise than PyTorch.
+Only they are: elsewhere NaN and infinity are nothing that a model was made for, and ONNX Runtime
+may order NaN otherwise than PyTorch.
 """
 
 from __future__ import annotations
@@ -15,15 +15,33 @@ from torch.overrides import TorchFunctionMode
 from onnxpack.signature import Array
 
 RECKONS = {"isfinite", "isnan", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum"}
+"""Functions that are called because a number may be missing."""
+REACHES_INFINITY = {
+    "angle", "atan2", "arctan2", "hypot", "isfinite", "isinf", "isneginf", "isposinf",
+    "logaddexp", "logaddexp2", "logcumsumexp", "logsumexp", "nan_to_num", "softplus", "xlogy",
+}  # fmt: skip
+"""Functions that state what they give at infinity, and that graphs spell with other operators."""
+UNORDERED = {
+    "argsort",
+    "kthvalue",
+    "median",
+    "mode",
+    "msort",
+    "nanmedian",
+    "sort",
+    "topk",
+    "unique",
+}
+"""Functions that promise no order, or no place, among equal values."""
 SHARE = 0.2
 """Of the numbers, so many are missing."""
 
 
-def reckons_with_missing(run: Callable[[], Any]) -> bool:
-    """Run, and tell whether something is asked of NaN."""
+def called_functions(run: Callable[[], Any]) -> frozenset[str]:
+    """Run the model, and return the names of the functions of torch that it calls."""
     with _Watch() as watch:
         run()
-    return bool(watch.found)
+    return frozenset(watch.called)
 
 
 def with_missing(feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -38,8 +56,10 @@ def with_missing(feeds: Mapping[str, Array]) -> dict[str, Array]:
 
 
 class _Watch(TorchFunctionMode):
-    found: bool = False
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.found = self.found or getattr(func, "__name__", "") in RECKONS
+        self.called.add(getattr(func, "__name__", ""))
         return func(*args, **(kwargs or {}))

@@ -1,0 +1,71 @@
+"""What the proof says little about, though it passes: notes for the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from onnxpack.pack.manifest import SkippedCase
+from onnxpack.parity.prove import Question
+from onnxpack.signature import Array
+
+SIZES = re.compile(r"\w+=\d+(, \w+=\d+)*")
+"""The name of a case of other sizes: ``batch=2, tokens=5``."""
+MASKS = "masks that keep"
+SHOWN = 3
+"""So many names and reasons are shown in a note; pack.json has them all."""
+
+
+def doubts(questions: Sequence[Question], skipped: Sequence[SkippedCase] = ()) -> Iterator[str]:
+    """A note for each thing that the cases did not show."""
+    yield from _of_outputs(questions)
+    yield from _of_refused_inputs(skipped)
+
+
+def _of_outputs(questions: Sequence[Question]) -> Iterator[str]:
+    empty: dict[int, list[str]] = {}
+    for name in questions[0].expected:
+        answers = [question.expected[name] for question in questions]
+        without = sum(answer.size == 0 for answer in answers)
+        if without:
+            empty.setdefault(without, []).append(name)
+        elif len(answers) > 1 and all(_is_alike(answers[0], answer) for answer in answers):
+            yield (
+                f"output {name!r} is the same in every case, so the proof says little about it: "
+                "does the model use its input?"
+            )
+    for count, names in empty.items():
+        if count == len(questions):
+            yield (
+                f"{', '.join(names)}: empty in every case, so nothing is proven about what the "
+                "pack gives there: a sample on which the model finds something would say more"
+            )
+        else:
+            yield (
+                f"{', '.join(names)}: empty in {count} of {len(questions)} cases, which say little "
+                "about them: a sample on which the model finds more would say more"
+            )
+
+
+def _is_alike(first: Array, other: Array) -> bool:
+    """Whether two answers are equal in all places that both have; one size may be larger."""
+    if first.ndim != other.ndim:
+        return False
+    shared = tuple(slice(min(sizes)) for sizes in zip(first.shape, other.shape, strict=True))
+    return np.array_equal(first[shared], other[shared], equal_nan=first.dtype.kind in "fc")
+
+
+def _of_refused_inputs(skipped: Sequence[SkippedCase]) -> Iterator[str]:
+    """Where the model raises a graph may answer: nothing in ONNX refuses a batch of one."""
+    refused: dict[str, list[str]] = {}
+    for case in skipped:
+        if SIZES.fullmatch(case.name) or case.name.startswith(MASKS):
+            refused.setdefault(case.reason, []).append(case.name)
+    for reason, names in list(refused.items())[:SHOWN]:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield (
+            f"the model itself refuses {'; '.join(names[:SHOWN])}{more} ({reason}); if the pack "
+            "answers there, its answer is not proven"
+        )
