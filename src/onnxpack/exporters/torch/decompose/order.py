@@ -121,12 +121,15 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Any:
-    """The number of boundaries below."""
+    """``torch.searchsorted``: the number of boundaries below; NaN is above all of them.
+
+    No exporter of torch 2.14.1 writes it.
+    """
     if sorter is not None or not isinstance(x, Tensor):
         return NotImplemented
     ordered = boundaries if boundaries.dim() == 1 else boundaries.unsqueeze(-2)
     wanted = x.unsqueeze(-1)
-    below = ordered <= wanted if right or side == "right" else ordered < wanted
+    below = ~(ordered > wanted if right or side == "right" else ordered >= wanted)
     return below.sum(-1, dtype=torch.int32 if out_int32 else torch.int64)
 
 
