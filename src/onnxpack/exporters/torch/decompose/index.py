@@ -138,7 +138,7 @@ def windows(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     places = starts.unsqueeze(1) + torch.arange(size, device=x.device)
     found = x.index_select(axis, places.flatten())
     shape = (*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
-    return found.reshape(shape).movedim(axis + 1, -1)
+    return found.reshape(shape).movedim(axis + 1, x.dim())
 
 
 def fill_diagonal(x: Tensor, value: float, wrap: bool = False) -> Any:
