@@ -11,6 +11,7 @@ import msgspec
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.ports import add_unread
 from onnxpack.pack.manifest import Source
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Signature, TensorSpec
@@ -39,6 +40,7 @@ def finish(
         ExportError: the graph's inputs or outputs are not those of the signature.
     """
     model = ir.load(source)
+    add_unread(model.graph, signature.inputs)
     stated = _state_signature(model.graph, signature)
     if root:
         _name_nodes(model.graph, root)

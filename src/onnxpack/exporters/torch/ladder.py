@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.ports import name_ports
 from onnxpack.exporters.torch.causes import plain_words
 from onnxpack.exporters.torch.decompose.mode import Decomposed
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
@@ -287,12 +288,11 @@ class Ladder:
                 program,  # type: ignore[arg-type]
                 dynamo=True,
                 opset_version=self.opset,
-                input_names=list(self.subject.sample),
-                output_names=list(self.outputs),
                 verbose=False,
             )
             if converted is None:
                 raise ExportError("torch.onnx.export gave no program")
+            name_ports(converted.model.graph, list(self.subject.sample), self.outputs)
             converted.save(to)
 
 

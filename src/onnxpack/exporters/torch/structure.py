@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,11 @@ def to_tensors(value: Any) -> Any:
     return _refilled(value, children)
 
 
-def name_outputs(answer: Any) -> dict[str, torch.Tensor]:
+def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Tensor]:
     """The tensors of an answer, by names that a person recognises.
+
+    Args:
+        taken: the names of the inputs, which an output cannot have as well.
 
     Raises:
         ExportError: there is no tensor in it, or two would get one name.
@@ -61,7 +64,7 @@ def name_outputs(answer: Any) -> dict[str, torch.Tensor]:
             remedy="return a tensor in its place: torch.as_tensor(value), or leave it out",
         )
     named = list(flatten(answer))
-    outputs = {_output_name(path, answer): tensor for path, tensor in named}
+    outputs = {_free_name(_output_name(path, answer), taken): tensor for path, tensor in named}
     if not outputs:
         raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no tensor.")
     if len(outputs) < len(named):
@@ -144,6 +147,10 @@ def _plain_leaves(value: Any) -> Iterator[Any]:
 
 def _join(path: str, key: str) -> str:
     return f"{path}_{key}" if path else key
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    return _free_name(f"output_{name}", taken) if name in taken else name
 
 
 def _output_name(path: str, answer: Any) -> str:

@@ -231,7 +231,7 @@ class TorchSubject(Subject):
 
     def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.no_grad():
-            return name_outputs(flat.answer(*tensors))
+            return name_outputs(flat.answer(*tensors), self.sample)
 
 
 def _as_arrays(answer: Mapping[str, torch.Tensor]) -> dict[str, Array]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.nn import functional
 
 
@@ -40,30 +39,90 @@ def kron(x: Tensor, other: Tensor) -> Any:
 
 
 def cdist(x: Tensor, other: Tensor, p: float = 2.0, **_: Any) -> Any:
-    """By any norm but the second."""
-    if p == 2:
-        return NotImplemented
+    """``torch.cdist`` by differences.
+
+    The TorchScript exporter of torch 2.14.1 writes ``F.pairwise_distance``, which adds 1e-6 to
+    every difference: a row is then away from itself. Norms other than 2 it does not know.
+    """
     gap = (x.unsqueeze(-2) - other.unsqueeze(-3)).abs()
+    if p == 2:
+        return (gap * gap).sum(-1).sqrt()
     if p in (0, torch.inf):
         return gap.amax(-1) if p else (gap != 0).sum(-1).to(x.dtype)
     return gap.sum(-1) if p == 1 else gap.pow(p).sum(-1).pow(1 / p)
 
 
-def copysign(x: Tensor, other: Any) -> Any:
-    """A zero has a sign too."""
-    if not isinstance(x, Tensor) or not isinstance(other, Tensor):
+def sign(x: Tensor) -> Any:
+    """``torch.sign``, zero for NaN: ONNX ``Sign`` of onnxruntime 1.32 gives NaN."""
+    if not x.is_floating_point():
         return NotImplemented
-    return torch.where((other < 0) | (1 / other < 0), -x.abs(), x.abs())
+    return torch.where(x > 0, 1.0, torch.where(x < 0, -1.0, 0.0)).to(x.dtype)
+
+
+def signbit(x: Tensor) -> Tensor:
+    """``torch.signbit``: a zero has a sign too, which only a division shows."""
+    return (x < 0) | (1 / x < 0) if x.is_floating_point() else x < 0
+
+
+def copysign(x: Tensor, other: Any) -> Any:
+    """``torch.copysign``: a zero has a sign too, which only a division shows."""
+    if not isinstance(x, Tensor) or isinstance(other, torch.SymInt | torch.SymFloat):
+        return NotImplemented
+    if not isinstance(other, Tensor):
+        other = torch.scalar_tensor(other)
+    x = x.to(torch.result_type(x, other))
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    return torch.where(signbit(other), -x.abs(), x.abs())
+
+
+def heaviside(x: Tensor, values: Tensor) -> Tensor:
+    """``torch.heaviside``: the exporters do not know it."""
+    return torch.where(x == 0, values, (x > 0).to(x.dtype))
+
+
+def angle(x: Tensor) -> Tensor:
+    """``torch.angle`` with the signs of zeros, and NaN for NaN.
+
+    torch 2.14.1's dynamo exporter takes ``atan(y / x)`` and adds pi below zero by the sign of
+    ``y``, so that negative real numbers get -pi.
+    """
+    if x.is_complex():
+        return atan2(x.imag, x.real)
+    wide = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    return torch.where(wide.isnan(), wide, torch.where(wide < 0, torch.pi, 0.0).to(wide.dtype))
+
+
+def clamp(x: Tensor, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - torch's names
+    """``torch.clamp`` of integers between floats: PyTorch computes in floats, Clip does not."""
+    if x.is_floating_point() or not any(isinstance(each, float) for each in (min, max)):
+        return NotImplemented
+    return x.to(torch.get_default_dtype()).clamp(min, max)
+
+
+def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
+    """``F.hardshrink``: NaN stays; ONNX ``Shrink`` makes it zero."""
+    return torch.where(x.abs() <= lambd, 0.0, x)
+
+
+def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
+    """``F.softshrink``: NaN stays; ONNX ``Shrink`` makes it zero."""
+    return torch.where(x.abs() <= lambd, 0.0, torch.where(x < 0, x + lambd, x - lambd))
+
+
+def cosine_similarity(x: Tensor, other: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """``F.cosine_similarity``: each row is divided by its own length, which is ``eps`` at least.
+
+    The exporters of torch 2.14.1 bound the product of both lengths, as PyTorch did before 1.12:
+    tiny rows then differ by orders of magnitude.
+    """
+    x, other = torch.broadcast_tensors(x, other)
+    x, other = (each / (each * each).sum(dim, True).sqrt().clamp(min=eps) for each in (x, other))
+    return (x * other).sum(dim)
 
 
 def ndtr(x: Tensor) -> Tensor:
     """The share of a normal distribution below."""
     return (1 + torch.erf(x * 0.5**0.5)) / 2
-
-
-def log_sigmoid(x: Tensor) -> Tensor:
-    """The exporters write the logarithm of a sigmoid, which is zero too soon."""
-    return -functional.softplus(-x)
 
 
 def threshold(x: Tensor, threshold: float, value: float, inplace: bool = False) -> Any:
@@ -77,13 +136,6 @@ def rrelu(
 ) -> Any:  # fmt: skip
     """In eval mode, of the mean slope."""
     return NotImplemented if training or inplace else functional.leaky_relu(x, (lower + upper) / 2)
-
-
-def remainder(x: Any, other: Any) -> Any:
-    """By a size that is to vary, as a tensor."""
-    if not isinstance(x, Tensor) or not isinstance(other, torch.SymInt):
-        return NotImplemented
-    return torch.remainder(x, torch.scalar_tensor(other, dtype=x.dtype))
 
 
 def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
@@ -104,73 +156,12 @@ def corrcoef(x: Tensor) -> Any:
 
 
 def atan2(y: Tensor, x: Tensor) -> Tensor:
-    """With the signs that zeros have."""
+    """``torch.atan2`` with the signs of zeros and of infinities.
+
+    The exporters of torch 2.14.1 write ``atan(y / x)`` and lose both: 0 / 0 and ∞ / ∞ are NaN.
+    """
     behind, below = ((part < 0) | (1 / part < 0) & (part == 0) for part in (x, y))
+    far = (x.abs() == torch.inf) & (y.abs() == torch.inf)
     ratio = torch.where((x == 0) & (y == 0), 0, y / x)
+    ratio = torch.where(far, torch.where(behind == below, 1.0, -1.0), ratio)
     return torch.atan(ratio) + torch.where(behind, torch.where(below, -torch.pi, torch.pi), 0)
-
-
-def expm1(x: Tensor) -> Tensor:
-    """Right for tiny numbers, which is what it is for."""
-    return torch.tanh(x / 2) * (x.exp() + 1)
-
-
-def log1p(x: Tensor) -> Tensor:
-    """Right for tiny numbers, which is what it is for."""
-    small = torch.where(x.abs() < 0.5, x, 0)
-    return torch.where(x.abs() < 0.5, 2 * torch.atanh(small / (2 + small)), torch.log(1 + x))
-
-
-def mean(x: Tensor, dim: Any = None, keepdim: bool = False, **options: Any) -> Any:
-    """Of as many elements as values decide, which may be none."""
-    if options or not any(free_unbacked_symbols(size) for size in x.shape):
-        return NotImplemented
-    if dim is None:
-        return x.sum() / x.numel()
-    count = 1
-    for axis in dim if isinstance(dim, list | tuple) else (dim,):
-        count = count * x.shape[axis]
-    return x.sum(dim, keepdim) / count
-
-
-def cross_entropy(
-    x: Tensor,
-    target: Tensor,
-    weight: Any = None,
-    size_average: Any = None,
-    ignore_index: int = -100,
-    reduce: Any = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Any:
-    """With smoothed labels: a share of the loss for every class alike."""
-    others = (weight, size_average, reduce)
-    if not label_smoothing or target.is_floating_point() or any(o is not None for o in others):
-        return NotImplemented
-    logs = -x.log_softmax(1)
-    kept = target != ignore_index
-    own = logs.gather(1, torch.where(kept, target, 0).unsqueeze(1)).squeeze(1)
-    each = ((1 - label_smoothing) * own + label_smoothing * logs.mean(1)) * kept
-    if reduction == "none":
-        return each
-    return each.sum() if reduction == "sum" else each.sum() / kept.sum()
-
-
-def binary_cross_entropy_with_logits(
-    x: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-    pos_weight: Tensor | None = None,
-) -> Any:
-    """The exporters take the logarithm of a sigmoid, which is zero too soon."""
-    if size_average is not None or reduce is not None:
-        return NotImplemented
-    share = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
-    each = (1 - target) * x + share * functional.softplus(-x)
-    each = each if weight is None else each * weight
-    if reduction == "none":
-        return each
-    return each.sum() if reduction == "sum" else each.mean()

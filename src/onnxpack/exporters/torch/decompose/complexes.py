@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 ON_PARTS = (
-    "expand", "flip", "movedim", "permute", "repeat", "roll", "squeeze", "sum", "transpose",
+    "expand", "flip", "movedim", "permute", "repeat", "squeeze", "sum", "transpose",
     "unsqueeze",
 )  # fmt: skip
 """Methods that do to each part what they do to the whole."""

@@ -1,7 +1,10 @@
-"""Division that rounds, as PyTorch does it: exact for integers of any size, Python's for floats.
+"""Division that rounds: exact for integers of any size and sign, like Python's for floats.
 
-The exporters divide in floating point and round: that takes 2.0 // 0.4 for 5 where the float 0.4
-goes 4 times, and large integers for their neighbours.
+torch 2.14.1's TorchScript exporter writes ``//`` of integers as ONNX ``Div``, which truncates:
+``-26 // 7`` becomes -3 where PyTorch says -4. For floats both of its exporters divide and then
+round, so ``2.0 // 0.4`` becomes 5 where the float 0.4 goes 4 times; they write ``x % y`` as
+``x - floor(x / y) * y``, which is wrong for large ``x`` and NaN for an infinite ``y``. The
+remainder of ``fmod`` is exact in ONNX (``Mod`` with ``fmod=1``), so everything is built on it.
 """
 
 from __future__ import annotations
@@ -19,32 +22,80 @@ def floor_divide(x: Any, other: Any) -> Any:
 
 def floor_divided_by(x: Tensor, other: Any) -> Any:
     """``other // x``."""
-    return divide(
-        torch.full_like(x, other, dtype=torch.result_type(x, other)), x, rounding_mode="floor"
-    )
+    return divide(_like(other, x), x, rounding_mode="floor")
 
 
 def divide(x: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """``torch.div``, where it rounds."""
-    if rounding_mode is None or not isinstance(x, Tensor) or isinstance(other, torch.SymInt):
+    if rounding_mode is None or not (isinstance(x, Tensor) or isinstance(other, Tensor)):
         return NotImplemented
-    if x.is_floating_point() or _is_float(other):
-        return _floored(x, other) if rounding_mode == "floor" else NotImplemented
-    if rounding_mode == "floor" or x.dtype is torch.bool:
-        return torch.floor_divide(x, other) if rounding_mode == "floor" else NotImplemented
-    divisor = torch.as_tensor(other, dtype=x.dtype) if not isinstance(other, Tensor) else other
-    whole = torch.floor_divide(x.abs(), divisor.abs())
-    return torch.where((x < 0) == (divisor < 0), whole, -whole)
-
-
-def _is_float(value: Any) -> bool:
-    return value.is_floating_point() if isinstance(value, Tensor) else isinstance(value, float)
-
-
-def _floored(x: Tensor, other: Any) -> Tensor:
-    """What is left over decides; the quotient itself may be rounded up to the next number."""
+    x, other = _both(x, other)
+    if x.is_complex():
+        return NotImplemented
+    if rounding_mode == "trunc" and x.is_floating_point():
+        return trunc(x / other)
     left = torch.fmod(x, other)
-    below = torch.where((left != 0) & ((left < 0) != (other < torch.zeros_like(x))), 1.0, 0.0)
-    quotient = (x - left) / other - below
+    if rounding_mode == "trunc":
+        return _exact(x - left, other)
+    below = (left != 0) & ((left < 0) != (other < 0))
+    if not x.is_floating_point():
+        return _exact(x - left, other) - below.to(x.dtype)
+    rounded = _whole((x - left) / other - torch.where(below, 1.0, 0.0))
+    # PyTorch divides by zero, and into infinity, without looking at the remainder.
+    return torch.where(other == 0, x / other, rounded)
+
+
+def remainder(x: Any, other: Any) -> Any:
+    """``x % other``: the remainder has the sign of the divisor."""
+    if not (isinstance(x, Tensor) or isinstance(other, Tensor)):
+        return NotImplemented
+    x, other = _both(x, other)
+    left = torch.fmod(x, other)
+    return torch.where((left != 0) & ((left < 0) != (other < 0)), left + other, left)
+
+
+def remainder_of(x: Tensor, other: Any) -> Any:
+    """``other % x``."""
+    return remainder(_like(other, x), x)
+
+
+def trunc(x: Tensor) -> Tensor:
+    """``torch.trunc``: ONNX 18 has no such operator, and a cast to int64 overflows."""
+    return torch.where(x < 0, x.ceil(), x.floor()) if x.is_floating_point() else x
+
+
+def frac(x: Tensor) -> Tensor:
+    """``torch.frac``: the exporters do not know it."""
+    return x - trunc(x)
+
+
+def _both(x: Any, other: Any) -> tuple[Tensor, Tensor]:
+    """Both operands as tensors of the dtype in which PyTorch divides them."""
+    x, other = (_like(a, b) if isinstance(b, Tensor) else a for a, b in ((x, other), (other, x)))
+    kind = torch.result_type(x, other)
+    kind = torch.uint8 if kind is torch.bool else kind
+    return x.to(kind), other.to(kind)
+
+
+def _like(value: Any, beside: Tensor) -> Tensor:
+    """A number, also a size that varies, as a tensor that does not change the result's dtype."""
+    if isinstance(value, Tensor):
+        return value
+    return torch.scalar_tensor(value, dtype=torch.result_type(beside, _plain(value)))
+
+
+def _plain(value: Any) -> Any:
+    """A number that stands for the dtype of a size."""
+    kinds = ((torch.SymInt, 1), (torch.SymFloat, 1.0), (torch.SymBool, True))
+    return next((example for kind, example in kinds if isinstance(value, kind)), value)
+
+
+def _exact(multiple: Tensor, other: Tensor) -> Tensor:
+    """The quotient of integers that divide without a rest: however it rounds, it is the same."""
+    return torch.floor_divide(multiple, other)
+
+
+def _whole(quotient: Tensor) -> Tensor:
+    """The nearest whole number: the quotient may have been rounded up to just above or below."""
     whole = quotient.floor()
     return torch.where(quotient - whole > 0.5, whole + 1, whole)

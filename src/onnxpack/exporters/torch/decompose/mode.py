@@ -1,7 +1,8 @@
-"""Decompose operators that ONNX lacks into operators that it has.
+"""The mode in which a model is traced: operators are decomposed into those that ONNX has.
 
-They stand in while a model is traced or exported, and never while it is asked: so the proof
-holds each of them against PyTorch's own.
+The decompositions stand in while a model is traced or exported, and never while it is asked: so
+the proof compares each of them with PyTorch's own operator. They also run on fake tensors whose
+sizes are symbols: none of them reads a value, and none turns a size into a number.
 """
 
 from __future__ import annotations
@@ -21,70 +22,104 @@ from onnxpack.exporters.torch.decompose import (
     division,
     index,
     linear,
+    logarithms,
+    moves,
     order,
     pools,
+    powers,
+    ranges,
+    reductions,
+    resample,
     sparse,
 )
 
 
 class Decomposed(TorchFunctionMode):
-    """Puts the functions of this module in the place of torch's."""
+    """Puts the functions of :data:`DECOMPOSITIONS` in the place of torch's."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        table = METHODS if func in METHODS else DECOMPOSITIONS
-        decomposition = table.get(func if table is METHODS else getattr(func, "__name__", ""))
-        if decomposition is None:
-            return func(*args, **(kwargs or {}))
-        answer = decomposition(*args, **(kwargs or {}))
+        answer = _decomposed(func, args, kwargs or {})
         return func(*args, **(kwargs or {})) if answer is NotImplemented else answer
+
+
+def _decomposed(func: Any, args: Any, options: Any) -> Any:
+    """The answer of a decomposition; NotImplemented where there is none."""
+    if func in METHODS:
+        return METHODS[func](*args, **options)
+    name = getattr(func, "__name__", "")
+    if name in IN_PLACE:
+        answer = DECOMPOSITIONS[name[:-1]](*args, **options)
+        return answer if answer is NotImplemented else args[0].copy_(answer)
+    if name not in DECOMPOSITIONS or options.get("out") is not None:
+        return NotImplemented
+    return DECOMPOSITIONS[name](*args, **options)
 
 
 METHODS: dict[Any, Callable[..., Any]] = {
     Tensor.__setitem__: complexes.set_item,
     Tensor.unfold: index.windows,
 }
-"""Those of which a function of the same name does something else."""
+"""Methods that share their name with a function that does something else."""
 DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     **{name: complexes.on_parts(name) for name in complexes.ON_PARTS},
+    "__floordiv__": division.floor_divide,
+    "__rfloordiv__": division.floor_divided_by,
+    "__rmod__": division.remainder_of,
+    "__rpow__": powers.power_of,
+    "_sparse_mm": sparse.matmul,
+    "_threshold": arithmetic.threshold,
     "adaptive_avg_pool1d": pools.adaptive(torch.mean, 1),
     "adaptive_avg_pool2d": pools.adaptive(torch.mean, 2),
     "adaptive_avg_pool3d": pools.adaptive(torch.mean, 3),
     "adaptive_max_pool1d": pools.adaptive(torch.amax, 1),
     "adaptive_max_pool2d": pools.adaptive(torch.amax, 2),
     "adaptive_max_pool3d": pools.adaptive(torch.amax, 3),
+    "all": reductions.all_true,
+    "angle": arithmetic.angle,
+    "any": reductions.any_true,
+    "arctan2": arithmetic.atan2,
     "argsort": order.argsort,
     "atan2": arithmetic.atan2,
     "avg_pool2d": pools.divided(functional.avg_pool2d, 2),
     "avg_pool3d": pools.divided(functional.avg_pool3d, 3),
-    "arctan2": arithmetic.atan2,
-    "binary_cross_entropy_with_logits": arithmetic.binary_cross_entropy_with_logits,
+    "binary_cross_entropy": logarithms.binary_cross_entropy,
+    "binary_cross_entropy_with_logits": logarithms.binary_cross_entropy_with_logits,
     "bmm": complexes.product(torch.bmm),
     "bucketize": order.bucketize,
     "cdist": arithmetic.cdist,
     "cholesky_solve": linear.cholesky_solve,
+    "clamp": arithmetic.clamp,
+    "clip": arithmetic.clamp,
     "copysign": arithmetic.copysign,
     "corrcoef": arithmetic.corrcoef,
+    "cosine_similarity": arithmetic.cosine_similarity,
     "cov": arithmetic.cov,
+    "cross_entropy": logarithms.cross_entropy,
     "cummax": order.cummax,
     "cummin": order.cummin,
     "cumprod": order.cumprod,
+    "cumsum": reductions.cumsum,
+    "deform_conv2d": deform.deform_conv2d,
+    "diff": moves.diff,
     "div": division.divide,
     "divide": division.divide,
     "einsum": complexes.einsum,
     "embedding": index.embedding,
-    "expm1": arithmetic.expm1,
-    "floor_divide": division.floor_divide,
-    "cross_entropy": arithmetic.cross_entropy,
-    "deform_conv2d": deform.deform_conv2d,
+    "expm1": logarithms.expm1,
+    "fft_fftshift": moves.fftshift,
+    "fft_ifftshift": moves.ifftshift,
     "fill_diagonal_": index.fill_diagonal,
-    "__floordiv__": division.floor_divide,
-    "__rfloordiv__": division.floor_divided_by,
+    "fix": division.trunc,
+    "floor_divide": division.floor_divide,
     "fmax": arithmetic.fmax,
     "fmin": arithmetic.fmin,
+    "frac": division.frac,
+    "hardshrink": arithmetic.hardshrink,
+    "heaviside": arithmetic.heaviside,
     "hypot": arithmetic.hypot,
     "index_add": index.index_add,
     "index_put": index.index_put,
-    "interpolate": pools.interpolate,
+    "interpolate": resample.interpolate,
     "inverse": linear.inverse,
     "isin": index.isin,
     "kron": arithmetic.kron,
@@ -93,28 +128,57 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "linalg_inv": linear.inverse,
     "linalg_solve": linear.solve,
     "linalg_solve_triangular": linear.solve_triangular,
-    "log1p": arithmetic.log1p,
-    "log_sigmoid": arithmetic.log_sigmoid,
+    "linspace": ranges.linspace,
+    "log1p": logarithms.log1p,
+    "log_sigmoid": logarithms.log_sigmoid,
+    "logaddexp": logarithms.logaddexp,
+    "logaddexp2": logarithms.logaddexp2,
     "logcumsumexp": order.logcumsumexp,
+    "logit": logarithms.logit,
+    "logspace": ranges.logspace,
+    "logsumexp": logarithms.logsumexp,
     "matmul": sparse.product(complexes.product(torch.matmul)),
-    "mean": arithmetic.mean,
+    "mean": reductions.mean,
     "median": order.median,
-    "mode": order.mode,
-    "remainder": arithmetic.remainder,
-    "_sparse_mm": sparse.matmul,
     "mm": sparse.product(complexes.product(torch.mm)),
-    "sparse_coo_tensor": sparse.from_places,
-    "to_dense": sparse.stay,
-    "to_sparse": sparse.stay,
+    "mode": order.mode,
+    "pow": powers.power,
+    "remainder": division.remainder,
+    "roll": moves.roll,
     "rrelu": arithmetic.rrelu,
     "scatter_reduce": index.scatter_reduce,
     "searchsorted": order.searchsorted,
+    "sgn": arithmetic.sign,
+    "sign": arithmetic.sign,
+    "signbit": arithmetic.signbit,
+    "softshrink": arithmetic.softshrink,
     "sort": order.sort,
+    "sparse_coo_tensor": sparse.from_places,
+    "special_expm1": logarithms.expm1,
+    "special_log1p": logarithms.log1p,
+    "special_logit": logarithms.logit,
+    "special_logsumexp": logarithms.logsumexp,
     "special_ndtr": arithmetic.ndtr,
+    "special_xlogy": logarithms.xlogy,
+    "std": reductions.std,
     "take_along_dim": index.take_along_dim,
-    "_threshold": arithmetic.threshold,
+    "to_dense": sparse.stay,
+    "to_sparse": sparse.stay,
     "tril_indices": index.tril_indices,
     "triu_indices": index.triu_indices,
+    "trunc": division.trunc,
     "unique_consecutive": order.unique_consecutive,
+    "var": reductions.var,
+    "xlogy": logarithms.xlogy,
     "zeros": complexes.zeros,
 }
+"""By the name of a function or method of torch."""
+IN_PLACE = frozenset(
+    f"{name}_"
+    for name in (
+        "atan2", "clamp", "clip", "copysign", "div", "divide", "expm1", "fix", "floor_divide",
+        "frac", "hypot", "index_add", "index_put", "log1p", "logit", "pow", "remainder",
+        "scatter_reduce", "sgn", "sign", "trunc", "xlogy",
+    )
+)  # fmt: skip
+"""Methods that write what the function of the same name answers into their tensor."""

@@ -23,13 +23,13 @@ def _running(
     x: Tensor, dim: int, best: Callable[..., Tensor], filler: float
 ) -> tuple[Tensor, Tensor]:
     """The best so far, and the last place at which it stands."""
-    last = x.movedim(dim, -1)
+    last = _last(x, dim)
     seen, place = _seen(last)
     table = torch.where(seen, last.unsqueeze(-2), filler)
     values = best(table, -1)
     found = (table == values.unsqueeze(-1)) & seen
     places = torch.where(found, place, -1).amax(-1)
-    return values.movedim(-1, dim), places.movedim(-1, dim)
+    return _back(values, dim), _back(places, dim)
 
 
 def _named(name: str, pair: Sequence[Tensor]) -> Any:
@@ -43,22 +43,35 @@ def _squeezed(found: Sequence[Tensor], dim: int, keepdim: bool) -> Sequence[Tens
 
 def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
     """Each product from the start."""
-    last = (x if dtype is None else x.to(dtype)).movedim(dim, -1)
+    last = _last(x if dtype is None else x.to(dtype), dim)
     seen, _ = _seen(last)
-    return torch.where(seen, last.unsqueeze(-2), 1).prod(-1).movedim(-1, dim)
+    return _back(torch.where(seen, last.unsqueeze(-2), 1).prod(-1), dim)
 
 
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
     """Each sum from the start, by its own largest."""
-    last = x.movedim(dim, -1)
+    last = _last(x, dim)
     seen, _ = _seen(last)
-    return torch.where(seen, last.unsqueeze(-2), -torch.inf).logsumexp(-1).movedim(-1, dim)
+    return _back(torch.where(seen, last.unsqueeze(-2), -torch.inf).logsumexp(-1), dim)
 
 
 def _seen(last: Tensor) -> tuple[Tensor, Tensor]:
     """Which elements of the last axis stand at or before each, and their places."""
     place = torch.arange(last.shape[-1], device=last.device)
     return place <= place.unsqueeze(-1), place
+
+
+def _last(x: Tensor, dim: int) -> Tensor:
+    """The axis moved to the end.
+
+    The TorchScript exporter of torch 2.14.1 writes negative axes into Transpose, which has none.
+    """
+    return x.movedim(dim % x.dim(), x.dim() - 1)
+
+
+def _back(x: Tensor, dim: int) -> Tensor:
+    """The last axis moved back to its place."""
+    return x.movedim(x.dim() - 1, dim % x.dim())
 
 
 def _lowest(x: Tensor) -> float:
@@ -90,13 +103,13 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The smallest of the most frequent values, and the last place at which it stands."""
-    last = x.movedim(dim, -1)
+    last = _last(x, dim)
     count = (last.unsqueeze(-1) == last.unsqueeze(-2)).sum(-1)
     frequent = count == count.amax(-1, keepdim=True)
     values = torch.where(frequent, last, _highest(x)).amin(-1, keepdim=True)
     place = torch.arange(last.shape[-1], device=x.device)
     places = torch.where(last == values, place, -1).amax(-1, keepdim=True)
-    found = [part.movedim(-1, dim) for part in (values, places)]
+    found = [_back(part, dim) for part in (values, places)]
     return _named("mode", _squeezed(found, dim, keepdim))
 
 
@@ -121,12 +134,15 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Any:
-    """The number of boundaries below."""
+    """``torch.searchsorted``: the number of boundaries below; NaN is above all of them.
+
+    No exporter of torch 2.14.1 writes it.
+    """
     if sorter is not None or not isinstance(x, Tensor):
         return NotImplemented
     ordered = boundaries if boundaries.dim() == 1 else boundaries.unsqueeze(-2)
     wanted = x.unsqueeze(-1)
-    below = ordered <= wanted if right or side == "right" else ordered < wanted
+    below = ~(ordered > wanted if right or side == "right" else ordered >= wanted)
     return below.sum(-1, dtype=torch.int32 if out_int32 else torch.int64)
 
 

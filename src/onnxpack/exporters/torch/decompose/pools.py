@@ -7,11 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import (  # type: ignore[attr-defined]
-    _get_tracing_state,
-    _set_tracing_state,
-)
-from torch.nn import functional
 
 from onnxpack.exporters.torch.decompose.linear import fixed_size
 
@@ -64,44 +59,6 @@ def divided(plain: Callable[..., Tensor], count: int) -> Callable[..., Any]:
         return plain(x, kernel_size, stride, padding) * (taken / divisor_override)
 
     return pool
-
-
-def interpolate(
-    x: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
-) -> Any:
-    """Bicubic and antialiased, as a product with what it makes of the identity."""
-    sides = [fixed_size(x, axis) for axis in (-2, -1)]
-    if mode != "bicubic" or not antialias or not _get_tracing_state() or None in sides:
-        return NotImplemented
-    options = {
-        "mode": mode,
-        "align_corners": align_corners,
-        "recompute_scale_factor": recompute_scale_factor,
-        "antialias": True,
-    }
-    sizes, factors = _each(size, 2), _each(scale_factor, 2)
-    tall, wide = (
-        _resampling(int(side or 0), known, factor, options)
-        for side, known, factor in zip(sides, sizes, factors, strict=True)
-    )
-    return tall @ x @ wide.T
-
-
-def _resampling(side: int, size: Any, factor: Any, options: dict[str, Any]) -> Tensor:
-    """The matrix that resamples one axis; a constant of the trace."""
-    where = {"scale_factor": (float(factor), 1.0)} if size is None else {"size": (int(size), side)}
-    tracing = _get_tracing_state()
-    _set_tracing_state(None)
-    try:
-        return functional.interpolate(torch.eye(side)[None, None], **where, **options)[0, 0]
-    finally:
-        _set_tracing_state(tracing)
 
 
 def _each(given: Any, count: int) -> Sequence[Any]:

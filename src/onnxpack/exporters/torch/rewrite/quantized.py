@@ -6,11 +6,10 @@ million to the other neighbour, each by a whole step, and no number of samples t
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.torch.rewrite.restated import scripted_code
 
 
 def refuse_quantized(model: torch.nn.Module) -> None:
@@ -33,5 +32,4 @@ def _quantized(model: torch.nn.Module) -> str:
         kind = type(module)
         if ".quantized" in kind.__module__ and ".qat" not in kind.__module__:
             return f"{name or 'the model'} ({kind.__name__})"
-    graph: Any = getattr(model, "inlined_graph", None)
-    return "the scripted model" if graph is not None and "quantized::" in str(graph) else ""
+    return "the scripted model" if "quantized::" in scripted_code(model) else ""

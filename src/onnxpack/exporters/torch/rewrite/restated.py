@@ -37,14 +37,22 @@ def refuse_shortening(model: nn.Module) -> None:
         ExportError: there is some.
     """
     for name, part in model.named_modules():
-        graph = part.inlined_graph if isinstance(part, torch.jit.ScriptModule) else ""
-        if "aten::embedding_renorm_" in str(graph):
+        if "aten::embedding_renorm_" in scripted_code(part):
             raise ExportError(
                 f"{name or 'the model'} is TorchScript that shortens the rows of an embedding in "
                 "place (max_norm), which a graph cannot.",
                 remedy="export the module that it was made of; or shorten the rows once, with "
                 "torch.renorm(weight, 2, 0, max_norm), and leave max_norm out",
             )
+
+
+def scripted_code(part: nn.Module) -> str:
+    """The graph of a scripted module; empty for what is not scripted or has no ``forward``.
+
+    A scripted ``ModuleList`` has no ``forward``, and so no graph; asking for it raises.
+    """
+    graph: Any = getattr(part, "inlined_graph", None)
+    return "" if graph is None else str(graph)
 
 
 def _is_projected(part: nn.Module) -> bool:

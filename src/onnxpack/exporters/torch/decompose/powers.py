@@ -1,0 +1,76 @@
+"""Powers: exact for integers, and with the bends of a square root for floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LARGEST = 64
+"""The largest exponent that is written as products."""
+BITS = 8
+"""The bits of an exponent that are looked at: above, only 0, 1 and -1 do not overflow."""
+
+
+def power(x: Any, exponent: Any) -> Any:
+    """``x ** exponent``.
+
+    onnxruntime 1.32's ``Pow`` computes integers in float64, which is wrong above 2^53 and does
+    not wrap around, and takes no int8 and uint8. PyTorch takes the square root for an exponent
+    of 0.5, which is NaN for minus infinity.
+    """
+    if isinstance(x, Tensor) and x.is_floating_point() and isinstance(exponent, float):
+        roots = {0.5: torch.sqrt, -0.5: torch.rsqrt}
+        return roots[exponent](x) if exponent in roots else NotImplemented
+    if not all(map(_is_whole, (x, exponent))):
+        return NotImplemented
+    if isinstance(exponent, int):
+        return _by_products(x, exponent) if 0 <= exponent <= LARGEST else NotImplemented
+    return _by_bits(x, exponent) if isinstance(exponent, Tensor) else NotImplemented
+
+
+def power_of(exponent: Tensor, x: Any) -> Any:
+    """``x ** exponent``, from the exponent's side."""
+    return power(x, exponent)
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return not (value.is_floating_point() or value.is_complex() or value.dtype is torch.bool)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _by_products(x: Tensor, exponent: int) -> Tensor:
+    """Square and multiply, for an exponent that is known."""
+    answer, square = None, x
+    while exponent:
+        if exponent & 1:
+            answer = square if answer is None else answer * square
+        exponent >>= 1
+        square = square * square if exponent else square
+    return torch.ones_like(x) if answer is None else answer
+
+
+def _by_bits(x: Any, exponent: Tensor) -> Tensor:
+    """Square and multiply, for exponents that vary; negative ones give 1, -1 or 0."""
+    kind = torch.result_type(x, exponent)
+    plain = x.to(kind) if isinstance(x, Tensor) else torch.scalar_tensor(x, dtype=kind)
+    base, exponent = plain, exponent.to(kind)
+    odd = torch.remainder(exponent, 2)
+    # Large exponents keep their parity: 0, 1 and -1 are right, and even numbers vanish.
+    rest = _bounded(exponent, odd)
+    answer = torch.ones_like(base + exponent)
+    for _ in range(BITS):
+        bit = torch.remainder(rest, 2) != 0
+        answer = torch.where(bit, answer * base, answer)
+        base, rest = base * base, torch.floor_divide(rest, 2)
+    if not kind.is_signed:
+        return answer
+    inverse = torch.where(plain == 1, 1, torch.where(plain == -1, 1 - 2 * odd, 0)).to(kind)
+    return torch.where(exponent < 0, inverse, answer)
+
+
+def _bounded(exponent: Tensor, odd: Tensor) -> Tensor:
+    most = 2 ** (BITS if exponent.element_size() > 1 else BITS - 1) - 2
+    return torch.where(exponent < most, exponent, odd + most).clamp(min=0)

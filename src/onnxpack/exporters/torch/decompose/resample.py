@@ -1,0 +1,121 @@
+"""Pictures, sounds and volumes of another size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C import (  # type: ignore[attr-defined]
+    _get_tracing_state,
+    _set_tracing_state,
+)
+from torch.nn import functional
+
+from onnxpack.exporters.torch.decompose.linear import fixed_size
+
+NEAREST = ("nearest", "nearest-exact")
+
+
+def interpolate(
+    x: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    """``F.interpolate``, where ONNX ``Resize`` answers otherwise or is not written."""
+    if mode in NEAREST:
+        return _nearest(x, size, scale_factor, mode, again=bool(recompute_scale_factor))
+    if mode == "bicubic" and antialias:
+        options = {
+            "mode": mode,
+            "align_corners": align_corners,
+            "recompute_scale_factor": recompute_scale_factor,
+            "antialias": True,
+        }
+        return _antialiased(x, size, scale_factor, options)
+    return NotImplemented
+
+
+def _nearest(x: Tensor, size: Any, scale_factor: Any, mode: str, *, again: bool) -> Any:
+    """Each place looks up its source, which PyTorch computes in float32.
+
+    onnxruntime 1.32's ``Resize`` divides by a scale where PyTorch multiplies by its inverse, and
+    so takes the neighbour at some places (13 to 64: one element in 64). No exporter of torch
+    2.14.1 writes ``nearest-exact``. Only powers of two are exact in both.
+    """
+    count = x.dim() - 2
+    factors = _each(scale_factor, count)
+    if mode == "nearest" and not again and all(map(_is_power_of_two, factors)):
+        return NotImplemented
+    sizes = _each(size, count)
+    for axis in range(count):
+        if again or factors[axis] != 1:
+            x = _looked_up(x, axis + 2, sizes[axis], factors[axis], mode, again=again)
+    return x
+
+
+def _is_power_of_two(factor: Any) -> bool:
+    return isinstance(factor, int | float) and factor >= 1 and math.frexp(factor)[0] == 0.5
+
+
+def _looked_up(x: Tensor, axis: int, size: Any, factor: Any, mode: str, *, again: bool) -> Tensor:
+    """One axis at its new size."""
+    side = x.shape[axis]
+    wanted = _scaled(side, factor) if size is None else size
+    place = torch.arange(wanted, device=x.device)
+    old, new = _number(side), _number(wanted)
+    by_factor = size is None and not again
+    scale = torch.scalar_tensor(1 / factor).float() if by_factor else old.float() / new.float()
+    if mode == "nearest":
+        source = (place.float() * scale).floor().long()
+    else:
+        source = ((place.double() + 0.5) * scale.double()).float().floor().long()
+    if by_factor and mode == "nearest":  # not looked at where the size stays, or doubles
+        source = torch.where(new == 2 * old, torch.floor_divide(place, 2), source)
+        source = torch.where(new == old, place, source)
+    return x.index_select(axis, torch.minimum(source, old - 1))
+
+
+def _scaled(side: Any, factor: float) -> Any:
+    """A size times a factor, as PyTorch computes it: in float64, rounded down."""
+    if isinstance(side, Tensor):
+        return (side.double() * factor).floor().long()
+    return math.floor(side * factor)
+
+
+def _number(size: Any) -> Tensor:
+    return size if isinstance(size, Tensor) else torch.scalar_tensor(size, dtype=torch.int64)
+
+
+def _antialiased(x: Tensor, size: Any, scale_factor: Any, options: dict[str, Any]) -> Any:
+    """A product with what PyTorch makes of the identity; ONNX ``Resize`` weighs otherwise."""
+    sides = [fixed_size(x, axis) for axis in (-2, -1)]
+    if not _get_tracing_state() or None in sides:
+        return NotImplemented
+    sizes, factors = _each(size, 2), _each(scale_factor, 2)
+    tall, wide = (
+        _resampling(int(side or 0), known, factor, options)
+        for side, known, factor in zip(sides, sizes, factors, strict=True)
+    )
+    return tall @ x @ wide.T
+
+
+def _resampling(side: int, size: Any, factor: Any, options: dict[str, Any]) -> Tensor:
+    """The matrix that resamples one axis; a constant of the trace."""
+    where = {"scale_factor": (float(factor), 1.0)} if size is None else {"size": (int(size), side)}
+    tracing = _get_tracing_state()
+    _set_tracing_state(None)
+    try:
+        return functional.interpolate(torch.eye(side)[None, None], **where, **options)[0, 0]
+    finally:
+        _set_tracing_state(tracing)
+
+
+def _each(given: Any, count: int) -> Sequence[Any]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,) * count
