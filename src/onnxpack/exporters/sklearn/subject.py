@@ -20,6 +20,7 @@ from onnxpack.exporters.sklearn.convert import call
 from onnxpack.exporters.sklearn.edges import edge_feeds
 from onnxpack.exporters.sklearn.table import Columns, read_rows
 from onnxpack.exporters.sklearn.tensor import Graph, Tensor
+from onnxpack.exporters.value_names import notes_of_renamed, rename_outputs
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Cause, Probes, Strategy, Subject
 from onnxpack.signature import Array
@@ -46,7 +47,8 @@ class SklearnSubject(Subject):
         with _quiet():
             first = {name: array[:1] for name, array in self.sample.items()}
             self._methods, refused = answered(model, self.rows.restore(first))
-        self.notes = (*self.rows.notes, *refused)
+        renamed = notes_of_renamed(self._methods, self.sample)
+        self.notes = (*self.rows.notes, *refused, *renamed)
         self.labels = class_names(model)
         self._check_kept()
 
@@ -88,7 +90,7 @@ class SklearnSubject(Subject):
 
     def _answer(self, x: Any) -> dict[str, Array]:
         with _quiet():
-            return answer(self.model, self._methods, x)
+            return rename_outputs(answer(self.model, self._methods, x), self.sample)
 
     def _write(self, to: Path, opset: int) -> Probes:
         graph = Graph(opset)
@@ -98,7 +100,7 @@ class SklearnSubject(Subject):
             found = spread(name, call(self.model, method, table))
             outputs |= {key: _as_output(tensor) for key, tensor in found.items()}
         refuse_uneven(self.run, self.sample)
-        graph.save(to, outputs)
+        graph.save(to, rename_outputs(outputs, self.sample))
         return ()
 
     def _check_kept(self) -> None:
