@@ -26,7 +26,9 @@ def refusal(
         lines.append(f"  likely cause: {cause.reason}")
     differed = any(attempt.evidence for attempt in attempts)
     kind = ParityError if differed else ExportError
-    return kind("\n".join(lines), remedy=cause.remedy if cause else _accepting(attempts, edges))
+    return kind(
+        "\n".join(lines), remedy=(cause.remedy if cause else "") or _accepting(attempts, edges)
+    )
 
 
 def _accepting(attempts: Sequence[Attempt], edges: Collection[str]) -> str:

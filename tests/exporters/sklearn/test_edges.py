@@ -19,7 +19,7 @@ Y = (X[:, 0] > 0).astype(int)
 
 
 def edges(model: Any, **sample: Any) -> dict[str, Any]:
-    return dict(edge_feeds(model, sample))
+    return dict(edge_feeds(model, sample, len))
 
 
 def test_a_row_at_and_beside_each_threshold() -> None:
@@ -71,6 +71,6 @@ def test_texts_are_tried_where_texts_are_read() -> None:
 
 def test_the_sample_is_left_as_it_was() -> None:
     sample = X[:6].copy()
-    for _, feeds in edge_feeds(GaussianNB().fit(X, Y), {"X": sample}):
+    for _, feeds in edge_feeds(GaussianNB().fit(X, Y), {"X": sample}, len):
         assert feeds["X"].dtype == sample.dtype
     np.testing.assert_array_equal(sample, X[:6])

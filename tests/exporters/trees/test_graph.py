@@ -6,7 +6,6 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxpack.errors import ExportError
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.runtime.model import Model
 
@@ -39,9 +38,15 @@ def test_strings_and_several_outputs(tmp_path: Path) -> None:
     assert found["sum"].tolist() == [[10], [-2]]
 
 
-def test_an_output_with_the_name_of_an_input() -> None:
+def test_internal_names_and_outputs_give_way_to_inputs(tmp_path: Path) -> None:
     graph = Graph(18)
-    column = graph.input("label", np.float32, 1)
-    with pytest.raises(ExportError, match="'label' has the name of an output") as caught:
-        graph.output("label", column, np.float32, 1)
-    assert "rename(columns={'label': 'label_'})" in caught.value.remedy
+    columns = [graph.input(name, np.float32, 1) for name in ("label", "Add/1", "constant/1")]
+    graph.output("label", graph.add("Add", columns[0], columns[1]), np.float32, 1)
+    graph.output("same", graph.add("Add", columns[2], graph.constant(0, np.float32)), np.float32, 1)
+    graph.save(tmp_path / "g.onnx")
+    feeds = {name: np.full((1, 1), 2, np.float32) for name in ("label", "Add/1", "constant/1")}
+    found = Model(tmp_path / "g.onnx", provider="cpu").run(feeds)
+    assert {name: float(value[0, 0]) for name, value in found.items()} == {
+        "label_output": 4,
+        "same": 2,
+    }

@@ -75,7 +75,8 @@ class CatBoostSubject(BoosterSubject):
         if self.is_classifier:
             self._write_classes(graph, score)
             return
-        raw = type(self.model) is catboost.CatBoost
+        estimators = catboost.CatBoostRegressor, catboost.CatBoostRanker
+        raw = not isinstance(self.model, estimators)
         value = score if raw else write_prediction(graph, score, self.loss)
         self.put(graph, PREDICTION, value, self.description.targets, np.float64)
 

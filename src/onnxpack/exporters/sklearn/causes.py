@@ -32,6 +32,8 @@ REMEDIES: Mapping[str, str] = {
     r"others remain text": "encode every column of text, or drop it: remainder='drop'",
     r"onnxpack does not know this class": "use an estimator of scikit-learn's, or export what "
     "comes before and after it as packs of their own",
+    r"is not the library's own": "export the steps before and after it as packs of their own, and "
+    "call its own code between them",
     r"has no converter for": "export the steps before and after it as packs of their own",
 }
 """What to write instead, by what an error says."""

@@ -62,7 +62,7 @@ def call(model: Any, method: str, x: Table) -> Answer:
     Raises:
         ExportError: there is no way to write it.
     """
-    from onnxpack.exporters.sklearn.registry import family_of
+    from onnxpack.exporters.sklearn.registry import family_of, refuse_own_code
 
     graph = x.graph
     key = (id(model), method, x.name)
@@ -70,6 +70,7 @@ def call(model: Any, method: str, x: Table) -> Answer:
         family = family_of(model)
         if family is None:
             raise ExportError(f"{_class_of(model)}: onnxpack does not know this class")
+        refuse_own_code(model)
         function = getattr(family, method, None)
         if function is None:
             raise ExportError(f"{type(model).__name__} has no converter for {method}()")

@@ -105,6 +105,7 @@ def known_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
 
 
 def _kept(each: Any) -> Array | None:
+    each = getattr(each, "nbrs_", each)  # Isomap's neighbours
     for name in ("_fit_X", "support_vectors_", "X_train_", "X_fit_", "cluster_centers_", "X_"):
         found = getattr(each, name, None)
         if isinstance(found, np.ndarray) and found.dtype.kind in "iuf":

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from onnxpack.exporters.sklearn.corners import corner_values, known_rows, tree_rows
+from onnxpack.exporters.sklearn.gaps import gap_feeds
 from onnxpack.signature import Array
 
 MANY = 1000
 LARGE, TINY = 1e3, 1e-6
-UNSEEN = "never seen before"
 TEXTS = (
     "",
     " ",
@@ -30,8 +30,14 @@ TEXTS = (
 Feeds = Mapping[str, Array]
 
 
-def edge_feeds(model: Any, sample: Feeds) -> Iterator[tuple[str, Feeds]]:
-    """Further inputs by name; what the model itself refuses is no question."""
+def edge_feeds(
+    model: Any, sample: Feeds, run: Callable[[Feeds], object]
+) -> Iterator[tuple[str, Feeds]]:
+    """Further inputs by name; what the model itself refuses is no question.
+
+    Args:
+        run: the model's answer to named arrays; it raises where the model refuses them.
+    """
     random = np.random.default_rng(0)
     size = len(next(iter(sample.values())))
     yield "one row", _rows(sample, np.zeros(1, int))
@@ -44,7 +50,7 @@ def edge_feeds(model: Any, sample: Feeds) -> Iterator[tuple[str, Feeds]]:
     yield from _changed(sample, "large values", lambda column: column * LARGE)
     yield from _changed(sample, "tiny values", lambda column: column * TINY)
     yield from _changed(sample, "zeros", np.zeros_like)
-    yield from _one_at_a_time(sample)
+    yield from gap_feeds(sample, run)
     yield from _words(sample)
     yield from _of_the_model(model, sample, random)
 
@@ -98,43 +104,6 @@ def _farther(array: Array) -> Array:
     """Each row farther from zero than the one before, by up to a thousand times."""
     factors = np.geomspace(1, 1000, len(array))
     return array * factors.reshape(-1, *[1] * (array.ndim - 1))
-
-
-def _one_at_a_time(sample: Feeds) -> Iterator[tuple[str, Feeds]]:
-    """A row for each column, which has in it what the model never saw, or nothing."""
-    for what, value_of in (("missing values", _missing), ("unseen values", _unseen)):
-        rows = [
-            feeds
-            for name, array in sample.items()
-            for feeds in _with_one(sample, name, value_of(array))
-        ]
-        if rows:
-            yield what, {name: np.concatenate([row[name] for row in rows]) for name in sample}
-
-
-def _with_one(sample: Feeds, name: str, values: Sequence[Any]) -> Iterator[dict[str, Array]]:
-    width = sample[name].shape[1] if sample[name].ndim == 2 else 0
-    for number, value in enumerate(values):
-        for at in range(max(width, 1)):
-            row = _rows(sample, np.array([number % len(sample[name])]))
-            place = (0, at) if width else (0,)
-            row[name][place] = value
-            yield row
-
-
-def _missing(array: Array) -> Sequence[Any]:
-    if array.dtype.kind == "f":
-        return [np.nan]
-    return [""] if array.dtype.kind == "O" else []
-
-
-def _unseen(array: Array) -> Sequence[Any]:
-    if array.dtype.kind == "O":
-        return [UNSEEN]
-    if array.dtype.kind not in "iu":
-        return []
-    bounds = np.iinfo(array.dtype)
-    return [max(int(array.min()) - 1, bounds.min), min(int(array.max()) + 1, bounds.max)]
 
 
 def _words(sample: Feeds) -> Iterator[tuple[str, Feeds]]:

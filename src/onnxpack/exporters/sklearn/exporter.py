@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import ExportError, MissingExtraError, SampleError, TargetError
+from onnxpack.exporters.overrides import library_class, refuse_overrides
 from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ class SklearnExporter:
         """The estimator, out of the search that found it.
 
         Raises:
+            ExportError: the estimator answers by code of the user's own.
             SampleError: no sample was given, or it holds no rows.
             TargetError: the estimator is not fitted.
         """
         try:
+            from onnxpack.exporters.sklearn.registry import LIBRARIES
             from onnxpack.exporters.sklearn.subject import SklearnSubject
         except ImportError as exc:
             raise MissingExtraError(str(exc.name), extra="sklearn") from exc
@@ -43,7 +46,9 @@ class SklearnExporter:
                 "a scikit-learn model is exported with a sample of its rows.",
                 remedy="onnxpack.export(model, X[:100], ...) (--sample rows.csv)",
             )
-        found = _found(model)
+        searches = list(_searches(model))
+        refuse_overrides(filter(_is_derived, searches), LIBRARIES)
+        found = searches[-1]
         _refuse_unwritable(found)
         with unchanged(model):
             yield SklearnSubject(found, sample, shown=model)
@@ -82,8 +87,19 @@ def _refuse_unwritable(model: Any) -> None:
             )
 
 
-def _found(model: Any) -> Any:
-    """The best estimator of a search; any other as it is."""
+def _is_derived(model: Any) -> bool:
+    """Whether the model's class is, or inherits from, an estimator of a library.
+
+    The bases that every estimator has answer nothing.
+    """
+    from onnxpack.exporters.sklearn.registry import LIBRARIES
+
+    return library_class(model, LIBRARIES).__module__ not in ("sklearn.base", "builtins")
+
+
+def _searches(model: Any) -> Iterator[Any]:
+    """The model, and where it is a search the best estimator that it found, which comes last."""
+    yield model
     while hasattr(model, "best_estimator_"):
         model = model.best_estimator_
-    return model
+        yield model

@@ -64,9 +64,13 @@ def sign(x: Tensor) -> Tensor:
 
 
 def expit(x: Tensor) -> Tensor:
-    """The logistic function; onnxruntime's own loses what is small."""
-    small = exp(-absolute(floats(x)))
-    return where(x >= 0.0, 1.0 / (small + 1.0), small / (small + 1.0))
+    """The logistic function, by the formula of SciPy.
+
+    Where ``exp`` overflows, below -88.7 in float32, it is exactly 0. scikit-learn gives a row
+    whose every class is 0 uniform probabilities, so a form without that overflow answers
+    otherwise. ONNX Runtime's ``Sigmoid`` loses what is small much earlier.
+    """
+    return 1.0 / (exp(-floats(x)) + 1.0)
 
 
 def log1p_exp(x: Tensor) -> Tensor:

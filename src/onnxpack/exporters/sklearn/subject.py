@@ -15,11 +15,13 @@ from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.sklearn.alone import refuse_uneven
 from onnxpack.exporters.sklearn.answers import answer, answered, class_names, spread
-from onnxpack.exporters.sklearn.causes import diagnose
+from onnxpack.exporters.sklearn.causes import TIES, diagnose
 from onnxpack.exporters.sklearn.convert import call
 from onnxpack.exporters.sklearn.edges import edge_feeds
 from onnxpack.exporters.sklearn.table import Columns, read_rows
 from onnxpack.exporters.sklearn.tensor import Graph, Tensor
+from onnxpack.exporters.sklearn.ties import describe_ties
+from onnxpack.exporters.value_names import notes_of_renamed, rename_outputs
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Cause, Probes, Strategy, Subject
 from onnxpack.signature import Array
@@ -46,7 +48,8 @@ class SklearnSubject(Subject):
         with _quiet():
             first = {name: array[:1] for name, array in self.sample.items()}
             self._methods, refused = answered(model, self.rows.restore(first))
-        self.notes = (*self.rows.notes, *refused)
+        renamed = notes_of_renamed(self._methods, self.sample)
+        self.notes = (*self.rows.notes, *refused, *renamed)
         self.labels = class_names(model)
         self._check_kept()
 
@@ -73,11 +76,30 @@ class SklearnSubject(Subject):
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.sklearn.edges`."""
-        return edge_feeds(self.model, self.sample)
+        return edge_feeds(self.model, self.sample, self.run)
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """See :mod:`onnxpack.exporters.sklearn.causes`."""
-        return diagnose(self.model, attempts)
+        """See :mod:`onnxpack.exporters.sklearn.causes` and :mod:`.ties`."""
+        return self._tied(attempts) or diagnose(self.model, attempts)
+
+    def _tied(self, attempts: Sequence[Attempt]) -> Cause | None:
+        """Equal distances in the first of the cases that failed, where they are the reason."""
+        failed = [case for each in attempts for case in each.evidence if not case.passed]
+        if not failed:
+            return None
+        name = failed[0].name
+        feeds = {"sample": self.sample, **dict(self.edges())}.get(name)
+        if feeds is None:
+            return None
+        with _quiet():
+            ties = describe_ties(self.model, self.rows.restore(feeds))
+        if not ties:
+            return None
+        return Cause(
+            f"in case {name!r} {ties}, and which of these scikit-learn takes depends on how it "
+            "searches: both answers are right",
+            "" if name != "sample" else TIES.remedy,
+        )
 
     def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
         """An estimator that draws its answers."""
@@ -88,7 +110,7 @@ class SklearnSubject(Subject):
 
     def _answer(self, x: Any) -> dict[str, Array]:
         with _quiet():
-            return answer(self.model, self._methods, x)
+            return rename_outputs(answer(self.model, self._methods, x), self.sample)
 
     def _write(self, to: Path, opset: int) -> Probes:
         graph = Graph(opset)
@@ -98,7 +120,7 @@ class SklearnSubject(Subject):
             found = spread(name, call(self.model, method, table))
             outputs |= {key: _as_output(tensor) for key, tensor in found.items()}
         refuse_uneven(self.run, self.sample)
-        graph.save(to, outputs)
+        graph.save(to, rename_outputs(outputs, self.sample))
         return ()
 
     def _check_kept(self) -> None:

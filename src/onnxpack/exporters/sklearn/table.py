@@ -12,6 +12,7 @@ import numpy as np
 from onnxpack.errors import SampleError
 from onnxpack.exporters.sklearn.convert import Frame, Table
 from onnxpack.exporters.sklearn.tensor import Graph
+from onnxpack.exporters.value_names import input_names
 from onnxpack.signature import Array, dtype_name
 
 X = "X"
@@ -155,13 +156,12 @@ def _framed(sample: Mapping[Any, Any]) -> Any:
 
 def _read_frame(model: Any, frame: Any) -> Columns:
     notes: list[str] = []
+    input_names(frame.columns)  # refuses names that stand twice, before columns are chosen by name
     frame = _known_columns(model, frame, notes).reset_index(drop=True)
     if not len(frame) or not len(frame.columns):
         raise SampleError(f"the frame has the shape {frame.shape}, expected rows and columns.")
-    names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SampleError(f"two columns of the frame are called {twice[0]!r}.")
+    names, unnamed = input_names(frame.columns)
+    notes += unnamed
     feeds = {
         name: _column(name, frame.iloc[:, at], notes)[:, None] for at, name in enumerate(names)
     }

@@ -41,6 +41,7 @@ class Graph:
 
     Attributes:
         opset: of the standard operators.
+        taken: the names of the inputs.
         known: what was already added for a model, its method and its input.
     """
 
@@ -51,14 +52,18 @@ class Graph:
     known: dict[tuple[int, str, str], Any] = field(default_factory=dict)
     ml_opset: int = 3
     count: int = 0
+    taken: set[str] = field(default_factory=set)
 
     def name(self, hint: str) -> str:
-        """A name that nothing else has."""
+        """A name that nothing else has; a column of the user's may be called ``add_3``."""
         self.count += 1
+        while f"{hint}_{self.count}" in self.taken:
+            self.count += 1
         return f"{hint}_{self.count}"
 
     def input(self, name: str, dtype: str, shape: Sequence[Dim]) -> Tensor:
         """An input of the graph."""
+        self.taken.add(name)
         self.inputs.append(
             helper.make_tensor_value_info(name, ELEMENT_TYPES[dtype], list(shape) or None)
         )

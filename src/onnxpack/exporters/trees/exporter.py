@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import SampleError
+from onnxpack.exporters.overrides import refuse_overrides
 from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -45,8 +46,13 @@ class BoosterExporter(ABC):
         """The model with its sample, left as it is.
 
         Raises:
+            ExportError: the model answers by code of the user's own.
             SampleError: no sample was given.
         """
+        kinds = self.kinds(sys.modules[self.module])
+        inner = (each for each in getattr(model, "__dict__", {}).values())
+        boosters = (each for each in inner if isinstance(each, kinds))
+        refuse_overrides([model, *boosters], {self.module, "sklearn"})
         if sample is None:
             raise SampleError(
                 f"{self.a_model} is exported with a sample of its rows.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import onnx
 from numpy.typing import ArrayLike, DTypeLike
 from onnx import helper, numpy_helper
 
-from onnxpack.errors import ExportError
+from onnxpack.exporters.value_names import free_name
 
 ML_OPSET = 3
 """Of ai.onnx.ml: what every runtime of the last years reads."""
@@ -34,13 +35,19 @@ class Graph:
         self._constants: list[onnx.TensorProto] = []
         self._seen: Counter[str] = Counter()
         self._domains = {""}
+        self._taken: set[str] = set()
 
     def input(self, name: str, dtype: DTypeLike, width: int) -> str:
         """An input [batch, width]; strings have the dtype ``object``."""
+        self.reserve([name])
         self._inputs.append(
             helper.make_tensor_value_info(name, element_type(dtype), ["batch", width])
         )
         return name
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names for inputs that follow; nothing else will be called so."""
+        self._taken.update(names)
 
     def constant(self, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
         """A constant; Python numbers are int64 and float64."""
@@ -70,16 +77,8 @@ class Graph:
         return self.add("Cast", value, to=element_type(dtype))
 
     def output(self, name: str, value: str, dtype: DTypeLike, *axes: int) -> None:
-        """An output [batch, *axes], called ``name``.
-
-        Raises:
-            ExportError: an input has this name.
-        """
-        if name in (given.name for given in self._inputs):
-            raise ExportError(
-                f"the column {name!r} has the name of an output.",
-                remedy=f"train on frame.rename(columns={{{name!r}: {name + '_'!r}}})",
-            )
+        """An output [batch, *axes], called ``name``, or otherwise where an input is called so."""
+        name = free_name(name, self._taken)
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(
             helper.make_tensor_value_info(name, element_type(dtype), ["batch", *axes])
@@ -100,6 +99,8 @@ class Graph:
 
     def _name(self, kind: str) -> str:
         self._seen[kind] += 1
+        while f"{kind}/{self._seen[kind]}" in self._taken:
+            self._seen[kind] += 1
         return f"{kind}/{self._seen[kind]}"
 
 

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 from onnxpack.errors import SampleError
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.write import ML
+from onnxpack.exporters.value_names import input_names
 from onnxpack.signature import Array
 
 X = "X"
@@ -34,10 +35,12 @@ class Rows(ABC):
     Attributes:
         feeds: the rows as named arrays.
         dtype: of the matrix that they make.
+        notes: what the user should know of them.
     """
 
     feeds: Mapping[str, Array]
     dtype: np.dtype[Any]
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def restore(self, feeds: Mapping[str, Array]) -> Any:
@@ -175,6 +178,7 @@ class Frame(Rows):
     feeds: Mapping[str, Array]
     columns: Mapping[str, Column]
     names: Sequence[Any]
+    notes: Sequence[str] = ()
 
     @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
@@ -193,6 +197,7 @@ class Frame(Rows):
 
     def write(self, graph: Graph) -> str:
         """One input a column."""
+        graph.reserve(self.columns)
         columns = [column.write(graph, name) for name, column in self.columns.items()]
         return graph.add("Concat", *columns, axis=1)
 
@@ -254,14 +259,9 @@ def read_frame(frame: Any, categories: Categories, *, plain: bool = False) -> Fr
     Raises:
         SampleError: two columns have one name, or a column holds what no graph takes.
     """
-    names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not len(frame) or not names:
-        raise SampleError(
-            f"two columns of the frame are called {twice[0]!r}."
-            if twice
-            else f"the frame has the shape {frame.shape}, expected rows and columns."
-        )
+    names, notes = input_names(frame.columns)
+    if not len(frame) or not names:
+        raise SampleError(f"the frame has the shape {frame.shape}, expected rows and columns.")
     columns, feeds = {}, {}
     for at, name in enumerate(names):
         series = frame.iloc[:, at]
@@ -269,7 +269,7 @@ def read_frame(frame: Any, categories: Categories, *, plain: bool = False) -> Fr
             columns[name], feeds[name] = _read_categories(name, series, categories, plain=plain)
         else:
             columns[name], feeds[name] = _read_numbers(name, series)
-    return Frame(feeds, columns, list(frame.columns))
+    return Frame(feeds, columns, list(frame.columns), notes)
 
 
 def _read_numbers(name: str, series: Any) -> tuple[Column, Array]:

@@ -14,6 +14,7 @@ from onnxpack.exporters.trees.edges import edge_matrices, mixed_rows
 from onnxpack.exporters.trees.ensemble import Ensemble
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Rows
+from onnxpack.exporters.value_names import notes_of_renamed, rename_outputs
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Probes, Strategy, Subject
 from onnxpack.signature import Array
@@ -34,12 +35,14 @@ class BoosterSubject(Subject):
     Attributes:
         rows: the sample.
         unknown_is_missing: whether a category that the model does not know is as good as none.
+        is_classifier: whether there are labels and probabilities.
         own_objective: whether it was trained by a function of the user's.
     """
 
     rows: Rows
     unknown_is_missing = True
     own_objective = False
+    is_classifier: bool
 
     @abstractmethod
     def answer(self, data: object) -> dict[str, Array]:
@@ -67,16 +70,19 @@ class BoosterSubject(Subject):
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
-        """What becomes of a category that the model does not know, and of a user's objective."""
+        """What the user should know of categories, of an objective, and of names."""
+        outputs = (LABEL, PROBABILITIES) if self.is_classifier else (PREDICTION,)
         unknown = self.rows.categories and self.unknown_is_missing
         return (
             *((UNKNOWN_NOTE,) if unknown else ()),
             *((OWN_NOTE,) if self.own_objective else ()),
+            *self.rows.notes,
+            *notes_of_renamed(outputs, self.rows.feeds),
         )
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The framework's answer."""
-        return self.answer(self.rows.restore(feeds))
+        return rename_outputs(self.answer(self.rows.restore(feeds)), self.rows.feeds)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """One way alone: the trees as the booster itself states them."""
@@ -112,7 +118,7 @@ class BoosterSubject(Subject):
     def _probes(self) -> tuple[Array, Array] | None:
         """Rows, with the gap between the two largest shares of each; None without shares."""
         matrix = mixed_rows(self.ensemble(), self.rows.matrix(), PROBES)
-        shares = self.run(self.rows.feed(matrix)).get(PROBABILITIES)
+        shares = self.answer(self.rows.restore(self.rows.feed(matrix))).get(PROBABILITIES)
         if shares is None or shares.shape[1] < 2:
             return None
         ordered = np.sort(shares, axis=1)

@@ -46,7 +46,7 @@ class XGBoostSubject(BoosterSubject):
         self.missing = float(model.missing) if self.is_estimator else math.nan
 
     @property
-    def is_classifier(self) -> bool:
+    def is_classifier(self) -> bool:  # type: ignore[override]
         """Whether there are labels and probabilities."""
         return isinstance(self.model, xgboost.XGBClassifier)
 

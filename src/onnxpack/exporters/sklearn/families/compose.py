@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -191,23 +192,23 @@ def _apply(function: Any, arguments: Any, x: Tensor) -> Tensor:
         return x
     if _checks(function):
         return x.cast("float64")
-    if arguments or not _known(function):
+    write = next((own for known, own in FUNCTIONS.items() if known is function), None)
+    if arguments or write is None:
         name = getattr(function, "__qualname__", None) or repr(function)
         raise ExportError(f"the function {name!r} is Python code, which a graph cannot hold")
-    return FUNCTIONS[function](x)
+    return write(x)
 
 
 def _checks(function: Any) -> bool:
     """Whether it only checks rows, as histogram gradient boosting has it done."""
-    inner = getattr(function, "func", None)
-    return getattr(inner, "__module__", "") == "sklearn.utils.validation"
+    from sklearn.utils import check_array
 
-
-def _known(function: Any) -> bool:
-    try:
-        return function in FUNCTIONS
-    except TypeError:
-        return False
+    return (
+        isinstance(function, partial)
+        and function.func is check_array
+        and not function.args
+        and function.keywords == {"dtype": np.float64, "ensure_all_finite": False}
+    )
 
 
 class Target(Family):

@@ -11,13 +11,12 @@ import onnx
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn.convert import Family
+from onnxpack.exporters.sklearn.registry import package_of
 from onnxpack.exporters.sklearn.tensor import ELEMENT_TYPES, ML, Tensor
 from onnxpack.exporters.trees import graph as trees
 from onnxpack.parity.cases import BATCH
 from onnxpack.plugins import exporters
 
-PACKAGES = {"catboost", "lightgbm", "xgboost"}
-"""Whose estimators take the rows that scikit-learn's do."""
 DTYPES = {number: dtype for dtype, number in ELEMENT_TYPES.items()}
 
 
@@ -49,7 +48,7 @@ def _outputs(model: Any, x: Tensor, *, scores: bool = False) -> dict[str, Tensor
     key = (id(model), "scores" if scores else "outputs", x.name)
     if key not in x.graph.known:
         sample = np.zeros((2, int(model.n_features_in_)), x.dtype)
-        exporter = exporters()[type(model).__module__.partition(".")[0]].load()()
+        exporter = exporters()[package_of(model)].load()()
         with exporter.open(model, sample) as subject, TemporaryDirectory() as folder:
             path = Path(folder, "part.onnx")
             if scores:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.overrides import library_class, refuse_overrides
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, ask, label_if, private
 from onnxpack.exporters.sklearn.distance import kernel_matrix
@@ -120,9 +121,7 @@ def covariance(kernel: Any, x: Tensor, points: Array) -> Tensor:
     Raises:
         ExportError: it is not one that is written.
     """
-    name = type(kernel).__name__
-    if type(kernel).__module__ != "sklearn.gaussian_process.kernels":
-        raise ExportError(f"the kernel {name} is not scikit-learn's")
+    name = _name_of(kernel)
     if name in ("Sum", "Product"):
         one, two = covariance(kernel.k1, x, points), covariance(kernel.k2, x, points)
         return one + two if name == "Sum" else one * two
@@ -140,6 +139,19 @@ def covariance(kernel: Any, x: Tensor, points: Array) -> Tensor:
     if name == "CompoundKernel":
         raise ExportError("a CompoundKernel gives several matrices, which is not written")
     return _stationary(kernel, name, x, points)
+
+
+def _name_of(kernel: Any) -> str:
+    """The name of the library's class that a kernel is, or inherits from.
+
+    Raises:
+        ExportError: the user's own code computes it.
+    """
+    known = library_class(kernel, {"sklearn"})
+    if known.__module__ != "sklearn.gaussian_process.kernels":
+        raise ExportError(f"the kernel {type(kernel).__qualname__} is not scikit-learn's")
+    refuse_overrides([kernel], {"sklearn"})
+    return known.__name__
 
 
 def _stationary(kernel: Any, name: str, x: Tensor, points: Array) -> Tensor:
@@ -245,7 +257,7 @@ def _latent(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _diagonal(kernel: Any, x: Tensor) -> Tensor:
     """A kernel of each row with itself."""
-    name = type(kernel).__name__
+    name = _name_of(kernel)
     if name in ("Sum", "Product"):
         one, two = _diagonal(kernel.k1, x), _diagonal(kernel.k2, x)
         return one + two if name == "Sum" else one * two

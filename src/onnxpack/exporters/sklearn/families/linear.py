@@ -24,9 +24,12 @@ def affine(x: Tensor, coef: Array, intercept: Any) -> Tensor:
     if not x.floating:
         x = x.cast("float64")
     coef = np.asarray(coef)
+    # Without fit_intercept it is the Python number 0.0, by which NumPy keeps float32 as it is.
+    shift = intercept if type(intercept) in (float, int) else np.asarray(intercept)
     if coef.ndim == 1:
-        return n.flat(x @ coef[:, None]) + np.ravel(intercept)
-    return x @ coef.T + np.asarray(intercept)
+        shift = shift.ravel() if isinstance(shift, np.ndarray) else shift
+        return n.flat(x @ coef[:, None]) + shift
+    return x @ coef.T + shift
 
 
 class LinearRegressor(Family):

@@ -1,0 +1,57 @@
+"""Names of a graph's inputs and outputs, where they are those of a user's columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
+
+from onnxpack.errors import SampleError
+
+T = TypeVar("T")
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name for an output: the name itself, or with ``_output`` after it where it is taken.
+
+    A value of a graph has one name, so an input and an output cannot share it. The user's name
+    stays, because requests are written with it.
+    """
+    while name in taken:
+        name += "_output"
+    return name
+
+
+def rename_outputs(outputs: Mapping[str, T], inputs: Collection[str]) -> dict[str, T]:
+    """The outputs under names that no input has."""
+    return {free_name(name, inputs): value for name, value in outputs.items()}
+
+
+def notes_of_renamed(outputs: Iterable[str], inputs: Collection[str]) -> list[str]:
+    """A note for each output that gave way to an input."""
+    return [
+        f"a column is called {name!r}, so the output of that name is {free_name(name, inputs)!r}"
+        for name in outputs
+        if name in inputs
+    ]
+
+
+def input_names(columns: Iterable[object]) -> tuple[list[str], list[str]]:
+    """The name of the input of each column of a frame, and notes on those that had none.
+
+    Raises:
+        SampleError: two columns have one name.
+    """
+    names, notes = [str(name) for name in columns], []
+    for at, name in enumerate(names):
+        if not name:  # in ONNX an empty name means that there is no value
+            names[at] = free_name(f"column_{at}", names)
+            notes.append(f"column {at} has no name, so its input is called {names[at]!r}")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise SampleError(
+            f"two columns of the frame are called {twice!r}, and inputs are told apart by name.",
+            remedy="before fit and here: "
+            "frame.columns = [f'{name}_{at}' for at, name in enumerate(frame.columns)]",
+        )
+    return names, notes
