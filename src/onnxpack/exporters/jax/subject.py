@@ -14,7 +14,9 @@ from onnxpack.exporters.jax.causes import diagnose
 from onnxpack.exporters.jax.convert import Job, ladder
 from onnxpack.exporters.jax.inference import Ready
 from onnxpack.exporters.jax.structure import Arguments, name_outputs, to_array
+from onnxpack.exporters.nonfinite import with_nan_kept
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.nonfinite import nonfinite_values
 from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.ties import round_values
 from onnxpack.signature import Array
@@ -62,8 +64,9 @@ class JaxSubject(Subject):
             return None
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """Round values; and integers below zero, where division and remainders differ."""
+        """Round values, NaN, infinities; and integers below zero, where division differs."""
         yield from round_values(self.sample)
+        yield from nonfinite_values(self.sample)
         if any(array.dtype.kind == "i" for array in self.sample.values()):
             yield (
                 "integers negated",
@@ -79,7 +82,7 @@ class JaxSubject(Subject):
         def traced(*arrays: Any) -> tuple[Any, ...]:
             return tuple(self._answer(self._ready.trace, arrays).values())
 
-        yield from ladder(Job(traced, self.sample, axes, opset, tuple(outputs)))
+        yield from with_nan_kept(ladder(Job(traced, self.sample, axes, opset, tuple(outputs))))
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.jax.causes`."""
