@@ -21,25 +21,31 @@ AXES_ARE_INPUTS = 18
 """The opset from which on ReduceMax takes its axes as an input."""
 
 
-def loses_nan(graph: Path) -> bool:
-    """Whether an operator of the graph loses NaN."""
-    return bool(_losing(ir.load(graph)))
+def loses_nan(graph: Path, *, saturating: bool = False) -> bool:
+    """Whether an operator of the graph loses NaN; see :func:`keep_nan`."""
+    return bool(_losing(ir.load(graph), saturating))
 
 
-def keep_nan(source: Path, to: Path) -> None:
-    """Write the graph at ``source`` to ``to`` with NaN kept."""
+def keep_nan(source: Path, to: Path, *, saturating: bool = False) -> None:
+    """Write the graph at ``source`` to ``to`` with NaN kept.
+
+    Args:
+        saturating: whether casts to integers are mended too, for JAX.
+    """
     model = ir.load(source)
     opset = model.opset_imports.get("", AXES_ARE_INPUTS)
-    for node in _losing(model):
+    for node in _losing(model, saturating):
         _MENDED[node.op_type](node, opset)
     save_beside(model, to)
 
 
-def _losing(model: ir.Model) -> list[ir.Node]:
+def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
     known = [
         node
         for node in model.graph.all_nodes()
-        if node.domain in ("", "ai.onnx") and node.op_type in _MENDED
+        if node.domain in ("", "ai.onnx")
+        and node.op_type in _MENDED
+        and (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
     ]
     if any(_input(node).dtype is None for node in known):
         ShapeInferencePass()(model)
@@ -91,9 +97,56 @@ def _place(node: ir.Node, opset: int) -> None:
     _replace(node, [*number, *before, among, *any_nan, first], any_nan[-1], first)
 
 
+def _saturated(node: ir.Node, _opset: int) -> None:
+    """As XLA casts: NaN to 0, what is too large to the nearest integer of the dtype.
+
+    ONNX leaves this open; onnxruntime on x86 gives the smallest integer for all of them.
+    """
+    x, target = _input(node), _target(node)
+    source, wide = (x.dtype or ir.DataType.FLOAT).numpy(), _COMPUTED[target]
+    least, most = np.iinfo(target.numpy()).min, np.iinfo(target.numpy()).max
+    with np.errstate(over="ignore"):  # 2**31 is infinite in float16, which holds no such number
+        low = _constant(np.array(least, source))
+        top = _constant(np.array(2.0 ** int(most).bit_length(), source))
+    zero = _constant(np.array(0, source))
+    ends = [_constant(np.array(end, wide.numpy())) for end in (least, most)]
+    below = ir.node("LessOrEqual", [x, low.outputs[0]])
+    above = ir.node("GreaterOrEqual", [x, top.outputs[0]])
+    nan = ir.node("IsNaN", [x])
+    outside = ir.node("Or", [below.outputs[0], above.outputs[0]])
+    unfit = ir.node("Or", [outside.outputs[0], nan.outputs[0]])
+    number = ir.node("Where", [unfit.outputs[0], zero.outputs[0], x])
+    cast = ir.node("Cast", [number.outputs[0]], {"to": wide})
+    floor = ir.node("Where", [below.outputs[0], ends[0].outputs[0], cast.outputs[0]])
+    made = [low, top, zero, *ends, below, above, nan, outside, unfit, number, cast, floor]
+    whole = ir.node("Where", [above.outputs[0], ends[1].outputs[0], floor.outputs[0]])
+    graph = node.graph
+    if graph is None:  # all_nodes gives the nodes of graphs
+        raise ValueError("the node is in no graph")
+    graph.insert_before(node, [*made, whole])
+    node.replace_input_with(0, whole.outputs[0])
+
+
+def _target(node: ir.Node) -> ir.DataType:
+    return ir.DataType(node.attributes.get_int("to", 0))
+
+
+_COMPUTED = {
+    **dict.fromkeys(
+        (ir.DataType.INT8, ir.DataType.INT16, ir.DataType.UINT8, ir.DataType.UINT16),
+        ir.DataType.INT32,
+    ),
+    ir.DataType.INT32: ir.DataType.INT32,
+    ir.DataType.UINT32: ir.DataType.INT64,
+    ir.DataType.INT64: ir.DataType.INT64,
+}
+"""The dtype in which an integer is chosen: onnxruntime's Where has no kernel for the others."""
+
+
 _MENDED: dict[str, Callable[[ir.Node, int], None]] = {
     "ArgMax": _place,
     "ArgMin": _place,
+    "Cast": _saturated,
     "GlobalMaxPool": _reduction,
     "MaxPool": _reduction,
     "ReduceMax": _reduction,

@@ -23,6 +23,7 @@ class _Made:
     """A strategy that remembers what it wrote."""
 
     strategy: Strategy
+    saturating: bool
     candidate: Path | None = None
     probes: Probes = ()
 
@@ -37,17 +38,22 @@ class _Made:
         candidate = self.candidate or to
         if self.candidate is None:
             self.make(candidate)
-        keep_nan(candidate, to)
+        keep_nan(candidate, to, saturating=self.saturating)
         return self.probes
 
 
-def with_nan_kept(strategies: Iterable[Strategy]) -> Iterator[Strategy]:
+def with_nan_kept(
+    strategies: Iterable[Strategy], *, saturating: bool = False
+) -> Iterator[Strategy]:
     """Each strategy; and where its graph was not proven, the same graph with NaN kept.
 
     A ladder asks for the next strategy only after the last one failed.
+
+    Args:
+        saturating: whether the framework casts to integers as XLA does.
     """
     for strategy in strategies:
-        made = _Made(strategy)
+        made = _Made(strategy, saturating)
         yield Strategy(strategy.name, made.make)
-        if made.candidate is not None and loses_nan(made.candidate):
+        if made.candidate is not None and loses_nan(made.candidate, saturating=saturating):
             yield Strategy(strategy.name + SUFFIX, made.make_keeping_nan)

@@ -82,7 +82,9 @@ class JaxSubject(Subject):
         def traced(*arrays: Any) -> tuple[Any, ...]:
             return tuple(self._answer(self._ready.trace, arrays).values())
 
-        yield from with_nan_kept(ladder(Job(traced, self.sample, axes, opset, tuple(outputs))))
+        yield from with_nan_kept(
+            ladder(Job(traced, self.sample, axes, opset, tuple(outputs))), saturating=True
+        )
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.jax.causes`."""

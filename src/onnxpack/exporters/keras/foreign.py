@@ -52,8 +52,10 @@ class ForeignSubject(Subject):
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """JAX's own way where that is the backend, then those of other backends."""
         if keras.config.backend() == "jax":
-            yield from with_nan_kept(self._by_jax(axes, opset, outputs))
-        yield from with_nan_kept(rebuilt(self._model, self.sample, axes, opset, outputs))
+            by_jax = self._by_jax(axes, opset, outputs)
+            yield from with_nan_kept(by_jax, saturating=True)
+        others = rebuilt(self._model, self.sample, axes, opset, outputs)
+        yield from with_nan_kept(others, saturating=keras.config.backend() == "jax")
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """What the layers tell; else the way round."""
