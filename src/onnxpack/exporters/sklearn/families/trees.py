@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,15 +57,18 @@ class _Bridge(TreeGraph):
         return tensor.name
 
 
-def sum_of_leaves(x: Tensor, ensemble: Ensemble, columns: Columns | None = None) -> Tensor:
+def sum_of_leaves(
+    x: Tensor, ensemble: Ensemble, columns: Columns | None = None, *, in_order: bool = False
+) -> Tensor:
     """The sum of the leaves that each row reaches, float64 [batch, targets].
 
     Args:
         x: float64.
+        in_order: see :func:`onnxpack.exporters.trees.write.add_ensemble`.
     """
     bridge = _Bridge(x)
     matrix = columns.write(bridge, x.name) if columns else x.name
-    return Tensor(x.graph, add_ensemble(bridge, matrix, ensemble), "float64")
+    return Tensor(x.graph, add_ensemble(bridge, matrix, ensemble, in_order=in_order), "float64")
 
 
 def grown(tree: Any, value: Array, target: int = 0) -> Tree:
@@ -99,7 +103,7 @@ class Forest(Family):
     def mean(self, model: Any, x: Tensor) -> Tensor:
         """[batch, outputs × classes]."""
         trees = self.ensemble(model)
-        return sum_of_leaves(rounded(x), trees) / float(len(trees.trees))
+        return sum_of_leaves(rounded(x), trees, in_order=True) / float(len(trees.trees))
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
         """The mean; of several outputs one column each."""
@@ -109,6 +113,18 @@ class Forest(Family):
 
 class ForestClassifier(Forest):
     """Of the shares of the classes in the leaves."""
+
+    def mean(self, model: Any, x: Tensor) -> Tensor:
+        """[batch, outputs × classes]; of two classes only the second's share is summed.
+
+        A sum of one number is bit for bit scikit-learn's, and takes half the time of two.
+        """
+        trees = self.ensemble(model)
+        if trees.targets != 2 or model.n_outputs_ != 1 or not _are_shares(trees):
+            return super().mean(model, x)
+        second = tuple(replace(tree, value=tree.value[:, 1:]) for tree in trees.trees)
+        total = sum_of_leaves(rounded(x), Ensemble(second, targets=1), in_order=True)
+        return two_columns(n.flat(total / float(len(second))))
 
     def predict_proba(self, model: Any, x: Tensor) -> Answer:
         """One a class; of several outputs one array each."""
@@ -131,6 +147,14 @@ class ForestClassifier(Forest):
             for classes, share in zip(model.classes_, shares, strict=True)
         ]
         return n.concat([n.as_column(label) for label in labels])
+
+
+def _are_shares(ensemble: Ensemble) -> bool:
+    """Whether the values of each leaf sum to one."""
+    return all(
+        np.allclose(tree.value[tree.leaves].sum(axis=1), 1, rtol=0, atol=1e-12)
+        for tree in ensemble.trees
+    )
 
 
 class Embedding(Forest):
