@@ -40,23 +40,23 @@ STUMP = Tree([0, 0, 0], [0, 0, 0], [1, LEAF, LEAF], [2, LEAF, LEAF], [0, 0, 0], 
 """Stands where no tree has a split: an ensemble has one at least."""
 
 
-def add_ensemble(graph: Graph, x: str, ensemble: Ensemble, *, in_order: bool = False) -> str:
+def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
     """The sum of the leaves that each row reaches: float64 [batch, targets].
+
+    The sum is exact, so it does not depend on the order: onnxruntime 1.32 divides the trees
+    between threads, and a label that hangs on the last bit would hang on their number.
 
     Args:
         graph: the graph to add it to.
         x: the matrix of columns, float64 [batch, columns].
         ensemble: the trees; their ``feature`` is a column of ``x``.
-        in_order: whether sums of one target are rounded as a loop over the trees in float64
-            rounds them, rather than exact. onnxruntime adds in another order where it divides
-            the trees of at most 50 rows between threads.
     """
     if ensemble.targets > 1:
         return add_by_halves(graph, x, ensemble)
     trees = _split_trees(ensemble)
     unit = _unit(trees)
-    safe = FINE < unit < 1 / FINE
-    scale = 1.0 if in_order else unit
+    usual = FINE < unit < 1 / FINE  # else FINE of it could be too small for float64
+    attributes = _single(trees, ensemble.mode, unit, stored=unit if usual else 1.0)
     found = graph.add(
         "TreeEnsemble",
         x,
@@ -64,9 +64,9 @@ def add_ensemble(graph: Graph, x: str, ensemble: Ensemble, *, in_order: bool = F
         n_targets=1,
         aggregate_function=1,  # the sum
         post_transform=0,
-        **_single(trees, ensemble.mode, scale, stored=1.0 if in_order or not safe else unit),
+        **attributes,
     )
-    if not in_order and not safe:
+    if not usual:
         found = graph.add("Mul", found, graph.constant(unit, np.float64))
     constant = _constant_sum(ensemble)
     return graph.add("Add", found, graph.constant(constant)) if constant.any() else found
@@ -100,13 +100,12 @@ def _split_trees(ensemble: Ensemble) -> list[Tree]:
     return [tree for tree in ensemble.trees if not tree.is_constant] or [STUMP]
 
 
-def _single(trees: list[Tree], mode: Mode, scale: float, *, stored: float) -> dict[str, Any]:
+def _single(trees: list[Tree], mode: Mode, unit: float, *, stored: float) -> dict[str, Any]:
     """The attributes of ``TreeEnsemble``: inner nodes and leaves are counted apart.
 
     Args:
-        scale: 1 for weights as they are, else the power of two that no sum exceeds: weights
-            become multiples of ``FINE`` of it, whose sums are exact in any order.
-        stored: what the rounded fractions of ``scale`` are multiplied with.
+        unit: the power of two that no sum exceeds; weights become multiples of ``FINE`` of it.
+        stored: what the fractions of ``unit`` are multiplied with; a power of two.
     """
     columns: dict[str, list[Array]] = {name: [] for name in (*_INNER, "weight")}
     roots, inner_count, leaf_count = [], 0, 0
@@ -124,8 +123,7 @@ def _single(trees: list[Tree], mode: Mode, scale: float, *, stored: float) -> di
         inner_count, leaf_count = inner_count + int(inner.sum()), leaf_count + int(leaf.sum())
     joined = {name: np.concatenate(values) for name, values in columns.items()}
     weight, splits = joined.pop("weight"), joined.pop("nodes_splits")
-    if scale != 1:
-        weight = np.round(weight / scale / FINE) * FINE * stored
+    weight = np.round(weight / unit / FINE) * FINE * stored
     return {
         "tree_roots": roots,
         **{name: values.astype(int).tolist() for name, values in joined.items()},

@@ -57,18 +57,15 @@ class _Bridge(TreeGraph):
         return tensor.name
 
 
-def sum_of_leaves(
-    x: Tensor, ensemble: Ensemble, columns: Columns | None = None, *, in_order: bool = False
-) -> Tensor:
+def sum_of_leaves(x: Tensor, ensemble: Ensemble, columns: Columns | None = None) -> Tensor:
     """The sum of the leaves that each row reaches, float64 [batch, targets].
 
     Args:
         x: float64.
-        in_order: see :func:`onnxpack.exporters.trees.write.add_ensemble`.
     """
     bridge = _Bridge(x)
     matrix = columns.write(bridge, x.name) if columns else x.name
-    return Tensor(x.graph, add_ensemble(bridge, matrix, ensemble, in_order=in_order), "float64")
+    return Tensor(x.graph, add_ensemble(bridge, matrix, ensemble), "float64")
 
 
 def grown(tree: Any, value: Array, target: int = 0) -> Tree:
@@ -103,7 +100,7 @@ class Forest(Family):
     def mean(self, model: Any, x: Tensor) -> Tensor:
         """[batch, outputs × classes]."""
         trees = self.ensemble(model)
-        return sum_of_leaves(rounded(x), trees, in_order=True) / float(len(trees.trees))
+        return sum_of_leaves(rounded(x), trees) / float(len(trees.trees))
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
         """The mean; of several outputs one column each."""
@@ -117,13 +114,13 @@ class ForestClassifier(Forest):
     def mean(self, model: Any, x: Tensor) -> Tensor:
         """[batch, outputs × classes]; of two classes only the second's share is summed.
 
-        A sum of one number is bit for bit scikit-learn's, and takes half the time of two.
+        A sum of one number is a single operator, and takes half the time of two.
         """
         trees = self.ensemble(model)
         if trees.targets != 2 or model.n_outputs_ != 1 or not _are_shares(trees):
             return super().mean(model, x)
         second = tuple(replace(tree, value=tree.value[:, 1:]) for tree in trees.trees)
-        total = sum_of_leaves(rounded(x), Ensemble(second, targets=1), in_order=True)
+        total = sum_of_leaves(rounded(x), Ensemble(second, targets=1))
         return two_columns(n.flat(total / float(len(second))))
 
     def predict_proba(self, model: Any, x: Tensor) -> Answer:
