@@ -41,6 +41,13 @@ CAUSES: Sequence[tuple[str, Cause]] = (
         ),
     ),
     (
+        r"are both called",
+        Cause(
+            "an input and an output of the model have one name, and a graph's values have one each",
+            "call the output otherwise: return {'scores': ...}",
+        ),
+    ),
+    (
         r"was frozen at",
         Cause(
             "a size that should vary was fixed inside the graph",

@@ -19,6 +19,7 @@ import jax2onnx
 from onnxpack.errors import ExportError
 from onnxpack.exporters.jax.folded import folded
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
+from onnxpack.exporters.names import name_ends, placeholders
 from onnxpack.exporters.silence import hidden
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Probes, Strategy
@@ -66,6 +67,7 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
     Raises:
         ExportError: JAX cannot trace the function so, or jax2onnx lacks a primitive.
     """
+    _refuse_shared_names(job)
     specs = [
         jax.ShapeDtypeStruct(_shape(array, job.axes.get(name, {})), array.dtype)
         for name, array in job.sample.items()
@@ -80,12 +82,23 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
                 enable_double_precision=double,
                 return_mode="file",
                 output_path=to,
-                input_names=list(job.sample),
-                output_names=list(job.outputs),
+                # jax2onnx 0.17 refuses a name that it has given to a value within the graph.
+                input_names=placeholders("input", len(job.sample)),
+                output_names=placeholders("output", len(job.outputs)),
             )
     except Exception as exc:
         raise ExportError(plain_words(exc)) from exc
+    name_ends(to, list(job.sample), job.outputs)
     return ()
+
+
+def _refuse_shared_names(job: Job) -> None:
+    shared = sorted(set(job.sample) & set(job.outputs))
+    if shared:
+        raise ExportError(
+            f"an input and an output are both called {shared[0]!r}, and a graph has one value "
+            "of a name"
+        )
 
 
 def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

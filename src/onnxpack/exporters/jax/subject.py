@@ -14,7 +14,9 @@ from onnxpack.exporters.jax.causes import diagnose
 from onnxpack.exporters.jax.convert import Job, ladder
 from onnxpack.exporters.jax.inference import Ready
 from onnxpack.exporters.jax.structure import Arguments, name_outputs, to_array
+from onnxpack.exporters.nonfinite import with_nan_kept
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.nonfinite import nonfinite_values
 from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
@@ -62,8 +64,9 @@ class JaxSubject(Subject):
             return None
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`onnxpack.parity.ties.hard_values`."""
+        """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
         yield from hard_values(self.sample)
+        yield from nonfinite_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """See :mod:`onnxpack.exporters.jax.convert`; in float64 too where JAX has that on."""
@@ -71,7 +74,9 @@ class JaxSubject(Subject):
         def traced(*arrays: Any) -> tuple[Any, ...]:
             return tuple(self._answer(self._ready.trace, arrays).values())
 
-        yield from ladder(Job(traced, self.sample, axes, opset, tuple(outputs)))
+        yield from with_nan_kept(
+            ladder(Job(traced, self.sample, axes, opset, tuple(outputs))), saturating=True
+        )
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.jax.causes`."""

@@ -16,7 +16,9 @@ from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
+from onnxpack.exporters.nonfinite import with_nan_kept
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.nonfinite import nonfinite_values
 from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
@@ -43,14 +45,17 @@ class ForeignSubject(Subject):
         return {name: np.array(keras.ops.convert_to_numpy(value)) for name, value in answer.items()}
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`onnxpack.parity.ties.hard_values`."""
+        """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
         yield from hard_values(self.sample)
+        yield from nonfinite_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """JAX's own way where that is the backend, then those of other backends."""
         if keras.config.backend() == "jax":
-            yield from self._by_jax(axes, opset, outputs)
-        yield from rebuilt(self._model, self.sample, axes, opset, outputs)
+            by_jax = self._by_jax(axes, opset, outputs)
+            yield from with_nan_kept(by_jax, saturating=True)
+        others = rebuilt(self._model, self.sample, axes, opset, outputs)
+        yield from with_nan_kept(others, saturating=keras.config.backend() == "jax")
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """What the layers tell; else the way round."""

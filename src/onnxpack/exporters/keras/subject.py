@@ -13,9 +13,11 @@ from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
 from onnxpack.exporters.keras.widened import widened
+from onnxpack.exporters.nonfinite import with_nan_kept
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.subject import TorchSubject
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.nonfinite import nonfinite_values
 from onnxpack.parity.subject import Attempt, Cause, Strategy
 from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
@@ -54,13 +56,14 @@ class KerasSubject(TorchSubject):
         self._keras, self._inputs = model, inputs
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`onnxpack.parity.ties.hard_values`."""
+        """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
         yield from hard_values(self.sample)
+        yield from nonfinite_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """PyTorch's; then JAX's, which keeps loops over time that PyTorch's unroll."""
-        yield from super().strategies(axes, opset, outputs)
-        yield from rebuilt(self._keras, self.sample, axes, opset, outputs)
+        yield from with_nan_kept(super().strategies(axes, opset, outputs))
+        yield from with_nan_kept(rebuilt(self._keras, self.sample, axes, opset, outputs))
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.keras.causes`."""

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from onnxpack.exporters.trees.versions import settle_version
 from onnxpack.signature import Array, Dim
 
 ML = "ai.onnx.ml"
@@ -50,7 +51,6 @@ class Graph:
     constants: list[onnx.TensorProto] = field(default_factory=list)
     inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     known: dict[tuple[int, str, str], Any] = field(default_factory=dict)
-    ml_opset: int = 3
     count: int = 0
     taken: set[str] = field(default_factory=set)
 
@@ -158,9 +158,9 @@ class Graph:
         for name, tensor in outputs.items():
             self.nodes.append(helper.make_node("Identity", [tensor.name], [name], name=name))
             infos.append(helper.make_tensor_value_info(name, ELEMENT_TYPES[tensor.dtype], None))
+        versions = {ML: settle_version(self.nodes, self.constants), "com.microsoft": 1}
         graph = helper.make_graph(self.nodes, "model", self.inputs, infos, self.constants)
         domains = {node.domain for node in self.nodes if node.domain}
-        versions = {ML: self.ml_opset, "com.microsoft": 1}
         opsets = [helper.make_opsetid("", self.opset)]
         opsets += [helper.make_opsetid(domain, versions[domain]) for domain in sorted(domains)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10)

@@ -14,8 +14,6 @@ from onnx import helper, numpy_helper
 
 from onnxpack.exporters.value_names import free_name
 
-ML_OPSET = 3
-"""Of ai.onnx.ml: what every runtime of the last years reads."""
 IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12}
 """The IR version that each opset came with; a graph of a later one is given the latest."""
 
@@ -25,14 +23,18 @@ class Graph:
 
     Args:
         opset: of the operators of ONNX itself.
+
+    Attributes:
+        nodes: the operators so far.
+        constants: the constants so far.
     """
 
     def __init__(self, opset: int) -> None:
         self._opset = opset
-        self._nodes: list[onnx.NodeProto] = []
+        self.nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
-        self._constants: list[onnx.TensorProto] = []
+        self.constants: list[onnx.TensorProto] = []
         self._seen: Counter[str] = Counter()
         self._domains = {""}
         self._taken: set[str] = set()
@@ -52,7 +54,7 @@ class Graph:
     def constant(self, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
         """A constant; Python numbers are int64 and float64."""
         name = self._name("constant")
-        self._constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
         return name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
@@ -64,7 +66,7 @@ class Graph:
     ) -> list[str]:
         """An operator's outputs."""
         names = [self._name(operator) for _ in range(outputs)]
-        self._nodes.append(
+        self.nodes.append(
             helper.make_node(
                 operator, inputs, names, name=names[0], domain=domain or None, **attributes
             )
@@ -79,17 +81,17 @@ class Graph:
     def output(self, name: str, value: str, dtype: DTypeLike, *axes: int) -> None:
         """An output [batch, *axes], called ``name``, or otherwise where an input is called so."""
         name = free_name(name, self._taken)
-        self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
+        self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(
             helper.make_tensor_value_info(name, element_type(dtype), ["batch", *axes])
         )
 
     def save(self, to: Path) -> None:
         """Write the graph to a file."""
-        graph = helper.make_graph(
-            self._nodes, "graph", self._inputs, self._outputs, self._constants
-        )
-        versions = {"": self._opset, "ai.onnx.ml": ML_OPSET}
+        from onnxpack.exporters.trees.versions import settle_version  # which writes graphs itself
+
+        versions = {"": self._opset, "ai.onnx.ml": settle_version(self.nodes, self.constants)}
+        graph = helper.make_graph(self.nodes, "graph", self._inputs, self._outputs, self.constants)
         model = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid(d, versions[d]) for d in sorted(self._domains)],

@@ -1,4 +1,10 @@
-"""An ensemble becomes one ``TreeEnsembleRegressor``, and its sums are exact."""
+"""An ensemble becomes one operator, and its sums are exact.
+
+Sums of one target are a ``TreeEnsemble`` of ai.onnx.ml 5: its thresholds, leaves and sums are
+float64. onnxruntime 1.20 and later have it. Each of its leaves adds to one target only, so sums
+of several are a ``TreeEnsembleRegressor`` of ai.onnx.ml 3. That one gives float32, so each weight
+is written in two parts, which costs up to three times as long.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from onnxpack.exporters.trees.ensemble import LEAF, Ensemble, Tree
+from onnxpack.exporters.trees.ensemble import LEAF, Ensemble, Mode, Tree
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.signature import Array
 
@@ -16,8 +22,20 @@ GRID = 2.0**-22
 """The larger part of each weight, as a fraction of the largest sum: a multiple of it. All sums of
 such multiples have a place in float32, so they come out of the operator as they are."""
 
+FINE = 2.0**-52
+"""The same for sums in float64."""
 LARGEST_EXPONENT = 1000.0
 """Leaves of 1e300 are left as they are, with the same answer or none."""
+_INNER = (
+    "nodes_featureids",
+    "nodes_missing_value_tracks_true",
+    "nodes_truenodeids",
+    "nodes_trueleafs",
+    "nodes_falsenodeids",
+    "nodes_falseleafs",
+    "nodes_splits",
+)
+_MODES = {Mode.LEQ: 0, Mode.LT: 1}
 STUMP = Tree([0, 0, 0], [0, 0, 0], [1, LEAF, LEAF], [2, LEAF, LEAF], [0, 0, 0], [0, 0, 0])
 """Stands where no tree has a split: an ensemble has one at least."""
 
@@ -25,12 +43,38 @@ STUMP = Tree([0, 0, 0], [0, 0, 0], [1, LEAF, LEAF], [2, LEAF, LEAF], [0, 0, 0], 
 def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
     """The sum of the leaves that each row reaches: float64 [batch, targets].
 
+    The sum is exact, so it does not depend on the order: onnxruntime 1.32 divides the trees
+    between threads, and a label that hangs on the last bit would hang on their number.
+
     Args:
         graph: the graph to add it to.
         x: the matrix of columns, float64 [batch, columns].
         ensemble: the trees; their ``feature`` is a column of ``x``.
     """
-    trees = [tree for tree in ensemble.trees if not tree.is_constant] or [STUMP]
+    if ensemble.targets > 1:
+        return add_by_halves(graph, x, ensemble)
+    trees = _split_trees(ensemble)
+    unit = _unit(trees)
+    usual = FINE < unit < 1 / FINE  # else FINE of it could be too small for float64
+    attributes = _single(trees, ensemble.mode, unit, stored=unit if usual else 1.0)
+    found = graph.add(
+        "TreeEnsemble",
+        x,
+        domain=ML,
+        n_targets=1,
+        aggregate_function=1,  # the sum
+        post_transform=0,
+        **attributes,
+    )
+    if not usual:
+        found = graph.add("Mul", found, graph.constant(unit, np.float64))
+    constant = _constant_sum(ensemble)
+    return graph.add("Add", found, graph.constant(constant)) if constant.any() else found
+
+
+def add_by_halves(graph: Graph, x: str, ensemble: Ensemble) -> str:
+    """The same with every weight in two parts, for any number of targets."""
+    trees = _split_trees(ensemble)
     unit = _unit(trees)
     attributes = {**_nodes(trees, ensemble.mode.value), **_weights(trees, ensemble.targets, unit)}
     parts = graph.cast(
@@ -49,6 +93,45 @@ def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
     total = graph.add("Add", *graph.add_many("Split", parts, split, outputs=2, axis=1))
     scaled = graph.add("Mul", total, graph.constant(unit, np.float64))
     return graph.add("Add", scaled, graph.constant(_constant_sum(ensemble)))
+
+
+def _split_trees(ensemble: Ensemble) -> list[Tree]:
+    """The trees with a split; the operators take at least one."""
+    return [tree for tree in ensemble.trees if not tree.is_constant] or [STUMP]
+
+
+def _single(trees: list[Tree], mode: Mode, unit: float, *, stored: float) -> dict[str, Any]:
+    """The attributes of ``TreeEnsemble``: inner nodes and leaves are counted apart.
+
+    Args:
+        unit: the power of two that no sum exceeds; weights become multiples of ``FINE`` of it.
+        stored: what the fractions of ``unit`` are multiplied with; a power of two.
+    """
+    columns: dict[str, list[Array]] = {name: [] for name in (*_INNER, "weight")}
+    roots, inner_count, leaf_count = [], 0, 0
+    for tree in trees:
+        leaf, inner = tree.leaves, ~tree.leaves
+        place = np.where(leaf, np.cumsum(leaf) - 1 + leaf_count, np.cumsum(inner) - 1 + inner_count)
+        left, right = tree.left[inner], tree.right[inner]
+        found = (
+            tree.feature[inner], tree.missing_left[inner], place[left], leaf[left], place[right],
+            leaf[right], tree.threshold[inner], tree.value[leaf, 0],
+        )  # fmt: skip
+        for name, values in zip(columns, found, strict=True):
+            columns[name].append(values)
+        roots.append(inner_count)
+        inner_count, leaf_count = inner_count + int(inner.sum()), leaf_count + int(leaf.sum())
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    weight, splits = joined.pop("weight"), joined.pop("nodes_splits")
+    weight = np.round(weight / unit / FINE) * FINE * stored
+    return {
+        "tree_roots": roots,
+        **{name: values.astype(int).tolist() for name, values in joined.items()},
+        "nodes_splits": numpy_helper.from_array(splits),
+        "nodes_modes": numpy_helper.from_array(np.full(inner_count, _MODES[mode], np.uint8)),
+        "leaf_targetids": [0] * leaf_count,
+        "leaf_weights": numpy_helper.from_array(weight),
+    }
 
 
 def _unit(trees: list[Tree]) -> float:

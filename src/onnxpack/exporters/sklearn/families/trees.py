@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,18 @@ class Forest(Family):
 class ForestClassifier(Forest):
     """Of the shares of the classes in the leaves."""
 
+    def mean(self, model: Any, x: Tensor) -> Tensor:
+        """[batch, outputs × classes]; of two classes only the second's share is summed.
+
+        A sum of one number is a single operator, and takes half the time of two.
+        """
+        trees = self.ensemble(model)
+        if trees.targets != 2 or model.n_outputs_ != 1 or not _are_shares(trees):
+            return super().mean(model, x)
+        second = tuple(replace(tree, value=tree.value[:, 1:]) for tree in trees.trees)
+        total = sum_of_leaves(rounded(x), Ensemble(second, targets=1))
+        return two_columns(n.flat(total / float(len(second))))
+
     def predict_proba(self, model: Any, x: Tensor) -> Answer:
         """One a class; of several outputs one array each."""
         found = self.mean(model, x)
@@ -131,6 +144,14 @@ class ForestClassifier(Forest):
             for classes, share in zip(model.classes_, shares, strict=True)
         ]
         return n.concat([n.as_column(label) for label in labels])
+
+
+def _are_shares(ensemble: Ensemble) -> bool:
+    """Whether the values of each leaf sum to one."""
+    return all(
+        np.allclose(tree.value[tree.leaves].sum(axis=1), 1, rtol=0, atol=1e-12)
+        for tree in ensemble.trees
+    )
 
 
 class Embedding(Forest):

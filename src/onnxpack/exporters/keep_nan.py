@@ -1,0 +1,199 @@
+"""Operators that lose NaN are followed by ones that put it back.
+
+ONNX does not define what these operators make of NaN, and onnxruntime 1.32 on CPU skips it: the
+largest of ``[1, NaN, 3]`` is 3, or NaN where NaN comes first. JAX, PyTorch, TensorFlow and numpy
+all answer NaN, and the place of the first NaN to ``argmax`` and ``argmin``. onnxruntime's ``Max``,
+``Min``, ``Clip``, ``Relu`` and ``TopK`` keep NaN, so they are left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
+
+from onnxpack.parity.beside import save_beside
+
+AXES_ARE_INPUTS = 18
+"""The opset from which on ReduceMax takes its axes as an input."""
+
+
+def loses_nan(graph: Path, *, saturating: bool = False) -> bool:
+    """Whether an operator of the graph loses NaN; see :func:`keep_nan`."""
+    return bool(_losing(ir.load(graph), saturating))
+
+
+def keep_nan(source: Path, to: Path, *, saturating: bool = False) -> None:
+    """Write the graph at ``source`` to ``to`` with NaN kept.
+
+    Args:
+        saturating: whether casts to integers are mended too, for JAX.
+    """
+    model = ir.load(source)
+    opset = model.opset_imports.get("", AXES_ARE_INPUTS)
+    for node in _losing(model, saturating):
+        _MENDED[node.op_type](node, opset)
+    save_beside(model, to)
+
+
+def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
+    known = [
+        node
+        for node in model.graph.all_nodes()
+        if node.domain in ("", "ai.onnx")
+        and node.op_type in _MENDED
+        and (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
+    ]
+    if any(_input(node).dtype is None for node in known):
+        ShapeInferencePass()(model)
+    return [node for node in known if _is_floating(_input(node))]
+
+
+def _input(node: ir.Node) -> ir.Value:
+    value = node.inputs[0]
+    if value is None:  # the checker of ONNX refuses such a graph
+        raise ValueError(f"{node.op_type} without an input")
+    return value
+
+
+def _is_floating(value: ir.Value) -> bool:
+    return value.dtype is not None and value.dtype.is_floating_point()
+
+
+def _reduction(node: ir.Node, _opset: int) -> None:
+    """NaN where any of the reduced elements, or of the window, is NaN."""
+    number = _nan_as_one(node)
+    kind = node.op_type.replace("Min", "Max")
+    inputs, attributes = [number[-1].outputs[0], *node.inputs[1:]], node.attributes.values()
+    among = ir.Node("", kind, inputs, attributes)
+    any_nan = _is_one(among)
+    _replace(node, [*number, among, *any_nan], any_nan[-1], _nan_like(node))
+
+
+def _elementwise(node: ir.Node, _opset: int) -> None:
+    """NaN where the element is NaN."""
+    found = ir.node("IsNaN", [_input(node)])
+    _replace(node, [found], found, _nan_like(node))
+
+
+def _place(node: ir.Node, opset: int) -> None:
+    """The place of the first NaN, where there is one."""
+    number = _nan_as_one(node)
+    inputs, attributes = [number[-1].outputs[0]], node.attributes.values()
+    first = ir.Node("", "ArgMax", inputs, attributes)
+    axis = node.attributes.get_int("axis", 0)
+    keep = {"keepdims": node.attributes.get_int("keepdims", 1)}
+    if opset >= AXES_ARE_INPUTS:
+        axes = _constant(np.array([axis], np.int64))
+        among = ir.node("ReduceMax", [inputs[0], axes.outputs[0]], keep)
+        before = [axes]
+    else:
+        among = ir.node("ReduceMax", inputs, {**keep, "axes": [axis]})
+        before = []
+    any_nan = _is_one(among)
+    _replace(node, [*number, *before, among, *any_nan, first], any_nan[-1], first)
+
+
+def _saturated(node: ir.Node, _opset: int) -> None:
+    """As XLA casts: NaN to 0, what is too large to the nearest integer of the dtype.
+
+    ONNX leaves this open; onnxruntime on x86 gives the smallest integer for all of them.
+    """
+    x, target = _input(node), _target(node)
+    source, wide = (x.dtype or ir.DataType.FLOAT).numpy(), _COMPUTED[target]
+    least, most = np.iinfo(target.numpy()).min, np.iinfo(target.numpy()).max
+    with np.errstate(over="ignore"):  # 2**31 is infinite in float16, which holds no such number
+        low = _constant(np.array(least, source))
+        top = _constant(np.array(2.0 ** int(most).bit_length(), source))
+    zero = _constant(np.array(0, source))
+    ends = [_constant(np.array(end, wide.numpy())) for end in (least, most)]
+    below = ir.node("LessOrEqual", [x, low.outputs[0]])
+    above = ir.node("GreaterOrEqual", [x, top.outputs[0]])
+    nan = ir.node("IsNaN", [x])
+    outside = ir.node("Or", [below.outputs[0], above.outputs[0]])
+    unfit = ir.node("Or", [outside.outputs[0], nan.outputs[0]])
+    number = ir.node("Where", [unfit.outputs[0], zero.outputs[0], x])
+    cast = ir.node("Cast", [number.outputs[0]], {"to": wide})
+    floor = ir.node("Where", [below.outputs[0], ends[0].outputs[0], cast.outputs[0]])
+    made = [low, top, zero, *ends, below, above, nan, outside, unfit, number, cast, floor]
+    whole = ir.node("Where", [above.outputs[0], ends[1].outputs[0], floor.outputs[0]])
+    graph = node.graph
+    if graph is None:  # all_nodes gives the nodes of graphs
+        raise ValueError("the node is in no graph")
+    graph.insert_before(node, [*made, whole])
+    node.replace_input_with(0, whole.outputs[0])
+
+
+def _target(node: ir.Node) -> ir.DataType:
+    return ir.DataType(node.attributes.get_int("to", 0))
+
+
+_COMPUTED = {
+    **dict.fromkeys(
+        (ir.DataType.INT8, ir.DataType.INT16, ir.DataType.UINT8, ir.DataType.UINT16),
+        ir.DataType.INT32,
+    ),
+    ir.DataType.INT32: ir.DataType.INT32,
+    ir.DataType.UINT32: ir.DataType.INT64,
+    ir.DataType.INT64: ir.DataType.INT64,
+}
+"""The dtype in which an integer is chosen: onnxruntime's Where has no kernel for the others."""
+
+
+_MENDED: dict[str, Callable[[ir.Node, int], None]] = {
+    "ArgMax": _place,
+    "ArgMin": _place,
+    "Cast": _saturated,
+    "GlobalMaxPool": _reduction,
+    "MaxPool": _reduction,
+    "ReduceMax": _reduction,
+    "ReduceMin": _reduction,
+    "ThresholdedRelu": _elementwise,
+}
+
+
+def _nan_as_one(node: ir.Node) -> list[ir.Node]:
+    """1.0 where an input is NaN, else 0.0: MaxPool and ReduceMax of opset 18 take no bools."""
+    found = ir.node("IsNaN", [_input(node)])
+    return [found, ir.node("Cast", [found.outputs[0]], {"to": ir.DataType.FLOAT})]
+
+
+def _is_one(number: ir.Node) -> list[ir.Node]:
+    """Whether there was a NaN; a window of padding alone is -inf, which is not one."""
+    half = _constant(np.array(0.5, np.float32))
+    return [half, ir.node("Greater", [number.outputs[0], half.outputs[0]])]
+
+
+def _nan_like(node: ir.Node) -> ir.Node:
+    dtype = _input(node).dtype or ir.DataType.FLOAT
+    return _constant(np.array(np.nan, dtype.numpy()))
+
+
+def _constant(array: np.ndarray) -> ir.Node:
+    return ir.node("Constant", [], {"value": ir.tensor(array)})
+
+
+def _replace(node: ir.Node, made: list[ir.Node], condition: ir.Node, otherwise: ir.Node) -> None:
+    """What takes the node's output takes ``otherwise`` where ``condition`` holds."""
+    output = node.outputs[0]
+    name, uses = output.name, list(output.uses())
+    chosen = ir.node("Where", [condition.outputs[0], otherwise.outputs[0], output])
+    result = chosen.outputs[0]
+    result.type, result.shape = output.type, output.shape
+    output.name = f"{name}_of_numbers"
+    result.name = name
+    for user, place in uses:
+        user.replace_input_with(place, result)
+    graph = node.graph
+    if graph is None:  # all_nodes gives the nodes of graphs
+        raise ValueError("the node is in no graph")
+    for place, given in enumerate(graph.outputs):
+        if given is output:
+            graph.outputs[place] = result
+    last = [] if otherwise in made else [otherwise]
+    for each in [*made, *last, chosen]:
+        each.name = f"{node.name or node.op_type}/{each.op_type}"
+    graph.insert_after(node, [*made, *last, chosen])
