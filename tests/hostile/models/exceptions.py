@@ -139,7 +139,7 @@ class CatchesInAHandler(nn.Module):
         def __enter__(self) -> CatchesInAHandler.Fallback:
             return self
 
-        def __exit__(self, kind: type | None, *_: object) -> bool:
+        def __exit__(self, kind: object, *_: object) -> bool:
             self.failed = kind is not None
             return True
 

@@ -70,7 +70,9 @@ class ElementSize(Linear):
 class ShapeAsAKey(Linear):
     """A cache that is keyed by a shape."""
 
-    known = {torch.Size([4, 6]): 1.0, torch.Size([1, 6]): 0.5}
+    def __init__(self) -> None:
+        super().__init__()
+        self.known = {torch.Size([4, 6]): 1.0, torch.Size([1, 6]): 0.5}
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) * self.known.get(x.shape, 3.0)

@@ -32,13 +32,13 @@ class NumberAndCategory(nn.Module):
 
 @collection.module(
     named,
-    {"add": randn(2, 4), "input": randn(2, 4, seed=1)},
-    [{"add": randn(3, 4, seed=2), "input": randn(3, 4, seed=3)}],
+    {"add": randn(2, 4), "output": randn(2, 4, seed=1)},
+    [{"add": randn(3, 4, seed=2), "output": randn(3, 4, seed=3)}],
     proven=True,
 )
 class InputNamedAdd(nn.Module):
-    def forward(self, add: Tensor, input: Tensor) -> dict[str, Tensor]:
-        return {"mul": add + input, "val_0": add * input}
+    def forward(self, add: Tensor, output: Tensor) -> dict[str, Tensor]:
+        return {"mul": add + output, "val_0": add * output}
 
 
 @collection.module(named, {"x": randn(2, 4)}, [{"x": randn(3, 4, seed=3)}], proven=True)
