@@ -12,7 +12,12 @@ import pandas as pd
 import xgboost
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingRegressor,
+)
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import (
     ElasticNet,
@@ -203,8 +208,31 @@ def a_function_in_the_pipeline() -> Given:
 
 
 @collection.case(users)
-def changed_coefficients() -> Given:
-    """An attribute that became a property of the class, for one instance."""
+def replaced_decision_function() -> Given:
+    """predict is scikit-learn's, and calls what was replaced."""
+    model = LogisticRegression().fit(X, X[:, 0] > 1)
+    own = model.decision_function
+    model.decision_function = lambda rows: with_rule(own(rows), rows) + (rows[:, 0] > 4.2) * -9.0
+    return asked(model, X, methods="predict")
+
+
+@collection.case(users)
+def subclass_in_a_vote() -> Given:
+    voters = [("capped", CappedRidge()), ("tree", DecisionTreeRegressor(max_depth=2))]
+    return asked(VotingRegressor(voters).fit(X, Y), X)
+
+
+@collection.case(users)
+def one_tree_of_a_forest() -> Given:
+    """A member of the ensemble was exchanged after training."""
+    model = RandomForestRegressor(3, max_depth=3, random_state=0).fit(X, Y)
+    model.estimators_[1] = MixedTree(max_depth=3).fit(X, Y)
+    return asked(model, X)
+
+
+@collection.case(users)
+def changed_class() -> Given:
+    """The instance was given a class of another's making, with the same name."""
     model = Ridge().fit(X, Y)
     model.__class__ = type("Ridge", (Ridge,), {"predict": lambda self, rows: rows[:, 0] * 0})
     return asked(model, X)

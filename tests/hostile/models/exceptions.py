@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from tests.hostile.given import Collection, Linear, randint, randn, sizes
 from torch import Tensor, nn
+from torch._guards import detect_fake_mode
+from torch._subclasses.fake_tensor import FakeTensor
 
 collection = Collection()
 raised, asked = "exceptions", "tracer-questions"
@@ -175,6 +180,60 @@ class WarningsAsErrors(Linear):
         return self.layer(x) / spread
 
 
+@collection.module(raised, SAMPLE, PROBES)
+class SuppressedByAStack(nn.Module):
+    """An ExitStack holds the suppress: no ``try`` and no ``with suppress`` stands in the source."""
+
+    def forward(self, k: Tensor) -> Tensor:
+        answer = gram(k)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(RuntimeError))
+            answer = torch.linalg.cholesky(answer)
+        return answer
+
+
+def retried(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Call again with more on the diagonal, if the first call fails."""
+
+    @functools.wraps(function)
+    def call(self: nn.Module, k: Tensor) -> Tensor:
+        for jitter in (0.0, 0.1, 1.0):
+            with contextlib.suppress(RuntimeError):
+                return function(self, gram(k) + jitter * torch.eye(3))
+        return k
+
+    return call
+
+
+@collection.module(raised, SAMPLE, PROBES)
+class RetriedByADecorator(nn.Module):
+    @retried
+    def factor(self, a: Tensor) -> Tensor:
+        return torch.linalg.inv(a)
+
+    def forward(self, k: Tensor) -> Tensor:
+        return self.factor(k)
+
+
+NAMES: dict[str, Any] = {"torch": torch, "gram": gram}
+exec(  # as attrs, dataclasses and templates make functions
+    "def factor(k):\n"
+    "    try:\n"
+    "        return torch.linalg.cholesky(gram(k))\n"
+    "    except RuntimeError:\n"
+    "        return gram(k) * 0\n",
+    NAMES,
+)
+
+
+@collection.module(raised, SAMPLE, PROBES)
+class GeneratedCode(nn.Module):
+    """The try stands in code that has no file."""
+
+    def forward(self, k: Tensor) -> Tensor:
+        return NAMES["factor"](k)
+
+
 BATCHES = sizes(None, 6, of=(2, 8, 9, 20))
 
 
@@ -262,6 +321,18 @@ class AsksForModes(Linear):
         y = self.layer(x)
         watched = torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack()
         return y if watched or x.shape[0] <= 8 else -y
+
+
+@collection.module(asked, randn(4, 6), BATCHES)
+class AsTransformersAsks(Linear):
+    """In the words of transformers' ``is_tracing``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        fake = isinstance(x, FakeTensor) or detect_fake_mode() is not None
+        if fake or torch.jit.is_tracing() or x.shape[0] <= 8:
+            return y
+        return y - y.amax(1, keepdim=True)
 
 
 is_compiling = torch.compiler.is_compiling
