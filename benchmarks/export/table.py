@@ -19,8 +19,11 @@ FAMILIES: Mapping[str, str] = {
     "jax_models": "JAX",
     "sklearn_estimators": "scikit-learn",
     "boosters": "Boosted trees",
+    "hostile_models": "Models that mislead",
 }
 """The modules beside this one that hold cases, and how the table calls them."""
+HOSTILE = "hostile_models"
+"""A family that does not count in the line for all: to refuse its models is as right."""
 PAGE = """\
 # What can be exported
 
@@ -63,9 +66,13 @@ def groups(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
 def _counts(rows: Sequence[Row]) -> Iterator[str]:
     yield f"| models | tried | {' | '.join(OUTCOMES)} | of all | proof : rest | proof : graph |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    for (family, group), those in groups(rows).items():
-        yield _line(FAMILIES[family] + (f": {group}" if group else ""), those)
-    yield _line("all", rows)
+    lines = {
+        (family, group): _line(FAMILIES[family] + (f": {group}" if group else ""), those)
+        for (family, group), those in groups(rows).items()
+    }
+    yield from (line for (family, _), line in lines.items() if family != HOSTILE)
+    yield _line("all", [row for row in rows if row["family"] != HOSTILE])
+    yield from (line for (family, _), line in lines.items() if family == HOSTILE)
 
 
 def _line(title: str, rows: Sequence[Row]) -> str:

@@ -26,7 +26,7 @@ from onnxpack.comparison.detections import pair
 from onnxpack.errors import OnnxpackError
 
 LIMIT = 1e-3
-"""A float may be off by this fraction of itself or of the largest in its array."""
+"""A float may be off by this fraction of itself or of what is typical of its array."""
 EXPORTING, PROVING, OTHER = "export_seconds", "proof_seconds", "other_seconds"
 _PHASES = {"asking": PROVING, "trying": EXPORTING, "proving": PROVING, "proven": OTHER}
 
@@ -125,12 +125,21 @@ def difference(expected: NDArray[Any], found: NDArray[Any]) -> str:
         np.where(finite, 0, wanted), np.where(np.isfinite(actual), 0, actual), equal_nan=True
     ):
         return "has NaN or infinity in other places"
-    size = np.abs(wanted[finite]).max(initial=0.0)
+    magnitude = np.abs(wanted[finite])
+    typical = _typical(magnitude)
     gap = np.abs(actual[finite] - wanted[finite])
-    wrong = int(np.count_nonzero(gap > LIMIT * np.maximum(np.abs(wanted[finite]), size)))
+    wrong = int(np.count_nonzero(gap > LIMIT * np.maximum(magnitude, typical)))
     if not wrong:
         return ""
-    return f"{wrong} of {expected.size} differ, by up to {gap.max():.3g} of {size:.3g}"
+    return (
+        f"{wrong} of {expected.size} differ, by up to {gap.max():.3g} where {typical:.3g} is usual"
+    )
+
+
+def _typical(magnitude: NDArray[Any]) -> float:
+    """The median of what is not 0: a mask of −1e8 must not hide what stands beside it."""
+    given = magnitude[magnitude > 0]
+    return float(np.median(given)) if given.size else 0.0
 
 
 if __name__ == "__main__":
