@@ -59,7 +59,7 @@ def index_put(
                 "index_put_(accumulate=True) with a slice between two indices has no ONNX form"
             )
         return NotImplemented
-    count, shape = len(places), torch.broadcast_shapes(*(place.shape for place in places))
+    count, shape = len(places), torch.broadcast_shapes(*(place.shape for place in places))  # type: ignore[no-untyped-call]
     rest = x.shape[count:]
     whole = values.to(x.dtype).expand(*shape, *rest)
     if not accumulate:

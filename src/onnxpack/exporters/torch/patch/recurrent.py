@@ -70,7 +70,7 @@ class _Packing:
         self, data: Tensor, sizes: Tensor, batch_first: bool, _fill: float, total: int
     ) -> tuple[Tensor, Tensor]:
         """As ``_VF._pad_packed_sequence``: the padded rows and their lengths."""
-        rows = sizes.max().item() if self._shape is None else self._shape[0]
+        rows: Any = sizes.max().item() if self._shape is None else self._shape[0]
         steps = total if isinstance(total, int) and total > 0 else sizes.shape[0]
         shape = (rows, steps) if batch_first else (steps, rows)
         lengths = torch.zeros(rows, dtype=torch.int64)

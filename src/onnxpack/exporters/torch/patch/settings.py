@@ -35,7 +35,7 @@ def _autocast(device: str) -> tuple[Setting, ...]:
 
 def _cuda() -> tuple[Setting, ...]:
     """The state of graphics cards; where CUDA is not in use, asking for it would start it."""
-    if not torch.cuda.is_initialized():
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return ()
     return ((torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all), *_autocast("cuda"))
 

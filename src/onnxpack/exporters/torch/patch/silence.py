@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
+from onnxpack.exporters.replaced import replaced
 from onnxpack.exporters.silence import hidden
 
 
@@ -14,7 +16,10 @@ from onnxpack.exporters.silence import hidden
 def quiet() -> Iterator[None]:
     """No noise, no gradients, and no fused attention: it has no ONNX form."""
     fused = torch.backends.mha.get_fastpath_enabled()
-    with hidden(), torch.no_grad():
+    compiled: Any = torch._C  # noqa: SLF001 - where the exporter switches its log
+    # setup_onnx_logging of torch 2.14 tests a function in place of calling it, and so switches
+    # the log of C++ on for good: every failed export would print its whole graph.
+    with hidden(), replaced(compiled, "_jit_set_onnx_log_enabled", lambda _: None), torch.no_grad():
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             yield

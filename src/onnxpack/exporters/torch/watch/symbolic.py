@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import sympy
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -152,7 +153,7 @@ class _Asked:
     place: Place | None
 
 
-class _RecordingEnv(ShapeEnv):  # type: ignore[no-untyped-call]
+class _RecordingEnv(ShapeEnv):
     """Answers every question about sizes as the sample would, and writes it down.
 
     The base class turns an answer into a guard, and a number into a specialised symbol. Here no
@@ -173,7 +174,7 @@ class _RecordingEnv(ShapeEnv):  # type: ignore[no-untyped-call]
         """
         if not getattr(orig_expr, "free_symbols", None):
             return super().evaluate_expr(orig_expr, hint, *args, **options)
-        if hint is None or isinstance(hint, torch.SymInt | torch.SymBool | torch.SymFloat):
+        if not isinstance(hint, bool | int | float):  # unknown: a count of found elements
             return super().evaluate_expr(orig_expr, hint, *args, **options)
         self.note(orig_expr, decides=not isinstance(hint, bool))
         return _sympified(hint)
@@ -252,9 +253,10 @@ def _size_counted(operator: Any, args: Sequence[Any], named: Mapping[str, Any]) 
 
     ``split_with_sizes`` returns as many as it is given sizes, whatever is split.
     """
-    schema = getattr(operator, "_schema", None)
-    lists = schema is not None and any(str(each.type) == "List[Tensor]" for each in schema.returns)
-    if not lists or operator in WITH_SIZES:
+    schema: Any = getattr(operator, "_schema", None)  # a higher-order operator has none
+    if schema is None or operator in WITH_SIZES:
+        return None
+    if not any(str(each.type) == "List[Tensor]" for each in schema.returns):
         return None
     given = dict(zip((argument.name for argument in schema.arguments), args, strict=False))
     given.update(named)
@@ -272,6 +274,4 @@ def _of_tensors(module: str) -> bool:
 
 
 def _sympified(value: Any) -> Any:
-    import sympy
-
     return sympy.true if value is True else sympy.false if value is False else sympy.sympify(value)

@@ -158,6 +158,9 @@ class _Functions(TorchFunctionMode):
         self._known: dict[tuple[CodeType, int], Place | None] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # torch.cond compiles itself and its branches in eager mode, with the modes around it.
+        if torch.compiler.is_dynamo_compiling():
+            return func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in TO_TEXT | TO_MEMORY:
             frame = next(frames_of_model(), None)
             while frame is not None and package_of(module_of(frame)) in ("torch", "numpy"):
