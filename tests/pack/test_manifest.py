@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
+from onnxpack.comparison.tolerance import LIMIT, OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.pack.manifest import (
     CaseEvidence,
@@ -76,7 +76,7 @@ MANIFESTS = st.builds(
     ),
     parity=st.builds(
         Parity,
-        tolerance=st.builds(Tolerance, NUMBERS, NUMBERS),
+        tolerance=st.builds(Tolerance, st.floats(0, LIMIT), st.floats(0, LIMIT)),
         cases=st.lists(CASES, max_size=2).map(tuple),
         skipped=st.lists(st.builds(SkippedCase, TEXT, TEXT), max_size=1).map(tuple),
     ),
