@@ -116,14 +116,16 @@ class _Slice:
         tops, quartiles, reaches = _groups(different)
         place = np.searchsorted(tops, own)
         top = np.append(tops, np.inf)[place]
-        order = np.argsort(sizes, kind="stable")
-        largest_below = np.maximum.accumulate(errors[order]) if len(order) else errors
-        last = np.searchsorted(sizes[order], top, side="right") - 1
+        worst = np.zeros_like(own)
+        if errors.any():  # sorting costs as much as all the rest
+            order = np.argsort(sizes, kind="stable")
+            last = np.searchsorted(sizes[order], top, side="right") - 1
+            worst = np.maximum.accumulate(errors[order])[last]
         return cls(
             typical=np.append(quartiles, np.inf)[place],
             reach=np.append(reaches, np.inf)[place],
             common=float(different[(len(different) - 1) // 2]) if len(different) else 0.0,
-            error=np.where(np.isfinite(top), largest_below[last], np.inf),
+            error=np.where(np.isfinite(top), worst, np.inf),
         )
 
 
