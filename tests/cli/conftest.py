@@ -135,7 +135,7 @@ def make_manifest(
         name="sample",
         dims=dims,
         golden="test_data_set_0",
-        outputs=(OutputEvidence(output, 1e-7, 1e-6, 1.0, True),),
+        outputs=(OutputEvidence(output, 1e-7, 1e-6, 1.0, True, error=1e-7, allowed=2e-5),),
     )
     return Manifest(
         name=name,

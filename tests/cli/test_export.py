@@ -14,7 +14,7 @@ import pexpect
 import pytest
 
 from onnxpack.cli import recipe
-from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.errors import ParityError, UsageError
 from onnxpack.exporters.export import DEFAULT_OPSET
 from onnxpack.pack.manifest import Preprocess
@@ -93,8 +93,9 @@ def test_the_evidence_and_the_next_command(onnxpack: Run, library: Library) -> N
     told = onnxpack("export", "m:net", "--sample", "1x4", "-o", "out")
     assert told.code == 0
     head, sample, *_ = told.out.splitlines()
-    assert head.split() == ["case", "dims", "max", "abs", "max", "rel", "argmax", "verdict"]
-    assert sample.split() == ["sample", "batch=2", "1.0e-07", "1.0e-06", "100%", "PASS"]
+    numbers = ["error", "allowed", "max", "rel", "argmax"]
+    assert head.split() == ["case", "dims", *numbers, "verdict"]
+    assert sample.split() == ["sample", "batch=2", "1.0e-07", "2.0e-05", "1.0e-06", "100%", "PASS"]
     assert library.pack.digest in told.out
     assert told.out.endswith(f"next: onnxpack run {library.pack.path} --input random\n")
     assert told.err == "note: weights are random\n"
@@ -126,6 +127,7 @@ def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Pa
             "--name",
             "n",
         ),
+        *("--unordered", "boxes, scores", "--unordered", "ids"),
         *("--pack-version", "2.0", "--description", "d", "--license", "MIT", "--force"),
         *("--class", "m:Lit", "--trust"),
     )
@@ -138,6 +140,7 @@ def test_options_reach_the_library(onnxpack: Run, library: Library, tmp_path: Pa
         "opset": 20,
         "tolerance": Tolerance(rtol=0.01),
         "accept": ("ties",),
+        "unordered": [("boxes", "scores"), ("ids",)],
         "labels": ("cat", "dog"),
         "name": "n",
         "version": "2.0",
@@ -180,6 +183,33 @@ def test_the_help_states_the_librarys_defaults(onnxpack: Run) -> None:
     default = Tolerance()
     for number in (DEFAULT_OPSET, f"{default.rtol:.0e}", f"{default.atol:.0e}"):
         assert f"({str(number).replace('e-0', 'e-')})" in told
+
+
+@pytest.mark.parametrize("option", ["--rtol", "--atol"])
+@pytest.mark.parametrize("value", ["-1e-9", "0.2", "inf", "nan"])
+def test_a_tolerance_has_bounds(onnxpack: Run, library: Library, option: str, value: str) -> None:
+    told = onnxpack("export", "m:net", option, value)
+    assert told.code == 2
+    assert "0.1" in told.err
+
+
+def test_the_worst_output_is_shown(onnxpack: Run, library: Library) -> None:
+    """The one that comes closest to what it was allowed, not the one with the largest numbers."""
+    manifest = library.pack.manifest
+    outputs = (
+        OutputEvidence("far", 5.0, 1e-6, None, True, error=5.0, allowed=5e3),
+        OutputEvidence("near", 1e-5, 1e-6, None, True, error=1e-5, allowed=2e-5),
+        OutputEvidence("exact", 0.0, 0.0, None, True),
+    )
+    case = msgspec.structs.replace(manifest.parity.cases[0], outputs=outputs)
+    old = msgspec.structs.replace(case, outputs=(OutputEvidence("y", 3e-7, 1e-6, None, True),))
+    parity = msgspec.structs.replace(manifest.parity, cases=(case, old))
+    library.pack = dataclasses.replace(
+        library.pack, manifest=msgspec.structs.replace(manifest, parity=parity)
+    )
+    _, first, second, *_ = onnxpack("export", "m:net").out.splitlines()
+    assert first.split() == ["sample", "batch=2", "1.0e-05", "2.0e-05", "1.0e-06", "PASS"]
+    assert second.split() == ["sample", "batch=2", "3.0e-07", "1.0e-06", "PASS"]
 
 
 @pytest.mark.parametrize("text", ["ids", "ids:1", "ids:x=t", "ids=1:t", ":1=t", "ids:1="])

@@ -84,7 +84,8 @@ class Check:
             ports = zip(session.get_inputs(), leaves(given), strict=True)
             found = session.run(None, {port.name: tensor.numpy() for port, tensor in ports})
             wanted = dict(zip(names, (leaf.numpy() for leaf in leaves(expected)), strict=True))
-            paired = pair(wanted, dict(zip(names, found, strict=True)))
+            sets = pack.manifest.parity.unordered if pack.manifest else ()
+            paired = pair(wanted, dict(zip(names, found, strict=True)), sets)
             for name, array in wanted.items():
                 assert_equal(array, paired[name])
 

@@ -51,7 +51,7 @@ def test_a_right_model_beyond_the_tolerance_is_proven_and_says_so(tmp_path: Path
     assert all(output.passed for output in outputs)
     proof = onnxpack.Model(pack).prove()
     assert proof.ok
-    assert any("allowed as noise" in finding.message for finding in proof.findings)
+    assert any(" as noise" in finding.message for finding in proof.findings)
 
 
 @pytest.mark.parametrize("model", [Stubborn(), Uncopied()])

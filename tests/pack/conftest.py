@@ -35,7 +35,7 @@ def make_graph(*initializers: onnx.TensorProto, **extra: Any) -> onnx.ModelProto
 
 
 def make_manifest(sets: int) -> Manifest:
-    evidence = OutputEvidence("y", 1e-7, 1e-6, 1.0, True)
+    evidence = OutputEvidence("y", 1e-7, 1e-6, 1.0, True, error=1e-7, allowed=2e-5)
     cases = tuple(
         CaseEvidence(
             name=f"batch {number + 1}",

@@ -51,12 +51,13 @@ answer = model(x)
 
 ## Evidence
 
-The graph's answers against those of torch, with rtol 0.001 and atol 1e-05 × the output's scale.
+The graph's answers against those of torch, with rtol 0.001 and atol 1e-05 of what is typical \
+around an element.
 
-| case | dims | output | max abs | max rel | agreement |  |
-| --- | --- | --- | --- | --- | --- | --- |
-| batch 1 | batch = 1 | `y` | 1e-07 | 1e-06 | 100.00% | passed |
-| batch 2 | batch = 2 | `y` | 1e-07 | 1e-06 | 100.00% | passed |
+| case | dims | output | error | allowed | max rel | agreement |  |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| batch 1 | batch = 1 | `y` | 1e-07 | 2e-05 | 1e-06 | 100.00% | passed |
+| batch 2 | batch = 2 | `y` | 1e-07 | 2e-05 | 1e-06 | 100.00% | passed |
 
 ## Source
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
+from onnxpack.comparison.tolerance import LIMIT, OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.pack.manifest import (
     CaseEvidence,
@@ -76,9 +76,10 @@ MANIFESTS = st.builds(
     ),
     parity=st.builds(
         Parity,
-        tolerance=st.builds(Tolerance, NUMBERS, NUMBERS),
+        tolerance=st.builds(Tolerance, st.floats(0, LIMIT), st.floats(0, LIMIT)),
         cases=st.lists(CASES, max_size=2).map(tuple),
         skipped=st.lists(st.builds(SkippedCase, TEXT, TEXT), max_size=1).map(tuple),
+        unordered=st.lists(st.lists(TEXT, min_size=1).map(tuple), max_size=2).map(tuple),
     ),
     labels=st.one_of(st.none(), st.lists(TEXT, max_size=3).map(tuple)),
     preprocess=st.one_of(st.none(), st.builds(Preprocess, resize=st.integers(1, 2**16))),
@@ -150,6 +151,37 @@ def test_another_version_has_a_remedy_of_its_own(content: dict[str, Any]) -> Non
 def test_a_bad_field_is_named(content: dict[str, Any], field: str, value: Any, said: str) -> None:
     with pytest.raises(PackError, match=said):
         decode(json.dumps(content | {field: value}).encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("tolerance", {"rtol": 1.0, "atol": 1e-5}, "rtol 1, expected a number from 0 to 0.1"),
+        ("tolerance", {"rtol": 1e-3, "atol": 1e9}, r"atol 1e\+09, expected"),
+        ("tolerance", {"rtol": -1e-3}, "rtol -0.001, expected"),
+        ("tolerance", {"rtol": "wide"}, r"\$\.parity\.tolerance\.rtol"),
+        ("unordered", [[]], r"\$\.parity\.unordered"),
+        ("unordered", ["boxes"], r"\$\.parity\.unordered"),
+        ("unordered", [["y"]] * 1025, r"\$\.parity\.unordered"),
+    ],
+)
+def test_no_manifest_switches_the_comparison_off(
+    content: dict[str, Any], field: str, value: Any, said: str
+) -> None:
+    content["parity"][field] = value
+    with pytest.raises(PackError, match=f"pack.json is not a manifest: .*{said}"):
+        decode(json.dumps(content).encode())
+
+
+def test_a_manifest_of_before_sets_and_errors_were_recorded(content: dict[str, Any]) -> None:
+    """Its rows are compared in their order."""
+    del content["parity"]["unordered"]
+    for case in content["parity"]["cases"]:
+        for output in case["outputs"]:
+            del output["error"], output["allowed"]
+    found = decode(json.dumps(content).encode())
+    assert found.parity.unordered == ()
+    assert (found.parity.cases[0].outputs[0].error, found.parity.passed) == (0, True)
 
 
 @pytest.mark.parametrize(

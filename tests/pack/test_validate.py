@@ -261,6 +261,14 @@ def test_evidence_that_failed_or_is_incomplete_is_told(pack: Pack) -> None:
     ]
 
 
+def test_sets_of_what_is_no_output_are_told(pack: Pack) -> None:
+    assert pack.manifest is not None
+    for names, said in ((("z",), "'z', which is not an output"), (("y", "y"), "'y' twice")):
+        parity = msgspec.structs.replace(pack.manifest.parity, unordered=(names,))
+        (found,) = faults(rewrite(pack, parity=parity))
+        assert said in found
+
+
 def test_a_pack_without_a_case_is_told(pack: Pack) -> None:
     assert "evidence: no case was compared with the framework." in faults(change_cases(pack))
 

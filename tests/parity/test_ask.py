@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onnxpack.comparison.tolerance import Tolerance
-from onnxpack.errors import ExportError, NondeterministicError, SampleError
+from onnxpack.errors import ExportError, NondeterministicError, SampleError, UsageError
 from onnxpack.parity import ask as ask_module
 from onnxpack.parity.ask import ask, ask_at, measure_signature
 from onnxpack.parity.doubts import doubts
@@ -42,6 +42,54 @@ def signature(function: Answers, axes: Any = BATCH, sample: Any = None) -> str:
     subject = Plain(function, sample)
     asked, _ = ask(subject, axes, Tolerance())
     return str(measure_signature(subject.sample, axes, asked)).partition(" -> ")[2]
+
+
+def pairs(feeds: Mapping[str, Any]) -> dict[str, Any]:
+    return {"boxes": feeds["x"], "scores": feeds["x"][:, 0], "sums": feeds["x"].sum(0)}
+
+
+@pytest.mark.parametrize(
+    ("unordered", "message"),
+    [
+        ((("boxes", "labels"),), "'labels', which is not an output; the outputs are: boxes, sc"),
+        ((("boxes", "sums"),), r"as many rows each, and are boxes\[2, 4\], sums\[4\]"),
+        ((("boxes",), ("boxes", "scores")), "names the output 'boxes' twice"),
+    ],
+)
+def test_sets_that_are_none(unordered: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ask(Plain(pairs), BATCH, Tolerance(), unordered)
+
+
+def test_sets_are_the_users_or_else_the_models() -> None:
+    class Detector(Plain):
+        def unordered(self, outputs: Mapping[str, Any]) -> Any:
+            assert list(outputs) == ["boxes", "scores", "sums"]
+            return (("boxes", "scores"),)
+
+    for subject, given, wanted in (
+        (Plain(pairs), (), ()),
+        (Plain(pairs), (("scores",),), (("scores",),)),
+        (Detector(pairs), (), (("boxes", "scores"),)),
+        (Detector(pairs), (("scores",),), (("scores",),)),
+    ):
+        asked, _ = ask(subject, BATCH, Tolerance(), given)
+        assert {question.unordered for question in asked} == {wanted}
+        (further,) = ask_at(subject, BATCH, [{"batch": 7}], wanted)
+        assert further.unordered == wanted
+
+
+def test_rows_that_change_places_are_another_answer_unless_they_are_a_set() -> None:
+    turns: list[int] = []
+
+    def turning(feeds: Mapping[str, Any]) -> dict[str, Any]:
+        turns.append(1)
+        return {"boxes": np.roll(feeds["x"], len(turns), 0)}
+
+    with pytest.raises(NondeterministicError):
+        ask(Plain(turning), BATCH, Tolerance())
+    asked, _ = ask(Plain(turning), BATCH, Tolerance(), (("boxes",),))
+    assert asked
 
 
 def picked(x: Any) -> Any:

@@ -91,7 +91,14 @@ def with_golden(tmp_path: Path) -> Callable[..., Pack]:
 def with_manifest() -> Callable[..., Pack]:
     """Gives a pack a manifest."""
 
-    def add(pack: Pack, signature: Signature, *, noise: float = 0.0, rtol: float = 1e-3) -> Pack:
+    def add(
+        pack: Pack,
+        signature: Signature,
+        *,
+        noise: float = 0.0,
+        rtol: float = 1e-3,
+        unordered: tuple[tuple[str, ...], ...] = (),
+    ) -> Pack:
         outputs = tuple(
             OutputEvidence(spec.name, 0.0, 0.0, None, True, noise=noise)
             for spec in signature.outputs
@@ -110,7 +117,7 @@ def with_manifest() -> Callable[..., Pack]:
             version="1",
             signature=signature,
             source=source,
-            parity=Parity(tolerance=Tolerance(rtol=rtol), cases=(case,)),
+            parity=Parity(tolerance=Tolerance(rtol=rtol), cases=(case,), unordered=unordered),
             labels=("cat", "dog"),
             preprocess=Preprocess(resize=8),
             files={},

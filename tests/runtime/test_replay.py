@@ -70,15 +70,20 @@ def test_a_set_that_is_no_tensor_is_an_error(graphs, with_golden, x):
 
 
 def test_tolerance_and_noise_come_from_the_manifest(
-    graphs, with_golden, with_manifest, double_signature, x
+    graphs, with_golden, with_manifest, double_signature
 ):
-    pack = with_golden(graphs.double(), ([("x", x)], [("y", x + x + 0.5)]))
-    strict = with_manifest(pack, double_signature)
-    loose = with_manifest(pack, double_signature, rtol=2.0)
-    noisy = with_manifest(pack, double_signature, noise=0.75)
-    assert not Model(strict).prove().ok
-    assert Model(loose).prove().ok
-    assert "0.75 allowed as noise" in Model(noisy).prove().findings[0].message
+    x = np.array([[1e-4, 1, 2, 3]], np.float32)
+    off = np.array([[1.2e-3, 2.01, 4, 6]], np.float32)
+    near = np.array([[1.2e-3, 2, 4, 6]], np.float32)
+    pack = with_golden(graphs.double(), ([("x", x)], [("y", near)]), ([("x", x)], [("y", off)]))
+    strict = Model(with_manifest(pack, double_signature)).prove()
+    loose = Model(with_manifest(pack, double_signature, rtol=0.1)).prove()
+    noisy = Model(with_manifest(pack, double_signature, noise=0.75)).prove()
+    wrong = [[finding.message for finding in report.errors] for report in (strict, loose, noisy)]
+    assert [len(messages) for messages in wrong] == [2, 2, 1]
+    assert wrong[0][0] == "1 of 4 elements differ: largest error 0.001, allowed 4.12e-05"
+    assert wrong[1][1] == "1 of 4 elements differ: largest error 0.001, allowed 0.00016"
+    assert noisy.findings[0].message == "equal: largest error 0.001, allowed 0.002, 0.002 as noise"
 
 
 def test_noise_of_another_case_does_not_count(
@@ -91,7 +96,10 @@ def test_noise_of_another_case_does_not_count(
     assert [finding.subject for finding in report.errors] == ["test_data_set_1/y"]
 
 
-def test_detections_compare_as_a_set(graphs, with_golden):
+@pytest.mark.parametrize("unordered", [(), (("boxes", "scores"),), (("boxes", "gone"),)])
+def test_rows_are_a_set_only_where_the_manifest_says_so(
+    graphs, with_golden, with_manifest, unordered
+):
     pack = graphs.make(
         [("Identity", ["b"], ["boxes"]), ("Identity", ["s"], ["scores"])],
         [("b", 1, ["n", 4]), ("s", 1, ["n"])],
@@ -101,5 +109,11 @@ def test_detections_compare_as_a_set(graphs, with_golden):
     scores = np.array([0.5, 0.5], np.float32)
     swapped = ([("b", boxes), ("s", scores)], [("boxes", boxes[::-1]), ("scores", scores)])
     other = ([("b", boxes), ("s", scores)], [("boxes", boxes + 3), ("scores", scores)])
-    report = Model(with_golden(pack, swapped, other)).prove()
-    assert [finding.subject for finding in report.errors] == ["test_data_set_1/boxes"]
+    proven = with_golden(pack, swapped, other)
+    bare = Model(proven).prove()
+    signature = Model(proven).signature
+    report = Model(with_manifest(proven, signature, unordered=unordered)).prove()
+    both = ["test_data_set_0/boxes", "test_data_set_1/boxes"]
+    assert [finding.subject for finding in bare.errors] == both
+    wrong = both[1:] if unordered == (("boxes", "scores"),) else both
+    assert [finding.subject for finding in report.errors] == wrong

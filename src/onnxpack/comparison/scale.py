@@ -5,8 +5,9 @@ by its neighbours as well as by itself. The neighbours are those of each slice o
 the element lies in: its row, its column, its channel, and the whole. The smallest answer counts.
 
 In a slice, the different magnitudes are put into groups of one size: a group spans a factor
-``SPAN`` from its smallest member. The typical size is the median of the element's own group. If
-that group is rare, the element may be a cancellation, and the next larger group counts.
+``SPAN`` from its smallest member. The typical size is the upper quartile of the element's own
+group: the median of a column of three would often be small by chance. If that group is rare, the
+element may be a cancellation, and the next larger group counts.
 
 Large numbers do not make a small one typical: a mask of -1e8 is one magnitude however often it
 stands there, so it is always rare; a column of timestamps is a group of its own, and the column
@@ -112,26 +113,28 @@ class _Slice:
     def of(cls, sizes: Array, errors: Array, own: Array) -> _Slice:
         """What one slice says of elements of these sizes; infinite where it has no group."""
         different = np.unique(sizes[sizes > 0])
-        tops, medians, reaches = _groups(different)
+        tops, quartiles, reaches = _groups(different)
         place = np.searchsorted(tops, own)
         top = np.append(tops, np.inf)[place]
-        order = np.argsort(sizes, kind="stable")
-        largest_below = np.maximum.accumulate(errors[order]) if len(order) else errors
-        last = np.searchsorted(sizes[order], top, side="right") - 1
+        worst = np.zeros_like(own)
+        if errors.any():  # sorting costs as much as all the rest
+            order = np.argsort(sizes, kind="stable")
+            last = np.searchsorted(sizes[order], top, side="right") - 1
+            worst = np.maximum.accumulate(errors[order])[last]
         return cls(
-            typical=np.append(medians, np.inf)[place],
+            typical=np.append(quartiles, np.inf)[place],
             reach=np.append(reaches, np.inf)[place],
             common=float(different[(len(different) - 1) // 2]) if len(different) else 0.0,
-            error=np.where(np.isfinite(top), largest_below[last], np.inf),
+            error=np.where(np.isfinite(top), worst, np.inf),
         )
 
 
 def _groups(different: Array) -> tuple[Array, Array, Array]:
-    """The groups that are not rare, smallest first: largest member, median, and what is reached."""
+    """The groups that are not rare, smallest first: largest member, quartile, what is reached."""
     least = max(LEAST, SHARE * len(different))
     bottoms: list[float] = []
     tops: list[float] = []
-    medians: list[float] = []
+    quartiles: list[float] = []
     start = 0
     while start < len(different):
         with np.errstate(over="ignore"):
@@ -139,10 +142,10 @@ def _groups(different: Array) -> tuple[Array, Array, Array]:
         if end - start >= least:
             bottoms.append(different[start])
             tops.append(different[end - 1])
-            medians.append(different[(start + end - 1) // 2])
+            quartiles.append(different[start + 3 * (end - start) // 4])
         start = end
-    reaches = list(medians)
+    reaches = list(quartiles)
     for group in range(len(tops) - 2, -1, -1):
         if bottoms[group + 1] <= SPAN * tops[group]:
             reaches[group] = reaches[group + 1]
-    return np.array(tops), np.array(medians), np.array(reaches)
+    return np.array(tops), np.array(quartiles), np.array(reaches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +13,16 @@ from torch import Tensor, nn
 from torchvision.models.detection import FCOS
 from torchvision.models.detection._utils import BoxCoder
 
+import onnxpack
+from onnxpack.errors import ExportError, UsageError
 from onnxpack.exporters.torch.causes import UNSURE, diagnose
-from onnxpack.exporters.torch.patch.detectors import boxes_may_lack, listed_pictures
+from onnxpack.exporters.torch.patch.detectors import (
+    boxes_may_lack,
+    has_no_order,
+    listed_pictures,
+)
+from onnxpack.pack.manifest import decode as read_manifest
+from onnxpack.pack.manifest import encode
 from onnxpack.parity.subject import Attempt
 
 
@@ -61,6 +70,66 @@ class Detects(FCOS):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
+
+
+class Tracks(Detects):
+    """It numbers what it finds, so its rows have an order."""
+
+    def forward(self, images: Any, targets: Any = None) -> Any:
+        return super().forward(images, targets)
+
+
+class Rolled(nn.Module):
+    """What it calls boxes and scores is its input in another order."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        y = torch.roll(x, x.shape[0] // 3, 0)
+        return {"boxes": y, "scores": y[:, 0]}
+
+
+class Sorted(nn.Module):
+    """It finds as many rows as there are, in the order of one number of each."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        order = torch.argsort(x[:, 0].round(), descending=True)
+        return {"boxes": x[order], "scores": x[order, 1]}
+
+
+def test_only_torchvisions_own_forward_gives_rows_without_an_order() -> None:
+    assert has_no_order(Detects())
+    assert not has_no_order(Tracks())
+    replaced: Any = Detects()
+    replaced.forward = lambda images: images
+    assert not has_no_order(replaced)
+    assert not has_no_order(Rolled())
+
+
+@pytest.mark.parametrize("named", [(), ("boxes", "scores")])
+def test_a_track_in_another_row_is_seen(tmp_path: Path, named: tuple[str, ...]) -> None:
+    """Names do not make rows a set; the user can say that they are one."""
+    torch.manual_seed(0)
+    sample = torch.randn(4, 4)
+    if not named:
+        with pytest.raises(ExportError):
+            onnxpack.export(Rolled(), sample, tmp_path / "pack")
+        return
+    pack = onnxpack.export(Rolled(), sample, tmp_path / "pack", unordered=named)
+    assert pack.unordered == (("boxes", "scores"),)
+    assert pack.manifest is not None
+    assert read_manifest(encode(pack.manifest)).parity.unordered == pack.unordered
+    assert onnxpack.Model(pack).prove().ok
+
+
+@pytest.mark.parametrize(
+    ("unordered", "message"),
+    [(("boxs",), "which is not an output"), (("boxes", "boxes"), "twice")],
+)
+def test_rows_of_what_is_no_output(
+    tmp_path: Path, unordered: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        onnxpack.export(Sorted(), torch.randn(4, 4), tmp_path / "pack", unordered=unordered)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("sample", [torch.zeros(3, 4, 5), np.zeros((1, 3, 4, 5), np.float32)])

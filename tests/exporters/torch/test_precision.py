@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import onnxpack
 from onnxpack.errors import ExportError
+from onnxpack.exporters.torch.rewrite.precision import refuse_far
 
 HALF, BRAIN = torch.float16, torch.bfloat16
 
@@ -86,6 +87,19 @@ def test_it_is_told(tmp_path: Any) -> None:
     told: list[str] = []
     onnxpack.export(Low(BRAIN), x(2).bfloat16(), tmp_path / "pack", progress=told.append)
     assert any("computes with the same weights in float32" in line for line in told)
+
+
+@pytest.mark.parametrize("other", [-1e8, -1e38, 1.7e9])
+def test_one_large_number_hides_no_other_answer(other: float) -> None:
+    wide = {"y": torch.linspace(1, 2, 12).reshape(3, 4)}
+    masked = {"y": wide["y"].clone()}
+    masked["y"][:, 3] = other
+    near = {"y": masked["y"].bfloat16()}
+    refuse_far(near, masked)
+    far = {"y": near["y"].clone()}
+    far["y"][1, 1] += 0.5
+    with pytest.raises(ExportError, match="more than its low precision explains"):
+        refuse_far(far, masked)
 
 
 def test_another_answer_in_low_precision_is_refused(tmp_path: Any) -> None:
