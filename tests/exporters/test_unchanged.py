@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 import onnxpack
 from onnxpack.errors import NondeterministicError, OnnxpackError
+from onnxpack.exporters.torch.exporter import inference_mode_of
 from onnxpack.exporters.unchanged import unchanged
 from onnxpack.testing import changes, object_state, process_state
 
@@ -297,3 +298,34 @@ def test_what_is_unchanged_is_not_written() -> None:
         pass
     assert [each._version for each in net.parameters()] == versions
     assert [each.data_ptr() for each in net.parameters()] == places
+
+
+@pytest.mark.parametrize(
+    ("make", "copied"),
+    [
+        (lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU()), False),
+        (lambda: nn.Sequential(nn.Embedding(5, 4, max_norm=1.0)), True),
+        (lambda: nn.Sequential(nn.Linear(4, 4), Net(clamps_weights)), True),
+        (lambda: hooked(nn.Linear(4, 4)), True),
+        (lambda: replaced_forward(nn.Linear(4, 4)), True),
+    ],
+)
+def test_only_weights_that_user_code_may_write_are_copied(
+    make: Callable[[], nn.Module], copied: bool
+) -> None:
+    model = make()
+    weight = next(model.parameters())
+    before = weight.tolist()
+    with inference_mode_of(model):
+        weight.data.zero_()
+    assert (weight.tolist() == before) is copied
+
+
+def hooked(model: nn.Module) -> nn.Module:
+    model.register_forward_hook(lambda *_: None)
+    return model
+
+
+def replaced_forward(model: nn.Module) -> nn.Module:
+    model.forward = lambda x: x  # type: ignore[method-assign]
+    return model
