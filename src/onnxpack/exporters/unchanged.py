@@ -6,10 +6,11 @@ that closes over the original module would fill the original's state. So everyth
 reaches from the model is recorded: the attributes of each part, lists, dicts and sets, what hooks
 close over, random generators, and the content of tensors and arrays.
 
-Tensors are cloned, so a snapshot takes as much memory as the weights, for as long as the export
-lasts. Their version counters would be cheaper, but ``weight.data.clamp_(0)``, the usual way to
-constrain a weight in ``forward``, does not change them; and ``eval()`` may change weights too, as
-loralib's does when it merges its two matrices into the layer's.
+Tensors are cloned: where user code runs in ``forward``, a snapshot takes as much memory as the
+weights, for as long as the export lasts. Their version counters would be cheaper, but
+``weight.data.clamp_(0)``, the usual way to constrain a weight in ``forward``, does not change them;
+and ``eval()`` may change weights too, as loralib's does when it merges its two matrices into the
+layer's.
 
 Not recorded: globals that the model's functions do not name, files, the state of C++ objects.
 """
@@ -20,7 +21,7 @@ import dis
 import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import CellType, CodeType, FunctionType, MethodType, SimpleNamespace
@@ -56,9 +57,13 @@ KEPT_BY_PYTHON = {"__abstractmethods__", "__dict__", "__doc__", "__slotnames__",
 
 
 @contextmanager
-def unchanged(*models: Any) -> Iterator[None]:
-    """Restore everything that Python reaches from these objects to what it is now."""
-    restorations, kept = _snapshot(models)
+def unchanged(*models: Any, never_written: Iterable[Any] = ()) -> Iterator[None]:
+    """Restore everything that Python reaches from these objects to what it is now.
+
+    Args:
+        never_written: objects that the models refer to and do not change, such as large weights.
+    """
+    restorations, kept = _snapshot(models, never_written)
     with ExitStack() as stack:
         # In the order of a walk from the model inwards: called back last, the model comes last.
         for restore in restorations:
@@ -67,9 +72,11 @@ def unchanged(*models: Any) -> Iterator[None]:
     del kept
 
 
-def _snapshot(models: tuple[Any, ...]) -> tuple[list[Restore], dict[int, Any]]:
+def _snapshot(
+    models: Iterable[Any], never_written: Iterable[Any]
+) -> tuple[list[Restore], dict[int, Any]]:
     """Record what is reached; the objects themselves are kept, so that ids stay unique."""
-    seen: dict[int, Any] = {}
+    seen: dict[int, Any] = {id(each): each for each in never_written}
     readers: dict[type, Callable[[Any], Part]] = {}
     restorations: list[Restore] = []
     waiting = deque(models)
