@@ -27,8 +27,9 @@ from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.silence import quiet
+from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.restated import restated
-from onnxpack.exporters.torch.rewrite.scriptable import forms_known, loaded_anew, with_plain_cells
+from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
 from onnxpack.exporters.torch.watch.guards import Program, explore
 from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace

@@ -167,6 +167,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "tril_indices": index.tril_indices,
     "triu_indices": index.triu_indices,
     "trunc": division.trunc,
+    "upsample": resample.upsample,
     "unique_consecutive": order.unique_consecutive,
     "var": reductions.var,
     "xlogy": logarithms.xlogy,
