@@ -8,7 +8,8 @@ sizes are symbols: none of them reads a value, and none turns a size into a numb
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from onnxpack.exporters.torch.decompose import (
     arithmetic,
+    attention,
     complexes,
     deform,
     division,
@@ -32,10 +34,24 @@ from onnxpack.exporters.torch.decompose import (
     resample,
     sparse,
 )
+from onnxpack.exporters.torch.decompose.outside import stand_ins
 
 
 class Decomposed(TorchFunctionMode):
     """Puts the functions of :data:`DECOMPOSITIONS` in the place of torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outside = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._outside.enter_context(stand_ins())
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._outside:
+            super().__exit__(*exc)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = _decomposed(func, args, kwargs or {})
@@ -146,6 +162,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "remainder": division.remainder,
     "roll": moves.roll,
     "rrelu": arithmetic.rrelu,
+    "scaled_dot_product_attention": attention.scaled_dot_product_attention,
     "scatter_reduce": index.scatter_reduce,
     "searchsorted": order.searchsorted,
     "sgn": arithmetic.sign,
