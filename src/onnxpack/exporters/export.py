@@ -47,6 +47,7 @@ class Proven:
     strategy: str
     questions: tuple[Question, ...]
     evidence: tuple[CaseEvidence, ...]
+    note: str = ""
 
 
 def export(
@@ -132,6 +133,8 @@ def export(
         _check_accepted(accept, inquiry.edges)
         outputs = [spec.name for spec in signature.outputs]
         proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
+        if proven.note:
+            say(proven.note)
         say(f"proven by {proven.strategy}; writing the pack")
         golden, evidence = _choose_golden(proven)
         manifest = Manifest(
@@ -144,7 +147,7 @@ def export(
             parity=Parity(tolerance=tolerance, cases=evidence, skipped=skipped),
             labels=_labels(labels, subject),
             preprocess=preprocess,
-            notes=notes,
+            notes=(*notes, *((proven.note,) if proven.note else ())),
             files={},
         )
         return write_pack(destination, manifest, model=proven.graph, golden=golden, force=force)
@@ -214,7 +217,7 @@ def _try(
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
     if all(case.passed or case.accepted for case in evidence):
-        return Proven(graph, signature, strategy.name, questions, evidence)
+        return Proven(graph, signature, strategy.name, questions, evidence, strategy.note)
     divergence = _locate(inquiry, graph, questions, evidence)
     return Attempt(strategy.name, evidence=evidence, divergence=divergence)
 

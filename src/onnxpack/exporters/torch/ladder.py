@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from onnxpack.exporters.torch.subject import TorchSubject
 
 MAX_TORCHSCRIPT_OPSET = 20
+NARROWED = (
+    "the model is of float64: the graph computes in float32, for which ONNX Runtime has kernels, "
+    "and is proven within the tolerance against the model in float64"
+)
 DIFFERENTIATED = "dynamo, differentiated"
 
 
@@ -69,6 +73,10 @@ class Ladder:
         yield self._strategy("torchscript trace", self._trace)
         yield self._strategy("dynamo", self._dynamo)
         yield self._strategy("torchscript script", self._script)
+        narrow = self.subject.in_float32()
+        if narrow is not None:
+            for strategy in replace(self, subject=narrow).climb():
+                yield replace(strategy, note=NARROWED)
 
     @cached_property
     def _flat(self) -> FlatModule:
