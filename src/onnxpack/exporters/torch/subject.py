@@ -17,6 +17,7 @@ from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import Ladder
 from onnxpack.exporters.torch.patch.detectors import is_detector
+from onnxpack.exporters.torch.patch.regions import regions_inside
 from onnxpack.exporters.torch.rewrite.precision import (
     WideModule,
     is_low,
@@ -246,7 +247,7 @@ class TorchSubject(Subject):
         return _as_arrays(self._answer(flat, tensors))
 
     def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        with torch.no_grad():
+        with torch.no_grad(), regions_inside():
             return name_outputs(flat.answer(*tensors), self.sample)
 
 

@@ -1,4 +1,4 @@
-"""torchvision's crops, of pictures whose size varies."""
+"""torchvision's crops and regions, of pictures whose size and number vary."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from onnxpack.exporters.torch.patch.regions import with_known_pictures
 
 
 def center_crop(plain: Any) -> Any:
@@ -38,3 +40,17 @@ def _middle(image: Tensor, axis: int, wanted: int) -> Tensor:
     found = image.index_select(axis, torch.minimum(place.clamp(min=0), size - 1))
     shape = (-1, 1) if axis == -2 else (-1,)
     return torch.where(inside.reshape(shape), found, torch.zeros((), dtype=image.dtype))
+
+
+def region(name: str) -> Any:
+    """A pool of regions whose indices stay in the batch.
+
+    Neither torchvision 0.29 nor onnxruntime 1.32 looks at the index of a box before it reads
+    memory; a served graph must not be ended by an input.
+    """
+
+    def pool(pictures: Tensor, boxes: Tensor, *args: Any, **options: Any) -> Any:
+        plain = getattr(torch.ops.torchvision, name)
+        return plain(pictures, with_known_pictures(boxes, pictures), *args, **options)
+
+    return pool
