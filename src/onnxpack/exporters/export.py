@@ -50,6 +50,7 @@ class Proven:
     strategy: str
     questions: tuple[Question, ...]
     evidence: tuple[CaseEvidence, ...]
+    note: str = ""
 
 
 @exclusive()
@@ -146,6 +147,8 @@ def export(
         _check_accepted(accept, inquiry.edges)
         outputs = [spec.name for spec in signature.outputs]
         proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
+        if proven.note:
+            say(proven.note)
         say(f"proven by {proven.strategy}; writing the pack")
         golden, evidence = _choose_golden(proven)
         manifest = Manifest(
@@ -163,7 +166,7 @@ def export(
             ),
             labels=_labels(labels, subject),
             preprocess=preprocess,
-            notes=notes,
+            notes=(*notes, *((proven.note,) if proven.note else ())),
             files={},
         )
         return write_pack(destination, manifest, model=proven.graph, golden=golden, force=force)
@@ -234,7 +237,7 @@ def _try(
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
     if all(case.passed or case.accepted for case in evidence):
-        return Proven(graph, signature, strategy.name, questions, evidence)
+        return Proven(graph, signature, strategy.name, questions, evidence, strategy.note)
     divergence = _locate(inquiry, graph, questions, evidence)
     return Attempt(strategy.name, evidence=evidence, divergence=divergence)
 

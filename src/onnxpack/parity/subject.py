@@ -29,10 +29,12 @@ class Strategy:
         make: writes a candidate to a path, and gives the sizes of the dynamic dims at which it
             may be wrong, to be tried besides the usual cases. It raises ExportError, in plain
             words, where the model will not, or must not, be exported this way.
+        note: what users must know about a graph that is made so; empty where there is nothing.
     """
 
     name: str
     make: Callable[[Path], Probes]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a model cannot be exported, and what to write instead."""
+    """Why a model cannot be exported, and what to write instead.
+
+    Attributes:
+        certain: whether the reason was shown; otherwise it is printed as a possible cause.
+    """
 
     reason: str
     remedy: str
+    certain: bool = True
 
 
 class Subject(ABC):

@@ -23,7 +23,7 @@ def refusal(
         *(f"  {attempt.strategy}: {_outcome(attempt)}" for attempt in attempts),
     ]
     if cause and all(cause.reason != attempt.error for attempt in attempts):
-        lines.append(f"  likely cause: {cause.reason}")
+        lines.append(f"  {'likely' if cause.certain else 'possible'} cause: {cause.reason}")
     differed = any(attempt.evidence for attempt in attempts)
     kind = ParityError if differed else ExportError
     return kind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -53,12 +54,8 @@ def diagnose(
         run: asks the model once more.
     """
     said = "\n".join(attempt.error or "" for attempt in attempts)
-    dtype = _unusual_dtype(model)
-    if dtype:
-        return Cause(
-            f"the weights are {dtype}, for which ONNX Runtime lacks kernels on CPU",
-            "export model.float() with a float32 sample",
-        )
+    if "has no implementation of" in said and _is_double(model):
+        return TOO_COARSE
     if any(map(_chose_others, attempts)):
         return UNSURE
     gradient = find_gradient(run)
@@ -74,10 +71,12 @@ def diagnose(
     known = next((cause for words, cause in KNOWN if words in said), None)
     if known:
         return known
-    missing = re.search(r"ONNX has no operator for ([\w:.]+)", said)
-    if missing:
-        return _missing(missing[1], run)
-    return FROZEN if any(_froze(attempt) for attempt in attempts) else None
+    missing = [re.search(MISSING, attempt.error or "") for attempt in attempts]
+    if missing and all(missing) and missing[0]:
+        return _missing(missing[0][1], run)
+    if "was frozen at" in said:
+        return FROZEN
+    return MAYBE_FROZEN if any(map(_may_be_frozen, attempts)) else None
 
 
 def _decision(said: str) -> Cause | None:
@@ -130,11 +129,21 @@ UNSURE = Cause(
     "hangs on float32's last digit, as with weights that were never trained",
     "export the trained model, with a picture on which it is sure of what it finds",
 )
+TOO_COARSE = Cause(
+    "the model computes in float64, for which ONNX Runtime lacks kernels of some operators on CPU; "
+    "and what it computes does not fit into float32",
+    "keep huge and tiny numbers apart: take offsets off the inputs before the model is called",
+    certain=False,
+)
 FROZEN = Cause(
     "a size that should vary was fixed inside the graph",
     "in forward() take sizes from the input, x.shape[0] or x.flatten(1), not from a number; "
     "or fix them on purpose with static=True (--static)",
 )
+MAYBE_FROZEN = dataclasses.replace(FROZEN, certain=False)
+MISSING = r"ONNX has no operator for ([\w:.]+)"
+OTHER_SHAPE = r"^is \w+\[.*\], expected \w+\[|cannot be reshaped to the requested shape"
+"""An output of another shape; what onnxruntime 1.32 says of a Reshape to a fixed size."""
 SCRIPTED = (
     "let TorchScript take forward(), which keeps the loop: type hints, tensors, methods; no "
     "lambdas, no **kwargs. Try it with torch.jit.script(model)"
@@ -213,11 +222,20 @@ def _chose_others(attempt: Attempt) -> bool:
     return any(each.output.endswith("boxes") and each.max_abs for each in failed)
 
 
-def _froze(attempt: Attempt) -> bool:
-    if attempt.error and "was frozen at" in attempt.error:
-        return True
+def _may_be_frozen(attempt: Attempt) -> bool:
+    """Whether a graph is right at the sample's sizes only, and gives shapes of its own elsewhere.
+
+    Other differences at other sizes have other causes: NaN, an operator that rounds, a kernel
+    that is not there.
+    """
     failed = [case for case in attempt.evidence if not case.passed]
-    return bool(failed) and all("=" in case.name for case in failed)
+    others = [case for case in attempt.evidence if case.passed]
+    reasons = [each.reason for case in failed for each in case.outputs if not each.passed]
+    return (
+        bool(failed and others)
+        and all("=" in case.name for case in failed)
+        and all(re.search(OTHER_SHAPE, reason) for reason in reasons)
+    )
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
@@ -257,8 +275,5 @@ def _user_place(message: str) -> str:
     return ""
 
 
-def _unusual_dtype(model: torch.nn.Module) -> str:
-    for tensor in model.parameters():
-        if tensor.dtype in (torch.float64, torch.bfloat16, torch.float16):
-            return str(tensor.dtype).removeprefix("torch.")
-    return ""
+def _is_double(model: torch.nn.Module) -> bool:
+    return any(tensor.dtype is torch.float64 for tensor in model.parameters())

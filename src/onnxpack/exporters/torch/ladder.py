@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,9 @@ from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.silence import quiet
+from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.restated import restated
-from onnxpack.exporters.torch.rewrite.scriptable import forms_known, loaded_anew, with_plain_cells
+from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
 from onnxpack.exporters.torch.watch.frames import Place
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
     from onnxpack.exporters.torch.subject import TorchSubject
 
 MAX_TORCHSCRIPT_OPSET = 20
+NARROWED = (
+    "the model is of float64: the graph computes in float32, for which ONNX Runtime has kernels, "
+    "and is proven within the tolerance against the model in float64"
+)
 DIFFERENTIATED = "dynamo, differentiated"
 
 
@@ -76,6 +81,10 @@ class Ladder:
         yield self._strategy("dynamo", self._dynamo)
         if not unseen.scripting:  # TorchScript would take the branch that nobody runs
             yield self._strategy("torchscript script", self._script)
+        narrow = self.subject.in_float32()
+        if narrow is not None:
+            for strategy in replace(self, subject=narrow).climb():
+                yield replace(strategy, note=NARROWED)
 
     @cached_property
     def _flat(self) -> FlatModule:

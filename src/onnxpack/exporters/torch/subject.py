@@ -18,9 +18,11 @@ from onnxpack.exporters.torch.edges import edges
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import Ladder
 from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
+from onnxpack.exporters.torch.patch.regions import regions_inside
 from onnxpack.exporters.torch.rewrite.precision import (
     WideModule,
     is_low,
+    narrowed,
     refuse_far,
     watch_autocast,
     widened,
@@ -67,6 +69,7 @@ class TorchSubject(Subject):
     """
 
     framework_version = str(torch.__version__)
+    manner_name = ""
     root = "model"
 
     def __init__(
@@ -115,7 +118,7 @@ class TorchSubject(Subject):
     @property
     def manner(self) -> str:
         """What the names of strategies say besides: that weights were widened."""
-        return "" if self._narrow is None else " in float32"
+        return self.manner_name if self._narrow is None else " in float32"
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The module's answer on its own device, in float32 where it is of low precision.
@@ -170,6 +173,16 @@ class TorchSubject(Subject):
     def tensors(self, feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
         """Inputs as tensors of their own on the module's device."""
         return tuple(torch.from_numpy(array.copy()).to(self.device) for array in feeds.values())
+
+    def in_float32(self) -> TorchSubject | None:
+        """The same model of float64, computed in float32 between casts; None for others."""
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        if self.program is not None or not any(each.dtype is torch.float64 for each in tensors):
+            return None
+        own = self._answer(self.flat, self.tensors(self.sample))
+        narrow = copy.copy(self)
+        narrow.flat, narrow.manner_name = narrowed(self.flat, own.values()), " in float32"
+        return narrow
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """See :class:`Ladder`."""
@@ -230,7 +243,7 @@ class TorchSubject(Subject):
         return _as_arrays(self._answer(flat, tensors))
 
     def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        with torch.no_grad():
+        with torch.no_grad(), regions_inside():
             return name_outputs(flat.answer(*tensors), self.sample)
 
 

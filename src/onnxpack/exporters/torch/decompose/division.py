@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _get_tracing_state  # type: ignore[attr-defined]
 
 
 def floor_divide(x: Any, other: Any) -> Any:
@@ -91,7 +92,9 @@ def _plain(value: Any) -> Any:
 
 
 def _exact(multiple: Tensor, other: Tensor) -> Tensor:
-    """The quotient of integers that divide without a rest: however it rounds, it is the same."""
+    """The quotient of integers that divide without a rest: the shortest form of each exporter."""
+    if _get_tracing_state():
+        return torch.div(multiple, other, rounding_mode="trunc")
     return torch.floor_divide(multiple, other)
 
 

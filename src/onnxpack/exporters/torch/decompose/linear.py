@@ -9,6 +9,8 @@ from torch import Tensor
 
 LARGEST = 16
 """The side of the largest matrix that is worked out so: each row is a dozen nodes."""
+WIDEST, SWEEPS = 4, 6
+"""The most columns of which singular values are worked out, and how often each pair is turned."""
 
 
 def fixed_size(x: Tensor, axis: int) -> int | None:
@@ -88,3 +90,34 @@ def cholesky(matrix: Tensor, *, upper: bool = False) -> Any:
         pivot = rest[..., step : step + 1].sqrt()
         columns.append(torch.where(place >= step, rest / pivot, 0.0))
     return torch.stack(columns, -1)
+
+
+def svdvals(matrix: Tensor) -> Any:
+    """``torch.linalg.svdvals``: columns are turned until each stands upright on the others.
+
+    One-sided Jacobi (Golub and Van Loan, 8.6.3): the lengths of the columns are then the singular
+    values, small ones as exact as large ones. No exporter of torch 2.14.1 writes them.
+    """
+    tall, wide = (fixed_size(matrix, axis) for axis in (-2, -1))
+    if tall is None or wide is None or min(tall, wide) > WIDEST:
+        return NotImplemented
+    columns = list((matrix if wide <= tall else matrix.transpose(-2, -1)).unbind(-1))
+    for _ in range(SWEEPS if len(columns) > 2 else 1):
+        for first in range(len(columns)):
+            for second in range(first + 1, len(columns)):
+                columns[first], columns[second] = _turned(columns[first], columns[second])
+    lengths = torch.stack([(each * each).sum(-1).sqrt() for each in columns], -1)
+    return lengths.topk(len(columns), -1).values
+
+
+def _turned(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Both columns in the plane that they span, turned until they are orthogonal."""
+    both = (left * right).sum(-1, keepdim=True)
+    apart = ((right * right) - (left * left)).sum(-1, keepdim=True)
+    upright = both == 0
+    ratio = apart / torch.where(upright, 1.0, 2 * both)
+    side = torch.where(ratio < 0, -1.0, 1.0)
+    tangent = torch.where(upright, 0.0, side / (ratio.abs() + (1 + ratio * ratio).sqrt()))
+    cosine = 1 / (1 + tangent * tangent).sqrt()
+    sine = cosine * tangent
+    return cosine * left - sine * right, sine * left + cosine * right

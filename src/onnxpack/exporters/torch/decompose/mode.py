@@ -8,7 +8,8 @@ sizes are symbols: none of them reads a value, and none turns a size into a numb
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -17,25 +18,44 @@ from torch.overrides import TorchFunctionMode
 
 from onnxpack.exporters.torch.decompose import (
     arithmetic,
+    attention,
+    checks,
     complexes,
     deform,
     division,
+    fourier,
     index,
     linear,
     logarithms,
     moves,
     order,
+    pictures,
     pools,
     powers,
     ranges,
     reductions,
     resample,
     sparse,
+    special,
 )
+from onnxpack.exporters.torch.decompose.outside import stand_ins
 
 
 class Decomposed(TorchFunctionMode):
     """Puts the functions of :data:`DECOMPOSITIONS` in the place of torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outside = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._outside.enter_context(stand_ins())
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._outside:
+            super().__exit__(*exc)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = _decomposed(func, args, kwargs or {})
@@ -66,6 +86,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "__rfloordiv__": division.floor_divided_by,
     "__rmod__": division.remainder_of,
     "__rpow__": powers.power_of,
+    "_is_all_true": checks.is_all_true,
     "_sparse_mm": sparse.matmul,
     "_threshold": arithmetic.threshold,
     "adaptive_avg_pool1d": pools.adaptive(torch.mean, 1),
@@ -105,9 +126,12 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "divide": division.divide,
     "einsum": complexes.einsum,
     "embedding": index.embedding,
+    "erfinv": special.erfinv,
     "expm1": logarithms.expm1,
+    "fft_fft": fourier.of_length(torch.fft.fft),
     "fft_fftshift": moves.fftshift,
     "fft_ifftshift": moves.ifftshift,
+    "fft_rfft": fourier.of_length(torch.fft.rfft),
     "fill_diagonal_": index.fill_diagonal,
     "fix": division.trunc,
     "floor_divide": division.floor_divide,
@@ -128,6 +152,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "linalg_inv": linear.inverse,
     "linalg_solve": linear.solve,
     "linalg_solve_triangular": linear.solve_triangular,
+    "linalg_svdvals": linear.svdvals,
     "linspace": ranges.linspace,
     "log1p": logarithms.log1p,
     "log_sigmoid": logarithms.log_sigmoid,
@@ -144,8 +169,11 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "mode": order.mode,
     "pow": powers.power,
     "remainder": division.remainder,
+    "roi_align": pictures.region("roi_align"),
+    "roi_pool": pictures.region("roi_pool"),
     "roll": moves.roll,
     "rrelu": arithmetic.rrelu,
+    "scaled_dot_product_attention": attention.scaled_dot_product_attention,
     "scatter_reduce": index.scatter_reduce,
     "searchsorted": order.searchsorted,
     "sgn": arithmetic.sign,
@@ -154,6 +182,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "softshrink": arithmetic.softshrink,
     "sort": order.sort,
     "sparse_coo_tensor": sparse.from_places,
+    "special_erfinv": special.erfinv,
     "special_expm1": logarithms.expm1,
     "special_log1p": logarithms.log1p,
     "special_logit": logarithms.logit,
@@ -167,6 +196,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "tril_indices": index.tril_indices,
     "triu_indices": index.triu_indices,
     "trunc": division.trunc,
+    "upsample": resample.upsample,
     "unique_consecutive": order.unique_consecutive,
     "var": reductions.var,
     "xlogy": logarithms.xlogy,

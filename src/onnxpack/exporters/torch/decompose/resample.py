@@ -42,6 +42,17 @@ def interpolate(
     return NotImplemented
 
 
+def upsample(
+    x: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Any:
+    """``F.upsample``: the old name of ``F.interpolate``."""
+    return interpolate(x, size, scale_factor, mode, align_corners)
+
+
 def _nearest(x: Tensor, size: Any, scale_factor: Any, mode: str, *, again: bool) -> Any:
     """Each place looks up its source, which PyTorch computes in float32.
 

@@ -54,13 +54,55 @@ class WideModule(FlatModule):
     def answer(self, *tensors: Tensor) -> Any:
         """The answer, in float32 wherever the module's own is of low precision."""
         wide = (tensor.to(self._wide) if tensor.dtype in LOW else tensor for tensor in tensors)
-        with _Widening(self._wide), without_autocast():
+        with _Renamed(dict.fromkeys(LOW, self._wide)), without_autocast():
             answer = super().answer(*wide)
         if self._wide is torch.float64 or not any(self._gives):
             return answer
         leaves = (tensor for _, tensor in flatten(answer))
         pairs = zip(leaves, self._gives, strict=True)
         return rebuild(answer, iter([leaf.half() if half else leaf for leaf, half in pairs]))
+
+
+class NarrowModule(FlatModule):
+    """The calls of a module of float64, computed in float32 between casts.
+
+    onnxruntime 1.32 has no kernels of float64 for convolutions, pools and others on CPU.
+    """
+
+    _gives: tuple[bool, ...] = ()
+
+    def give_float64(self, which: Iterable[bool]) -> None:
+        """Let these outputs, in order, be float64, as the module's own are."""
+        self._gives = tuple(which)
+
+    def around(self, model: nn.Module) -> NarrowModule:
+        """The same calls to another module."""
+        other = super().around(model)
+        other.give_float64(self._gives)
+        return other
+
+    def answer(self, *tensors: Tensor) -> Any:
+        """The answer, computed in float32."""
+        narrow = (each.float() if each.dtype is torch.float64 else each for each in tensors)
+        with _Renamed({torch.float64: torch.float32}):
+            answer = super().answer(*narrow)
+        leaves = (tensor for _, tensor in flatten(answer))
+        pairs = zip(leaves, self._gives, strict=True)
+        return rebuild(answer, iter([leaf.double() if wide else leaf for leaf, wide in pairs]))
+
+
+def narrowed(wide: FlatModule, outputs: Iterable[Tensor]) -> NarrowModule:
+    """The same calls to a copy whose float64 weights are in float32.
+
+    Args:
+        wide: the module of float64.
+        outputs: its answer, whose dtypes the copy gives as well.
+    """
+    model: Any = copy.deepcopy(wide.model)
+    model._apply(lambda each: each.float() if each.dtype is torch.float64 else each)  # noqa: SLF001
+    module = NarrowModule(model, *wide.arguments)
+    module.give_float64(tensor.dtype is torch.float64 for tensor in outputs)
+    return module
 
 
 def widened(narrow: FlatModule) -> WideModule:
@@ -130,18 +172,23 @@ def without_autocast() -> Iterator[None]:
         yield
 
 
-class _Widening(TorchFunctionMode):
-    """Wherever code names a low precision, it gets the wide one."""
+class _Renamed(TorchFunctionMode):
+    """Wherever code names one of these dtypes, it gets another."""
 
-    def __init__(self, wide: torch.dtype) -> None:
+    def __init__(self, dtypes: Mapping[torch.dtype, torch.dtype]) -> None:
         super().__init__()
-        self._wide = wide
+        self._dtypes = dtypes
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in ("bfloat16", "half"):
-            return args[0].to(self._wide)
+        method = METHODS.get(getattr(func, "__name__", ""))
+        if method in self._dtypes:
+            return args[0].to(self._dtypes[method])
         named = {key: self._changed(value) for key, value in (kwargs or {}).items()}
         return func(*map(self._changed, args), **named)
 
     def _changed(self, value: Any) -> Any:
-        return self._wide if isinstance(value, torch.dtype) and value in LOW else value
+        return self._dtypes.get(value, value) if isinstance(value, torch.dtype) else value
+
+
+METHODS = {"bfloat16": torch.bfloat16, "half": torch.float16, "double": torch.float64}
+"""Methods that are named by the dtype that they give."""

@@ -1,31 +1,20 @@
 """What scripting keeps of a model, in a form that has an ONNX form.
 
 Recurrent cells in a loop are TorchScript's, and check the rank of what they are given in a way
-that has none; so cells that do the same stand in. Some operators lack a form of their own.
+that has none; so cells that do the same stand in.
 """
 
 from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, Optional
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from torch.onnx._internal.torchscript_exporter import registration
-from torch.onnx.symbolic_helper import parse_args
-
-from onnxpack.errors import ExportError
-from onnxpack.exporters.replaced import existing, replaced_item
 
 State = Optional[tuple[Tensor, Tensor]]  # noqa: UP045 - TorchScript reads it
-SCATTERS_ADD = 16
-"""The opset in which what is scattered can be added up."""
-AXES_ARE_INPUTS = 18
-"""The opset in which the axes of the reductions became inputs."""
 
 
 def with_plain_cells(model: nn.Module) -> nn.Module:
@@ -110,56 +99,3 @@ PLAIN: dict[type, type[PlainCell]] = {
     nn.LSTMCell: PlainLstm,
     nn.RNNCell: PlainRnn,
 }
-
-
-@contextmanager
-def forms_known(opset: int) -> Iterator[None]:
-    """Give ``x.norm()`` without a dim, and ``x.index_add``, the ONNX forms that they lack."""
-    with ExitStack() as stack:
-        for operator, form in FORMS.items():
-            for forms in _registered(operator):
-                stack.enter_context(replaced_item(forms, opset, form))
-        yield
-
-
-def _registered(operator: str) -> tuple[dict[int, Any], dict[int, Any]]:
-    """Return the custom and the effective ONNX forms of an operator, by opset.
-
-    ``unregister_custom_op_symbolic`` would drop a form that the user registered for the same
-    operator and opset, and there is no public way to read it first.
-
-    Raises:
-        ExportError: PyTorch keeps them in another way than 2.9 to 2.14 do.
-    """
-    group = registration.registry.get_function_group(operator)
-    functions = existing(group, "_functions")
-    return existing(functions, "_overrides"), existing(functions, "_merged")
-
-
-@parse_args("v", "t", "is", "i", "v")
-def _norm(
-    graph: Any, x: Any, power: Any, dim: Any = None, keepdim: int = 0, dtype: Any = None
-) -> Any:
-    if power not in (1, 2) or dtype is not None:
-        raise ExportError(f"ONNX has no operator for a norm of power {power} as {dtype}")
-    operator = f"ReduceL{int(power)}"
-    if dim is None:
-        return graph.op(operator, x, keepdims_i=0)
-    if graph.opset < AXES_ARE_INPUTS:
-        return graph.op(operator, x, axes_i=dim, keepdims_i=keepdim)
-    return graph.op(
-        operator, x, graph.op("Constant", value_t=torch.tensor(dim)), keepdims_i=keepdim
-    )
-
-
-@parse_args("v", "i", "v", "v", "t")
-def _index_add(graph: Any, x: Any, dim: int, index: Any, source: Any, alpha: Any = None) -> Any:
-    """PyTorch's own form keeps one of the values that go to the same place."""
-    if dim != 0 or alpha not in (None, 1) or graph.opset < SCATTERS_ADD:
-        raise ExportError(f"ONNX has no operator for index_add along axis {dim} times {alpha}")
-    last = graph.op("Constant", value_t=torch.tensor([-1]))
-    places = graph.op("Unsqueeze", index, last)
-    return graph.op("ScatterND", x, places, source, reduction_s="add")
-
-
-FORMS = {"aten::norm": _norm, "aten::index_add": _index_add}

@@ -1,0 +1,37 @@
+"""Attention of rows that may look at nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+PLAIN = functional.scaled_dot_product_attention
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    *args: Any,
+    **options: Any,
+) -> Any:
+    """``F.scaled_dot_product_attention``: a row that may look at nothing gives zeros.
+
+    PyTorch's softmax is a safe one since 2.5. The exporters of torch 2.14.1 write a plain Softmax,
+    which gives NaN for a row of minus infinities; they mend only masks of bool.
+    """
+    answer = PLAIN(query, key, value, attn_mask, *args, **options)
+    if attn_mask is None or not attn_mask.is_floating_point():
+        return answer
+    nothing = (attn_mask == -torch.inf).all(-1, keepdim=True)
+    return torch.where(nothing, 0.0, answer)
+
+
+def nested(*args: Any, **options: Any) -> Any:
+    """The same, for ``F.multi_head_attention_forward``: modes do not see what it calls itself."""
+    watched: int = torch._C._len_torch_function_stack()  # noqa: SLF001 - no public name
+    return (PLAIN if watched else scaled_dot_product_attention)(*args, **options)

@@ -1,0 +1,56 @@
+"""torchvision's crops and regions, of pictures whose size and number vary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from onnxpack.exporters.torch.patch.regions import with_known_pictures
+
+
+def center_crop(plain: Any) -> Any:
+    """A ``center_crop`` that decides nothing from the picture's size.
+
+    torchvision 0.29 pads where the picture is smaller and rounds half of the rest with Python's
+    ``round``, which is a branch and an integer that a graph keeps from its sample.
+    """
+
+    def crop(image: Any, output_size: Any) -> Any:
+        if not isinstance(image, Tensor) or image.is_complex():
+            return plain(image, output_size)
+        given = output_size if isinstance(output_size, list | tuple) else (output_size,)
+        tall, wide = (given[0], given[-1])
+        return _middle(_middle(image, -2, int(tall)), -1, int(wide))
+
+    return crop
+
+
+def _middle(image: Tensor, axis: int, wanted: int) -> Tensor:
+    """The middle of one axis, with zeros where it is too short."""
+    side: Any = image.shape[axis]
+    size = side if isinstance(side, Tensor) else torch.scalar_tensor(side, dtype=torch.int64)
+    rest = size - wanted
+    half = torch.floor_divide(rest, 2)
+    # Python rounds half of an odd number to the even neighbour; padding rounds down.
+    start = torch.where(rest < 0, -torch.floor_divide(-rest, 2), half + (rest % 2) * (half % 2))
+    place = torch.arange(wanted, device=image.device) + start
+    inside = (place >= 0) & (place < size)
+    found = image.index_select(axis, torch.minimum(place.clamp(min=0), size - 1))
+    shape = (-1, 1) if axis == -2 else (-1,)
+    return torch.where(inside.reshape(shape), found, torch.zeros((), dtype=image.dtype))
+
+
+def region(name: str) -> Any:
+    """A pool of regions whose indices stay in the batch.
+
+    Neither torchvision 0.29 nor onnxruntime 1.32 looks at the index of a box before it reads
+    memory; a served graph must not be ended by an input.
+    """
+
+    def pool(pictures: Tensor, boxes: Tensor, *args: Any, **options: Any) -> Any:
+        plain = getattr(torch.ops.torchvision, name)
+        return plain(pictures, with_known_pictures(boxes, pictures), *args, **options)
+
+    return pool

@@ -1,0 +1,37 @@
+"""Special functions that ONNX lacks, by polynomials that float32 cannot tell from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MIDDLE = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
+)  # fmt: skip
+TAIL = (
+    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
+)  # fmt: skip
+"""Giles, "Approximating the erfinv function" (GPU Computing Gems 2), single precision."""
+
+
+def erfinv(x: Tensor) -> Any:
+    """``torch.erfinv``, which no exporter of torch 2.14.1 writes."""
+    if x.dtype is not torch.float32:
+        return NotImplemented
+    edge = x.abs() == 1
+    inner = torch.where(edge, 0.0, x)
+    far = -((1 - inner) * (1 + inner)).log()
+    middle = _polynomial(MIDDLE, far - 2.5)
+    tail = _polynomial(TAIL, far.clamp(min=0).sqrt() - 3)
+    return torch.where(edge, x * torch.inf, torch.where(far < 5, middle, tail) * inner)
+
+
+def _polynomial(factors: tuple[float, ...], x: Tensor) -> Tensor:
+    found = torch.full_like(x, factors[0])
+    for factor in factors[1:]:
+        found = found * x + factor
+    return found
