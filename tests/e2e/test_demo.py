@@ -37,7 +37,7 @@ def test_the_demo(scores_pack: Path, shell: Callable[[str], Any], tmp_path: Path
     largest = re.search(r"the largest difference is (\S+)$", told, re.MULTILINE)
     assert largest, told
     assert 0 <= float(largest[1]) < 1e-3
-    assert told.count("8 of 8 cases passed") == 3
+    assert len(re.findall(r"\b(\d+) of \1 cases passed", told)) == 3
     assert "digits: ok" in told
     assert "resnet18: ok" in told
     assert "output: float32[1, 1000]" in told

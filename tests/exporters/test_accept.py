@@ -71,7 +71,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_refused_with_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(ParityError) as caught:
         onnxpack.export("step", to=tmp_path / "pack")
-    assert "in 1 of 9 cases; thresholds: output 'above' 1 of 2 elements differ" in str(caught.value)
+    said = str(caught.value)
+    assert "answers differently in 1 of " in said
+    assert "cases; thresholds: output 'above' 1 of 2 elements differ" in said
     assert "accept=['thresholds'] (--accept thresholds)" in caught.value.remedy
     assert not (tmp_path / "pack").exists()
 
@@ -94,7 +96,7 @@ def test_it_is_accepted_by_name_and_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sample", "batch=2", "nothing"])
 def test_nothing_else_can_be_accepted(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="of this model they are: thresholds"):
+    with pytest.raises(UsageError, match=r"of this model they are: .*thresholds"):
         onnxpack.export("step", to=tmp_path / "pack", accept=[name])
 
 

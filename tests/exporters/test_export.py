@@ -238,8 +238,9 @@ def test_a_pack_that_is_whole(tmp_path: Path) -> None:
     assert manifest.source.framework_version == torch.__version__
     assert manifest.source.opset == export_module.DEFAULT_OPSET
     assert manifest.parity.passed
-    cases = ["sample", "batch=1", "batch=2", "batch=3", "batch=5", "negated", "×30", "×0.03"]
-    assert [case.name for case in manifest.parity.cases] == cases
+    names = [case.name for case in manifest.parity.cases]
+    assert names[:5] == ["sample", "batch=1", "batch=2", "batch=3", "batch=5"]
+    assert {"batch=33", "negated", "×30", "×1e4", "zeros among the values"} <= set(names)
     assert [case.golden for case in manifest.parity.cases] == [data.name for data in pack.golden]
     assert validate(pack).ok
     assert onnxpack.Model(pack).prove().ok
@@ -272,7 +273,8 @@ def test_static(tmp_path: Path) -> None:
     assert pack.manifest is not None
     assert str(pack.manifest.signature) == "(input: float32[3, 4]) -> (output: float32[3, 3])"
     names = [case.name for case in pack.manifest.parity.cases]
-    assert names == ["sample", "fresh", "negated", "×30", "×0.03"]
+    assert names[:5] == ["sample", "fresh", "negated", "×30", "×0.03"]
+    assert all(case.dims == {} for case in pack.manifest.parity.cases)
 
 
 def test_golden_data_keeps_to_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +282,9 @@ def test_golden_data_keeps_to_its_budget(tmp_path: Path, monkeypatch: pytest.Mon
     pack = onnxpack.export(net(), torch.randn(2, 4), tmp_path / "pack")
     assert pack.manifest is not None
     assert len(pack.golden) == 2
-    assert [case.golden is None for case in pack.manifest.parity.cases] == [False] * 2 + [True] * 6
+    kept = [case.golden is not None for case in pack.manifest.parity.cases]
+    assert kept[:2] == [True, True]
+    assert not any(kept[2:])
     assert validate(pack).ok
     monkeypatch.setattr(export_module, "GOLDEN_BYTES", 1)
     assert len(onnxpack.export(net(), torch.randn(2, 4), tmp_path / "small").golden) == 1
@@ -314,9 +318,11 @@ def test_cases_that_the_model_refuses_are_recorded(tmp_path: Path) -> None:
     pack = onnxpack.export(Choosy(), ids, tmp_path / "pack", dynamic={"ids": {1: "tokens"}})
     assert pack.manifest is not None
     parity = pack.manifest.parity
-    assert [case.name for case in parity.skipped] == ["batch=3, tokens=36"]
-    assert "at most eight tokens" in parity.skipped[0].reason
-    assert {case.dims["tokens"] for case in parity.cases} == {2, 4, 5, 8}
+    long = [case for case in parity.skipped if "tokens=" in case.name]
+    assert {"17", "40"} <= {case.name.rpartition("=")[2] for case in long}
+    assert all("at most eight tokens" in case.reason for case in long)
+    assert {case.dims["tokens"] for case in parity.cases} == {1, 2, 3, 4, 5, 7, 8}
+    assert any("the model itself refuses" in note for note in pack.manifest.notes)
 
 
 @pytest.mark.parametrize("decide", ["", "hidden = hidden * (2 if ids.shape[1] > 0 else 1)"])

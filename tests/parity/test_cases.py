@@ -100,6 +100,16 @@ def test_a_cheap_dim_is_tried_near_and_far(size: int) -> None:
     assert max(case.dims["batch"] for case in make_cases(sample, axes)) >= 20
 
 
+def test_a_framework_that_compiles_for_each_size_is_asked_fewer() -> None:
+    sample, axes = {"x": np.zeros((2, 6), np.float32)}, {"x": {0: "batch", 1: "time"}}
+    least = len([c for c in make_cases(sample, axes, weights=2**40) if c.spare])
+    tried = [case.dims for case in make_cases(sample, axes, per_size=2**15) if case.spare]
+    assert least < len(tried) < least + 8
+    assert {"batch": 1, "time": 13} in tried
+    assert max(dims["time"] for dims in tried) > 13
+    assert max(dims["batch"] for dims in tried) > 5
+
+
 def test_dims_vary_apart_and_meet() -> None:
     sample = {name: np.zeros((2, size), np.float32) for name, size in (("a", 6), ("b", 9))}
     axes = {name: {0: "batch", 1: f"n{name}"} for name in sample}

@@ -84,3 +84,10 @@ def test_infinities_of_both_signs() -> None:
     assert np.isposinf(found["x"]).any()
     assert np.isneginf(found["x"]).any()
     assert np.isfinite(found["x"]).mean() > 0.7
+
+
+def test_boxes_stay_in_a_picture_that_there_is() -> None:
+    boxes = np.array([[0, 1, 1, 5, 5], [1, 2, 2, 6, 6]], np.float32)
+    sample = {"x": np.ones((2, 3, 8, 8), np.float32), "boxes": boxes}
+    for _, feeds in [*hard_values(sample), *infinities(sample)]:
+        np.testing.assert_array_equal(feeds["boxes"][:, 0], [0, 1])

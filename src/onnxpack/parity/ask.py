@@ -276,7 +276,7 @@ def _refuse_unvaried(
                 reasons = [case.reason for case in skipped if f"{dim}=" in case.name]
                 raise SampleError(
                     f"axis {axis} of input {name!r} was to be dynamic ({dim!r}), and the model "
-                    f"itself takes no other size than {own[dim]}: {reasons[-1]}",
+                    f"itself takes no other size than {own[dim]}: {reasons[0]}",
                     remedy=f"in the model take the size from the input, x.shape[{axis}], not "
                     f"from a number; or {_fix(axis)}",
                 )

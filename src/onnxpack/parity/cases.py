@@ -67,15 +67,18 @@ class Case:
     spare: dict[str, Array] | None = None
 
 
-def make_cases(sample: Mapping[str, Array], axes: Axes, *, weights: int = 0) -> Iterator[Case]:
+def make_cases(
+    sample: Mapping[str, Array], axes: Axes, *, weights: int = 0, per_size: int = 0
+) -> Iterator[Case]:
     """Every case for this sample; the same sample gives the same cases.
 
     Args:
         weights: how many the model has; a large model is asked fewer cases beyond the minimum.
+        per_size: what every new size costs besides, in elements of input.
     """
     own = sizes(sample, axes)
     yield Case("sample", dict(sample), own, required=True)
-    for dims in other_sizes(sample, axes, weights):
+    for dims in other_sizes(sample, axes, weights=weights, per_size=per_size):
         name = ", ".join(
             f"{dim}={size}" for dim, size in dims.items() if dim == BATCH or size != own[dim]
         )

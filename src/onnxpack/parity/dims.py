@@ -12,6 +12,7 @@ weights suggest. The minimum is always asked; the rest only while it fits into `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 
 from onnxpack.signature import Array
 
@@ -59,8 +60,15 @@ def cost(sample: Mapping[str, Array], axes: Axes, dims: Mapping[str, int], weigh
     return elements * (WEIGHTS + weights) // WEIGHTS
 
 
-def other_sizes(sample: Mapping[str, Array], axes: Axes, weights: int) -> Iterator[Dims]:
-    """The sizes of all dynamic dims for each case: the minimum, then what the budget allows."""
+def other_sizes(
+    sample: Mapping[str, Array], axes: Axes, *, weights: int, per_size: int
+) -> Iterator[Dims]:
+    """The sizes of all dynamic dims for each case: the minimum, then what the budget allows.
+
+    Args:
+        weights: how many the model has.
+        per_size: what every new size costs besides, in elements.
+    """
     own = sizes(sample, axes)
     seen: set[tuple[int, ...]] = set() if BATCH in own else {tuple(own.values())}
     for dims in _minimum(own):
@@ -68,7 +76,7 @@ def other_sizes(sample: Mapping[str, Array], axes: Axes, weights: int) -> Iterat
             yield dims
     left = BUDGET
     for dims in _beyond(own):
-        price = cost(sample, axes, dims, weights)
+        price = cost(sample, axes, dims, weights) + per_size
         if price <= left and _is_new(dims, seen):
             left -= price
             yield dims
@@ -92,17 +100,23 @@ def _minimum(own: Dims) -> Iterator[Dims]:
 
 
 def _beyond(own: Dims) -> Iterator[Dims]:
-    """Sizes far from the sample's, then dims of size one beside large ones."""
-    for dim, size in own.items():
-        far = (3 * size + 1, *FURTHER, size + 32, 10 * size)
-        if dim == BATCH:
-            yield from ({**own, BATCH: other} for other in far)
-        else:
-            yield from _with_batches(own, dim, (*far, *RESCALED))
+    """Dims of size one beside large ones; then sizes far from the sample's, of each dim in turn."""
     if len(own) > 1:
         for dim in own:
             yield {other: 1 if other == dim else 2 * size + 1 for other, size in own.items()}
         yield dict.fromkeys(own, EQUAL)
+    turns = [_far(own, dim) for dim in sorted(own, key=lambda dim: dim == BATCH)]
+    for together in zip_longest(*turns):
+        yield from (dims for dims in together if dims is not None)
+
+
+def _far(own: Dims, dim: str) -> Iterator[Dims]:
+    size = own[dim]
+    far = (3 * size + 1, *FURTHER, size + 32, 10 * size)
+    if dim == BATCH:
+        yield from ({**own, BATCH: other} for other in far)
+    else:
+        yield from _with_batches(own, dim, (*far, *RESCALED))
 
 
 def _with_batches(own: Dims, dim: str, others: Iterable[int]) -> Iterator[Dims]:

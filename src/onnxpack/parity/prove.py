@@ -23,7 +23,7 @@ from onnxpack.errors import OnnxpackError
 from onnxpack.pack.manifest import CaseEvidence
 from onnxpack.pack.model import Pack
 from onnxpack.parity.cases import Case
-from onnxpack.parity.rounding import without_undecided
+from onnxpack.parity.rounding import nudged, without_undecided
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
 
@@ -104,7 +104,9 @@ def _judge_decided(
     """Judge only what rounding does not decide; empty where there is no answer in float64."""
     if question.exact is None or not question.expected.keys() <= actual.keys():
         return ()
-    decided, reasons = without_undecided(question.expected, question.exact, actual, tolerance)
+    beside = question.in_float64(nudged(question.case.feeds))
+    witnesses = [question.exact, *([beside] if beside is not None else [])]
+    decided, reasons = without_undecided(question.expected, witnesses, actual, tolerance)
     return tuple(
         msgspec.structs.replace(found, reason=reasons[found.output])
         if found.passed and found.output in reasons

@@ -86,6 +86,8 @@ class Subject(ABC):
         notes: what the user should know, such as arguments held constant.
         labels: the names of the classes, where the model knows them.
         weights: how many numbers the model has learned; a large model is asked fewer cases.
+        per_size: what it costs to run the model at a new size, in elements of input besides its
+            own; for frameworks that compile anew for each.
     """
 
     framework: str
@@ -99,6 +101,7 @@ class Subject(ABC):
     notes: Sequence[str] = ()
     labels: Sequence[str] | None = None
     weights: int = 0
+    per_size: int = 0
 
     @abstractmethod
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

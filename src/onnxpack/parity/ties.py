@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from onnxpack.parity.masks import masked_rows
-from onnxpack.parity.stress import changed
+from onnxpack.parity.stress import changed, hold_boxes, with_picture_numbers
 from onnxpack.signature import Array
 
 ZEROS = "zeros of both signs"
@@ -83,10 +83,11 @@ def infinities(sample: Mapping[str, Array]) -> Edges:
 def _of_kind(
     kind: str, sample: Mapping[str, Array], change: Callable[[Array], Array]
 ) -> dict[str, Array]:
-    return {
+    found = {
         name: np.asarray(change(array)).astype(array.dtype) if array.dtype.kind == kind else array
         for name, array in sample.items()
     }
+    return with_picture_numbers(found, sample, hold_boxes(sample))
 
 
 def _zeros(array: Array) -> Array:

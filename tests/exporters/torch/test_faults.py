@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -284,7 +285,7 @@ def test_the_command_exits_one(
     argv = ["export", f"{tmp_path / 'wrong_net.py'}:make", "--sample", "2x4", "-o", str(out)]
     assert main(argv) == 1
     told = capsys.readouterr()
-    assert "planted: answers differently in 8 of 8 cases" in told.err
+    assert re.search(r"planted: answers differently in (\d+) of \1 cases", told.err)
     assert "PASS" not in told.out
     assert not out.exists()
 

@@ -21,6 +21,9 @@ from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
+COMPILING = 2**15
+"""JAX compiles every operation anew for each shape, which takes far longer than a small model."""
+
 
 class JaxSubject(Subject):
     """A function, or a module that is called as one, with its sample.
@@ -33,6 +36,7 @@ class JaxSubject(Subject):
 
     framework = "jax"
     framework_version = jax.__version__
+    per_size = COMPILING
 
     def __init__(self, model: Ready, sample: Any, *, shown: Any) -> None:
         self._ready = model

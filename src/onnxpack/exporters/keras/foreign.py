@@ -23,6 +23,9 @@ from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
+COMPILING = 2**15
+"""On JAX every operation is compiled anew for each shape; see the subject of JAX."""
+
 
 class ForeignSubject(Subject):
     """A Keras model whose backend is JAX, TensorFlow, numpy or OpenVINO."""
@@ -37,6 +40,8 @@ class ForeignSubject(Subject):
         self.dynamic = inputs.dynamic
         if inputs.fixed_batch:
             self.axes = {name: inputs.dynamic.get(name, {}) for name in self.sample}
+        if keras.config.backend() == "jax":
+            self.per_size = COMPILING
         self._model, self._inputs = model, inputs
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -17,6 +17,7 @@ from onnxpack.exporters.torch.watch.missing import (
 )
 from onnxpack.parity.cases import BUDGET, cost
 from onnxpack.parity.masks import masked_rows
+from onnxpack.parity.stress import hold_boxes, with_picture_numbers
 from onnxpack.parity.ties import equal_values, infinities, round_values, signed_integers
 from onnxpack.signature import Array
 
@@ -43,7 +44,8 @@ def edges(sample: Mapping[str, Array], run: Callable[[], Any], weights: int) -> 
         rounded = chain(round_values(sample), equal_values(sample))
         yield from islice(rounded, 1 if costly else None)
     if called & RECKONS:
-        yield "missing values", with_missing(sample)
+        holed = with_missing(sample)
+        yield "missing values", with_picture_numbers(holed, sample, hold_boxes(sample))
     if called & REACHES_INFINITY:
         yield from infinities(sample)
 
