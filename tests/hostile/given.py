@@ -171,7 +171,7 @@ def _typical(array: np.ndarray) -> Any:
         return 0.0
     finite = np.isfinite(array)
     magnitudes = np.ma.masked_array(np.abs(array), mask=~finite)
-    return np.ma.median(magnitudes, axis=0, keepdims=True).filled(0.0)
+    return np.ma.filled(np.ma.median(magnitudes, axis=0, keepdims=True), 0.0)
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
