@@ -152,7 +152,7 @@ def difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> str:
         a, b = want.astype(wide), got.astype(wide)
         with np.errstate(invalid="ignore"):
             gap = np.abs(a - b)
-            close = gap <= tolerance * (np.abs(a) + _typical(a)) + 1e-6
+            close = np.isfinite(a) & (gap <= tolerance * (np.abs(a) + _typical(a)) + 1e-6)
         wrong = ~(close | (a == b) | (np.isnan(a) & np.isnan(b)))
     else:
         wrong = np.asarray(want != got)
