@@ -179,6 +179,21 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+BAND = (150.0, 170.0)
+"""Peaks at which a model decides: no power of ten times a sample of normal numbers has one."""
+
+
+def peaked(*shape: int, seed: int = 0) -> Tensor:
+    """Normal numbers, scaled so that the largest magnitude lies within the band."""
+    numbers = randn(*shape, seed=seed)
+    return numbers * 160 / numbers.abs().max()
+
+
+def in_band(peak: float) -> bool:
+    """Whether a model decides otherwise than for its sample."""
+    return BAND[0] < peak < BAND[1]
+
+
 def rand(*shape: int, seed: int = 0) -> Tensor:
     """Numbers between 0 and 1."""
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
