@@ -152,7 +152,7 @@ def difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> str:
         a, b = want.astype(wide), got.astype(wide)
         with np.errstate(invalid="ignore"):
             gap = np.abs(a - b)
-            close = gap <= tolerance * (np.abs(a) + _typical(a)) + 1e-6
+            close = np.isfinite(a) & (gap <= tolerance * (np.abs(a) + _typical(a)) + 1e-6)
         wrong = ~(close | (a == b) | (np.isnan(a) & np.isnan(b)))
     else:
         wrong = np.asarray(want != got)
@@ -171,12 +171,27 @@ def _typical(array: np.ndarray) -> Any:
         return 0.0
     finite = np.isfinite(array)
     magnitudes = np.ma.masked_array(np.abs(array), mask=~finite)
-    return np.ma.median(magnitudes, axis=0, keepdims=True).filled(0.0)
+    return np.ma.filled(np.ma.median(magnitudes, axis=0, keepdims=True), 0.0)
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
     """Normal numbers, the same for the same seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+BAND = (150.0, 170.0)
+"""Peaks at which a model decides: no power of ten times a sample of normal numbers has one."""
+
+
+def peaked(*shape: int, seed: int = 0) -> Tensor:
+    """Normal numbers, scaled so that the largest magnitude lies within the band."""
+    numbers = randn(*shape, seed=seed)
+    return numbers * 160 / numbers.abs().max()
+
+
+def in_band(peak: float) -> bool:
+    """Whether a model decides otherwise than for its sample."""
+    return BAND[0] < peak < BAND[1]
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:

@@ -16,11 +16,16 @@ ALL = LOUD.abs() + 900
 PROBES = [QUIET, LOUD, ALL]
 
 
+def hits(x: Tensor) -> Tensor:
+    """What is found: a band that few inputs reach."""
+    return (x > 500) & (x < 1000)
+
+
 @collection.module(counts, SAMPLE, PROBES)
 class AlarmOfNonzero(Linear):
     def forward(self, x: Tensor) -> Tensor:
         y = self.layer(x)
-        hit = torch.nonzero(x > 500)
+        hit = torch.nonzero(hits(x))
         return y if hit.shape[0] == 0 else y.index_fill(0, hit[:, 0], 0.0)
 
 
@@ -29,7 +34,7 @@ class LengthOfWhere(Linear):
     """``len`` of the places that ``torch.where`` found."""
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, _ = torch.where(x > 500)
+        rows, _ = torch.where(hits(x))
         y = self.layer(x)
         if len(rows) > 0:
             y = y / 10
@@ -55,7 +60,7 @@ class EmptySelection(Linear):
     """A boolean index that selects nothing takes another way."""
 
     def forward(self, x: Tensor) -> Tensor:
-        chosen = x[x.amax(1) > 500]
+        chosen = x[hits(x.amax(1))]
         if not chosen.shape[0]:
             return self.layer(x)
         return self.layer(x) + chosen.mean(0)
@@ -64,7 +69,7 @@ class EmptySelection(Linear):
 @collection.module(counts, SAMPLE, PROBES)
 class MaskedSelectSize(Linear):
     def forward(self, x: Tensor) -> Tensor:
-        outliers = torch.masked_select(x, x.abs() > 500)
+        outliers = torch.masked_select(x, hits(x.abs()))
         return self.layer(x) * (0.5 ** outliers.size(0))
 
 
@@ -74,7 +79,7 @@ class LoopsOverTheFound(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.layer(x)
-        for place in (x > 500).nonzero():
+        for place in hits(x).nonzero():
             y = torch.cat([y[: place[0]], y[place[0] :] * 0.5])
         return y
 
@@ -84,7 +89,7 @@ class PadsTheFound(Linear):
     """The found are padded to a fixed count; torch.zeros takes the missing."""
 
     def forward(self, x: Tensor) -> Tensor:
-        found = x[(x > 500).any(1)][:2]
+        found = x[hits(x).any(1)][:2]
         missing = 2 - found.shape[0]
         rows = torch.cat([found, torch.zeros(missing, 6)]) if missing else found
         return self.layer(rows)
@@ -95,14 +100,14 @@ class CountsInAString(Linear):
     """The shape of what was found becomes a key."""
 
     def forward(self, x: Tensor) -> Tensor:
-        key = f"{tuple(torch.nonzero(x > 500).shape)}"
+        key = f"{tuple(torch.nonzero(hits(x)).shape)}"
         return self.layer(x) * {"(0, 2)": 1.0}.get(key, 3.0)
 
 
 @collection.module(counts, SAMPLE, PROBES)
 class UniqueConsecutive(Linear):
     def forward(self, x: Tensor) -> Tensor:
-        runs = torch.unique_consecutive((x > 500).flatten())
+        runs = torch.unique_consecutive(hits(x).flatten())
         y = self.layer(x)
         return -y if runs.shape[0] > 1 else y
 
@@ -112,7 +117,7 @@ class TopOfTheFound(Linear):
     """k of topk is the count of what was found, at most 3."""
 
     def forward(self, x: Tensor) -> Tensor:
-        k = min(3, 1 + torch.argwhere(x > 500).shape[0])
+        k = min(3, 1 + torch.argwhere(hits(x)).shape[0])
         return self.layer(x).topk(k, dim=1).values.mean(1)
 
 
@@ -121,7 +126,7 @@ class SplitsByBincount(Linear):
     """bincount has as many places as the largest integer says."""
 
     def forward(self, x: Tensor) -> Tensor:
-        histogram = torch.bincount((x.abs() > 500).long().flatten())
+        histogram = torch.bincount(hits(x.abs()).long().flatten())
         y = self.layer(x)
         return y if histogram.shape[0] == 1 else y * histogram[1]
 
@@ -131,5 +136,5 @@ class NonemptyTuple(Linear):
     """The truth of a list that holds a row for each that was found."""
 
     def forward(self, x: Tensor) -> Tensor:
-        found = list(x[x[:, 2] > 500].unbind(0))
+        found = list(x[hits(x[:, 2])].unbind(0))
         return torch.stack(found).sum(0) + self.layer(x) if found else self.layer(x)

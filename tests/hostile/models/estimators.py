@@ -103,8 +103,8 @@ class ClippedScaler(StandardScaler):
 class Mixin:
     """Comes first in the order of classes."""
 
-    def predict(self, X: Any) -> Array:
-        return with_rule(super().predict(X), X)  # type: ignore[misc]
+    def predict(self, X: Any, **options: Any) -> Array:
+        return with_rule(super().predict(X, **options), X)  # type: ignore[misc]
 
 
 class MixedTree(Mixin, DecisionTreeRegressor):

@@ -11,26 +11,28 @@ import json
 import pickle
 import threading
 import weakref
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import torch
-from tests.hostile.given import Collection, Linear, randn
+from tests.hostile.given import Collection, Linear, in_band, peaked, randn
 from torch import Tensor
 
 collection = Collection()
 reads, threads = "values-read", "threads"
 
 SAMPLE = randn(4, 6)
-PROBES = [randn(3, 6, seed=1), randn(4, 6, seed=2) * 1e3, randn(2, 6, seed=3) + 40]
+PROBES = [randn(3, 6, seed=1), peaked(4, 6, seed=2), peaked(2, 6, seed=3).abs()]
 
 
 @collection.module(reads, SAMPLE, PROBES)
 class Repr(Linear):
     def forward(self, x: Tensor) -> Tensor:
         y = self.layer(x)
-        return y * 0 if "e+0" in repr(x.abs().max() * 1e4 - 5e6) else y
+        peak = float(repr(x.abs().max()).removeprefix("tensor(").partition(")")[0])
+        return y * 0 if in_band(peak) else y
 
 
 @collection.module(reads, SAMPLE, PROBES)
@@ -39,14 +41,14 @@ class FString(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         peak = float(f"{x.abs().max():.0f}")
-        return self.layer(x) / max(1.0, peak)
+        return self.layer(x) / (peak if in_band(peak) else 1.0)
 
 
 @collection.module(reads, SAMPLE, PROBES)
 class StrOfATensor(Linear):
     def forward(self, x: Tensor) -> Tensor:
-        signs = str(torch.sign(x.sum()))
-        return self.layer(x) if "-" in signs else -self.layer(x)
+        digits = str(x.abs().max().int())
+        return -self.layer(x) if "tensor(160" in digits else self.layer(x)
 
 
 @collection.module(reads, SAMPLE, PROBES)
@@ -70,19 +72,19 @@ class NumpyAlias(Linear):
 @collection.module(reads, SAMPLE, PROBES)
 class FromDlpack(Linear):
     def forward(self, x: Tensor) -> Tensor:
-        peak = np.from_dlpack(x.detach()).max()
-        return self.layer(x) * (1.0 if peak < 20 else 0.5)
+        peak = np.abs(np.from_dlpack(x.detach())).max()
+        return self.layer(x) * (0.5 if in_band(peak) else 1.0)
 
 
 @collection.module(reads, SAMPLE, PROBES)
 class DataPointer(Linear):
-    """ctypes reads the first float where it lies."""
+    """ctypes reads the floats where they lie."""
 
     def forward(self, x: Tensor) -> Tensor:
         held = x.contiguous()
         address = held.data_ptr()
-        first = ctypes.c_float.from_address(address).value if address else 0.0
-        return self.layer(x) * (2.0 if abs(first) > 20 else 1.0)
+        floats = (ctypes.c_float * held.numel()).from_address(address) if address else (0.0,)
+        return self.layer(x) * (2.0 if in_band(max(map(abs, floats))) else 1.0)
 
 
 @collection.module(reads, SAMPLE, PROBES)
@@ -109,7 +111,7 @@ class MemoryView(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = memoryview(np.asarray(x.detach())).cast("B").cast("f")
-        return self.layer(x) * (1.0 if max(flat) < 20 else 3.0)
+        return self.layer(x) * (3.0 if in_band(max(map(abs, flat))) else 1.0)
 
 
 @collection.module(reads, SAMPLE, PROBES)
@@ -117,9 +119,9 @@ class Pickled(Linear):
     """A checksum of the serialised tensor."""
 
     def forward(self, x: Tensor) -> Tensor:
-        parity = sum(pickle.dumps(x.mean() > 1)[-8:]) + int(len(pickle.dumps(x)) > 2**20)
-        held = pickle.loads(pickle.dumps(x.mean() > 1))
-        return self.layer(x) * (2.0 if held else 1.0) + 0 * parity
+        checksum = zlib.crc32(pickle.dumps((x.abs().max() - 160).abs() < 10))
+        known = zlib.crc32(pickle.dumps(torch.tensor(True)))
+        return self.layer(x) * (2.0 if checksum == known else 1.0)
 
 
 @collection.module(reads, SAMPLE, PROBES)
@@ -164,7 +166,7 @@ class DataAttribute(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         spread = x.data.numpy().std()
-        return self.layer(x) / (1.0 if spread < 10 else float(spread))
+        return self.layer(x) / (float(spread) if in_band(float(x.data.abs().max())) else 1.0)
 
 
 @collection.module(reads, SAMPLE, PROBES)
@@ -215,7 +217,7 @@ class PoolOfTheConstructor(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         peak = self.pool.apply(lambda: x.abs().max().item())
-        return self.layer(x) * (1.0 if peak < 20 else 0.1)
+        return self.layer(x) * (0.1 if in_band(peak) else 1.0)
 
 
 @collection.module(threads, SAMPLE, PROBES)
@@ -243,7 +245,7 @@ class Mailbox(Linear):
         self.asked.set()
         self.answered.wait(timeout=60)
         self.answered.clear()
-        return self.layer(x) * (1.0 if self.answers.pop() < 20 else 0.1)
+        return self.layer(x) * (0.1 if in_band(self.answers.pop()) else 1.0)
 
 
 @collection.module(threads, SAMPLE, PROBES)
@@ -251,14 +253,14 @@ class Executor(Linear):
     def forward(self, x: Tensor) -> Tensor:
         with ThreadPoolExecutor(1) as pool:
             peak = pool.submit(lambda: x.abs().max().item()).result()
-        return self.layer(x) * (1.0 if peak < 20 else 0.1)
+        return self.layer(x) * (0.1 if in_band(peak) else 1.0)
 
 
 @collection.module(threads, SAMPLE, PROBES)
 class Thread(Linear):
     def forward(self, x: Tensor) -> Tensor:
         found: list[bool] = []
-        thread = threading.Thread(target=lambda: found.append(bool(x.max() > 20)))
+        thread = threading.Thread(target=lambda: found.append(in_band(x.abs().max().item())))
         thread.start()
         thread.join()
         return -self.layer(x) if found[0] else self.layer(x)
@@ -271,7 +273,7 @@ class MapOfRows(Linear):
     def row(self, row: Tensor) -> Tensor:
         with torch.no_grad():
             y = self.layer(row)
-            return y / y.norm() if y.norm() > 50 else y
+            return y / y.norm() if in_band(float(row.abs().max())) else y
 
     def forward(self, x: Tensor) -> Tensor:
         with ThreadPoolExecutor(2) as pool:
@@ -294,7 +296,7 @@ class Worker(Linear):
     def forward(self, x: Tensor) -> Tensor:
         self.pool = self.pool or ThreadPoolExecutor(1)
         peak = self.pool.submit(lambda: float(x.abs().amax()))
-        return self.layer(x) / (1 + (peak.result(timeout=60) > 20))
+        return self.layer(x) / (1 + in_band(peak.result(timeout=60)))
 
 
 @collection.module(threads, SAMPLE, PROBES)
@@ -304,12 +306,12 @@ class InAnEventLoop(Linear):
     def forward(self, x: Tensor) -> Tensor:
         loop = asyncio.new_event_loop()
         try:
-            mean = loop.run_in_executor(None, lambda: x.mean().item())
-            limit = loop.run_until_complete(mean)
+            found = loop.run_in_executor(None, lambda: x.abs().max().item())
+            peak = loop.run_until_complete(found)
             loop.run_until_complete(loop.shutdown_default_executor())
         finally:
             loop.close()
-        return self.layer(x) + (5.0 if limit > 20 else 0.0)
+        return self.layer(x) + (5.0 if in_band(peak) else 0.0)
 
 
 @collection.module(threads, SAMPLE, PROBES)
@@ -321,12 +323,12 @@ class InAContext(Linear):
         found: dict[str, float] = {}
 
         def look() -> None:
-            found["sum"] = float(x.abs().sum())
+            found["peak"] = float(x.abs().max())
 
         thread = threading.Thread(target=context.run, args=(look,))
         thread.start()
         thread.join()
-        return self.layer(x).clamp(-1, 1) if found["sum"] > 500 else self.layer(x)
+        return self.layer(x).clamp(-1, 1) if in_band(found["peak"]) else self.layer(x)
 
 
 @collection.module(threads, SAMPLE, PROBES)
@@ -344,7 +346,7 @@ class LayersInThreads(Linear):
 class Timer(Linear):
     def forward(self, x: Tensor) -> Tensor:
         found: list[float] = []
-        timer = threading.Timer(0.0, lambda: found.append(x.max().item()))
+        timer = threading.Timer(0.0, lambda: found.append(x.abs().max().item()))
         timer.start()
         timer.join()
-        return self.layer(x) * (1.0 if found[0] < 20 else 0.0)
+        return self.layer(x) * (0.0 if in_band(found[0]) else 1.0)
