@@ -20,6 +20,7 @@ from onnxpack.errors import OnnxpackError, TargetError, UsageError
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.finish import finish, graph_versions
 from onnxpack.exporters.silence import SHOWN
+from onnxpack.exporters.target.mistaken import mistakes_named
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
 from onnxpack.pack.model import Pack
 from onnxpack.pack.name import check_name, name_after
@@ -131,7 +132,11 @@ def export(
     check_destination(destination, force=force)
     name = name or name_after(destination.name)
     check_name(name, version)
-    with _exporter_for(model).open(model, sample) as subject, TemporaryDirectory() as work:
+    with (
+        mistakes_named(sample),
+        _exporter_for(model, sample).open(model, sample) as subject,
+        TemporaryDirectory() as work,
+    ):
         say("asking the model")
         axes = subject.axes or name_axes(
             subject.sample,
@@ -289,7 +294,7 @@ def _origin(subject: Subject, proven: Proven) -> Mapping[str, str]:
     }
 
 
-def _exporter_for(model: Any) -> Exporter:
+def _exporter_for(model: Any, sample: Any) -> Exporter:
     """The one that accepts the model, and that no other which accepts it refines."""
     asked: dict[str, Exporter] = {name: point.load()() for name, point in exporters().items()}
     accepting = {name: each for name, each in asked.items() if each.accepts(model)}
@@ -300,12 +305,14 @@ def _exporter_for(model: Any) -> Exporter:
     raise TargetError(
         f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "
         f"knows; it exports: {', '.join(exporters())}.",
-        remedy=_instead(model),
+        remedy=_instead(model, sample),
     )
 
 
-def _instead(model: Any) -> str:
+def _instead(model: Any, sample: Any) -> str:
     """What the user may have meant."""
+    if any(point.load()().accepts(sample) for point in exporters().values()):
+        return "the model comes first: onnxpack.export(sample, model, ...)"
     if isinstance(model, type):
         return f"export an instance: {model.__name__}(...)"
     if isinstance(model, Mapping):

@@ -18,6 +18,7 @@ from onnxpack.exporters.sklearn.answers import answer, answered, class_names, sp
 from onnxpack.exporters.sklearn.causes import TIES, diagnose
 from onnxpack.exporters.sklearn.convert import call
 from onnxpack.exporters.sklearn.edges import edge_feeds
+from onnxpack.exporters.sklearn.fitted import refuse_unlike_letters, text_notes
 from onnxpack.exporters.sklearn.table import Columns, read_rows
 from onnxpack.exporters.sklearn.tensor import Graph, Tensor
 from onnxpack.exporters.sklearn.ties import describe_ties
@@ -45,11 +46,12 @@ class SklearnSubject(Subject):
         self.model = model
         self.rows = read_rows(model, sample)
         self.sample = self.rows.feeds
+        refuse_unlike_letters(model, self.sample)
         with _quiet():
             first = {name: array[:1] for name, array in self.sample.items()}
             self._methods, refused = answered(model, self.rows.restore(first))
         renamed = notes_of_renamed(self._methods, self.sample)
-        self.notes = (*self.rows.notes, *refused, *renamed)
+        self.notes = (*self.rows.notes, *refused, *renamed, *text_notes(model))
         self.labels = class_names(model)
         self._check_kept()
 
@@ -77,6 +79,11 @@ class SklearnSubject(Subject):
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.sklearn.edges`."""
         return edge_feeds(self.model, self.sample, self.run)
+
+    def cure(self, exc: Exception) -> str:
+        """A row on its own has to be given as rows."""
+        one_row = "Expected 2D array, got 1D" in str(exc)
+        return "sample = numpy.reshape(sample, (1, -1))" if one_row else ""
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.sklearn.causes` and :mod:`.ties`."""
@@ -132,7 +139,7 @@ class SklearnSubject(Subject):
         if not isinstance(self.rows, Columns):
             return
         try:
-            own = self._answer(self.rows.frame)
+            own = self._answer(self.rows.own)
         except ExportError:
             raise
         except Exception as exc:

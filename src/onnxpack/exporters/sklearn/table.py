@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import SampleError
+from onnxpack.exporters.sklearn.columns import column_array, series_like
 from onnxpack.exporters.sklearn.convert import Frame, Table
+from onnxpack.exporters.sklearn.fitted import refuse_other_kinds
 from onnxpack.exporters.sklearn.tensor import Graph
 from onnxpack.exporters.value_names import input_names
 from onnxpack.signature import Array, dtype_name
 
 X = "X"
-MISSING = ""
-"""What stands for a missing text in a column of a frame whose sample has no empty text."""
 
 
 class Rows(ABC):
@@ -69,12 +69,17 @@ class Columns(Rows):
     frame: Any
     notes: Sequence[str] = ()
 
+    @property
+    def own(self) -> Any:
+        """The rows as the user gave them."""
+        return self.frame
+
     def restore(self, feeds: Mapping[str, Array]) -> Any:
         """A frame with the user's names and kinds of columns."""
         import pandas as pd
 
         columns = zip(self.frame.columns, feeds.values(), strict=True)
-        series = {name: _series(self.frame[name], array[:, 0]) for name, array in columns}
+        series = {name: series_like(self.frame[name], array[:, 0]) for name, array in columns}
         return pd.DataFrame(series, columns=self.frame.columns)
 
     def enter(self, graph: Graph) -> Table:
@@ -85,6 +90,26 @@ class Columns(Rows):
                 for name, array in self.feeds.items()
             }
         )
+
+
+@dataclass(frozen=True)
+class Mixed(Columns):
+    """Rows of texts and numbers in one array of objects: one input a column, ``x0``, ``x1``.
+
+    Attributes:
+        given: the array, as scikit-learn makes it of nested lists.
+    """
+
+    given: Any = None
+
+    @property
+    def own(self) -> Any:
+        """The user's array."""
+        return self.given
+
+    def restore(self, feeds: Mapping[str, Array]) -> Any:
+        """An array of objects, each of its column's own type."""
+        return super().restore(feeds).to_numpy(dtype=object)
 
 
 def read_rows(model: Any, sample: Any) -> Rows:
@@ -109,22 +134,28 @@ def read_rows(model: Any, sample: Any) -> Rows:
             remedy="give a 2-D array, a DataFrame, or a list of texts: model.predict(sample) "
             "must work",
         )
-    return Matrix({X: _array(sample)})
+    array = _array(sample)
+    return _mixed(array) if _is_mixed(array) else Matrix({X: array})
 
 
 def _array(sample: Any) -> Array:
+    """Numbers, texts, or objects of both kinds.
+
+    Raises:
+        SampleError: it cannot be an array of rows.
+    """
     try:
         array = np.asarray(sample)
-    except ValueError as exc:
+        if array.dtype.kind == "U":  # NumPy makes texts of the numbers beside them
+            array = np.asarray(sample, dtype=object)
+    except (TypeError, ValueError) as exc:
         raise SampleError(f"the sample cannot be an array: {exc}.") from exc
-    if array.dtype.kind == "U" or (array.dtype.kind == "O" and _all_texts(array)):
-        array = array.astype(object)
-    elif array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufO":
         raise SampleError(
             f"an array of dtype {array.dtype} is not one of numbers or of texts alone.",
             remedy="give a DataFrame: each column has a dtype of its own",
         )
-    elif array.dtype == np.float16 or array.dtype.itemsize > 8:
+    if array.dtype == np.float16 or array.dtype.itemsize > 8:
         raise SampleError(
             f"the sample is {array.dtype}, for which ONNX Runtime lacks kernels.",
             remedy="sample.astype('float32')",
@@ -132,6 +163,30 @@ def _array(sample: Any) -> Array:
     if array.ndim not in (1, 2) or not array.size:
         raise SampleError(f"the sample has the shape {array.shape}, expected rows of features.")
     return array
+
+
+def _is_mixed(array: Array) -> bool:
+    return array.dtype.kind == "O" and array.ndim == 2 and not _all_texts(array)
+
+
+def _mixed(array: Array) -> Mixed:
+    """The columns of an array of objects, each in its own dtype."""
+    import pandas as pd
+
+    names = [f"x{at}" for at in range(array.shape[1])]
+    frame = pd.DataFrame({name: _typed(array[:, at]) for at, name in enumerate(names)})
+    notes: list[str] = []
+    feeds = {name: column_array(name, frame[name], notes)[:, None] for name in names}
+    return Mixed(feeds, frame, notes, array)
+
+
+def _typed(values: Array) -> Any:
+    """A column of objects in the dtype of its numbers; texts stay objects, and None stays None."""
+    import pandas as pd
+
+    plain = pd.Series(values, dtype=object)
+    numbers = plain.infer_objects()
+    return numbers if numbers.dtype.kind in "biuf" else plain
 
 
 def _all_texts(array: Array) -> bool:
@@ -160,10 +215,11 @@ def _read_frame(model: Any, frame: Any) -> Columns:
     frame = _known_columns(model, frame, notes).reset_index(drop=True)
     if not len(frame) or not len(frame.columns):
         raise SampleError(f"the frame has the shape {frame.shape}, expected rows and columns.")
+    refuse_other_kinds(model, frame)
     names, unnamed = input_names(frame.columns)
     notes += unnamed
     feeds = {
-        name: _column(name, frame.iloc[:, at], notes)[:, None] for at, name in enumerate(names)
+        name: column_array(name, frame.iloc[:, at], notes)[:, None] for at, name in enumerate(names)
     }
     return Columns(feeds, frame, notes)
 
@@ -187,73 +243,3 @@ def _known_columns(model: Any, frame: Any, notes: list[str]) -> Any:
 
 def _listed(names: Any) -> str:
     return ", ".join(map(str, names))
-
-
-def _column(name: str, series: Any, notes: list[str]) -> Array:
-    """A column as an array of numbers, of bools, or of texts."""
-    kind = getattr(series.dtype, "kind", "O")
-    missing = series.isna()
-    if isinstance(series.dtype, _pandas().CategoricalDtype):
-        kind = series.cat.categories.dtype.kind
-        if kind in "biu" and missing.any():
-            kind = "f"
-        return _plain(name, series.astype(object), kind, missing, notes)
-    if kind in "biu" and missing.any():
-        kind = "f"
-        notes.append(f"column {name!r} has missing values: it is float64, and NaN is missing")
-    return _plain(name, series, kind, missing, notes)
-
-
-def _plain(name: str, series: Any, kind: str, missing: Any, notes: list[str]) -> Array:
-    if kind == "f":
-        wide = "float32" if str(series.dtype).lower() == "float32" else "float64"
-        return np.asarray(series.to_numpy(wide, na_value=np.nan))
-    if kind in "iu":
-        dtype = np.dtype(str(series.dtype).lower()) if series.dtype != object else np.int64
-        return np.asarray(series.to_numpy(dtype))
-    if kind == "b":
-        return np.asarray(series.to_numpy(bool))
-    present = series[~missing]
-    if kind in "OUT" and len(present) and all(isinstance(item, str) for item in present):
-        if missing.any():
-            notes.append(f"column {name!r} has missing texts: an empty text stands for them")
-        if missing.any() and (present == MISSING).any():
-            raise SampleError(
-                f"column {name!r} has missing texts and empty ones, which a graph cannot tell "
-                "apart.",
-                remedy=f"frame[{name!r}] = frame[{name!r}].replace('', None), before fit and here",
-            )
-        return np.asarray(series.astype(object).where(~missing, MISSING).to_numpy(object))
-    bools = len(present) == len(series) and all(type(item) is bool for item in present)
-    if kind == "O" and bools:
-        return np.asarray(series.to_numpy(bool))
-    raise SampleError(
-        f"column {name!r} of dtype {series.dtype} holds {_kinds(present)}, expected numbers, "
-        "bools or texts.",
-        remedy=f"frame[{name!r}] = frame[{name!r}].astype(str), or .astype(float), before fit "
-        "and here",
-    )
-
-
-def _kinds(values: Any) -> str:
-    return " and ".join(sorted({type(item).__name__ for item in values})) or "nothing"
-
-
-def _series(like: Any, values: Array) -> Any:
-    """An array as a column of the kind that the user's is."""
-    pd = _pandas()
-    plain = like.astype(object)
-    if values.dtype.kind == "O" and not (plain == MISSING).any():
-        gap = next((item for item in plain if pd.isna(item)), np.nan)
-        values = np.array([gap if item == MISSING else item for item in values], object)
-    if isinstance(like.dtype, pd.CategoricalDtype):
-        known = like.cat.categories
-        present = pd.Index([item for item in pd.unique(values) if not pd.isna(item)])
-        return pd.Series(pd.Categorical(values, categories=known.union(present, sort=False)))
-    return pd.Series(values)
-
-
-def _pandas() -> Any:
-    import pandas as pd
-
-    return pd

@@ -207,7 +207,7 @@ def _checks(function: Any) -> bool:
         isinstance(function, partial)
         and function.func is check_array
         and not function.args
-        and function.keywords == {"dtype": np.float64, "ensure_all_finite": False}
+        and function.keywords == {"dtype": [np.float64], "ensure_all_finite": False}
     )
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.columns import MISSING
 from onnxpack.exporters.sklearn.convert import Family, ask, private
 from onnxpack.exporters.sklearn.families.neighbors import weights_of
-from onnxpack.exporters.sklearn.table import MISSING
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 

@@ -1,0 +1,116 @@
+"""A sample held against what the parts of a model were fitted with: kinds of columns, letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from onnxpack.errors import SampleError
+from onnxpack.exporters.sklearn.convert import parts
+from onnxpack.signature import Array
+
+LETTERS = frozenset("ςσığş\u0307")
+"""Letters by which a vocabulary shows that such texts will come."""
+LOWER = (
+    "texts with İ, or with Σ at the end of a word, are refused by the pack, since ONNX Runtime "
+    "makes other letters of them than Python does: send text.lower()"
+)
+
+
+def refuse_other_kinds(model: Any, frame: Any) -> None:
+    """Refuse a column of numbers where a model knows texts, as a CSV file makes of zip codes.
+
+    Raises:
+        SampleError: there is such a column, or one of texts where the model knows numbers.
+    """
+    for name, categories in _categories(model):
+        if name not in frame.columns:
+            continue
+        kind = getattr(frame[name].dtype, "kind", "O")
+        known = [item for item in categories if item == item]
+        texts = bool(known) and all(isinstance(item, str) for item in known)
+        if texts and kind in "biuf":
+            raise SampleError(
+                f"column {name!r} of the sample is {frame[name].dtype}, and the model was fitted "
+                f"with texts such as {known[0]!r}, as when a table is read from CSV again.",
+                remedy=f"frame[{name!r}] = frame[{name!r}].astype(str){_filled(known)}",
+            )
+        numbers = np.asarray(categories)
+        if numbers.dtype.kind in "biuf" and _holds_texts(frame[name]):
+            raise SampleError(
+                f"column {name!r} of the sample holds texts, and the model was fitted with "
+                f"{numbers.dtype}.",
+                remedy=f"frame[{name!r}] = frame[{name!r}].astype('{numbers.dtype}')",
+            )
+
+
+def _categories(model: Any) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The categories of each column that an encoder sees as it comes in."""
+    for part in parts(model):
+        for _, each, columns in getattr(part, "transformers_", ()):
+            names = list(columns) if isinstance(columns, list | np.ndarray) else []
+            for inner in parts(each):
+                known = getattr(inner, "categories_", ())
+                if len(known) == len(names):
+                    yield from zip(map(str, names), known, strict=True)
+        names = list(getattr(part, "feature_names_in_", ()))
+        known = getattr(part, "categories_", ())
+        if len(known) == len(names):
+            yield from zip(names, known, strict=True)
+
+
+def _filled(known: Sequence[str]) -> str:
+    """How to write numbers with the zeros that they began with, where all were of one length."""
+    lengths = {len(text) for text in known}
+    return f".str.zfill({lengths.pop()})" if len(lengths) == 1 else ""
+
+
+def _holds_texts(series: Any) -> bool:
+    present = series[~series.isna()]
+    return len(present) > 0 and all(isinstance(item, str) for item in present)
+
+
+def refuse_unlike_letters(model: Any, feeds: Mapping[str, Array]) -> None:
+    """Refuse texts of which ONNX Runtime makes other small letters than Python does.
+
+    Raises:
+        SampleError: a text has such a letter, and the model makes texts lower case.
+    """
+    if not any(True for _ in _lowering(model)):
+        return
+    for name, array in feeds.items():
+        texts = array.ravel() if array.dtype.kind == "O" else ()
+        found = next((at for at, text in enumerate(texts) if _is_unlike(text)), None)
+        if found is not None:
+            cure = "sample = [text.lower() for text in sample]"
+            if name != "X":
+                cure = f"frame[{name!r}] = frame[{name!r}].str.lower()"
+            raise SampleError(
+                f"text {found} of the sample has İ, or Σ at the end of a word, of which Python "
+                "makes other small letters than ONNX Runtime does.",
+                remedy=f"{cure}; the model answers the same, and requests need it too",
+            )
+
+
+def _is_unlike(text: str) -> bool:
+    """Whether İ becomes two letters in it, or Σ one that depends on what follows: ς or σ."""
+    following = (*text[1:], " ") if text else ()
+    return any(
+        letter == "İ" or (letter == "Σ" and next_.lower() == next_.upper())
+        for letter, next_ in zip(text, following, strict=True)
+    )
+
+
+def text_notes(model: Any) -> list[str]:
+    """A note where the vocabulary has letters of languages that write İ or Σ."""
+    shown = any(LETTERS.intersection(term) for each in _lowering(model) for term in each)
+    return [LOWER] if shown else []
+
+
+def _lowering(model: Any) -> Iterator[Sequence[str]]:
+    """The vocabulary of each part that makes texts lower case; empty where it keeps none."""
+    for part in parts(model):
+        if hasattr(part, "build_analyzer") and part.lowercase:
+            yield list(getattr(part, "vocabulary_", ()))

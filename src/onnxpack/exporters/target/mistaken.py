@@ -1,0 +1,79 @@
+"""Things that are given for a sample by mistake: a shape, a batch with its targets, no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from onnxpack.errors import SampleError
+from onnxpack.parity.subject import Cause
+
+MADE_UP = "sample = numpy.random.default_rng(0).normal(size={}).astype('float32')"
+
+
+@contextmanager
+def mistakes_named(sample: Any) -> Iterator[None]:
+    """Say what a sample seems to be, where the model cannot take it.
+
+    A tuple of integers can be two inputs, and a list of two arrays one input that is a list. So
+    this is only said once the sample was refused.
+
+    Raises:
+        SampleError: the sample was refused, or is a tensor on the meta device.
+    """
+    _refuse_meta(sample)
+    try:
+        yield
+    except SampleError as exc:
+        found = _mistake(sample, exc.message)
+        if found is None:
+            raise
+        message = f"{exc.message}\n  possible cause: {found.reason}"
+        raise SampleError(message, remedy=found.remedy) from exc
+
+
+def _refuse_meta(sample: Any) -> None:
+    """Refuse tensors that have a shape and no numbers, which no framework can be asked about."""
+    for each in _shallow(sample):
+        if str(getattr(each, "device", "")) == "meta":
+            raise SampleError(
+                "the sample is a tensor on the meta device, which has a shape and no numbers.",
+                remedy=f"sample = torch.rand({tuple(each.shape)})"
+                if each is sample
+                else f"replace this tensor by torch.rand({tuple(each.shape)})",
+            )
+
+
+def _mistake(sample: Any, refusal: str) -> Cause | None:
+    if isinstance(sample, tuple) and sample and all(type(size) is int for size in sample):
+        return Cause(f"the sample {sample} is a shape, not an array", MADE_UP.format(sample))
+    arrays = isinstance(sample, list | tuple) and [_is_array(part) for part in sample]
+    if arrays and len(arrays) > 1 and all(arrays):
+        shapes = " and ".join(str(tuple(part.shape)) for part in sample)
+        return Cause(
+            f"the sample is a {type(sample).__name__} of arrays of the shapes {shapes}, as a "
+            "DataLoader gives inputs together with their targets",
+            "sample = sample[0]",
+        )
+    doubles = any(str(getattr(each, "dtype", "")) == "float64" for each in _shallow(sample))
+    if doubles and any(word in refusal for word in ("Double", "double")):
+        return Cause(
+            "the sample is float64, which NumPy makes of Python numbers, and the model is float32",
+            "sample = sample.astype('float32')"
+            if hasattr(sample, "astype")
+            else "make every array float32: array.astype('float32')",
+        )
+    return None
+
+
+def _is_array(part: Any) -> bool:
+    """Whether it is an array of its own, and not a scalar of NumPy's."""
+    return bool(getattr(part, "shape", ()))
+
+
+def _shallow(sample: Any) -> list[Any]:
+    """The sample, and what is directly inside of it."""
+    if isinstance(sample, Mapping):
+        return [sample, *sample.values()]
+    return [sample, *sample] if isinstance(sample, list | tuple) else [sample]
