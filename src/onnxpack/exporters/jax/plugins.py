@@ -10,16 +10,24 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+<<<<<<< HEAD
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, partial
+=======
+from contextlib import contextmanager
+from pathlib import Path
+>>>>>>> speed
 from types import ModuleType
 from typing import Any
 
 from jax2onnx.converter import conversion_api
+from jax2onnx.plugins import plugin_system
 
 from onnxpack.exporters.replaced import existing, replaced
 
 HOMES = ("jax.numpy", "jax.nn", "jax.lax", "jax.random", "flax.nnx", "flax.linen", "equinox.nn")
+LIBRARIES = ("jax", "flax", "equinox", "dm_pix")
+"""The libraries for which jax2onnx has plug-ins, as it names their folders."""
 POOLS = ("avg_pool", "max_pool", "min_pool")
 
 ACTIVATE = "_activate_plugin_worlds"
@@ -43,11 +51,27 @@ def layers_unknown() -> Iterator[None]:
         yield
 
 
+<<<<<<< HEAD
 @cache
+=======
+>>>>>>> speed
 def _load() -> None:
-    """Load the plug-ins, and put back what that replaces."""
+    """Load the plug-ins of the libraries that are loaded themselves.
+
+    jax2onnx 0.17 would load all, with its examples. Those make and compile layers of Equinox when
+    they are imported, which takes 18 s of processor time.
+    """
+    for library in [each for each in LIBRARIES if each in sys.modules]:
+        _load_of(library)  # which may load another library for its own use
+    plugin_system._already_imported_plugins = True  # noqa: SLF001 - it would load the rest
+
+
+@functools.cache
+def _load_of(library: str) -> None:
+    """Load the plug-ins of a library, and put back what that replaces."""
     before = {home: dict(vars(module)) for home, module in _homes().items()}
-    conversion_api.import_all_plugins()
+    folder = Path(plugin_system.__file__).parent / library
+    plugin_system._import_tree(folder, f"{plugin_system.__package__}.{library}")  # noqa: SLF001
     for home, module in _homes().items():
         for name, own in before.get(home, {}).items():
             if vars(module).get(name) is not own:

@@ -152,6 +152,64 @@ class Graph:
         limit, begin = self.constant(np.int64(most)), self.constant(np.bool_(True))
         return self.op("Loop", limit, begin, state, dtype=state.dtype, body=body)
 
+    def collect(self, count: Tensor, step: Callable[[Tensor], Sequence[Tensor]]) -> list[Tensor]:
+        """What each of several steps gives, stacked along a new first axis.
+
+        Args:
+            count: how many steps, an int64 scalar.
+            step: adds the nodes that make of a step's number its tensors; their shapes are the
+                same in all steps.
+        """
+        number, on = Tensor(self, self.name("number"), "int64"), self.name("on")
+        found: list[Tensor] = []
+
+        def body() -> list[Tensor]:
+            found.extend(step(number))
+            return [self.op("Identity", Tensor(self, on, "bool"), dtype="bool"), *found]
+
+        inner = self._body(
+            body,
+            [
+                helper.make_tensor_value_info(number.name, TensorProto.INT64, []),
+                helper.make_tensor_value_info(on, TensorProto.BOOL, []),
+            ],
+        )
+        begin = self.constant(np.bool_(True))
+        return self.ops("Loop", count, begin, dtypes=[each.dtype for each in found], body=inner)
+
+    def choose(
+        self,
+        condition: Tensor,
+        yes: Callable[[], Sequence[Tensor]],
+        no: Callable[[], Sequence[Tensor]],
+    ) -> list[Tensor]:
+        """What one of two functions adds: only that one is computed.
+
+        Args:
+            condition: a bool scalar.
+        """
+        found: list[Tensor] = []
+
+        def first() -> list[Tensor]:
+            found.extend(yes())
+            return found
+
+        branches = {"then_branch": self._body(first, []), "else_branch": self._body(no, [])}
+        return self.ops("If", condition, dtypes=[each.dtype for each in found], **branches)
+
+    def _body(
+        self, made: Callable[[], Sequence[Tensor]], inputs: Sequence[onnx.ValueInfoProto]
+    ) -> onnx.GraphProto:
+        """The nodes that a function adds, as the body of a Loop or an If."""
+        outer, self.nodes = self.nodes, []
+        outputs = made()
+        inner, self.nodes = self.nodes, outer
+        infos = [
+            helper.make_tensor_value_info(each.name, ELEMENT_TYPES[each.dtype], None)
+            for each in outputs
+        ]
+        return helper.make_graph(inner, self.name("body"), list(inputs), infos)
+
     def save(self, to: Path, outputs: dict[str, Tensor]) -> None:
         """Write the graph, with its outputs under these names."""
         infos = []

@@ -16,6 +16,7 @@ from onnxpack.exporters.sklearn.distance import (
     kernel_matrix,
     squares_in_order,
 )
+from onnxpack.exporters.sklearn.nearest import AT_ONCE, in_chunks, nearest_squares, smallest
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
 
@@ -28,23 +29,37 @@ def distances(model: Any, x: Tensor) -> Tensor:
     """
     settings = dict(model.effective_metric_params_ or {})
     metric, power = model.effective_metric_, settings.pop("p", 2)
-    known = dense(private(model, "_fit_X")).astype(np.float64)
-    return between(x.cast("float64"), known, metric, power, settings)
+    return between(x.cast("float64"), _known(model), metric, power, settings)
 
 
 def nearest(model: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The distances and the numbers of the nearest training rows."""
-    graph = x.graph
-    near, places = graph.ops(
-        "TopK",
-        distances(model, x),
-        graph.constant(np.array([count], np.int64)),
-        dtypes=["float64", "int64"],
-        axis=1,
-        largest=0,
-        sorted=1,
+    """The distances and the numbers of the nearest training rows.
+
+    Memory is bounded, see :mod:`onnxpack.exporters.sklearn.nearest`.
+
+    Raises:
+        ExportError: the metric is not one that is written.
+    """
+    known = _known(model)
+    if _is_euclidean(model):
+        squares, places = nearest_squares(x.cast("float64"), known, count)
+        return n.sqrt(squares), places
+    near, places = in_chunks(
+        x, AT_ONCE // known.size, lambda rows: smallest(distances(model, rows), count)
     )
     return near, places
+
+
+def _known(model: Any) -> Array:
+    """The training rows."""
+    return dense(private(model, "_fit_X")).astype(np.float64)
+
+
+def _is_euclidean(model: Any) -> bool:
+    """Whether distances are roots of plain sums of squares."""
+    settings = dict(model.effective_metric_params_ or {})
+    plain = settings.pop("p", 2) == 2 and not any(v is not None for v in settings.values())
+    return plain and model.effective_metric_ in EUCLIDEAN | {"minkowski"}
 
 
 def weights_of(weights: Any, near: Tensor) -> Tensor | None:
@@ -184,12 +199,8 @@ def _within(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     By Euclid scikit-learn holds squares against each other, which roots would round together.
     """
     radius = float(model.radius)
-    settings = dict(model.effective_metric_params_ or {})
-    plain = settings.pop("p", 2) == 2 and not any(v is not None for v in settings.values())
-    if plain and model.effective_metric_ in EUCLIDEAN | {"minkowski"}:
-        squares = squares_in_order(
-            x.cast("float64"), dense(private(model, "_fit_X")).astype(np.float64)
-        )
+    if _is_euclidean(model):
+        squares = squares_in_order(x.cast("float64"), _known(model))
         return n.sqrt(squares), squares <= radius * radius
     far = distances(model, x)
     return far, far <= radius
