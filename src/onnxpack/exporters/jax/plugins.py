@@ -10,13 +10,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-<<<<<<< HEAD
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, partial
-=======
-from contextlib import contextmanager
 from pathlib import Path
->>>>>>> speed
 from types import ModuleType
 from typing import Any
 
@@ -51,10 +47,6 @@ def layers_unknown() -> Iterator[None]:
         yield
 
 
-<<<<<<< HEAD
-@cache
-=======
->>>>>>> speed
 def _load() -> None:
     """Load the plug-ins of the libraries that are loaded themselves.
 
@@ -66,7 +58,7 @@ def _load() -> None:
     plugin_system._already_imported_plugins = True  # noqa: SLF001 - it would load the rest
 
 
-@functools.cache
+@cache
 def _load_of(library: str) -> None:
     """Load the plug-ins of a library, and put back what that replaces."""
     before = {home: dict(vars(module)) for home, module in _homes().items()}
