@@ -24,10 +24,9 @@ USER, PASSWORD = "anna", "pw"
 HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"
 DEADLINE = 60.0
 ONE_WORKERS = {
-    "cache": "images",
+    "cache_home": "images",
     "docker": "images",
     "slim_archive": "images",
-    "cache_home": "image command",
     "driver": "browser",
     "site": "site",
 }
@@ -80,6 +79,12 @@ class RegistryServer:
 
     def name(self, rest: str) -> str:
         return f"{self.address}/{rest}"
+
+
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What XDG_CACHE_HOME says: for images Debian and the wheels are fetched once."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
