@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing is asserted about time: another worker may keep the machine busy.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # Keras reads it once, whichever test imports Keras first; other backends are tried in processes.
 os.environ["KERAS_BACKEND"] = "torch"
