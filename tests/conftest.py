@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing is asserted about time: another worker may keep the machine busy.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # Keras reads it once, whichever test imports Keras first; other backends are tried in processes.
 os.environ["KERAS_BACKEND"] = "torch"
@@ -24,10 +29,9 @@ USER, PASSWORD = "anna", "pw"
 HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"
 DEADLINE = 60.0
 ONE_WORKERS = {
-    "cache": "images",
+    "cache_home": "images",
     "docker": "images",
     "slim_archive": "images",
-    "cache_home": "image command",
     "driver": "browser",
     "site": "site",
 }
@@ -80,6 +84,12 @@ class RegistryServer:
 
     def name(self, rest: str) -> str:
         return f"{self.address}/{rest}"
+
+
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What XDG_CACHE_HOME says: for images Debian and the wheels are fetched once."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")

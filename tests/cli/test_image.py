@@ -28,11 +28,6 @@ HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 DIGEST = r"sha256:[0-9a-f]{64}"
 
 
-@pytest.fixture(scope="session")
-def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
 def caches(
     cache_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory

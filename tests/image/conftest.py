@@ -15,8 +15,8 @@ from onnxpack.oci.platform import Platform
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Cache:
-    return Cache(tmp_path_factory.mktemp("cache"))
+def cache(cache_home) -> Cache:
+    return Cache(cache_home / "onnxpack")
 
 
 @pytest.fixture(scope="session")
