@@ -34,8 +34,9 @@ from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
 from onnxpack.exporters.torch.watch.frames import Place
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
 from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
+from onnxpack.exporters.torch.watch.selftest import check_witnesses
 from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
-from onnxpack.exporters.torch.watch.symbolic import Testimony, witness
+from onnxpack.exporters.torch.watch.symbolic import Observation, witness
 from onnxpack.exporters.torch.watch.unseen import Unseen, watch_unseen
 from onnxpack.exporters.torch.watch.values import find_conversions
 from onnxpack.parity.ask import at_sizes, refuse_too_large
@@ -71,6 +72,7 @@ class Ladder:
         if self.subject.program is not None:
             yield self._strategy("dynamo", self._export_program)
             return
+        check_witnesses()
         with watch_unseen() as unseen:
             gradient = find_gradient(lambda: self.subject.run(self.subject.sample))
         _refuse(unseen, self.subject.model_class)
@@ -124,11 +126,11 @@ class Ladder:
             raise ExportError(
                 f"not traced, since a tensor's values decide at {_listed(conversions)}"
             )
-        testimony = self._witness(self._tensors())
-        if testimony.decisions:
+        observed = self._witness(self._tensors())
+        if observed.decisions:
             raise ExportError(
                 "not traced, since a size that varies decides at "
-                f"{_listed(place for place, _ in testimony.decisions)}"
+                f"{_listed(place for place, _ in observed.decisions)}"
             )
         with watch_trace() as learned:
             self._torchscript(self._flat, to)
@@ -137,9 +139,9 @@ class Ladder:
             raise ExportError(
                 f"not traced, since a size that varies decides at {_listed(decisions)}"
             )
-        return all_differing(testimony.conditions)
+        return all_differing(observed.conditions)
 
-    def _witness(self, tensors: Sequence[torch.Tensor]) -> Testimony:
+    def _witness(self, tensors: Sequence[torch.Tensor]) -> Observation:
         """What a run without values saw; it must have come to its end."""
         axes = [self.axes.get(name, {}) for name in self.subject.sample]
         own = {

@@ -20,7 +20,7 @@ from functools import cache
 from types import CodeType, FrameType
 from typing import Any
 
-from onnxpack.exporters.torch.watch.frames import Place, module_of, package_of
+from onnxpack.exporters.torch.watch.frames import OURS, Place, module_of, package_of
 
 KNOWN = {
     "torch": "its layers catch errors only to choose among equal ways to compute",
@@ -52,7 +52,7 @@ class Guarded:
 
 def is_watched(frame: FrameType) -> bool:
     """Whether a frame runs code of the user's, or of a library that is not known."""
-    if package_of(module_of(frame)) in KNOWN:
+    if package_of(module_of(frame)) in (OURS, *KNOWN):
         return False
     file = frame.f_code.co_filename
     return "site-packages" in file or not file.startswith(STANDARD)
@@ -92,7 +92,7 @@ def _guards_of(node: ast.AST) -> Iterator[Guarded]:
     if isinstance(node, ast.Try | ast.TryStar):
         if any(map(_goes_on, node.handlers)) or _leaves(node.finalbody):
             yield Guarded(node.body[0].lineno, node.body[-1].end_lineno or 0, node.lineno)
-    elif isinstance(node, ast.With):
+    elif isinstance(node, ast.With | ast.AsyncWith):
         first, last = node.body[0].lineno, node.body[-1].end_lineno or 0
         for item in node.items:
             yield Guarded(first, last, node.lineno, item.context_expr)
@@ -115,8 +115,8 @@ def _swallows(manager: ast.expr, frame: FrameType) -> bool:
         found = _looked_up(expression, frame)
     except (LookupError, AttributeError, TypeError):
         return True
-    if found is contextlib.suppress:
-        return True
+    if found in (contextlib.suppress, contextlib.ExitStack, contextlib.AsyncExitStack):
+        return True  # a stack may hold anything, a suppress() too
     kind: Any = found if inspect.isroutine(found) or inspect.isclass(found) else type(found)
     if package_of(str(getattr(kind, "__module__", ""))) in {*KNOWN, "contextlib", "threading"}:
         return False

@@ -38,6 +38,24 @@ from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
 from onnxpack.exporters.torch.watch.conditions import Condition
 from onnxpack.exporters.torch.watch.frames import Place, module_of, of_torch, user_line
 
+TAKES_SIZES = {
+    "_assert_scalar", "_to_copy", "_unsafe_view", "add", "arange", "as_strided", "clamp",
+    "clamp_max", "clamp_min", "constant_pad_nd", "div", "empty", "empty_strided", "eq", "expand",
+    "fill", "fill_", "floor_divide", "fmod", "full", "full_like", "ge", "gt", "le", "lt",
+    "masked_fill", "masked_fill_", "mul", "narrow", "ne", "new_empty", "new_empty_strided",
+    "new_full", "new_ones", "new_zeros", "ones", "pad", "pow", "reflection_pad1d",
+    "reflection_pad2d", "remainder", "repeat", "replication_pad1d", "replication_pad2d",
+    "reshape", "rsub", "scalar_tensor", "select", "slice", "split", "split_with_sizes", "sub",
+    "sym_constrain_range_for_size", "topk", "unsafe_split", "upsample_bicubic2d",
+    "upsample_bilinear2d", "upsample_linear1d", "upsample_nearest1d", "upsample_nearest2d",
+    "upsample_nearest3d", "upsample_trilinear3d", "view", "zeros",
+}  # fmt: skip
+"""Operators whose sizes and numbers ONNX takes as inputs, so that a trace keeps them variable.
+
+Of any other, such as a convolution's dilation or the shifts of ``roll``, they are attributes of an
+ONNX node: a trace would write the sample's into the graph.
+"""
+
 WITH_SIZES = (
     torch.ops.aten.split_with_sizes.default,
     torch.ops.aten.split_with_sizes_copy.default,
@@ -45,7 +63,7 @@ WITH_SIZES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Observation:
     """What one symbolic run saw.
 
     Attributes:
@@ -64,7 +82,7 @@ def witness(
     tensors: Sequence[torch.Tensor],
     axes: Sequence[Mapping[int, str]],
     own: Mapping[str, int],
-) -> Testimony:
+) -> Observation:
     """Run the model symbolically.
 
     Args:
@@ -96,12 +114,12 @@ def witness(
         stack.enter_context(_text_of_sizes(env))
         stack.enter_context(torch.no_grad())
         run(*fakes)
-    return _testimony(env.asked, names, own)
+    return _observation(env.asked, names, own)
 
 
-def _testimony(
+def _observation(
     asked: Sequence[_Asked], names: Mapping[str, str], own: Mapping[str, int]
-) -> Testimony:
+) -> Observation:
     decisions: dict[Place, Condition] = {}
     conditions: dict[str, Condition] = {}
     for question in asked:
@@ -111,7 +129,7 @@ def _testimony(
         elif question.place not in decisions and condition.varies():
             decisions[question.place] = condition
     varying = tuple(each for each in conditions.values() if each.varies())
-    return Testimony(tuple(decisions.items()), varying)
+    return Observation(tuple(decisions.items()), varying)
 
 
 def _context(tensor: torch.Tensor, named: Mapping[int, str]) -> StatelessSymbolicContext[Any, Any]:
@@ -221,9 +239,9 @@ class _Operators(TorchDispatchMode):
         self._env = env
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        counted = _size_counted(func, args, kwargs or {})
-        if counted is not None:
-            self._env.write(counted, user_line(of_torch))
+        fixed = [] if _name(func) in TAKES_SIZES else list(_symbols((args, kwargs or {})))
+        for expr in (*fixed, *_size_counted(func, args, kwargs or {})):
+            self._env.write(expr, user_line(of_torch))
         outer, self._env.operator = self._env.operator, func
         try:
             return func(*args, **(kwargs or {}))
@@ -248,22 +266,37 @@ def _text_of_sizes(env: _RecordingEnv) -> Iterator[None]:
         yield
 
 
-def _size_counted(operator: Any, args: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    """The size that says how many tensors an operator returns, such as ``unbind``; or None.
+def _name(operator: Any) -> str:
+    """``convolution`` for ``aten::convolution.default``; a higher-order operator's own name."""
+    packet = getattr(operator, "overloadpacket", operator)
+    return str(getattr(packet, "__name__", packet))
+
+
+def _symbols(value: Any) -> Iterator[Any]:
+    """The expressions of the symbolic numbers among an operator's arguments."""
+    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+        yield value.node.expr
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _symbols(part)
+    elif isinstance(value, dict):
+        yield from _symbols(list(value.values()))
+
+
+def _size_counted(operator: Any, args: Sequence[Any], named: Mapping[str, Any]) -> Iterator[Any]:
+    """The size that says how many tensors an operator returns, such as ``unbind``.
 
     ``split_with_sizes`` returns as many as it is given sizes, whatever is split.
     """
     schema: Any = getattr(operator, "_schema", None)  # a higher-order operator has none
     if schema is None or operator in WITH_SIZES:
-        return None
+        return
     if not any(str(each.type) == "List[Tensor]" for each in schema.returns):
-        return None
+        return
     given = dict(zip((argument.name for argument in schema.arguments), args, strict=False))
     given.update(named)
-    if not isinstance(given.get("self"), torch.Tensor):
-        return None  # meshgrid and the like return as many as they are given
-    size: Any = given["self"].shape[given.get("dim", 0)]
-    return size.node.expr if isinstance(size, torch.SymInt) else None
+    if isinstance(given.get("self"), torch.Tensor):  # meshgrid returns as many as it is given
+        yield from _symbols(given["self"].shape[given.get("dim", 0)])
 
 
 def _of_tensors(module: str) -> bool:
