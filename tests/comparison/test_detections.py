@@ -21,7 +21,12 @@ from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import UsageError
 
 TOLERANCE = Tolerance()
+
 ROWS = (("boxes", "scores", "labels", "masks"),)
+
+
+def single(values: Any) -> Any:
+    return np.asarray(values, np.float32)
 
 
 def detections(count: int, seed: int = 0, prefix: str = "") -> dict[str, Any]:
@@ -69,7 +74,7 @@ def test_near_equal_scores_may_change_places() -> None:
     expected = detections(4)
     expected["scores"][:] = [0.9, 0.5, 0.5000001, 0.1]
     actual = reordered(expected, [0, 2, 1, 3])
-    actual["scores"] = actual["scores"] * np.float32(1 + 1e-6)
+    actual["scores"] = actual["scores"] * single(1 + 1e-6)
     assert passed(expected, actual)
 
 
@@ -197,7 +202,7 @@ def test_boxes_that_are_not_finite() -> None:
 
 
 def test_noise_is_allowed_by_name() -> None:
-    expected, actual = {"y": np.float32([0.001, 1, 2])}, {"y": np.float32([0.0015, 1, 2])}
+    expected, actual = {"y": single([0.001, 1, 2])}, {"y": single([0.0015, 1, 2])}
     noise = {"y": Noise(own=np.full(3, 2e-4))}
     assert not compare_all(expected, actual, TOLERANCE)[0].passed
     assert compare_all(expected, actual, TOLERANCE, noise=noise)[0].passed

@@ -25,11 +25,15 @@ BASES = hnp.arrays("f4", (SIDE, SIDE), elements=st.floats(-1, 1, width=32), uniq
 PLACES = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
 
 
+def single(values: Any) -> Any:
+    return np.asarray(values, np.float32)
+
+
 def judge(expected: Any, actual: Any, **options: Any) -> OutputEvidence:
     return compare("y", np.asarray(expected), np.asarray(actual), Tolerance(), **options)
 
 
-def spoilt(array: Any, place: tuple[int, int], by: float = WRONG) -> Any:
+def spoilt(array: Any, place: tuple[int, int], by: Any = WRONG) -> Any:
     wrong = array.copy()
     wrong[place] += by
     return wrong
@@ -51,12 +55,12 @@ def test_nothing_that_is_added_hides_a_difference(
 @settings(deadline=None, max_examples=60)
 @given(BASES, PLACES, hnp.arrays(bool, (SIDE, SIDE)), ANYTHING)
 def test_no_mask_hides_a_difference(
-    base: Any, place: tuple[int, int], mask: Any, constant: float
+    base: Any, place: tuple[int, int], mask: Any, constant: Any
 ) -> None:
     """However much of the output it covers."""
     mask[place] = False
     wrong = spoilt(base, place)
-    constant = np.float32(constant)
+    constant = single(constant)
     assert not judge(np.where(mask, constant, base), np.where(mask, constant, wrong)).passed
 
 
@@ -67,7 +71,7 @@ def test_a_mask_that_is_added_hides_no_difference(mask: float, seed: int) -> Non
     random = np.random.default_rng(seed)
     base, keep = random.normal(size=(8, 20)), random.random((8, 20)) < 0.1
     keep[0, 0] = True
-    masked = np.float32(base + np.where(keep, 0, mask))
+    masked = single(base + np.where(keep, 0, mask))
     assert not judge(masked, spoilt(masked, (0, 0))).passed
 
 
@@ -116,13 +120,13 @@ def test_what_float32_rounds_is_accepted(shape: tuple[int, ...]) -> None:
     """Differences of numbers of about 1, some of them nearly 0: what a right graph is off by."""
     random = np.random.default_rng(0)
     array = random.normal(size=shape).astype("f4")
-    array.flat[::41] *= np.float32(1e-7)
-    assert judge(array, array + random.normal(size=shape).astype("f4") * np.float32(5e-7)).passed
+    array.flat[::41] *= single(1e-7)
+    assert judge(array, array + random.normal(size=shape).astype("f4") * single(5e-7)).passed
 
 
 def test_numbers_that_a_kernel_flushes_to_zero_are_accepted() -> None:
-    assert judge(np.float32([1e-40, 1.0, 2.0]), np.float32([0.0, 1.0, 2.0])).passed
-    assert not judge(np.float32([1e-37, 2e-37]), np.float32([0.0, 2e-37])).passed
+    assert judge(single([1e-40, 1.0, 2.0]), single([0.0, 1.0, 2.0])).passed
+    assert not judge(single([1e-37, 2e-37]), single([0.0, 2e-37])).passed
 
 
 def test_float64_may_round_too() -> None:
@@ -131,17 +135,17 @@ def test_float64_may_round_too() -> None:
     array[:, :2] *= 1e-17  # columns that would be 0 without rounding
     assert judge(array, array + 3e-14).passed
     assert not judge(array, array + 3e-11).passed
-    assert not judge(array.astype("f4"), array.astype("f4") + np.float32(3e-14)).passed
+    assert not judge(array.astype("f4"), array.astype("f4") + single(3e-14)).passed
 
 
 # ------------------------------------------------------------------------------- noise
-SMALL = np.float32(np.add.outer(range(6), range(6)) % 6 + np.eye(6) / 8)
+SMALL = single(np.add.outer(range(6), range(6)) % 6 + np.eye(6) / 8)
 SMALL[SMALL < 1] = 1e-6  # one in each row and in each column
-OFF = np.float32(1e-4)
+OFF = single(1e-4)
 
 
-def noisy(own: Any, by: float = OFF) -> OutputEvidence:
-    return judge(SMALL, SMALL + np.float32(by), noise=Noise(own=np.broadcast_to(own, SMALL.shape)))
+def noisy(own: Any, by: Any = OFF) -> OutputEvidence:
+    return judge(SMALL, SMALL + single(by), noise=Noise(own=np.broadcast_to(own, SMALL.shape)))
 
 
 def test_noise_is_what_the_framework_is_off_itself() -> None:
@@ -162,7 +166,7 @@ def test_noise_of_a_row_or_of_a_column_excuses_no_other() -> None:
 
 
 def test_noise_of_large_elements_excuses_no_small_one() -> None:
-    large = np.append(SMALL, np.float32(1e9) * SMALL[:, 1:3], axis=1)
+    large = np.append(SMALL, single(1e9) * SMALL[:, 1:3], axis=1)
     own = np.where(large > 1e6, 64.0, 0.0)
     assert not judge(large, spoilt(large, (1, 2), 0.01), noise=Noise(own=own)).passed
     assert judge(large, spoilt(large, (1, 6), 64), noise=Noise(own=own)).passed
@@ -171,7 +175,7 @@ def test_noise_of_large_elements_excuses_no_small_one() -> None:
 @pytest.mark.parametrize("noise", [Noise(own=np.full(SMALL.shape, 1e9)), Noise(recorded=1e9)])
 def test_noise_has_a_ceiling(noise: Noise) -> None:
     """Of what is common around the element, however far the framework is off."""
-    near, far = np.float32(NOISE_CEILING), np.float32(5 * NOISE_CEILING)
+    near, far = single(NOISE_CEILING), single(5 * NOISE_CEILING)
     assert judge(SMALL, SMALL + near, noise=noise).passed
     assert not judge(SMALL, SMALL + far, noise=noise).passed
 
