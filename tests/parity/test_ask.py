@@ -306,7 +306,7 @@ def test_the_search_for_refused_rows_is_bounded() -> None:
     subject = Edged(no_nan, {"x": np.ones((2, 2), np.float32)})
     subject.rows = np.where(np.arange(2000)[:, None] % 2, 1, NAN) * np.ones((1, 2))
     counted = Counted(no_nan)
-    subject.function = counted.run  # type: ignore[assignment, method-assign]
+    subject.function = counted.run
     asked, _ = ask(subject, BATCH, Tolerance())
     assert counted.runs <= len(asked) + 2 + MAX_CALLS + 2
 

@@ -73,7 +73,8 @@ def test_integers_of_both_signs() -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [np.array([1, 0]), np.array([3, 9], np.uint8), np.array([True]), np.float32([3])]
+    "array",
+    [np.array([1, 0]), np.array([3, 9], np.uint8), np.array([True]), np.array([3], np.float32)],
 )
 def test_what_has_no_sign_is_not_negated(array: Any) -> None:
     assert not list(signed_integers({"x": array}))
