@@ -64,6 +64,12 @@ DIFFERENT = {
 
 HALF_STEP = 2.0**-10
 """Two steps of float16 just below 1."""
+ROUNDED = {"test_dft_axis": 3e-4, "test_dft_axis_opset19": 3e-4, "test_gru_seq_length": 1e-7}
+"""Sums of larger numbers that are nearly 0, with the largest difference that float32 explains.
+
+An export asks the framework in float64 there; a node case has no answer in float64. These, and
+attention in float16, may differ or not: their rounding changes with ONNX, NumPy and the processor.
+"""
 REFUSED_AT_MOST = 300
 """Cases whose types or operators ONNX Runtime 1.32 lacks: 293, of which 4 want a locale."""
 
@@ -101,7 +107,7 @@ def test_no_new_difference(found: Found) -> None:
     new = {
         name: [output.reason for output in wrong]
         for name, wrong in found.different.items()
-        if name not in DIFFERENT and not _rounds_to_half(name, wrong)
+        if name not in DIFFERENT and not _rounds(name, wrong)
     }
     assert new == {}
 
@@ -152,10 +158,8 @@ def _array(value: Any) -> Any:
     return value if isinstance(value, list) else np.asarray(value)
 
 
-def _rounds_to_half(name: str, wrong: list[OutputEvidence]) -> bool:
-    """Whether attention in float16 is off by two steps of float16 at most.
-
-    Its inputs differ with the version of ONNX and NumPy, so one of them may round otherwise.
-    """
+def _rounds(name: str, wrong: list[OutputEvidence]) -> bool:
+    """Whether a case is off by no more than its rounding explains."""
     halves = name.startswith("test_attention") and "fp16" in name
-    return halves and all(0 < output.max_abs <= HALF_STEP for output in wrong)
+    most = HALF_STEP if halves else ROUNDED.get(name, 0.0)
+    return all(0 < output.max_abs <= most for output in wrong)
