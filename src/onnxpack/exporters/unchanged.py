@@ -22,7 +22,7 @@ import random
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import (
     CellType,
@@ -58,6 +58,7 @@ LIBRARIES = OPAQUE | {
      "torchvision", "transformers", "xgboost",
 }  # fmt: skip
 """Packages whose classes and functions are no part of the user's model."""
+_EMPTY = object()
 STORE_GLOBAL = dis.opmap["STORE_GLOBAL"]
 KEPT_BY_PYTHON = {"__abstractmethods__", "__dict__", "__doc__", "__slotnames__", "__weakref__"}
 """Attributes of a class that are no state."""
@@ -172,19 +173,30 @@ def _all(restorations: list[Restore]) -> None:
 
 
 def _slots(thing: Any) -> list[tuple[Any, Any]]:
-    """Return the descriptor of each slot that holds something, and its value."""
+    """Return the descriptor of each slot, and its value."""
     found: list[tuple[Any, Any]] = []
     for kind in type(thing).__mro__ if _package(type(thing)) not in OPAQUE else ():
         for slot in vars(kind).values():
             if type(slot) is MemberDescriptorType:
-                with suppress(AttributeError):  # a slot that holds nothing
-                    found.append((slot, slot.__get__(thing)))
+                found.append((slot, _slot(slot, thing)))
     return found
+
+
+def _slot(slot: Any, thing: Any) -> Any:
+    """Return what a slot holds; a marker where it holds nothing."""
+    try:
+        return slot.__get__(thing)
+    except AttributeError:
+        return _EMPTY
 
 
 def _restore_slots(thing: Any, slots: list[tuple[Any, Any]]) -> None:
     for slot, value in slots:
-        if slot.__get__(thing) is not value:
+        if _slot(slot, thing) is value:
+            continue
+        if value is _EMPTY:
+            slot.__delete__(thing)
+        else:
             slot.__set__(thing, value)
 
 
