@@ -61,7 +61,7 @@ class Helper:
 
 
 class Slotted:
-    __slots__ = ("n",)
+    __slots__ = ("late", "n")
 
     def __init__(self) -> None:
         self.n = 0
@@ -223,10 +223,11 @@ def test_objects_with_slots_and_scripted_parts_are_put_back() -> None:
     first = float(outer.inner.seen)
     with unchanged(outer):
         outer.inner(torch.ones(1))
-        outer.slotted.n = 7
+        outer.slotted.n, outer.slotted.late = 7, 1
         assert float(outer.inner.seen) == first + 1
     assert float(outer.inner.seen) == first
     assert outer.slotted.n == 0
+    assert not hasattr(outer.slotted, "late")
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

@@ -24,7 +24,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType, SimpleNamespace
+from types import (
+    CellType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    SimpleNamespace,
+)
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,7 +50,7 @@ ATOMS = frozenset(
 """Types that hold nothing that can change."""
 OPAQUE = frozenset(sys.stdlib_module_names) | {
     "jaxlib", "lightning", "numpy", "onnxruntime", "pandas", "polars", "pyarrow",
-    "pytorch_lightning", "tensorflow", "torch",
+    "pytorch_lightning", "sympy", "tensorflow", "torch",
 }  # fmt: skip
 """Packages whose objects hold no state of a model; modules and tensors are read all the same."""
 LIBRARIES = OPAQUE | {
@@ -51,6 +58,7 @@ LIBRARIES = OPAQUE | {
      "torchvision", "transformers", "xgboost",
 }  # fmt: skip
 """Packages whose classes and functions are no part of the user's model."""
+_EMPTY = object()
 STORE_GLOBAL = dis.opmap["STORE_GLOBAL"]
 KEPT_BY_PYTHON = {"__abstractmethods__", "__dict__", "__doc__", "__slotnames__", "__weakref__"}
 """Attributes of a class that are no state."""
@@ -153,7 +161,7 @@ def _read_object(thing: Any) -> tuple[list[Any], Restore]:
         children += more
         restorations.append(restore)
     slots = _slots(thing)
-    children += slots.values()
+    children += [value for _, value in slots]
     if slots:
         restorations.append(partial(_restore_slots, thing, slots))
     return children, partial(_all, restorations)
@@ -164,27 +172,32 @@ def _all(restorations: list[Restore]) -> None:
         restore()
 
 
-def _slots(thing: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for kind in type(thing).__mro__:
-        names = vars(kind).get("__slots__", ())
-        for name in (names,) if isinstance(names, str) else names:
-            place = f"_{kind.__name__.lstrip('_')}{name}" if _is_mangled(name) else name
-            try:
-                found[place] = object.__getattribute__(thing, place)
-            except AttributeError:  # a slot that holds nothing
-                continue
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+def _slots(thing: Any) -> list[tuple[Any, Any]]:
+    """Return the descriptor of each slot, and its value."""
+    found: list[tuple[Any, Any]] = []
+    for kind in type(thing).__mro__ if _package(type(thing)) not in OPAQUE else ():
+        for slot in vars(kind).values():
+            if type(slot) is MemberDescriptorType:
+                found.append((slot, _slot(slot, thing)))
+    return found
 
 
-def _is_mangled(name: str) -> bool:
-    return name.startswith("__") and not name.endswith("__")
+def _slot(slot: Any, thing: Any) -> Any:
+    """Return what a slot holds; a marker where it holds nothing."""
+    try:
+        return slot.__get__(thing)
+    except AttributeError:
+        return _EMPTY
 
 
-def _restore_slots(thing: Any, slots: dict[str, Any]) -> None:
-    for name, value in slots.items():
-        if object.__getattribute__(thing, name) is not value:
-            object.__setattr__(thing, name, value)
+def _restore_slots(thing: Any, slots: list[tuple[Any, Any]]) -> None:
+    for slot, value in slots:
+        if _slot(slot, thing) is value:
+            continue
+        if value is _EMPTY:
+            slot.__delete__(thing)
+        else:
+            slot.__set__(thing, value)
 
 
 def _read_dict(thing: dict[Any, Any]) -> tuple[list[Any], Restore]:
