@@ -41,68 +41,39 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Any:
 
 
 def index_put(
-    x: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False
+    x: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False
 ) -> Any:
     """``torch.index_put``, which may add up several values at one place.
 
     The TorchScript exporter of torch 2.14.1 scatters into zeros and adds, so that of several
     values for one place the last one counts; with a mask it does not add at all. It also expects
-    values of the full shape. Both exporters count negative indices from somewhere else.
+    values of the full shape.
     """
-    masks = [index for index in indices if index is not None and index.dtype is torch.bool]
-    if masks:
-        return _put_by_mask(x, indices, values, masks) if accumulate else NotImplemented
-    places = _places(x, indices)
-    if places is None:
-        if accumulate:
-            raise ExportError(
-                "index_put_(accumulate=True) with a slice between two indices has no ONNX form"
-            )
-        return NotImplemented
-    count, shape = len(places), torch.broadcast_shapes(*(place.shape for place in places))  # type: ignore[no-untyped-call]
-    rest = x.shape[count:]
+    if any(index.dtype is torch.bool for index in indices):
+        return _put_by_mask(x, indices, values) if accumulate else NotImplemented
+    shape = torch.broadcast_shapes(*(index.shape for index in indices))  # type: ignore[no-untyped-call]
+    rest = x.shape[len(indices) :]
     whole = values.to(x.dtype).expand(*shape, *rest)
     if not accumulate:
-        return x.index_put([place.expand(shape) for place in places], whole)
+        return x.index_put([index.expand(shape) for index in indices], whole)
     place = torch.zeros(shape, dtype=torch.int64, device=x.device)
-    for axis, index in enumerate(places):
-        place = place * x.shape[axis] + index
+    for axis, index in enumerate(indices):
+        size = x.shape[axis]
+        place = place * size + torch.where(index < 0, index + size, index)
     flat = x.reshape(-1, *rest).unsqueeze(1).flatten(1)
     added = whole.reshape(-1, *rest).unsqueeze(1).flatten(1)
     where = place.reshape(-1, 1) + torch.zeros_like(added, dtype=place.dtype)
     return flat.scatter_add(0, where, added).reshape(x.shape)
 
 
-def _places(x: Tensor, indices: Sequence[Tensor | None]) -> list[Tensor] | None:
-    """The index of each of the first axes, from zero; whole axes by all of their places.
-
-    None where a whole axis stands between two indices, as PyTorch then orders the axes anew.
-    """
-    known = [axis for axis, index in enumerate(indices) if index is not None]
-    first, last = known[0], known[-1] + 1
-    if len(known) < last - first:
-        return None
-    given = [index.long() for index in indices[first:last] if index is not None]
-    wide = max(index.dim() for index in given)
-    places = []
-    for axis in range(first):
-        place = torch.arange(x.shape[axis], device=x.device)
-        places.append(place.reshape(-1, *[1] * (first - axis - 1 + wide)))
-    for axis, index in enumerate(given, first):
-        places.append(torch.where(index < 0, index + x.shape[axis], index))
-    return places
-
-
-def _put_by_mask(
-    x: Tensor, indices: Sequence[Tensor | None], values: Tensor, masks: Sequence[Tensor]
-) -> Any:
+def _put_by_mask(x: Tensor, indices: Sequence[Tensor], values: Tensor) -> Any:
     """Adds where a mask is set; no place is named twice."""
-    if len(indices) == 1 and values.dim() == 0:
-        mask = masks[0].reshape(*masks[0].shape, *[1] * (x.dim() - masks[0].dim()))
-        return torch.where(mask, x + values, x)
     if len(indices) > 1:
         raise ExportError("index_put_(accumulate=True) with masks and indices has no ONNX form")
-    return x.index_put(tuple(masks), x[masks[0]] + values)
+    mask = indices[0]
+    if values.dim() == 0:
+        return torch.where(mask.reshape(*mask.shape, *[1] * (x.dim() - mask.dim())), x + values, x)
+    return x.index_put((mask,), x[mask] + values)
 
 
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Any:
