@@ -121,7 +121,7 @@ def test_what_cannot_be_made_lower_case_alike_fails_aloud(check: Any, text: str)
         (CountVectorizer(token_pattern=r"\b[a-z]+\b"), "may be read otherwise"),
         (CountVectorizer(strip_accents="unicode"), "strip_accents='unicode' changes texts"),
         (CountVectorizer(vocabulary=["two words"]), "no term of the vocabulary"),
-        (HashingVectorizer(n_features=8), "hashes its terms"),
+        (HashingVectorizer(n_features=8, ngram_range=(1, 2)), "joins texts before they are hashed"),
     ],
     ids=["own analyzer", "pattern", "accents", "vocabulary", "hashes"],
 )

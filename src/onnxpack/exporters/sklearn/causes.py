@@ -10,7 +10,9 @@ from onnxpack.exporters.sklearn.convert import parts
 from onnxpack.parity.subject import Attempt, Cause
 
 REMEDIES: Mapping[str, str] = {
-    r"hashes its terms": "use CountVectorizer or TfidfVectorizer, which keep a vocabulary",
+    r"joins texts before they are hashed": "take ngram_range=(1, 1) and analyzer='word' before fit",
+    r"n_features=.* too large": "take n_features=2**14 before fit, or CountVectorizer, which keeps "
+    "a vocabulary",
     r"are no tensors|more rows than it is given": "call its transform() before the pack, and "
     "export what comes after it",
     r"in steps until they converge": "export what comes after it, and call its transform() "

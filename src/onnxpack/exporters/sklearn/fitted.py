@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxpack.errors import SampleError
 from onnxpack.exporters.sklearn.convert import parts
+from onnxpack.exporters.sklearn.registry import family_of
 from onnxpack.signature import Array
 
 LETTERS = frozenset("ςσığş\u0307")
@@ -17,6 +18,7 @@ LOWER = (
     "texts with İ, or with Σ at the end of a word, are refused by the pack, since ONNX Runtime "
     "makes other letters of them than Python does: send text.lower()"
 )
+HASHED = "the graph needs ONNX Runtime, whose own operator com.microsoft.MurmurHash3 hashes texts"
 
 
 def refuse_other_kinds(model: Any, frame: Any) -> None:
@@ -104,9 +106,10 @@ def _is_unlike(text: str) -> bool:
 
 
 def text_notes(model: Any) -> list[str]:
-    """A note where the vocabulary has letters of languages that write İ or Σ."""
+    """What the user should know of how a model's graph reads texts."""
     shown = any(LETTERS.intersection(term) for each in _lowering(model) for term in each)
-    return [LOWER] if shown else []
+    hashed = any("Hash" in type(family_of(part)).__name__ for part in parts(model))
+    return [*([LOWER] if shown else []), *([HASHED] if hashed else [])]
 
 
 def _lowering(model: Any) -> Iterator[Sequence[str]]:

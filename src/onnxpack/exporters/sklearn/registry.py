@@ -13,8 +13,9 @@ from onnxpack.exporters.overrides import library_class, refuse_overrides
 from onnxpack.exporters.sklearn.convert import Family
 
 MODULES = (
-    "bayes", "cluster", "compose", "decomposition", "encode", "ensemble", "impute", "kernel",
-    "linear", "meta", "neighbors", "neural", "scale", "select", "series", "svm", "text", "trees",
+    "bayes", "cluster", "compose", "decomposition", "encode", "ensemble", "hashing", "impute",
+    "kernel", "linear", "meta", "neighbors", "neural", "scale", "select", "series", "svm",
+    "text", "trees",
 )  # fmt: skip
 BOOSTERS = {"catboost", "lightgbm", "xgboost"}
 """Packages whose estimators take the rows that scikit-learn's do."""

@@ -150,7 +150,8 @@ def _array(sample: Any) -> Array:
             array = np.asarray(sample, dtype=object)
     except (TypeError, ValueError) as exc:
         raise SampleError(f"the sample cannot be an array: {exc}.") from exc
-    if array.dtype.kind not in "biufO":
+    texts_or_columns = array.ndim == 2 or _all_texts(array)
+    if array.dtype.kind not in "biufO" or (array.dtype.kind == "O" and not texts_or_columns):
         raise SampleError(
             f"an array of dtype {array.dtype} is not one of numbers or of texts alone.",
             remedy="give a DataFrame: each column has a dtype of its own",

@@ -60,6 +60,17 @@ def words(text: Tensor, pattern: str, known: Sequence[str], left_out: Sequence[s
     return _without(number, len(known), len(known) + len(left_out))
 
 
+def word_texts(text: Tensor, pattern: str) -> Tensor:
+    """The words of each text as texts, [batch, words], filled up with :data:`END`.
+
+    Raises:
+        ExportError: RE2 may read the pattern otherwise than Python does.
+    """
+    found = _found(text, _written(pattern))
+    # One more, since the operator gives fewer axes where there is nothing to look through.
+    return n.concat([found, n.repeated(found, np.array([END], object))])
+
+
 def characters(text: Tensor, known: Sequence[str], *, within_words: bool) -> Tensor:
     """The characters of each text, int64 [batch, length]; of others the number is beyond.
 

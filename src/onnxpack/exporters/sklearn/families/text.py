@@ -55,7 +55,7 @@ def counted(model: Any, x: Tensor) -> Tensor:
     Raises:
         ExportError: terms are found in a way that is not written.
     """
-    _refuse_unwritten(model)
+    refuse_unwritten(model)
     text = n.flat(x)
     zero = None
     if model.lowercase:
@@ -66,7 +66,12 @@ def counted(model: Any, x: Tensor) -> Tensor:
     return found if zero is None else found + zero.cast(found.dtype)
 
 
-def _refuse_unwritten(model: Any) -> None:
+def refuse_unwritten(model: Any) -> None:
+    """Refuse a vectorizer that finds terms in a way that no graph holds.
+
+    Raises:
+        ExportError: it calls the user's code, changes letters, or reads files.
+    """
     for name in ("tokenizer", "preprocessor", "strip_accents"):
         given = getattr(model, name)
         if given is not None and (name != "tokenizer" or model.analyzer == "word"):
@@ -207,12 +212,9 @@ class Refused(Family):
         return f"{type(model).__name__} {self._reason}"
 
 
-HASHING = Refused("hashes its terms with MurmurHash3, for which ONNX has no operator")
 FAMILIES: dict[str, Family] = {
     "CountVectorizer": Counts(),
     "DictVectorizer": Refused("takes dictionaries, which are no tensors"),
-    "FeatureHasher": HASHING,
-    "HashingVectorizer": HASHING,
     "MultiLabelBinarizer": Refused("takes sets of labels, which are no tensors"),
     "PatchExtractor": Refused("takes pictures and gives more rows than it is given"),
     "TfidfTransformer": Weights(),

@@ -1,0 +1,102 @@
+"""Texts by their hashes, by ONNX Runtime's own operator for MurmurHash3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.convert import Family
+from onnxpack.exporters.sklearn.families.scale import normalize
+from onnxpack.exporters.sklearn.families.text import refuse_unwritten
+from onnxpack.exporters.sklearn.tensor import Tensor
+from onnxpack.exporters.sklearn.tokens import END, lowercase, word_texts
+
+MOST_FEATURES = 2**14
+"""A row of more would take more than 128 KiB, since a tensor is not sparse."""
+LEAST_OPSET = 16
+"""The first in which ``ScatterElements`` adds."""
+
+
+class HashedWords(Family):
+    """``HashingVectorizer``: how often words of each hash stand in a text."""
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """One column a hash."""
+        refuse_unwritten(model)
+        if model.analyzer != "word" or tuple(model.ngram_range) != (1, 1):
+            raise ExportError(
+                f"ngram_range={model.ngram_range} of analyzer={model.analyzer!r} joins texts "
+                "before they are hashed, which ONNX cannot at this opset"
+            )
+        text, zero = n.flat(x), None
+        if model.lowercase:
+            text, zero = lowercase(text)
+        words = word_texts(text, model.token_pattern)
+        left_out = [END, *sorted(model.get_stop_words() or ())]
+        kept = n.equal(words.number(left_out), len(left_out))
+        # A bucket whose words have both signs adds up to 0, and is still there for binary.
+        signed = model.alternate_sign and not model.binary
+        found = _hashed(words, kept, model.n_features, signed=signed)
+        if model.binary:
+            found = (found > 0.0).cast("float64")
+        found = found.cast(np.dtype(model.dtype).name)
+        found = found if model.norm is None else normalize(found, model.norm)
+        return found if zero is None else found + zero.cast(found.dtype)
+
+
+class HashedTexts(Family):
+    """``FeatureHasher`` of texts: how often texts of each hash stand in a row."""
+
+    def reason(self, model: Any) -> str:
+        """Why no graph holds it, in a sentence without its end; empty where one does."""
+        if model.input_type == "string":
+            return ""
+        return "FeatureHasher takes dictionaries or pairs, which are no tensors"
+
+    def transform(self, model: Any, x: Tensor) -> Tensor:
+        """One column a hash."""
+        if x.dtype != "str":
+            raise ExportError("FeatureHasher is given numbers in the place of texts")
+        every = n.equal(x.number([END]), 1)
+        found = _hashed(x, every, model.n_features, signed=model.alternate_sign)
+        return found.cast(np.dtype(model.dtype).name)
+
+
+def _hashed(texts: Tensor, kept: Tensor, size: int, *, signed: bool) -> Tensor:
+    """The sum of each hash's texts in a row, float64 [batch, size].
+
+    scikit-learn takes the hash of 32 bits with seed 0, its magnitude modulo the number of
+    features as the column, and its sign as the sign. In int64 the magnitude of -2**31 is exact.
+    """
+    if size > MOST_FEATURES:
+        raise ExportError(
+            f"n_features={size} makes rows that are too large without sparse tensors: at most "
+            f"{MOST_FEATURES} are written"
+        )
+    graph = texts.graph
+    if graph.opset < LEAST_OPSET:
+        raise ExportError(f"hashed texts are added up as of opset {LEAST_OPSET}")
+    code = graph.op(
+        "MurmurHash3", texts, dtype="int32", domain="com.microsoft", positive=0, seed=0
+    ).cast("int64")
+    magnitude = n.absolute(code)
+    place = graph.op("Mod", magnitude, graph.constant(np.int64(size)), dtype="int64")
+    value = n.where(code < 0, -1.0, 1.0) if signed else n.where(code < 0, 1.0, 1.0)
+    return graph.op(
+        "ScatterElements",
+        n.repeated(texts, np.zeros(size)),
+        place,
+        n.where(kept, value, 0.0),
+        dtype="float64",
+        axis=1,
+        reduction="add",
+    )
+
+
+FAMILIES: dict[str, Family] = {
+    "FeatureHasher": HashedTexts(),
+    "HashingVectorizer": HashedWords(),
+}
