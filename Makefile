@@ -19,7 +19,7 @@ demo: .venv/.done  ## train, export, prove, run: the main job end to end
 	$(BIN)/python examples/demo.py
 
 test: .venv/.done  ## every test, by so many workers as WORKERS says, of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 check: .venv/.done  ## style, types, and which way imports point
 	$(BIN)/ruff check .

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,30 +27,50 @@ settings.load_profile("unhurried")
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+ROOT = Path(__file__).parents[1]
 USER, PASSWORD = "anna", "pw"
 # htpasswd -nbB anna pw
 HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"
 DEADLINE = 60.0
-ONE_WORKERS = {
-    "cache_home": "images",
-    "docker": "images",
-    "slim_archive": "images",
-    "driver": "browser",
-    "site": "site",
+GROUPS = {
+    # A container engine; Debian and the wheels.
+    r"tests/(image/|cli/test_image\.|oci/test_(engines|registry)\.)": "images",
+    r"tests/docs/test_pages\..*image": "pages of images",  # the user's cache
+    r"tests/docs/test_site\.": "site",
+    r"tests/server/test_page\.": "browser",
+    r"tests/exporters/torch/.*too large to try": "heavy",  # 9 GB, until the attempt is given up
 }
-"""Fixtures that are slow to make: the tests that want one are a group of one worker's."""
+"""What is slow to make and shared: with several workers, one of them runs all that wants it."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group what one worker runs: what shares a thing slow to make, and what is heavy."""
-    for item in items:
-        wanted = getattr(item, "fixturenames", ())
-        groups = [group for fixture, group in ONE_WORKERS.items() if fixture in wanted]
-        if item.get_closest_marker("heavy"):
-            groups.append("heavy")
-        if groups:
-            item.add_marker(pytest.mark.xdist_group(groups[0]))
+def group_of(test: str) -> str:
+    """The tests among which this one is run by one worker, one after the other."""
+    for pattern, group in GROUPS.items():
+        if re.match(pattern, test):
+            return group
+    return "heavy" if is_heavy(test.partition("::")[0]) else test
+
+
+@functools.cache
+def is_heavy(file: str) -> bool:
+    """Whether tests of this file want so much memory that no other such may run beside them."""
+    return "pytest.mark.heavy" in (ROOT / file).read_text()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go to the workers one by one, and groups as a whole, the largest first.
+
+    Not by ``--dist loadgroup``: of pytest-xdist 3.8 it knows no groups with pytest 9.2, where a
+    test's id can no longer be changed, and does not say so.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,6 @@ PAGES = (
 )
 
 
-def row(path: Path) -> Any:
-    """Pages that build images are one worker's: the first of them fills the user's cache."""
-    builds = "$ onnxpack image " in path.read_text()
-    marks = [pytest.mark.xdist_group("pages of images")] if builds else []
-    return pytest.param(path, marks=marks, id=path.relative_to(ROOT).as_posix())
-
-
-@pytest.mark.parametrize("path", [row(path) for path in PAGES])
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_page_tells_the_truth(docs: Any, path: Path, tmp_path: Path) -> None:
     docs.open_page(path, tmp_path).run()
