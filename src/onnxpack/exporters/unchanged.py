@@ -6,10 +6,11 @@ that closes over the original module would fill the original's state. So everyth
 reaches from the model is recorded: the attributes of each part, lists, dicts and sets, what hooks
 close over, random generators, and the content of tensors and arrays.
 
-Tensors are cloned, so a snapshot takes as much memory as the weights, for as long as the export
-lasts. Their version counters would be cheaper, but ``weight.data.clamp_(0)``, the usual way to
-constrain a weight in ``forward``, does not change them; and ``eval()`` may change weights too, as
-loralib's does when it merges its two matrices into the layer's.
+Tensors are cloned: where user code runs in ``forward``, a snapshot takes as much memory as the
+weights, for as long as the export lasts. Their version counters would be cheaper, but
+``weight.data.clamp_(0)``, the usual way to constrain a weight in ``forward``, does not change them;
+and ``eval()`` may change weights too, as loralib's does when it merges its two matrices into the
+layer's.
 
 Not recorded: globals that the model's functions do not name, files, the state of C++ objects.
 """
@@ -20,10 +21,17 @@ import dis
 import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType, SimpleNamespace
+from types import (
+    CellType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    SimpleNamespace,
+)
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,7 +50,7 @@ ATOMS = frozenset(
 """Types that hold nothing that can change."""
 OPAQUE = frozenset(sys.stdlib_module_names) | {
     "jaxlib", "lightning", "numpy", "onnxruntime", "pandas", "polars", "pyarrow",
-    "pytorch_lightning", "tensorflow", "torch",
+    "pytorch_lightning", "sympy", "tensorflow", "torch",
 }  # fmt: skip
 """Packages whose objects hold no state of a model; modules and tensors are read all the same."""
 LIBRARIES = OPAQUE | {
@@ -50,15 +58,20 @@ LIBRARIES = OPAQUE | {
      "torchvision", "transformers", "xgboost",
 }  # fmt: skip
 """Packages whose classes and functions are no part of the user's model."""
+_EMPTY = object()
 STORE_GLOBAL = dis.opmap["STORE_GLOBAL"]
 KEPT_BY_PYTHON = {"__abstractmethods__", "__dict__", "__doc__", "__slotnames__", "__weakref__"}
 """Attributes of a class that are no state."""
 
 
 @contextmanager
-def unchanged(*models: Any) -> Iterator[None]:
-    """Restore everything that Python reaches from these objects to what it is now."""
-    restorations, kept = _snapshot(models)
+def unchanged(*models: Any, never_written: Iterable[Any] = ()) -> Iterator[None]:
+    """Restore everything that Python reaches from these objects to what it is now.
+
+    Args:
+        never_written: objects that the models refer to and do not change, such as large weights.
+    """
+    restorations, kept = _snapshot(models, never_written)
     with ExitStack() as stack:
         # In the order of a walk from the model inwards: called back last, the model comes last.
         for restore in restorations:
@@ -67,9 +80,11 @@ def unchanged(*models: Any) -> Iterator[None]:
     del kept
 
 
-def _snapshot(models: tuple[Any, ...]) -> tuple[list[Restore], dict[int, Any]]:
+def _snapshot(
+    models: Iterable[Any], never_written: Iterable[Any]
+) -> tuple[list[Restore], dict[int, Any]]:
     """Record what is reached; the objects themselves are kept, so that ids stay unique."""
-    seen: dict[int, Any] = {}
+    seen: dict[int, Any] = {id(each): each for each in never_written}
     readers: dict[type, Callable[[Any], Part]] = {}
     restorations: list[Restore] = []
     waiting = deque(models)
@@ -146,7 +161,7 @@ def _read_object(thing: Any) -> tuple[list[Any], Restore]:
         children += more
         restorations.append(restore)
     slots = _slots(thing)
-    children += slots.values()
+    children += [value for _, value in slots]
     if slots:
         restorations.append(partial(_restore_slots, thing, slots))
     return children, partial(_all, restorations)
@@ -157,27 +172,33 @@ def _all(restorations: list[Restore]) -> None:
         restore()
 
 
-def _slots(thing: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for kind in type(thing).__mro__:
-        names = vars(kind).get("__slots__", ())
-        for name in (names,) if isinstance(names, str) else names:
-            place = f"_{kind.__name__.lstrip('_')}{name}" if _is_mangled(name) else name
-            try:
-                found[place] = object.__getattribute__(thing, place)
-            except AttributeError:  # a slot that holds nothing
-                continue
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+def _slots(thing: Any) -> list[tuple[Any, Any]]:
+    """Return the descriptor of each slot, and its value."""
+    kinds = type(thing).__mro__ if _package(type(thing)) not in OPAQUE else ()
+    return [
+        (slot, _slot(slot, thing))
+        for kind in kinds
+        for slot in vars(kind).values()
+        if type(slot) is MemberDescriptorType
+    ]
 
 
-def _is_mangled(name: str) -> bool:
-    return name.startswith("__") and not name.endswith("__")
+def _slot(slot: Any, thing: Any) -> Any:
+    """Return what a slot holds; a marker where it holds nothing."""
+    try:
+        return slot.__get__(thing)
+    except AttributeError:
+        return _EMPTY
 
 
-def _restore_slots(thing: Any, slots: dict[str, Any]) -> None:
-    for name, value in slots.items():
-        if object.__getattribute__(thing, name) is not value:
-            object.__setattr__(thing, name, value)
+def _restore_slots(thing: Any, slots: list[tuple[Any, Any]]) -> None:
+    for slot, value in slots:
+        if _slot(slot, thing) is value:
+            continue
+        if value is _EMPTY:
+            slot.__delete__(thing)
+        else:
+            slot.__set__(thing, value)
 
 
 def _read_dict(thing: dict[Any, Any]) -> tuple[list[Any], Restore]:

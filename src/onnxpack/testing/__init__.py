@@ -11,7 +11,26 @@
 pytest collects the methods of the class; this package itself needs no pytest.
 """
 
-from onnxpack.testing.contract import FOREIGN, LOOSE, ExporterContract, Given
+from __future__ import annotations
+
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxpack.comparison.tolerance import Tolerance, compare
+from onnxpack.errors import ExportError, UsageError
+from onnxpack.exporters.export import export
+from onnxpack.pack.validate import validate
+from onnxpack.parity.axes import name_axes
+from onnxpack.parity.subject import Attempt, Exporter, Strategy, Subject
+from onnxpack.plugins import exporters
+from onnxpack.runtime.model import Model
 from onnxpack.testing.state import changes, object_state, process_state
 
 __all__ = [
@@ -23,3 +42,212 @@ __all__ = [
     "object_state",
     "process_state",
 ]
+
+FOREIGN: tuple[object, ...] = (None, 3, object(), [], {}, (), np.zeros(2), b"bytes")
+"""What is no framework's model."""
+LOOSE = Tolerance(rtol=1e-3, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class Given:
+    """An exporter with a small model of its framework.
+
+    Attributes:
+        name: under which the exporter is installed.
+        exporter: the exporter.
+        model: takes a batch of any size, and answers at once.
+        sample: two rows or more, as a user would give it.
+        misfits: samples that the model cannot take.
+    """
+
+    name: str
+    exporter: Exporter
+    model: Any
+    sample: Any
+    misfits: Sequence[Any] = ()
+
+
+class ExporterContract(ABC):
+    """The tests; a subclass says what they are about.
+
+    Attributes:
+        framework_modules: what must not be imported to say that a model is another framework's.
+    """
+
+    framework_modules: Sequence[str] = ()
+
+    @abstractmethod
+    def given(self, folder: Path) -> Given:
+        """The exporter with a fresh model; files may be written to the folder."""
+
+    def state(self, model: Any) -> Any:
+        """Return what must be the same after an export: all that Python reaches from the model.
+
+        A subclass adds what a framework keeps outside of Python.
+        """
+        return object_state(model)
+
+    def test_it_takes_its_own_and_nothing_else(self, tmp_path: Path) -> None:
+        """``accepts`` knows the framework's models from everything else."""
+        given = self.given(tmp_path)
+        _hold(given.exporter.accepts(given.model), "accepts() refuses its own model")
+        for other in FOREIGN:
+            _hold(not given.exporter.accepts(other), f"accepts() takes {other!r}")
+
+    def test_it_says_no_without_importing_its_framework(self, tmp_path: Path) -> None:
+        """In a fresh process: saying no must cost nothing."""
+        name = self.given(tmp_path).name
+        code = (
+            "import sys; from onnxpack.plugins import exporters; "
+            f"assert not exporters()[{name!r}].load()().accepts(object()); "
+            f"print([m for m in {tuple(self.framework_modules)!r} if m in sys.modules])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        _hold(done.returncode == 0, done.stderr)
+        _hold(done.stdout.strip() == "[]", f"imported to say no: {done.stdout.strip()}")
+
+    def test_it_is_the_one_that_is_chosen(self, tmp_path: Path) -> None:
+        """Another exporter may accept the model too; ``refines`` says which one wins."""
+        given = self.given(tmp_path)
+        _hold(given.name in exporters(), f"no entry point is called {given.name!r}")
+        manifest = export(given.model, given.sample, tmp_path / "pack").manifest
+        _hold(
+            manifest is not None and manifest.source.framework == given.name,
+            "another exporter was chosen: set refines to its name",
+        )
+
+    def test_open_gives_a_subject_that_answers(self, tmp_path: Path) -> None:
+        """A subject tells what it is, and answers twice the same."""
+        given = self.given(tmp_path)
+        with given.exporter.open(given.model, given.sample) as subject:
+            _hold(isinstance(subject, Subject), "open() gives no Subject")
+            _hold(subject.framework == given.name, "subject.framework is not the exporter's name")
+            _hold(bool(subject.framework_version), "subject.framework_version is empty")
+            _hold(bool(subject.model_class), "subject.model_class is empty")
+            _hold(bool(subject.sample), "subject.sample is empty")
+            first, second = subject.run(subject.sample), subject.run(subject.sample)
+            _same(first, second)
+            exact = subject.run_float64(subject.sample)
+            _hold(exact is None or exact.keys() == first.keys(), "run_float64() names others")
+            traced = subject.trace(subject.sample).values()
+            _hold(all(isinstance(each, np.ndarray) for each in traced), "trace() gives no arrays")
+            nothing = [Attempt("none", error="no words that anyone knows")]
+            _hold(subject.diagnose(nothing) is None, "diagnose() knows a cause of nothing")
+
+    def test_strategies_give_graphs(self, tmp_path: Path) -> None:
+        """At least one strategy writes a graph that answers as the model does."""
+        given = self.given(tmp_path)
+        with given.exporter.open(given.model, given.sample) as subject:
+            axes = subject.axes or name_axes(subject.sample, subject.dynamic, static=False)
+            wanted = subject.run(subject.sample)
+            strategies = list(subject.strategies(axes, 18, list(wanted)))
+            names = [strategy.name for strategy in strategies]
+            _hold(bool(names), "strategies() gives none")
+            _hold(len(set(names)) == len(names), f"two strategies have one name: {names}")
+            made = _first_made(strategies, tmp_path / "candidate.onnx")
+            _same(wanted, Model(made, provider="cpu").run(subject.sample), LOOSE)
+
+    def test_edges_are_inputs(self, tmp_path: Path) -> None:
+        """Each edge has a name of its own and the sample's inputs."""
+        given = self.given(tmp_path)
+        with given.exporter.open(given.model, given.sample) as subject:
+            edges = list(subject.edges())
+            names = [name for name, _ in edges]
+            _hold(len(set(names)) == len(names), f"two edges have one name: {names}")
+            for name, feeds in edges:
+                _hold(feeds.keys() == subject.sample.keys(), f"edge {name!r} has other inputs")
+
+    def test_the_model_is_put_back(self, tmp_path: Path) -> None:
+        """After an export, and after one that failed, the model and the process are as before."""
+        given = self.given(tmp_path)
+        model = self.state(given.model)
+        with given.exporter.open(given.model, given.sample) as subject:
+            process = process_state()  # once the framework is loaded
+            subject.run(subject.sample)
+        before = model, process
+        self._hold_unchanged(given, before, "by asking it")
+        for phase in ("asking the model", "trying"):
+            try:
+                export(given.model, given.sample, tmp_path / "pack", progress=_failing_at(phase))
+            except KeyError:
+                self._hold_unchanged(given, before, f"by an export that failed at {phase!r}")
+
+    def _states(self, given: Given) -> tuple[Any, dict[str, Any]]:
+        return self.state(given.model), process_state()
+
+    def _hold_unchanged(self, given: Given, before: tuple[Any, dict[str, Any]], how: str) -> None:
+        _hold(self.state(given.model) == before[0], f"the model was changed {how}")
+        differing = changes(before[1], process_state())
+        _hold(not differing, f"the process was changed {how}:\n" + "\n".join(differing))
+
+    def test_the_pack_is_whole(self, tmp_path: Path) -> None:
+        """The pack is valid, proven, and answers as the model does to other batches."""
+        given = self.given(tmp_path)
+        before = self._states(given)
+        pack = export(given.model, given.sample, tmp_path / "pack")
+        self._hold_unchanged(given, before, "by an export")
+        _hold(validate(pack).ok, "the pack is not valid")
+        _hold(pack.manifest is not None and pack.manifest.parity.passed, "nothing was proven")
+        model = Model(pack, provider="cpu")
+        _hold(model.prove().ok, "the pack does not give its golden data")
+        with given.exporter.open(given.model, given.sample) as subject:
+            for rows in (1, 9):
+                feeds = {name: _rows(array, rows) for name, array in subject.sample.items()}
+                _same(subject.run(feeds), model.run(feeds), LOOSE)
+
+    def test_a_sample_that_does_not_fit(self, tmp_path: Path) -> None:
+        """It is the user's error, told in words; nothing is left behind and nothing changed."""
+        given = self.given(tmp_path)
+        before = self._states(given)
+        for misfit in given.misfits:
+            try:
+                export(given.model, misfit, tmp_path / "pack")
+            except UsageError as error:
+                _hold(bool(error.message), "an error without a message")
+            else:
+                raise AssertionError(f"it takes a sample that does not fit: {misfit!r}")
+            _hold(not list(tmp_path.glob("pack*")), "something was left behind")
+            self._hold_unchanged(given, before, "by a bad sample")
+
+
+def _failing_at(phase: str) -> Callable[[str], None]:
+    """Return an ``on_progress`` that raises when an export comes to a phase."""
+
+    def say(line: str) -> None:
+        if line.startswith(phase):
+            raise KeyError(phase)
+
+    return say
+
+
+def _first_made(strategies: Sequence[Strategy], to: Path) -> Path:
+    """The first graph that a strategy makes; one that will not says so by an ExportError."""
+    said = []
+    for strategy in strategies:
+        try:
+            strategy.make(to)
+        except ExportError as error:
+            _hold(bool(error.message), f"{strategy.name} refuses without a message")
+            said.append(f"{strategy.name}: {error.message}")
+        else:
+            return to
+    raise AssertionError("no strategy makes a graph:\n" + "\n".join(said))
+
+
+def _rows(array: Any, rows: int) -> Any:
+    return array.take(np.arange(rows) % len(array), axis=0)
+
+
+def _same(wanted: Any, found: Any, tolerance: Tolerance | None = None) -> None:
+    _hold(wanted.keys() == found.keys(), f"the outputs are {list(found)}, not {list(wanted)}")
+    for name, array in wanted.items():
+        _hold(isinstance(array, np.ndarray), f"output {name!r} is no array")
+        evidence = compare(name, array, found[name], tolerance or Tolerance(rtol=0, atol=0))
+        _hold(evidence.passed, f"output {name!r} {evidence.reason}")
+
+
+def _hold(true: bool, otherwise: str) -> None:
+    if not true:
+        raise AssertionError(otherwise)

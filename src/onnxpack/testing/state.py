@@ -167,8 +167,8 @@ def _of_torch() -> Iterator[tuple[str, Any]]:
     yield "modes", [Same(each) for each in torch.overrides._get_current_function_mode_stack()]  # noqa: SLF001
     registration: Any = sys.modules.get(REGISTRATION)
     for name in registration.registry.all_functions() if registration else ():
-        forms = registration.registry.get_function_group(name)._functions  # noqa: SLF001
-        yield f"form of {name}", [(key, Same(forms[key])) for key in forms]
+        forms = registration.registry.get_function_group(name)._functions._overrides  # noqa: SLF001
+        yield f"form of {name}", {opset: Same(form) for opset, form in forms.items()}
 
 
 def _of_transformers() -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from onnxpack.exporters.torch.subject import TorchSubject
 
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+READS_WEIGHTS = ("torch.nn.", "torchvision.", "transformers.")
+"""Packages whose layers only read their parameters in eval mode."""
+
 
 class TorchExporter:
     """Takes every ``torch.nn.Module`` and ``torch.export.ExportedProgram``."""
@@ -70,7 +74,7 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
     from onnxpack.exporters.torch.patch.settings import torch_settings_kept
 
     trains = module.training if hasattr(module, "training") else False
-    with torch_settings_kept(), unchanged(module):
+    with torch_settings_kept(), unchanged(module, never_written=_never_written(module)):
         try:
             if any(getattr(part, "training", False) for part in module.modules()):
                 module.eval()
@@ -78,6 +82,20 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
         finally:
             if trains:
                 module.train()  # a train() of the user's own may undo what eval() did elsewhere
+
+
+def _never_written(module: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The parameters, if only the code of libraries runs in ``forward`` and writes none.
+
+    An embedding with ``max_norm`` shortens its rows in place; a hook, or a ``forward`` that was put
+    into an instance, is the user's code.
+    """
+    for part in module.modules():
+        own = any(getattr(part, name, None) for name in HOOKS) or "forward" in vars(part)
+        writes = getattr(part, "max_norm", None) is not None
+        if own or writes or not type(part).__module__.startswith(READS_WEIGHTS):
+            return []
+    return list(module.parameters())
 
 
 def _without_ties(module: torch.nn.Module) -> torch.nn.Module:
