@@ -174,12 +174,13 @@ def _all(restorations: list[Restore]) -> None:
 
 def _slots(thing: Any) -> list[tuple[Any, Any]]:
     """Return the descriptor of each slot, and its value."""
-    found: list[tuple[Any, Any]] = []
-    for kind in type(thing).__mro__ if _package(type(thing)) not in OPAQUE else ():
-        for slot in vars(kind).values():
-            if type(slot) is MemberDescriptorType:
-                found.append((slot, _slot(slot, thing)))
-    return found
+    kinds = type(thing).__mro__ if _package(type(thing)) not in OPAQUE else ()
+    return [
+        (slot, _slot(slot, thing))
+        for kind in kinds
+        for slot in vars(kind).values()
+        if type(slot) is MemberDescriptorType
+    ]
 
 
 def _slot(slot: Any, thing: Any) -> Any:
