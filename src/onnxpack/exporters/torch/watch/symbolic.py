@@ -213,7 +213,8 @@ class _RecordingEnv(ShapeEnv):
 
     def write(self, expr: Any, place: Place | None) -> None:
         """Write a question down, with the user's line that asked."""
-        self.asked.append(_Asked(PythonPrinter().doprint(expr), place))
+        printer: Any = PythonPrinter()  # type: ignore[no-untyped-call]
+        self.asked.append(_Asked(printer.doprint(expr), place))
 
 
 def _python_asker() -> FrameType | None:
