@@ -115,7 +115,7 @@ def cosine_similarity(x: Tensor, other: Tensor, dim: int = 1, eps: float = 1e-8)
     The exporters of torch 2.14.1 bound the product of both lengths, as PyTorch did before 1.12:
     tiny rows then differ by orders of magnitude.
     """
-    x, other = torch.broadcast_tensors(x, other)
+    x, other = torch.broadcast_tensors(x, other)  # type: ignore[no-untyped-call]
     x, other = (each / (each * each).sum(dim, True).sqrt().clamp(min=eps) for each in (x, other))
     return (x * other).sum(dim)
 

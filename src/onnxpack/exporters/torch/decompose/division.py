@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _get_tracing_state  # type: ignore[attr-defined]
+from torch._C import _get_tracing_state
 
 
 def floor_divide(x: Any, other: Any) -> Any:

@@ -51,7 +51,8 @@ def index_put(
     """
     if any(index.dtype is torch.bool for index in indices):
         return _put_by_mask(x, indices, values) if accumulate else NotImplemented
-    shape = torch.broadcast_shapes(*(index.shape for index in indices))
+    torch_: Any = torch  # its types do not know this function
+    shape = torch_.broadcast_shapes(*(index.shape for index in indices))
     rest = x.shape[len(indices) :]
     whole = values.to(x.dtype).expand(*shape, *rest)
     if not accumulate:

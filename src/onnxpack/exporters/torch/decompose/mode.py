@@ -50,12 +50,12 @@ class Decomposed(TorchFunctionMode):
 
     def __enter__(self) -> Self:
         self._outside.enter_context(stand_ins())
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exc: object) -> None:
         with self._outside:
-            super().__exit__(*exc)
+            super().__exit__(*exc)  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = _decomposed(func, args, kwargs or {})

@@ -100,7 +100,7 @@ def _floor_divide(graph: Any, x: Any, other: Any) -> Any:
 
 def _div(graph: Any, x: Any, other: Any, *modes: Any) -> Any:
     """``torch.div`` that rounds: the exporter's form rounds the quotient, and overflows."""
-    mode = symbolic_helper._get_const(modes[0], "s", "mode") if modes else None  # noqa: SLF001
+    mode = symbolic_helper._get_const(modes[0], "s", "mode") if modes else None  # type: ignore[no-untyped-call]  # noqa: SLF001
     if mode == "floor":
         return _floor_divide(graph, x, other)
     if mode != "trunc" or not (_is_float(x) or _is_float(other)):
@@ -142,7 +142,7 @@ def _roll(graph: Any, x: Any, shifts: Sequence[int], dims: Sequence[int]) -> Any
 
 def _linspace(graph: Any, start: Any, end: Any, steps: Any, dtype: Any, *_: Any) -> Any:
     """``torch.linspace``: the exporter's form divides by zero for one step."""
-    kind = symbolic_helper._get_const(dtype, "i", "dtype")  # noqa: SLF001 - 6 is torch.float32
+    kind = symbolic_helper._get_const(dtype, "i", "dtype")  # type: ignore[no-untyped-call]  # noqa: SLF001
     if kind not in (None, 6):
         raise ExportError("torch.linspace of another dtype than float32 has no ONNX form here")
     first, last = (graph.op("Cast", value, to_i=FLOAT) for value in (start, end))

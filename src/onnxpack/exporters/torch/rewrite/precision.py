@@ -177,7 +177,7 @@ class _Renamed(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         method = METHODS.get(getattr(func, "__name__", ""))
-        if method in self._dtypes:
+        if method is not None and method in self._dtypes:
             return args[0].to(self._dtypes[method])
         named = {key: self._changed(value) for key, value in (kwargs or {}).items()}
         return func(*map(self._changed, args), **named)
