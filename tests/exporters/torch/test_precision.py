@@ -106,3 +106,33 @@ def test_another_answer_in_low_precision_is_refused(tmp_path: Any) -> None:
     with pytest.raises(ExportError, match="more than its low precision explains"):
         onnxpack.export(Knows(), x(2).bfloat16(), tmp_path / "pack")
     assert list(tmp_path.iterdir()) == []
+
+
+class Wide(nn.Module):
+    """A convolution of float64, which onnxruntime cannot run on CPU."""
+
+    def __init__(self, *, offset: float = 0.0) -> None:
+        super().__init__()
+        self.net = nn.Conv1d(1, 2, 3).double()
+        self.offset = offset
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.net(x.double()) * torch.ones(1, dtype=torch.float64)
+        return (y + self.offset) - self.offset, y.float()
+
+
+def test_float64_without_kernels(check: Any) -> None:
+    pack = check.proven(Wide, lambda n: torch.randn(n, 1, 6), fresh=(1, 4))
+    assert pack.manifest.source.strategy == "torchscript trace in float32"
+    assert [spec.dtype for spec in pack.manifest.signature.outputs] == ["float64", "float32"]
+    assert "is of float64" in pack.manifest.notes[-1]
+
+
+def test_float64_that_float32_cannot_hold(check: Any) -> None:
+    refused = check.refused(
+        lambda: Wide(offset=1e9),
+        lambda n: torch.randn(n, 1, 6),
+        onnxpack.errors.ParityError,
+        "does not fit into float32",
+    )
+    assert "possible cause" in str(refused)

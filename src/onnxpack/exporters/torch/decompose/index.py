@@ -108,7 +108,7 @@ def windows(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     starts = torch.arange(count, device=x.device) * step
     places = starts.unsqueeze(1) + torch.arange(size, device=x.device)
     found = x.index_select(axis, places.flatten())
-    shape = (*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
+    shape = (*x.shape[:axis], count, size, *x.shape[axis + 1 :])
     return found.reshape(shape).movedim(axis + 1, x.dim())
 
 

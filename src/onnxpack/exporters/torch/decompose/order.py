@@ -94,7 +94,9 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     if dim is None:
         return median(x.flatten(), 0).values
     values, places = x.sort(dim)
-    middle = torch.arange(x.shape[dim], device=x.device)[(x.shape[dim] - 1) // 2].reshape(1)
+    count: Any = x.shape[dim]
+    size = count if isinstance(count, Tensor) else torch.scalar_tensor(count, dtype=torch.int64)
+    middle = torch.floor_divide(size - 1, 2).reshape(1)
     found = [part.index_select(dim, middle) for part in (values, places)]
     if x.is_floating_point():
         found[0] = torch.where(x.isnan().any(dim, keepdim=True), torch.nan, found[0])
