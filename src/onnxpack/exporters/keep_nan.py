@@ -16,6 +16,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from onnxpack.parity.beside import save_beside
+from onnxpack.signature import Array
 
 AXES_ARE_INPUTS = 18
 """The opset from which on ReduceMax takes its axes as an input."""
@@ -172,7 +173,7 @@ def _nan_like(node: ir.Node) -> ir.Node:
     return _constant(np.array(np.nan, dtype.numpy()))
 
 
-def _constant(array: np.ndarray) -> ir.Node:
+def _constant(array: Array) -> ir.Node:
     return ir.node("Constant", [], {"value": ir.tensor(array)})
 
 
