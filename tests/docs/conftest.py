@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,11 +109,15 @@ class Page:
         name: for messages.
         text: of the page.
         folder: where its commands run, and its files are written.
+        rewrite: writes the page anew where it shows other outputs than those that were printed;
+            None to fail there.
     """
 
-    def __init__(self, name: str, text: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, text: str, folder: Path, rewrite: Callable[[str], object] | None = None
+    ) -> None:
         self.blocks = read_blocks(text, name)
-        self._folder = folder
+        self._folder, self._text, self._rewrite = folder, text, rewrite
         self._left_running: list[int] = []
 
     def run(self) -> None:
@@ -138,14 +142,21 @@ class Page:
                 elif block.language == "python":
                     printed = ask(block)
                     if following and following[0].language == "text":
-                        same(block.where, following[0].content, printed)
+                        self._compare(block.where, following[0].content, printed)
 
     def _run_console(self, block: Block) -> None:
         for command in read_commands(block.content):
             code, output = self._bash(command.line)
             assert code == command.code, f"{block.where}: {command.line}: exit {code}\n{output}"
             if command.output.strip():
-                same(f"{block.where}: {command.line}", command.output, output)
+                self._compare(f"{block.where}: {command.line}", command.output, output)
+
+    def _compare(self, where: str, expected: str, actual: str) -> None:
+        if self._rewrite is None or re.fullmatch(as_pattern(expected), plain(actual)):
+            same(where, expected, actual)
+            return
+        self._text = self._text.replace(expected.strip("\n"), actual.strip("\n"))
+        self._rewrite(self._text)
 
     def _bash(self, line: str) -> tuple[int, str]:
         """The exit code and output of a line; what it leaves in the background is remembered."""
@@ -206,7 +217,8 @@ def open_page(path: Path, folder: Path) -> Page:
                 shutil.copy(file, copy)
     where = folder / path.parent.relative_to(ROOT) if path.parent.parent == examples else folder
     where.mkdir(parents=True, exist_ok=True)
-    return Page(path.relative_to(ROOT).as_posix(), path.read_text(), where)
+    rewrite = path.write_text if os.environ.get("REWRITE_PAGES") else None
+    return Page(path.relative_to(ROOT).as_posix(), path.read_text(), where, rewrite)
 
 
 def same(where: str, expected: str, actual: str) -> None:

@@ -1,4 +1,9 @@
-"""Every page that shows commands or Python is run, and tells the truth."""
+"""Every page that shows commands or Python is run, and tells the truth.
+
+After a change of outputs that is meant, write them anew and read the difference::
+
+    REWRITE_PAGES=1 python -m pytest tests/docs/test_pages.py && git diff
+"""
 
 from __future__ import annotations
 

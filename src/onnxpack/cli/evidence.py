@@ -12,13 +12,24 @@ if TYPE_CHECKING:
     from onnxpack.pack.model import Pack
 
 
+SHOWN = 12
+"""A proof has dozens of cases; of those that passed, so many are printed."""
+
+
 def show_parity(parity: Parity) -> None:
-    """Print what was compared and what was found; of several outputs the worst counts."""
-    rows = [_row(case) for case in parity.cases]
+    """Print what was compared and what was found; of several outputs the worst counts.
+
+    Every case that did not pass has its row.
+    """
+    kept = {case.name for case in [each for each in parity.cases if each.passed][:SHOWN]}
+    rows = [_row(case) for case in parity.cases if not case.passed or case.name in kept]
+    left_out = len(parity.cases) - len(rows)
     # What was not run has no verdict: it never reads like one that passed.
     rows += [(case.name, "", "", "", "", "", "not run") for case in parity.skipped]
     numbers = ("error", "allowed", "max rel", "argmax")
     show.table(("case", "dims", *numbers, "verdict"), rows, right=numbers)
+    if left_out:
+        say.out(f"and {left_out} more that passed: --json prints all of them")
     for case in parity.skipped:
         say.out(f"{case.name} was not run: {case.reason}")
     for accepted in (case for case in parity.cases if case.accepted):
