@@ -29,8 +29,8 @@ from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.silence import quiet
+from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.precision import watch_autocast, without_autocast
-from onnxpack.exporters.torch.rewrite.scriptable import forms_known
 from onnxpack.exporters.torch.watch.gradients import find_gradient
 from onnxpack.exporters.torch.watch.sizes import watch_trace
 from onnxpack.exporters.transformers.attention import written_out
