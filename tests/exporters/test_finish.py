@@ -190,3 +190,11 @@ def test_external_weights_of_a_candidate_come_inside(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "to").iterdir()] == ["m.onnx"]
     found = onnxpack.Model(tmp_path / "to" / "m.onnx")(np.ones((5, 2), np.float32))
     np.testing.assert_array_equal(found, np.ones((5, 2), np.float32) @ WEIGHT)
+
+
+def test_a_graph_that_cannot_be_read_is_a_refusal(tmp_path: Path) -> None:
+    model = onnx.load(candidate(tmp_path / "candidate.onnx"))
+    model.graph.node.append(helper.make_node("Identity", ["w"], ["x"]))  # also an input
+    onnx.save(model, tmp_path / "twice.onnx")
+    with pytest.raises(ExportError, match="a graph that cannot be read"):
+        finish(tmp_path / "twice.onnx", tmp_path / "model.onnx", SIGNATURE)

@@ -37,9 +37,13 @@ def finish(
         The signature that the graph now states: dims that depend on values have got names.
 
     Raises:
-        ExportError: the graph's inputs or outputs are not those of the signature.
+        ExportError: the graph's inputs or outputs are not those of the signature, or the file
+            that an exporter wrote cannot be read.
     """
-    model = ir.load(source)
+    try:
+        model = ir.load(source)
+    except ir.serde.SerdeError as exc:
+        raise ExportError(f"the exporter wrote a graph that cannot be read: {exc}") from exc
     add_unread(model.graph, signature.inputs)
     stated = _state_signature(model.graph, signature)
     if root:
