@@ -243,7 +243,10 @@ class TorchSubject(Subject):
         return _as_arrays(self._answer(flat, tensors))
 
     def _answer(self, flat: FlatModule, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        with torch.no_grad(), regions_inside():
+        # Kernels of sparse tensors read and write wherever an index points, also outside of memory;
+        # with the check an input of wrong indices is refused by the model, as elsewhere.
+        checked: Any = torch.sparse.check_sparse_tensor_invariants
+        with torch.no_grad(), regions_inside(), checked(enable=True):
             return name_outputs(flat.answer(*tensors), self.sample)
 
 
