@@ -92,7 +92,7 @@ def _put(subject: Subject, axes: Axes, case: Case, skipped: list[SkippedCase]) -
     What it refuses is added to ``skipped``.
     """
     try:
-        return Question(case, subject.run(case.feeds), subject.run_float64)
+        return Question(case, subject.run(case.feeds), subject.run_float64, again=subject.run)
     except OnnxpackError:
         raise
     except Exception as exc:
@@ -103,7 +103,9 @@ def _put(subject: Subject, axes: Axes, case: Case, skipped: list[SkippedCase]) -
             ) from exc
     with suppress(Exception):
         part, feeds = _taken_part(subject, axes, case)
-        question = Question(replace(case, feeds=feeds), subject.run(feeds), subject.run_float64)
+        question = Question(
+            replace(case, feeds=feeds), subject.run(feeds), subject.run_float64, again=subject.run
+        )
         skipped.append(SkippedCase(f"{case.name}{part}", reason))
         return question
     skipped.append(SkippedCase(case.name, reason))

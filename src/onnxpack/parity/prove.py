@@ -37,12 +37,14 @@ class Question:
     Attributes:
         in_float64: computes the framework's answer in float64; None where it cannot.
         unordered: groups of outputs whose rows are a set.
+        again: computes the framework's answer to other inputs; None where it is not at hand.
     """
 
     case: Case
     expected: Outputs
     in_float64: Callable[[Mapping[str, Array]], Outputs | None]
     unordered: Sets = ()
+    again: Callable[[Mapping[str, Array]], Outputs] | None = None
 
     @cached_property
     def exact(self) -> Outputs | None:
@@ -101,11 +103,18 @@ def _judge(question: Question, actual: Outputs, tolerance: Tolerance) -> tuple[O
 def _judge_decided(
     question: Question, actual: Outputs, tolerance: Tolerance
 ) -> tuple[OutputEvidence, ...]:
-    """Judge only what rounding does not decide; empty where there is no answer in float64."""
-    if question.exact is None or not question.expected.keys() <= actual.keys():
+    """Judge only what rounding does not decide; empty where the model can show nothing of it.
+
+    A model without an answer in float64, such as a scripted LSTM, shows it by its answer to inputs
+    that differ in their last bit.
+    """
+    if not question.expected.keys() <= actual.keys():
         return ()
-    beside = question.in_float64(nudged(question.case.feeds))
-    witnesses = [question.exact, *([beside] if beside is not None else [])]
+    ask = question.again if question.exact is None else question.in_float64
+    beside = ask(nudged(question.case.feeds)) if ask is not None else None
+    witnesses = [each for each in (question.exact, beside) if each is not None]
+    if not witnesses:
+        return ()
     decided, reasons = without_undecided(question.expected, witnesses, actual, tolerance)
     return tuple(
         msgspec.structs.replace(found, reason=reasons[found.output])

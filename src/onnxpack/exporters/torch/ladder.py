@@ -76,6 +76,7 @@ class Ladder:
         with watch_unseen() as unseen:
             gradient = find_gradient(lambda: self.subject.run(self.subject.sample))
         _refuse(unseen, self.subject.model_class)
+        self._refuse_hidden_by_precision()
         if gradient:
             yield self._strategy(DIFFERENTIATED, self._differentiate)
             return
@@ -87,6 +88,26 @@ class Ladder:
         if narrow is not None:
             for strategy in replace(self, subject=narrow).climb():
                 yield replace(strategy, note=NARROWED)
+
+    def _refuse_hidden_by_precision(self) -> None:
+        """Refuse code that decides by values in low precision and not in float32.
+
+        ``if y.dtype == torch.float16 and y.isinf().any()``: the graph is made of the model in
+        float32, where such a branch is never reached.
+
+        Raises:
+            ExportError: there is some.
+        """
+        sample = self.subject.sample
+        narrow = find_conversions(lambda: self.subject.run_narrow(sample))
+        wide = find_conversions(lambda: self.subject.run(sample)) if narrow else ()
+        hidden = [place for place in narrow if place not in wide]
+        if hidden:
+            raise ExportError(
+                f"{self.subject.model_class} was not exported: in its own precision forward() "
+                f"decides from a tensor's values, which a graph cannot, at {_listed(hidden)}.",
+                remedy="export model.float() with a float32 sample",
+            )
 
     @cached_property
     def _flat(self) -> FlatModule:

@@ -13,6 +13,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 from onnxpack.comparison.detections import Sets, sets_of_a_detector
 from onnxpack.errors import ExportError, SampleError
+from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.edges import edges
 from onnxpack.exporters.torch.flat import FlatModule
@@ -149,6 +150,12 @@ class TorchSubject(Subject):
     def _widen(self) -> None:
         self._narrow, self.flat = self.flat, widened(self.flat)
 
+    def run_narrow(self, feeds: Mapping[str, Array]) -> None:
+        """Ask a model of low precision as its user does, in that precision."""
+        if self._narrow is not None:
+            given = zip(self.tensors(feeds), self._own, strict=True)
+            self._answer(self._narrow, [each.to(kind) for each, kind in given])
+
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """The answer of a copy of the module in float64."""
         if self._double is None:
@@ -235,7 +242,8 @@ class TorchSubject(Subject):
     def _widened(self) -> FlatModule | None:
         """A copy of the module in float64; None where there can be none."""
         try:
-            return copy.deepcopy(self.flat).double()
+            with hidden():  # a scripted module warns about the gradients of what it copies
+                return copy.deepcopy(self.flat).double()
         except Exception:  # noqa: BLE001 - a module can refuse to be copied in any way
             return None
 

@@ -53,6 +53,8 @@ ELSEWHERE: tuple[Callable[..., Any], ...] = (
     concurrent.futures.ProcessPoolExecutor.submit,
     multiprocessing.process.BaseProcess.start,
     queue.Queue.put,
+    threading.Condition.notify,
+    threading.Event.set,
 )
 """Functions that hand work to another thread or process."""
 
