@@ -85,5 +85,7 @@ def _with_rows(
     for name, array in sample.items():
         beside = [feeds[mask] for mask in masks if feeds[mask].shape == array.shape]
         if name not in masks and array.dtype.kind in "iu" and beside:
-            feeds[name] = np.where(beside[0] == 0, 0, array).astype(array.dtype)
+            # Where nothing is kept the tokens stay, so that it shows which of them is taken.
+            padding = (beside[0] == 0) & (beside[0] != 0).any(axis=-1, keepdims=True)
+            feeds[name] = np.where(padding, 0, array).astype(array.dtype)
     return feeds

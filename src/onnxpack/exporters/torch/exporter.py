@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import SampleError, TargetError
+from onnxpack.errors import NondeterministicError, SampleError, TargetError
 from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -65,7 +65,10 @@ class TorchExporter:
             refuse_shortening(module)
             asked = _without_ties(module)
             with inference_mode_of(asked):
-                yield TorchSubject(asked, listed_pictures(module, sample), shown=module)
+                subject = TorchSubject(asked, listed_pictures(module, sample), shown=module)
+                if not _never_written(asked):
+                    _refuse_first_impressions(subject)
+                yield subject
 
 
 @contextmanager
@@ -96,6 +99,25 @@ def _never_written(module: torch.nn.Module) -> list[torch.nn.Parameter]:
         if own or writes or not type(part).__module__.startswith(READS_WEIGHTS):
             return []
     return list(module.parameters())
+
+
+def _refuse_first_impressions(subject: TorchSubject) -> None:
+    """Refuse code of the user's that answers by what it was asked first.
+
+    Raises:
+        NondeterministicError: the first call sets something on which later answers depend.
+    """
+    from onnxpack.exporters.torch.watch.nondeterminism import kept_from_first_call
+
+    model = subject.model
+    names = kept_from_first_call(model, subject.run_first, subject.sample, lambda: unchanged(model))
+    if names:
+        raise NondeterministicError(
+            f"the model answers by what it was asked first: its first call sets "
+            f"{', '.join(names[:3])}, and with another first input it answers otherwise.",
+            remedy="set it before the export, and leave it in forward(): call the model once with "
+            "the data that decides, or compute it in __init__",
+        )
 
 
 def _without_ties(module: torch.nn.Module) -> torch.nn.Module:

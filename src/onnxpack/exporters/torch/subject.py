@@ -105,6 +105,7 @@ class TorchSubject(Subject):
         self._own = [tensor.dtype for _, tensor in tensors]
         self._narrow: FlatModule | None = None
         self._asked = False
+        self._first: dict[str, Array] | None = None
         self.notes = _constants(given)
         self.batched = not is_detector(model)
         if program is None and is_low(model, [tensor for _, tensor in tensors]):
@@ -127,6 +128,9 @@ class TorchSubject(Subject):
         Raises:
             ExportError: float32 gives what its own rounding does not explain.
         """
+        first, self._first = self._first, None
+        if first is not None and all(feeds[name] is self.sample[name] for name in self.sample):
+            return first
         if not self._asked:
             self._asked = True
             own = self._look_for_low_precision(feeds)
@@ -149,6 +153,13 @@ class TorchSubject(Subject):
 
     def _widen(self) -> None:
         self._narrow, self.flat = self.flat, widened(self.flat)
+
+    def run_first(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Ask a model that was not asked before; the answer is kept for the next run."""
+        answer = self.run(feeds)
+        if all(feeds[name] is self.sample[name] for name in self.sample):
+            self._first = answer
+        return answer
 
     def run_narrow(self, feeds: Mapping[str, Array]) -> None:
         """Ask a model of low precision as its user does, in that precision."""

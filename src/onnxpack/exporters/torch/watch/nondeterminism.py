@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from onnxpack.errors import OnnxpackError
 from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
 from onnxpack.parity.subject import Cause
+from onnxpack.signature import Array
 
 RANDOM = torch.Tag.nondeterministic_seeded
 DROPOUT = ("native_dropout", "bernoulli_", "alpha_dropout")
@@ -39,6 +43,52 @@ def find_unsteadiness(model: torch.nn.Module, run: Callable[[], Any]) -> Cause |
     return None
 
 
+def kept_from_first_call(
+    model: torch.nn.Module,
+    run: Callable[[Mapping[str, Array]], Mapping[str, Array]],
+    sample: Mapping[str, Array],
+    as_new: Callable[[], AbstractContextManager[None]],
+) -> list[str]:
+    """What a model keeps of its first call and answers by, such as a scale from its first batch.
+
+    Asked again and again the model contradicts itself nowhere: only one that is as it was before
+    any call shows that another first batch gives other answers. A table that grows with the
+    longest input gives the same answers, and is no such thing.
+
+    Args:
+        as_new: restores the model at its end to what it was at its beginning.
+    """
+    before = _kept(model)
+    with as_new():
+        try:
+            first = run(sample)
+        except OnnxpackError:
+            raise
+        except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+            return []
+        changed = [name for name, value in _kept(model).items() if before.get(name) != value]
+    if not changed:
+        return []
+    with as_new():
+        with suppress(Exception):  # another input that the model refuses leaves it as new
+            run(_other(sample))
+        later = run(sample)
+    same = first.keys() == later.keys() and all(
+        np.array_equal(answer, later[name], equal_nan=answer.dtype.kind in "fc")
+        for name, answer in first.items()
+    )
+    return [] if same else sorted(changed)
+
+
+def _other(sample: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs of other values: rows in reverse, floating-point numbers moved and stretched too."""
+    turned = {name: np.flip(array, 0) if array.ndim else array for name, array in sample.items()}
+    return {
+        name: (array * 3 + 1).astype(array.dtype) if array.dtype.kind == "f" else array.copy()
+        for name, array in turned.items()
+    }
+
+
 class _Watch(TorchDispatchMode):
     """Remembers the first place that draws at random."""
 
@@ -59,7 +109,10 @@ class _Watch(TorchDispatchMode):
 
 def _kept(model: torch.nn.Module) -> Mapping[str, Any]:
     """What a model holds besides its parameters, in a form that can be compared."""
-    buffers = {f"self.{name}": tensor._version for name, tensor in model.named_buffers()}  # noqa: SLF001
+    buffers = {
+        f"self.{name}": (id(tensor), tensor._version)  # noqa: SLF001 - counts writes
+        for name, tensor in model.named_buffers()
+    }
     return buffers | {
         f"self.{path}.{name}" if path else f"self.{name}": _mark(value)
         for path, part in model.named_modules()
