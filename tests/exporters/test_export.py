@@ -73,7 +73,7 @@ class Noisy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.linear(x)
-        if torch.jit.is_tracing():
+        if type(x.shape[0]) is not int:  # an exporter is looking
             os.write(2, b"from beneath\n")
             print("from Python", file=sys.stderr)
             warnings.warn("a warning", stacklevel=1)
@@ -332,7 +332,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, decide: str) -> Non
     for number in range(2):
         folder = tmp_path / f"place {number}"
         folder.mkdir()
-        script = folder / f"script_{number}.py"
+        script = folder / "script_.py"  # reasons of cases that were not run name it
         script.write_text(EXPORT_TWICE.replace("{decide}", decide))
         done = subprocess.run(
             [sys.executable, script, "pack"],

@@ -19,7 +19,7 @@ from torch.nn.modules import transformer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import onnxpack
-from onnxpack.errors import ExportError
+from onnxpack.errors import ExportError, OnnxpackError
 from onnxpack.exporters import replaced as module
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
 from onnxpack.exporters.replaced import existing, replaced, replaced_item
@@ -28,9 +28,11 @@ from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
+from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
 from onnxpack.exporters.torch.patch.silence import quiet
 from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.precision import watch_autocast, without_autocast
+from onnxpack.exporters.torch.watch import symbolic
 from onnxpack.exporters.torch.watch.gradients import find_gradient
 from onnxpack.exporters.torch.watch.sizes import watch_trace
 from onnxpack.exporters.transformers.attention import written_out
@@ -90,7 +92,9 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "masks": masks_unasked,
     "packed": lambda: plainly_packed(LSTM),
     "quiet": quiet,
+    "recurrent": shapes_of_recurrent_layers,
     "sizes": watch_trace,
+    "symbolic": lambda: symbolic._text_of_sizes(symbolic._RecordingEnv()),
 }
 
 
@@ -154,8 +158,8 @@ def test_every_module_that_replaces_is_asked() -> None:
     root = Path(onnxpack.__file__).parent
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
-        "attention", "detectors", "encoders", "gradients", "masks", "packed", "plugins",
-        "precision", "scriptable", "silence", "sizes",
+        "attention", "detectors", "encoders", "forms", "gradients", "masks", "packed", "plugins",
+        "precision", "recurrent", "silence", "sizes", "symbolic",
     }  # fmt: skip
     assert users == asked
 
@@ -169,7 +173,7 @@ def test_an_export_that_fails_half_way_leaves_nothing(
     failing_at(count, monkeypatch)
     try:
         onnxpack.export(model, torch.ones(2, 4), tmp_path / "pack")
-    except (InjectedError, ExportError):
+    except (InjectedError, OnnxpackError):
         assert not (tmp_path / "pack").exists()
     assert not changes(before, process_state() | {"model": object_state(model)})
 

@@ -81,8 +81,8 @@ def test_tolerance_and_noise_come_from_the_manifest(
     noisy = Model(with_manifest(pack, double_signature, noise=0.75)).prove()
     wrong = [[finding.message for finding in report.errors] for report in (strict, loose, noisy)]
     assert [len(messages) for messages in wrong] == [2, 2, 1]
-    assert wrong[0][0] == "1 of 4 elements differ: largest error 0.001, allowed 4.12e-05"
-    assert wrong[1][1] == "1 of 4 elements differ: largest error 0.001, allowed 0.00016"
+    assert wrong[0][0] == "1 of 4 elements differ: largest error 0.001, allowed 6.12e-05"
+    assert wrong[1][1] == "1 of 4 elements differ: largest error 0.001, allowed 0.00018"
     assert noisy.findings[0].message == "equal: largest error 0.001, allowed 0.002, 0.002 as noise"
 
 

@@ -90,7 +90,7 @@ def test_convolutions(check: Any) -> None:
 
 
 def test_a_size_that_decides_is_found(check: Any) -> None:
-    check.refused(BySize, rows, ParityError, "batch=21")
+    check.refused(BySize, rows, ParityError, "batch=31")
 
 
 def test_a_value_that_decides_is_refused(check: Any) -> None:

@@ -31,7 +31,7 @@ FOREIGN = re.compile(
     re.MULTILINE,
 )
 """What PyTorch's own exporters say changes with each release."""
-NUMBER = re.compile(r"(?<=by up to )\S+|(?<=largest magnitude is )[\d.e+-]+\d")
+NUMBER = re.compile(r"(?<=largest error )\S+(?=,)|(?<=allowed )[\d.e+-]+\d")
 
 
 def said(error: OnnxpackError) -> str:

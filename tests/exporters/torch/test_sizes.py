@@ -285,7 +285,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         ParityError,
         "a size that varies decides",
     ),
-    "caught": (lambda: Calls(caught), x, {}, ParityError, "fixed inside the graph"),
+    "caught": (lambda: Calls(caught), x, {}, ExportError, "catches errors of tensor code"),
     "size by round": (
         lambda: Calls(lambda linear, x: linear(x) * round(x.shape[0] * 0.3)),
         x,

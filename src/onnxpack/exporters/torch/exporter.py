@@ -115,8 +115,8 @@ def _refuse_first_impressions(subject: TorchSubject) -> None:
         raise NondeterministicError(
             f"the model answers by what it was asked first: its first call sets "
             f"{', '.join(names[:3])}, and with another first input it answers otherwise.",
-            remedy="set it before the export, and leave it in forward(): call the model once with "
-            "the data that decides, or compute it in __init__",
+            remedy="set it in __init__, or call the model before the export with the data that "
+            "decides",
         )
 
 

@@ -156,6 +156,7 @@ class TorchSubject(Subject):
 
     def run_first(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Ask a model that was not asked before; the answer is kept for the next run."""
+        self._first = None
         answer = self.run(feeds)
         if all(feeds[name] is self.sample[name] for name in self.sample):
             self._first = answer

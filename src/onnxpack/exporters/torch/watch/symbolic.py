@@ -113,7 +113,14 @@ def witness(
         stack.enter_context(_Operators(env))
         stack.enter_context(_text_of_sizes(env))
         stack.enter_context(torch.no_grad())
-        run(*fakes)
+        try:
+            run(*fakes)
+        except Exception:
+            # A size as a key of a dict raises, as does what depends on a decision before it.
+            seen = _observation(env.asked, names, own)
+            if seen.decisions:
+                return seen
+            raise
     return _observation(env.asked, names, own)
 
 
@@ -252,10 +259,10 @@ class _Operators(TorchDispatchMode):
 
 @contextmanager
 def _text_of_sizes(env: _RecordingEnv) -> Iterator[None]:
-    """A size that becomes text (a key, a name) is known for good; torch asks nobody for that."""
+    """A size that becomes text or a key is known for good; torch asks nobody for that."""
     kind: Any = torch.SymInt
     with ExitStack() as stack:
-        for name in ("__repr__", "__str__", "__format__"):
+        for name in ("__repr__", "__str__", "__format__", "__hash__"):
             plain = getattr(kind, name)
 
             def watched(size: Any, *args: Any, _plain: Any = plain) -> Any:
