@@ -21,7 +21,7 @@ from onnxpack.oci.entry import Entry, Folder, walk
 from onnxpack.oci.layer import Layer, write_layer
 
 PREFIX = "opt/rt"
-SERVING = ("pack", "runtime", "server")
+SERVING = ("comparison", "pack", "runtime", "server")
 """The packages of onnxpack that serving imports; the modules beside them come along."""
 
 _HOW = [
