@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.ports import name_ports
@@ -52,17 +53,23 @@ NARROWED = (
     "the model is of float64: the graph computes in float32, for which ONNX Runtime has kernels, "
     "and is proven within the tolerance against the model in float64"
 )
+EMPTY_ROWS = ", zeros for empty rows"
 DIFFERENTIATED = "dynamo, differentiated"
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The strategies for one subject."""
+    """The strategies for one subject.
+
+    Attributes:
+        empty_rows: let attention give zeros where a row may look at nothing; else it gives NaN.
+    """
 
     subject: TorchSubject
     axes: Axes
     opset: int
     outputs: tuple[str, ...]
+    empty_rows: bool = True
 
     def climb(self) -> Iterator[Strategy]:
         """The strategies, best first."""
@@ -80,14 +87,29 @@ class Ladder:
         if gradient:
             yield self._strategy(DIFFERENTIATED, self._differentiate)
             return
-        yield self._strategy("torchscript trace", self._trace)
-        yield self._strategy("dynamo", self._dynamo)
+        for ladder, suffix in self._by_empty_rows():
+            yield ladder._strategy(f"torchscript trace{suffix}", ladder._trace)  # noqa: SLF001
+            yield ladder._strategy(f"dynamo{suffix}", ladder._dynamo)  # noqa: SLF001
         if not unseen.scripting:  # TorchScript would take the branch that nobody runs
             yield self._strategy("torchscript script", self._script)
         narrow = self.subject.in_float32()
         if narrow is not None:
             for strategy in replace(self, subject=narrow).climb():
                 yield replace(strategy, note=NARROWED)
+
+    def _by_empty_rows(self) -> list[tuple[Ladder, str]]:
+        """The ways in which attention answers a row that may look at nothing, likelier first.
+
+        PyTorch 2.14 gives NaN in the fast path of self-attention and with ``need_weights``, and
+        zeros elsewhere. Which of them a model takes hangs on its call, so the proof decides.
+        """
+        attends = any(isinstance(part, nn.MultiheadAttention) for part in self._flat.modules())
+        if not attends:
+            return [(self, "")]
+        plain = replace(self, empty_rows=False)
+        decodes = any(isinstance(part, nn.TransformerDecoderLayer) for part in self._flat.modules())
+        both = [(plain, ""), (self, EMPTY_ROWS)]
+        return both[::-1] if decodes else both
 
     def _refuse_hidden_by_precision(self) -> None:
         """Refuse code that decides by values in low precision and not in float32.
@@ -141,7 +163,7 @@ class Ladder:
 
     def _trace(self, to: Path) -> Probes:
         """Trace, if both witnesses saw nothing that decides: the watches and the symbolic run."""
-        with padding_left_out(self._fast), Decomposed(), masks_unasked():
+        with padding_left_out(self._fast), Decomposed(empty_rows=self.empty_rows), masks_unasked():
             conversions = find_conversions(lambda: self.subject.run(self.subject.sample))
         if conversions:
             raise ExportError(
@@ -241,7 +263,7 @@ class Ladder:
         with (
             quiet(),
             padding_left_out(self._fast),
-            Decomposed(),
+            Decomposed(empty_rows=self.empty_rows),
             masks_unasked(),
             _in_plain_words(),
         ):

@@ -42,14 +42,19 @@ from onnxpack.exporters.torch.decompose.outside import stand_ins
 
 
 class Decomposed(TorchFunctionMode):
-    """Puts the functions of :data:`DECOMPOSITIONS` in the place of torch's."""
+    """Puts the functions of :data:`DECOMPOSITIONS` in the place of torch's.
 
-    def __init__(self) -> None:
+    Args:
+        empty_rows: let attention give zeros where a row may look at nothing; else it gives NaN.
+    """
+
+    def __init__(self, *, empty_rows: bool = True) -> None:
         super().__init__()
         self._outside = ExitStack()
+        self._empty_rows = empty_rows
 
     def __enter__(self) -> Self:
-        self._outside.enter_context(stand_ins())
+        self._outside.enter_context(stand_ins(empty_rows=self._empty_rows))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 

@@ -14,11 +14,16 @@ from onnxpack.exporters.torch.decompose import attention, pictures
 
 
 @contextmanager
-def stand_ins() -> Iterator[None]:
-    """Put the stand-ins in their places, and what was there back, whatever happens."""
-    before = [(where, name, where[name]) for where, name, _ in _places()]
+def stand_ins(*, empty_rows: bool = True) -> Iterator[None]:
+    """Put the stand-ins in their places, and what was there back, whatever happens.
+
+    Args:
+        empty_rows: let attention give zeros where a row may look at nothing.
+    """
+    places = _places()[0 if empty_rows else 1 :]
+    before = [(where, name, where[name]) for where, name, _ in places]
     try:
-        for where, name, stand_in in _places():
+        for where, name, stand_in in places:
             where[name] = stand_in
         yield
     finally:
