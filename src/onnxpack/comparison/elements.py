@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from onnxpack.comparison.scale import surroundings
+from onnxpack.comparison.scale import distinct, surroundings
 from onnxpack.signature import Array
 
 NOISE_FACTOR = 4.0
@@ -79,7 +79,7 @@ class Elements:
         suspect = self.gap > np.maximum(near, self.kind.tiny)
         hopeless = suspect & (self.gap > near + max(atol, NOISE_CEILING) * self._largest)
         closest = self._closest(near + atol * self._largest)
-        places = np.union1d(np.flatnonzero(suspect & ~hopeless), closest)
+        places = distinct(np.append(np.flatnonzero(suspect & ~hopeless), closest))
         plain, excused, floor = self._allowances(places, rtol, atol, noise or Noise())
         gap, magnitude = self.gap.reshape(-1)[places], self.magnitude.reshape(-1)[places]
         allowed = np.maximum(plain, excused)

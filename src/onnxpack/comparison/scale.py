@@ -76,6 +76,15 @@ def surroundings(magnitude: Array, places: Array, errors: Array | None = None) -
     return Surroundings(typical, reach, common, error)
 
 
+def distinct(values: Array) -> Array:
+    """The values in order, each once.
+
+    As ``np.unique``, which imports ``numpy.ma`` (numpy 2.4): container images leave that out.
+    """
+    ordered = np.sort(values, axis=None)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if ordered.size else ordered
+
+
 def largest(array: Array) -> float:
     """The largest finite magnitude of an array; 0 for an empty one."""
     finite = array[np.isfinite(array)]
@@ -112,7 +121,7 @@ class _Slice:
     @classmethod
     def of(cls, sizes: Array, errors: Array, own: Array) -> _Slice:
         """What one slice says of elements of these sizes; infinite where it has no group."""
-        different = np.unique(sizes[sizes > 0])
+        different = distinct(sizes[sizes > 0])
         tops, quartiles, reaches = _groups(different)
         place = np.searchsorted(tops, own)
         top = np.append(tops, np.inf)[place]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision import ops
 
 import onnxpack
+from onnxpack.comparison.tolerance import Tolerance
 
 
 class Calls(nn.Module):
@@ -234,11 +235,14 @@ class Deformed(nn.Module):
     ids=str,
 )
 def test_deformable_convolutions(check: Any, options: dict[str, Any]) -> None:
+    # The proof asks at pictures ten times as wide: a place near 95 in float32, which is what the
+    # weights between two pixels are made of, is known to 4e-6 and not to 4e-7 as in the sample.
     check.proven(
         lambda: Deformed(**options),
         lambda n: torch.randn(n, 4, 5 + n, 12 - n),
         fresh=(1, 4),
         dynamic={"x": {2: "height", 3: "width"}},
+        tolerance=Tolerance(atol=1e-4),
     )
 
 
