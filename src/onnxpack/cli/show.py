@@ -67,7 +67,9 @@ def progress(*, verbose: bool) -> Iterator[Callable[[str], None] | None]:
         from rich.text import Text
 
         with Console(stderr=True, highlight=False).status("starting") as status:
-            yield lambda line: status.update(Text(say.printable(line)))
+            # Naming the spinner draws the line at once (rich 14): an exporter may begin before the
+            # next tick, and nothing is drawn while its noise is hidden.
+            yield lambda line: status.update(Text(say.printable(line)), spinner="dots")
     else:
         yield None
 
