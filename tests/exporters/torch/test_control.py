@@ -277,7 +277,7 @@ def test_values_that_decide(check: Any, name: str) -> None:
         (lambda: Calls(lambda linear, x: linear(x) + torch.rand(4)), x, NondeterministicError, ""),
         (Counting, x, NondeterministicError, "keeps something between calls: self.calls"),
         (Moving, x, NondeterministicError, "keeps something between calls: self.mean"),
-        (Remembering, x, NondeterministicError, "before and after"),
+        (Remembering, x, NondeterministicError, "by what it was asked first"),
         (lambda: Calls(lambda linear, x: linear(x).view(2, 4)), x, SampleError, "no other size"),
     ],
 )
