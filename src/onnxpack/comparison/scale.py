@@ -2,7 +2,8 @@
 
 An element that is the difference of larger numbers carries their rounding error, so it is judged
 by its neighbours as well as by itself. The neighbours are those of each slice of the output that
-the element lies in: its row, its column, its channel, and the whole. The smallest answer counts.
+the element lies in: its row, its column, its channel, and the whole. The smallest answer of a
+slice that is large enough counts.
 
 In a slice, the different magnitudes are put into groups of one size: a group spans a factor
 ``SPAN`` from its smallest member. The typical size is the upper quartile of the element's own
@@ -28,6 +29,9 @@ SPAN = 1000.0
 that is in a group can excuse more than 1 % of the group's smallest member."""
 LEAST = 3
 """Fewer different magnitudes are no group: one or two constants say nothing about the rest."""
+FEW = 16
+"""A smaller slice says nothing of what is typical: the three numbers of a class in a batch of
+three are all small by chance in one class of some hundred. The whole output always counts."""
 SHARE = 1 / 16
 """A smaller part of a slice is rare: of 10,000 normal numbers some hundred are within 1 % of 0."""
 
@@ -104,6 +108,8 @@ def _slices(magnitude: Array, errors: Array, places: Array) -> Iterator[tuple[Ar
     for axis, index in enumerate(np.unravel_index(places, magnitude.shape)):
         sizes = np.moveaxis(magnitude, axis, 0).reshape(magnitude.shape[axis], -1)
         wrong = np.moveaxis(errors, axis, 0).reshape(magnitude.shape[axis], -1)
+        if sizes.shape[1] < FEW:
+            continue
         order = np.argsort(index, kind="stable")
         cuts = np.flatnonzero(np.diff(index[order])) + 1
         for asked in np.split(everyone[order], cuts):
