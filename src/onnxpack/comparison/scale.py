@@ -29,7 +29,7 @@ SPAN = 1000.0
 that is in a group can excuse more than 1 % of the group's smallest member."""
 LEAST = 3
 """Fewer different magnitudes are no group: one or two constants say nothing about the rest."""
-FEW = 16
+FEW = 6
 """A smaller slice says nothing of what is typical: the three numbers of a class in a batch of
 three are all small by chance in one class of some hundred. The whole output always counts."""
 SHARE = 1 / 16
