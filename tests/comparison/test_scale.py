@@ -74,10 +74,17 @@ def test_nothing_is_typical_of_zeros() -> None:
 
 
 def test_what_is_common_is_the_largest_median() -> None:
-    array = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    array = np.arange(1.0, 7.0)[:, None] * [1, 10]
     found = surroundings(array, np.array([0]))
-    assert found.common[0] == 3.0  # of the whole; 2 in its column, 1 in its row
-    assert found.typical[0] == 3.0  # the upper quartile of its column
+    assert found.common[0] == 6.0  # of the whole; 3 in its column
+    assert found.typical[0] == 5.0  # the upper quartile of its column
+
+
+def test_a_few_numbers_are_no_slice() -> None:
+    """Three answers to one class are small by chance, and say nothing about the rest."""
+    array = np.ones((3, 40)) + np.arange(40) / 40
+    array[:, 7] = [1e-3, 2e-3, 3e-3]
+    assert surroundings(array, np.array([7])).typical[0] > 1
 
 
 def test_errors_are_those_around_an_element() -> None:
