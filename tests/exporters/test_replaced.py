@@ -24,6 +24,7 @@ from onnxpack.exporters import replaced as module
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
 from onnxpack.exporters.replaced import existing, replaced, replaced_item
 from onnxpack.exporters.silence import hidden
+from onnxpack.exporters.torch.decompose.outside import stand_ins
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
 from onnxpack.exporters.torch.patch.masks import masks_unasked
@@ -90,6 +91,7 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "layers known": pools_known,
     "layers unknown": layers_unknown,
     "masks": masks_unasked,
+    "outside": stand_ins,
     "packed": lambda: plainly_packed(LSTM),
     "quiet": quiet,
     "recurrent": shapes_of_recurrent_layers,
@@ -158,8 +160,8 @@ def test_every_module_that_replaces_is_asked() -> None:
     root = Path(onnxpack.__file__).parent
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
-        "attention", "detectors", "encoders", "forms", "gradients", "masks", "packed", "plugins",
-        "precision", "recurrent", "silence", "sizes", "symbolic",
+        "attention", "detectors", "encoders", "forms", "gradients", "masks", "outside", "packed",
+        "plugins", "precision", "recurrent", "silence", "sizes", "symbolic",
     }  # fmt: skip
     assert users == asked
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor
 from torch.nn import functional
 
+from onnxpack.exporters.replaced import existing, replaced, replaced_item
 from onnxpack.exporters.torch.decompose import attention, pictures
 
 
@@ -20,28 +21,18 @@ def stand_ins(*, empty_rows: bool = True) -> Iterator[None]:
     Args:
         empty_rows: let attention give zeros where a row may look at nothing.
     """
-    places = _places()[0 if empty_rows else 1 :]
-    before = [(where, name, where[name]) for where, name, _ in places]
-    try:
-        for where, name, stand_in in places:
-            where[name] = stand_in
-        yield
-    finally:
-        for where, name, plain in before:
-            where[name] = plain
-
-
-def _places() -> list[tuple[MutableMapping[Any, Any], Any, Any]]:
-    """A namespace, a name in it, and what stands in there."""
-    places: list[tuple[MutableMapping[Any, Any], Any, Any]] = [
-        (vars(functional), "scaled_dot_product_attention", attention.nested)
-    ]
     first = sys.modules.get("torchvision.transforms.functional")
-    if first is not None:
-        places.append((vars(first), "center_crop", pictures.center_crop(first.center_crop)))
     second: Any = sys.modules.get("torchvision.transforms.v2.functional._utils")
-    if second is not None:
-        crop = sys.modules["torchvision.transforms.v2.functional"].center_crop
-        kernels = second._KERNEL_REGISTRY[crop]  # noqa: SLF001 - no public way to replace one
-        places.append((kernels, Tensor, pictures.center_crop(kernels[Tensor])))
-    return places
+    with ExitStack() as stack:
+        if empty_rows:
+            name = "scaled_dot_product_attention"
+            stack.enter_context(replaced(functional, name, attention.nested))
+        if first is not None:
+            crop = pictures.center_crop(first.center_crop)
+            stack.enter_context(replaced(first, "center_crop", crop))
+        if second is not None:
+            dispatched = sys.modules["torchvision.transforms.v2.functional"].center_crop
+            kernels = existing(second, "_KERNEL_REGISTRY")[dispatched]
+            crop = pictures.center_crop(kernels[Tensor])
+            stack.enter_context(replaced_item(kernels, Tensor, crop))
+        yield

@@ -21,7 +21,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import sympy
@@ -197,9 +196,8 @@ class _RecordingEnv(ShapeEnv):
         Raises:
             GuardOnDataDependentSymNode: the question is about a count of found elements.
         """
-        if not getattr(orig_expr, "free_symbols", None):
-            return super().evaluate_expr(orig_expr, hint, *args, **options)
-        if not isinstance(hint, bool | int | float):  # unknown: a count of found elements
+        known = isinstance(hint, bool | int | float)  # else it is a count of found elements
+        if not known or not getattr(orig_expr, "free_symbols", None):
             return super().evaluate_expr(orig_expr, hint, *args, **options)
         self.note(orig_expr, decides=not isinstance(hint, bool))
         return _sympified(hint)
@@ -212,8 +210,7 @@ class _RecordingEnv(ShapeEnv):
         """
         if self.operator is not None:
             return
-        asker = _python_asker()
-        if asker is not None:
+        if _python_asks():
             self.write(expr, user_line(_of_tensors))
         elif decides:
             self.write(expr, user_line(of_torch))
@@ -224,17 +221,17 @@ class _RecordingEnv(ShapeEnv):
         self.asked.append(_Asked(printer.doprint(expr), place))
 
 
-def _python_asker() -> FrameType | None:
-    """The frame whose Python code asked, by a method of ``torch.SymInt`` such as ``__bool__``.
+def _python_asks() -> bool:
+    """Whether Python code asks, by a method of ``torch.SymInt`` such as ``__bool__``.
 
-    None if C++ did: it calls the symbol's node without such a method.
+    C++ calls the symbol's node without such a method.
     """
     frame = inspect.currentframe()
     while frame is not None and module_of(frame).startswith((__name__, "torch.fx.")):
         frame = frame.f_back
-    if frame is None or module_of(frame) != "torch" or not frame.f_code.co_name.startswith("__"):
-        return None
-    return frame.f_back
+    if frame is None or module_of(frame) != "torch":
+        return False
+    return frame.f_code.co_name.startswith("__")
 
 
 class _Operators(TorchDispatchMode):
