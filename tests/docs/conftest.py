@@ -32,6 +32,8 @@ _EXIT = re.compile(r"# exit (\d+)\s*$")
 # What is measured may be any number: 3.3e-06, 55.8, 2.14.1+cu130; whole numbers are themselves.
 _MEASURED = re.compile(r"\d+(?:\.\d+)+(?:\+\w+)?(?:e[+-]?\d+)?|\d+e[+-]?\d+")
 _ANY_NUMBER = r"[\d.]+(?:\+\w+)?(?:e[+-]?\d+)?"
+_NOISE = re.compile(r", [\d.]+(?:e[+-]?\d+)? as noise")
+"""What rounds differently from machine to machine: a line of `check` has it here and not there."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANY_DIGEST = "[0-9a-f]{64}"
 
@@ -83,13 +85,14 @@ def read_commands(content: str) -> Iterator[Command]:
 
 def as_pattern(expected: str) -> str:
     """What an expected output stands for: ``…`` is anything, measured numbers are any number."""
-    lines = expected.strip("\n").splitlines()
+    lines = _NOISE.sub("", expected).strip("\n").splitlines()
     return "".join(r"(?:.*\n)*?" if line.strip() == "…" else _line(line) + r"\n" for line in lines)
 
 
 def plain(output: str) -> str:
     """An output with its runs of blanks made one, as the pattern wants it."""
-    return "".join(f"{' '.join(line.split())}\n" for line in output.strip("\n").splitlines())
+    lines = _NOISE.sub("", output).strip("\n").splitlines()
+    return "".join(f"{' '.join(line.split())}\n" for line in lines)
 
 
 def _line(line: str) -> str:

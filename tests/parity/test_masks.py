@@ -52,10 +52,11 @@ def test_every_kind_of_row_is_asked(rows: int, dtype: Any) -> None:
     assert any("nothing" in name for name in asked)
 
 
-def test_tokens_that_are_masked_become_zero() -> None:
+def test_tokens_that_are_masked_become_zero_but_where_nothing_is_kept() -> None:
     sample = {"ids": np.full((3, 4), 7), "mask": LEFT[[0, 1, 0]], "n": np.full((3, 1), 7)}
     for feeds in dict(masked_rows(sample)).values():
-        np.testing.assert_array_equal(feeds["ids"], 7 * feeds["mask"])
+        empty = ~feeds["mask"].any(axis=-1, keepdims=True)
+        np.testing.assert_array_equal(feeds["ids"], 7 * (feeds["mask"] | empty))
         np.testing.assert_array_equal(feeds["n"], 7)
 
 

@@ -472,6 +472,7 @@ def test_a_server_that_goes_away_is_told_and_looked_for(page, packs):
         assert "does not answer" in part(page.answer(card), ".error").text
         stack.enter_context(served("--port", address.rpartition(":")[2], packs.mlp.path))
         page.until(lambda: not page.all("#notice")[0].is_displayed())
+        page.until(lambda: page.all("#server")[0].text == "1 model")
         assert "Answered in" in page.answer(card).text
 
 

@@ -508,6 +508,9 @@ async function look() {
 }
 
 function show(models) {
+  const words = models.length ? count(models.length, "model") : "proving its models…";
+  document.getElementById("server").textContent = words;
+  if (!models.length) return; // a server that starts anew: what a person has typed stays
   const seen = new Set();
   for (const model of models) {
     // A server that was started anew may hold another model under this name.
@@ -526,8 +529,6 @@ function show(models) {
       cards.delete(id);
     }
   }
-  const words = models.length ? count(models.length, "model") : "proving its models…";
-  document.getElementById("server").textContent = words;
 }
 
 if (document.getElementById("models")) {
