@@ -20,6 +20,9 @@ transform, or a sum of a thousand terms, that should give 0 is off by as much.""
 ROUNDINGS = 2.0
 """Units in the last place, of the largest numbers that are reached from an element, that it may be
 off: ONNX Runtime 1.32 computes the states of an LSTM so, where PyTorch keeps the digits of 1e-9."""
+SATURATED = 16.0
+"""Units in the last place, of what is usual, that a function may be off in its tail: ONNX Runtime
+1.32 gives 0 for a sigmoid below 1e-8, and tanh to 1e-7."""
 CANDIDATES = 16
 """Elements among which the one that comes closest to what it is allowed is looked for."""
 
@@ -30,10 +33,15 @@ class Noise:
 
     Attributes:
         own: for each element, how far the framework's answer is from its answer in float64.
+        usual: the magnitude that each place of the last axis has in most cases; 0 where unknown.
+        far: whether the inputs are far from all that the model has seen, so that functions
+            saturate: there a kernel is exact to a rounding of its range, not of its tail.
         recorded: what the proof allowed the output, where a pack is replayed.
     """
 
     own: Array | None = None
+    usual: Array | float = 0.0
+    far: bool = False
     recorded: float = 0.0
 
 
@@ -120,8 +128,14 @@ class Elements:
         if self.kind.bits == np.finfo(np.float64).bits:
             floor = np.maximum(floor, min(FLOAT64_ROUNDING, atol) * around.common)
         plain = np.maximum(rtol * self.magnitude.reshape(-1)[places] + floor, self.kind.tiny)
-        own = noise.recorded if noise.own is None else NOISE_FACTOR * around.error
-        return plain, np.minimum(own, NOISE_CEILING * around.common), floor
+        if noise.own is None:
+            return plain, np.full_like(plain, noise.recorded), floor
+        usual = np.broadcast_to(noise.usual, self.magnitude.shape).reshape(-1)[places]
+        own = NOISE_FACTOR * around.error
+        if noise.far:
+            tail = SATURATED * float(self.kind.eps)
+            own = np.maximum(own, tail * np.maximum(around.summit, usual))
+        return plain, np.minimum(own, NOISE_CEILING * np.maximum(around.common, usual)), floor
 
 
 def _worst(gap: Array, allowed: Array) -> Array:

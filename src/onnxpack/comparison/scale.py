@@ -45,6 +45,7 @@ class Surroundings:
             no slice has a group.
         reach: the typical size of the largest group that is reached from the element's own without
             a gap of more than ``SPAN``; the smallest among the slices.
+        summit: the typical size of the largest group; the smallest among the slices.
         common: the largest median among the element's slices.
         error: the smallest among the slices of the largest error around the element; 0 where no
             errors were given.
@@ -52,6 +53,7 @@ class Surroundings:
 
     typical: Array
     reach: Array
+    summit: Array
     common: Array
     error: Array
 
@@ -66,18 +68,19 @@ def surroundings(magnitude: Array, places: Array, errors: Array | None = None) -
     """
     own = magnitude.reshape(-1)[places]
     spread = np.zeros_like(magnitude) if errors is None else errors
-    typical, reach, error = (np.full(len(places), np.inf) for _ in range(3))
+    typical, reach, summit, error = (np.full(len(places), np.inf) for _ in range(4))
     common = own.copy()
     for sizes, wrong, asked in _slices(magnitude, spread, places):
         found = _Slice.of(sizes, wrong, own[asked])
         typical[asked] = np.minimum(typical[asked], found.typical)
         reach[asked] = np.minimum(reach[asked], found.reach)
+        summit[asked] = np.minimum(summit[asked], found.summit)
         common[asked] = np.maximum(common[asked], found.common)
         error[asked] = np.minimum(error[asked], found.error)
     alone = np.isinf(typical)
-    typical[alone] = reach[alone] = own[alone]
+    typical[alone] = reach[alone] = summit[alone] = own[alone]
     error[alone] = spread.reshape(-1)[places][alone]
-    return Surroundings(typical, reach, common, error)
+    return Surroundings(typical, reach, summit, common, error)
 
 
 def distinct(values: Array) -> Array:
@@ -121,6 +124,7 @@ def _slices(magnitude: Array, errors: Array, places: Array) -> Iterator[tuple[Ar
 class _Slice:
     typical: Array
     reach: Array
+    summit: float
     common: float
     error: Array
 
@@ -139,6 +143,7 @@ class _Slice:
         return cls(
             typical=np.append(quartiles, np.inf)[place],
             reach=np.append(reaches, np.inf)[place],
+            summit=float(quartiles[-1]) if len(quartiles) else np.inf,
             common=float(different[(len(different) - 1) // 2]) if len(different) else 0.0,
             error=np.where(np.isfinite(top), worst, np.inf),
         )

@@ -92,7 +92,7 @@ def _put(subject: Subject, axes: Axes, case: Case, skipped: list[SkippedCase]) -
     What it refuses is added to ``skipped``.
     """
     try:
-        return Question(case, subject.run(case.feeds), subject.run_float64, again=subject.run)
+        return _question(subject, case, subject.run(case.feeds))
     except OnnxpackError:
         raise
     except Exception as exc:
@@ -103,13 +103,19 @@ def _put(subject: Subject, axes: Axes, case: Case, skipped: list[SkippedCase]) -
             ) from exc
     with suppress(Exception):
         part, feeds = _taken_part(subject, axes, case)
-        question = Question(
-            replace(case, feeds=feeds), subject.run(feeds), subject.run_float64, again=subject.run
-        )
+        question = _question(subject, replace(case, feeds=feeds), subject.run(feeds))
         skipped.append(SkippedCase(f"{case.name}{part}", reason))
         return question
     skipped.append(SkippedCase(case.name, reason))
     return None
+
+
+def _question(
+    subject: Subject, case: Case, expected: Mapping[str, Array], unordered: Sets = ()
+) -> Question:
+    return Question(
+        case, expected, subject.run_float64, unordered, subject.run, subject.run_perturbed
+    )
 
 
 def _taken_part(subject: Subject, axes: Axes, case: Case) -> tuple[str, dict[str, Array]]:
@@ -171,11 +177,8 @@ def ask_at(
             expected = subject.run(feeds)
         except Exception:  # noqa: BLE001, S112 - what the model refuses needs no answer
             continue
-        questions.append(
-            Question(
-                Case(at_sizes(dims), feeds, dict(dims)), expected, subject.run_float64, unordered
-            )
-        )
+        case = Case(at_sizes(dims), feeds, dict(dims))
+        questions.append(_question(subject, case, expected, unordered))
     return tuple(questions)
 
 

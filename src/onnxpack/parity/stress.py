@@ -70,12 +70,18 @@ def _is_boxes(array: Array) -> bool:
 
 
 def changed(feeds: Feeds, change: Callable[[Array], Array]) -> dict[str, Array]:
-    """The inputs with every floating-point one changed, but for the numbers of pictures."""
-    found = {
-        name: change(array) if array.dtype.kind in "fc" and array.size else array
+    """The inputs with every floating-point one changed, but for boxes.
+
+    ``roi_align`` takes a sample for each pixel of a box: for a box 10,000 times as large it would
+    take hours.
+    """
+    boxes = hold_boxes(feeds)
+    return {
+        name: change(array)
+        if array.dtype.kind in "fc" and array.size and name not in boxes
+        else array
         for name, array in feeds.items()
     }
-    return with_picture_numbers(found, feeds, hold_boxes(feeds))
 
 
 def _with_outlier(array: Array) -> Array:

@@ -131,6 +131,15 @@ class Subject(ABC):
         """The framework's answer in float64; None where it has none."""
         return None
 
+    def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
+        """The answers in float64 of models beside this one.
+
+        Each number that the model is given or has learned is off by a rounding of float32, at
+        random (Parker, *Monte Carlo Arithmetic*, 1997): how far the answers lie apart shows what
+        float32 costs where a single answer in float64 is close by chance.
+        """
+        yield from ()
+
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The output of each module by its path, in the order of execution."""
         return {}

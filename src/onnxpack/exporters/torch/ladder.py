@@ -35,6 +35,7 @@ from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
 from onnxpack.exporters.torch.watch.frames import Place
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
 from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
+from onnxpack.exporters.torch.watch.scripted import refuse_lost_writes
 from onnxpack.exporters.torch.watch.selftest import check_witnesses
 from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
 from onnxpack.exporters.torch.watch.symbolic import Observation, witness
@@ -178,6 +179,11 @@ class Ladder:
                 "not traced, since a size that varies decides at "
                 f"{_listed(place for place, _ in observed.decisions)}"
             )
+        if observed.stale:
+            raise ExportError(
+                "not traced, since what was written in place is read through another view at "
+                f"{_listed(observed.stale)}"
+            )
         with watch_trace() as learned:
             self._torchscript(self._flat, to)
         decisions = self._size_decisions() if learned else []
@@ -231,6 +237,7 @@ class Ladder:
                 model = loaded_anew(model)
             else:
                 model = torch.jit.script(with_plain_cells(model))
+            refuse_lost_writes(model)
             traced = self._jit_trace(self._flat.around(model))
         self._torchscript(traced, to)
         return ()
@@ -375,5 +382,5 @@ def _refuse(unseen: Unseen, model: str) -> None:
         raise ExportError(f"{model} was not exported: {cause.reason}.", remedy=cause.remedy)
 
 
-def _listed(places: Iterable[Place]) -> str:
+def _listed(places: Iterable[Place | str]) -> str:
     return "; ".join(map(str, list(places)[:3]))

@@ -20,6 +20,7 @@ from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import Ladder
 from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
 from onnxpack.exporters.torch.patch.regions import regions_inside
+from onnxpack.exporters.torch.rewrite.perturbed import perturbed
 from onnxpack.exporters.torch.rewrite.precision import (
     WideModule,
     is_low,
@@ -56,6 +57,10 @@ REMEDIES = dict.fromkeys(
     "give the two parts as one more axis: torch.view_as_real(y); and take them so: "
     "torch.view_as_complex(x)",
 )
+
+
+PERTURBED = 3
+"""Answers beside the model's own: of an output of two numbers, one is near by chance in ten."""
 
 
 class TorchSubject(Subject):
@@ -180,6 +185,19 @@ class TorchSubject(Subject):
             return self._ask(self._double, wide)
         except Exception:  # noqa: BLE001 - code that fixes float32 fails in its own ways
             return None
+
+    def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+        """The answers of copies whose inputs and weights are off by a rounding of float32."""
+        if self._double is None:
+            return
+        wide = [each.double() if each.is_floating_point() else each for each in self.tensors(feeds)]
+        for seed in range(PERTURBED):
+            with perturbed(self._double, wide, seed) as inputs:
+                try:
+                    found = self._ask(self._double, inputs)
+                except Exception:  # noqa: BLE001 - code that checks its input fails in its own ways
+                    return
+            yield found
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.torch.edges`."""

@@ -36,15 +36,16 @@ from onnxpack.exporters.replaced import replaced
 from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
 from onnxpack.exporters.torch.watch.conditions import Condition
 from onnxpack.exporters.torch.watch.frames import Place, module_of, of_torch, user_line
+from onnxpack.exporters.torch.watch.writes import Writes
 
 TAKES_SIZES = {
     "_assert_scalar", "_to_copy", "_unsafe_view", "add", "arange", "as_strided", "clamp",
     "clamp_max", "clamp_min", "constant_pad_nd", "div", "empty", "empty_strided", "eq", "expand",
-    "fill", "fill_", "floor_divide", "fmod", "full", "full_like", "ge", "gt", "le", "lt",
+    "eye", "fill", "fill_", "floor_divide", "fmod", "full", "full_like", "ge", "gt", "le", "lt",
     "masked_fill", "masked_fill_", "mul", "narrow", "ne", "new_empty", "new_empty_strided",
     "new_full", "new_ones", "new_zeros", "ones", "pad", "pow", "reflection_pad1d",
-    "reflection_pad2d", "remainder", "repeat", "replication_pad1d", "replication_pad2d",
-    "reshape", "rsub", "scalar_tensor", "select", "slice", "split", "split_with_sizes", "sub",
+    "reflection_pad2d", "remainder", "repeat", "replication_pad1d", "replication_pad2d", "reshape",
+    "rsub", "scalar_tensor", "select", "slice", "split", "split_with_sizes", "sub",
     "sym_constrain_range_for_size", "topk", "unsafe_split", "upsample_bicubic2d",
     "upsample_bilinear2d", "upsample_linear1d", "upsample_nearest1d", "upsample_nearest2d",
     "upsample_nearest3d", "upsample_trilinear3d", "view", "zeros",
@@ -70,10 +71,13 @@ class Observation:
             condition that was asked.
         conditions: what a library's own code asked; a size at which the answer differs is worth
             a case of the proof.
+        stale: lines that read what was written through another view, see
+            :mod:`onnxpack.exporters.torch.watch.writes`.
     """
 
     decisions: tuple[tuple[Place, Condition], ...]
     conditions: tuple[Condition, ...]
+    stale: tuple[str, ...] = ()
 
 
 def witness(
@@ -109,22 +113,24 @@ def witness(
         # Operators that C++ composes of others would read sizes as numbers there; Python's
         # versions of them, which torch.export uses as well, keep symbols.
         stack.enter_context(enable_python_dispatcher())
-        stack.enter_context(_Operators(env))
+        writes = Writes()
+        stack.enter_context(writes.assignments())
+        stack.enter_context(_Operators(env, writes))
         stack.enter_context(_text_of_sizes(env))
         stack.enter_context(torch.no_grad())
         try:
-            run(*fakes)
+            writes.returned(run(*fakes))
         except Exception:
             # A size as a key of a dict raises, as does what depends on a decision before it.
-            seen = _observation(env.asked, names, own)
+            seen = _observation(env.asked, writes, names, own)
             if seen.decisions:
                 return seen
             raise
-    return _observation(env.asked, names, own)
+    return _observation(env.asked, writes, names, own)
 
 
 def _observation(
-    asked: Sequence[_Asked], names: Mapping[str, str], own: Mapping[str, int]
+    asked: Sequence[_Asked], writes: Writes, names: Mapping[str, str], own: Mapping[str, int]
 ) -> Observation:
     decisions: dict[Place, Condition] = {}
     conditions: dict[str, Condition] = {}
@@ -135,7 +141,7 @@ def _observation(
         elif question.place not in decisions and condition.varies():
             decisions[question.place] = condition
     varying = tuple(each for each in conditions.values() if each.varies())
-    return Observation(tuple(decisions.items()), varying)
+    return Observation(tuple(decisions.items()), varying, tuple(writes.stale))
 
 
 def _context(tensor: torch.Tensor, named: Mapping[int, str]) -> StatelessSymbolicContext[Any, Any]:
@@ -235,13 +241,13 @@ def _python_asks() -> bool:
 
 
 class _Operators(TorchDispatchMode):
-    """Tells the environment which operator is running."""
+    """Tells the environment which operator is running, and the writes of what it wrote."""
 
     supports_higher_order_operators = True
 
-    def __init__(self, env: _RecordingEnv) -> None:
+    def __init__(self, env: _RecordingEnv, writes: Writes) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._env = env
+        self._env, self._writes = env, writes
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         fixed = [] if _name(func) in TAKES_SIZES else list(_symbols((args, kwargs or {})))
@@ -249,9 +255,11 @@ class _Operators(TorchDispatchMode):
             self._env.write(expr, user_line(of_torch))
         outer, self._env.operator = self._env.operator, func
         try:
-            return func(*args, **(kwargs or {}))
+            result = func(*args, **(kwargs or {}))
         finally:
             self._env.operator = outer
+        self._writes.note(func, (args, kwargs or {}), result)
+        return result
 
 
 @contextmanager

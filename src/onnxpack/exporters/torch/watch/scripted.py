@@ -1,0 +1,122 @@
+"""Does TorchScript read what was written through another view of the same memory?
+
+What :mod:`onnxpack.exporters.torch.watch.writes` asks of a run is asked here of a graph, in which
+every branch is seen, also those that no run takes. PyTorch itself tells which values may share
+their memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.torch.watch.writes import FOLLOWED, PARTS
+
+
+def refuse_lost_writes(module: torch.nn.Module) -> None:
+    """Refuse a scripted module of which the exporter would lose what is written in place.
+
+    Raises:
+        ExportError: there is such a write.
+    """
+    graph: Any = getattr(module, "inlined_graph", None)
+    if graph is None:  # a scripted module without forward() has none
+        return
+    steps = list(_steps(graph))
+    values = [*graph.inputs(), *(value for step in steps for value in step.node.outputs())]
+    aliases = graph.alias_db()
+    for step in steps:
+        target = _target(step.node)
+        if target is None:
+            continue
+        known = _known_as(_followed(step.node, target), steps)
+        for value in values:
+            stale = value.debugName() not in known and aliases.may_contain_alias(value, target)
+            if stale and any(_is_after(use.user, step, value) for use in value.uses()):
+                raise ExportError(
+                    "what is written in place is read through another view; the exporter would "
+                    f"lose that write: {str(step.node).strip()}",
+                    remedy="write it without views: x = torch.where(mask, value, x)",
+                )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A node, and the loops that it stands in."""
+
+    node: Any
+    loops: tuple[Any, ...]
+
+
+def _steps(block: Any, loops: tuple[Any, ...] = ()) -> Iterator[_Step]:
+    for node in block.nodes():
+        yield _Step(node, loops)
+        inner = (*loops, node) if node.kind() == "prim::Loop" else loops
+        for each in node.blocks():
+            yield from _steps(each, inner)
+
+
+def _target(node: Any) -> Any:
+    """The value that a node writes to; None where it writes to none."""
+    if not node.kind().startswith("aten::"):
+        return None
+    schema = torch._C.parse_schema(node.schema())  # noqa: SLF001
+    for place, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            return node.inputsAt(place)
+    return None
+
+
+def _followed(node: Any, target: Any) -> Any:
+    """What the exporter takes for written: the whole of ``x[0, 1:] = value``."""
+    if _name(node) in FOLLOWED:
+        while _name(target.node()) in PARTS:
+            target = target.node().inputsAt(0)
+    return target
+
+
+def _known_as(value: Any, steps: list[_Step]) -> set[str]:
+    """The names by which the exporter goes on with a value that is written to."""
+    known = {value.debugName()}
+    size = 0
+    while size < len(known):
+        size = len(known)
+        for step in steps:
+            target = _target(step.node)
+            if target is not None:
+                same = {each.debugName() for each in (target, *step.node.outputs())}
+                known |= same if same & known else set()
+            for block in step.node.blocks():
+                known.update(_carried(step.node, block, known))
+    return known
+
+
+def _carried(node: Any, block: Any, known: set[str]) -> Iterator[str]:
+    """The names of what a branch gives out, and of what a loop hands on, of the known values."""
+    returned = [each.debugName() for each in block.outputs()]
+    loop = node.kind() == "prim::Loop"
+    parameters = list(block.inputs())[1:]  # the first counts the iterations
+    for place, name in enumerate(returned[1:] if loop else returned):
+        if name in known:
+            yield node.outputsAt(place).debugName()
+            if loop:
+                yield parameters[place].debugName()
+
+
+def _is_after(user: Any, write: _Step, value: Any) -> bool:
+    """Whether a node reads a value after a write, or in the next turn of a loop."""
+    if user.kind() == "prim::Return" or user.isAfter(write.node):
+        return True
+    return any(_holds(loop, user) and not _holds(loop, value.node()) for loop in write.loops)
+
+
+def _holds(loop: Any, node: Any) -> bool:
+    return any(step.node == node for block in loop.blocks() for step in _steps(block))
+
+
+def _name(node: Any) -> str:
+    return str(node.kind()).partition("::")[2]

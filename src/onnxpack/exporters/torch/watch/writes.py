@@ -1,0 +1,144 @@
+"""Is something read that was written through another view of the same memory?
+
+The TorchScript exporter makes new values of what is written in place. It knows that ``x`` has
+changed where ``x[:, 0] = 1`` was written. It does not know of other views of the memory:
+``flat = x.view(-1); flat[flat < 0] = 0`` leaves ``x`` as it was in the graph, without a word
+(PyTorch 2.14). A write that seldom changes anything passes every case of the proof, so a trace is
+trusted only where nothing is read that is older than a write through another view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from onnxpack.exporters.torch.watch.frames import of_torch, user_line
+
+FOLLOWED = ("copy_", "fill_")
+"""The writes of ``x[0, 1:] = value`` that the exporter takes back to ``x``."""
+PARTS = ("select", "slice")
+"""The views that it follows on the way. Of ``x[None, 0] = value`` it loses the write."""
+
+
+@dataclass
+class Writes:
+    """What a run writes in place and reads, told operator by operator.
+
+    Attributes:
+        stale: the lines that read what was written through another view.
+    """
+
+    stale: dict[str, None] = field(default_factory=dict)
+    _views: dict[int, _View] = field(default_factory=dict)
+    _written: dict[int, int] = field(default_factory=dict)
+    _assigned: torch.Tensor | None = None
+
+    def note(self, operator: Any, arguments: Any, result: Any) -> None:
+        """An operator has run."""
+        name = getattr(getattr(operator, "overloadpacket", None), "__name__", "")
+        target = _target(operator, arguments)
+        given = list(_tensors(arguments))
+        for tensor in given:
+            self._read(tensor)
+        if target is not None:
+            self._write(name, target)
+            return
+        for tensor in _tensors(result):
+            parent = given[0] if name in PARTS else None
+            self._views[id(tensor)] = _View(tensor, self._writes_to(tensor), parent)
+
+    def returned(self, outputs: Any) -> None:
+        """The model has answered: its caller reads that as well."""
+        for tensor in _tensors(outputs):
+            self._read(tensor)
+
+    @contextmanager
+    def assignments(self) -> Iterator[None]:
+        """While the model runs: knows which writes are part of ``x[...] = value``."""
+        with _Assignments(self):
+            yield
+
+    def _read(self, tensor: torch.Tensor) -> None:
+        if self._view(tensor).seen < self._writes_to(tensor):
+            self.stale[str(user_line(of_torch) or "a library's own line")] = None
+
+    def _write(self, name: str, target: torch.Tensor) -> None:
+        """All views of the memory are stale from now on but the one that the exporter follows."""
+        memory = _memory(target)
+        self._written[memory] = self._writes_to(target) + 1
+        whole = self._assigned
+        follows = whole is not None and name in FOLLOWED and self._is_part(target, whole)
+        self._view(whole if whole is not None and follows else target).seen += 1
+
+    def _writes_to(self, tensor: torch.Tensor) -> int:
+        return self._written.get(_memory(tensor), 0)
+
+    def _is_part(self, tensor: torch.Tensor, whole: torch.Tensor) -> bool:
+        part: torch.Tensor | None = tensor
+        while part is not None and part is not whole:
+            part = self._view(part).parent
+        return part is whole
+
+    def _view(self, tensor: torch.Tensor) -> _View:
+        """What is known of a tensor; one that no operator returned is as old as its memory."""
+        return self._views.setdefault(id(tensor), _View(tensor, 0, None))
+
+
+@dataclass
+class _View:
+    """A tensor, kept so that no other takes its identity.
+
+    Attributes:
+        seen: how many writes to the memory it knows of.
+        parent: what it is a part of, if it is a part.
+    """
+
+    tensor: torch.Tensor
+    seen: int
+    parent: torch.Tensor | None
+
+
+class _Assignments(TorchFunctionMode):
+    def __init__(self, writes: Writes) -> None:
+        super().__init__()
+        self._writes = writes
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") != "__setitem__":
+            return func(*args, **(kwargs or {}))
+        outer, self._writes._assigned = self._writes._assigned, args[0]  # noqa: SLF001
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self._writes._assigned = outer  # noqa: SLF001
+
+
+def _target(operator: Any, arguments: Any) -> torch.Tensor | None:
+    """What an operator writes to; None where it writes to nothing."""
+    schema: Any = getattr(operator, "_schema", None)  # a higher-order operator has none
+    if schema is None or not schema.is_mutable:
+        return None
+    args, kwargs = arguments
+    for place, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            found = kwargs.get(argument.name, args[place] if place < len(args) else None)
+            if isinstance(found, torch.Tensor):
+                return found
+    return None
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """The dense tensors among arguments or results; others have no memory that can be shared."""
+    for leaf in tree_leaves(value):
+        if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
+            yield leaf
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
