@@ -9,6 +9,8 @@ from typing import TypeVar
 from onnxpack.errors import SampleError
 
 T = TypeVar("T")
+RENAMED = "_output"
+"""What follows the name of an output that gave way to an input."""
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
@@ -18,7 +20,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
     stays, because requests are written with it.
     """
     while name in taken:
-        name += "_output"
+        name += RENAMED
     return name
 
 

@@ -36,6 +36,10 @@ REMEDIES: Mapping[str, str] = {
     "comes before and after it as packs of their own",
     r"is not the library's own": "export the steps before and after it as packs of their own, and "
     "call its own code between them",
+    r"can store zeros in a sparse matrix": "make rows dense before fit: sparse_threshold=0 in a "
+    "ColumnTransformer, or sparse_output=False",
+    r"is handed categories by a step before it": "encode the categories as numbers before fit, "
+    "with an OrdinalEncoder",
     r"has no converter for": "export the steps before and after it as packs of their own",
 }
 """What to write instead, by what an error says."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from onnxpack.exporters.sklearn.corners import corner_values, known_rows, tree_rows
-from onnxpack.exporters.sklearn.gaps import gap_feeds
+from onnxpack.exporters.sklearn.gaps import gap_feeds, takes
 from onnxpack.signature import Array
 
 MANY = 1000
@@ -31,12 +31,19 @@ Feeds = Mapping[str, Array]
 
 
 def edge_feeds(
-    model: Any, sample: Feeds, run: Callable[[Feeds], object]
+    model: Any,
+    sample: Feeds,
+    run: Callable[[Feeds], object],
+    *,
+    categories: Feeds | None = None,
+    closed: Collection[str] = (),
 ) -> Iterator[tuple[str, Feeds]]:
     """Further inputs by name; what the model itself refuses is no question.
 
     Args:
         run: the model's answer to named arrays; it raises where the model refuses them.
+        categories: all categories of a column, which the sample's rows may not show.
+        closed: columns whose unknown categories are not asked, see :func:`gaps.gap_feeds`.
     """
     random = np.random.default_rng(0)
     size = len(next(iter(sample.values())))
@@ -50,7 +57,8 @@ def edge_feeds(
     yield from _changed(sample, "large values", lambda column: column * LARGE)
     yield from _changed(sample, "tiny values", lambda column: column * TINY)
     yield from _changed(sample, "zeros", np.zeros_like)
-    yield from gap_feeds(sample, run)
+    yield from gap_feeds(sample, run, closed)
+    yield from _every_category(sample, categories or {}, run)
     yield from _words(sample)
     yield from _of_the_model(model, sample, random)
 
@@ -104,6 +112,16 @@ def _farther(array: Array) -> Array:
     """Each row farther from zero than the one before, by up to a thousand times."""
     factors = np.geomspace(1, 1000, len(array))
     return array * factors.reshape(-1, *[1] * (array.ndim - 1))
+
+
+def _every_category(
+    sample: Feeds, categories: Feeds, run: Callable[[Feeds], object]
+) -> Iterator[tuple[str, Feeds]]:
+    """For each column with categories, a row for each of them."""
+    for name, values in categories.items():
+        feeds = {**_rows(sample, np.arange(len(values)) % len(sample[name])), name: values}
+        if len(values) and takes(feeds, run):
+            yield f"categories of {name}", feeds
 
 
 def _words(sample: Feeds) -> Iterator[tuple[str, Feeds]]:

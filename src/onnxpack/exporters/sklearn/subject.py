@@ -19,9 +19,11 @@ from onnxpack.exporters.sklearn.causes import TIES, diagnose
 from onnxpack.exporters.sklearn.convert import call
 from onnxpack.exporters.sklearn.edges import edge_feeds
 from onnxpack.exporters.sklearn.fitted import refuse_unlike_letters, text_notes
+from onnxpack.exporters.sklearn.handed import Record, coded_columns, watched
 from onnxpack.exporters.sklearn.table import Columns, read_rows
 from onnxpack.exporters.sklearn.tensor import Graph, Tensor
 from onnxpack.exporters.sklearn.ties import describe_ties
+from onnxpack.exporters.trees.subject import UNKNOWN_NOTE
 from onnxpack.exporters.value_names import notes_of_renamed, rename_outputs
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Cause, Probes, Strategy, Subject
@@ -51,9 +53,12 @@ class SklearnSubject(Subject):
             first = {name: array[:1] for name, array in self.sample.items()}
             self._methods, refused = answered(model, self.rows.restore(first))
         renamed = notes_of_renamed(self._methods, self.sample)
-        self.notes = (*self.rows.notes, *refused, *renamed, *text_notes(model))
         self.labels = class_names(model)
         self._check_kept()
+        self._handed = self._watched()
+        coded = coded_columns(self._handed, {"lightgbm", "xgboost"})
+        unknown = [UNKNOWN_NOTE] if coded else []
+        self.notes = (*self.rows.notes, *refused, *renamed, *text_notes(model), *unknown)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The estimator's own answer, without its warnings."""
@@ -78,7 +83,13 @@ class SklearnSubject(Subject):
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.sklearn.edges`."""
-        return edge_feeds(self.model, self.sample, self.run)
+        return edge_feeds(
+            self.model,
+            self.sample,
+            self.run,
+            categories=self.rows.categories,
+            closed=coded_columns(self._handed, {"xgboost"}),
+        )
 
     def cure(self, exc: Exception) -> str:
         """A row on its own has to be given as rows."""
@@ -119,8 +130,15 @@ class SklearnSubject(Subject):
         with _quiet():
             return rename_outputs(answer(self.model, self._methods, x), self.sample)
 
+    def _watched(self) -> Record:
+        """What boosters inside are handed; nothing where the model refuses the sample."""
+        try:
+            return watched(lambda: self.run(self.sample))
+        except Exception:  # noqa: BLE001 - the first question tells how it refuses
+            return {}
+
     def _write(self, to: Path, opset: int) -> Probes:
-        graph = Graph(opset)
+        graph = Graph(opset, handed=self._handed)
         table = self.rows.enter(graph)
         outputs: dict[str, Tensor] = {}
         for name, method in self._methods.items():

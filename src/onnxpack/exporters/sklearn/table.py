@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from onnxpack.exporters.value_names import input_names
 from onnxpack.signature import Array, dtype_name
 
 X = "X"
+SPARSE_NOTE = (
+    "the sparse sample is taken as a dense one: 0 stands for what the sparse matrix does not store"
+)
 
 
 class Rows(ABC):
@@ -31,6 +34,11 @@ class Rows(ABC):
     feeds: Mapping[str, Array]
     notes: Sequence[str] = ()
 
+    @property
+    def categories(self) -> Mapping[str, Array]:
+        """All categories of each column of pandas' categories, [categories, 1]."""
+        return {}
+
     @abstractmethod
     def restore(self, feeds: Mapping[str, Array]) -> Any:
         """Named arrays as what scikit-learn takes."""
@@ -42,14 +50,19 @@ class Rows(ABC):
 
 @dataclass(frozen=True)
 class Matrix(Rows):
-    """A 2-D array, or one value a row."""
+    """A 2-D array, or one value a row.
+
+    Attributes:
+        kind: what makes of an array what the model takes: the class of a sparse matrix.
+    """
 
     feeds: Mapping[str, Array]
     notes: Sequence[str] = ()
+    kind: Callable[[Array], Any] = np.asarray
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """The array."""
-        return feeds[X]
+        """The array, or the sparse matrix that stores what is not zero in it."""
+        return self.kind(feeds[X])
 
     def enter(self, graph: Graph) -> Table:
         """One input, ``X``."""
@@ -73,6 +86,16 @@ class Columns(Rows):
     def own(self) -> Any:
         """The rows as the user gave them."""
         return self.frame
+
+    @property
+    def categories(self) -> Mapping[str, Array]:
+        """What the columns' dtypes list, whether or not the rows show it."""
+        columns = zip(self.feeds.items(), self.frame.items(), strict=True)
+        return {
+            name: np.asarray(series.cat.categories.to_numpy(), array.dtype)[:, None]
+            for (name, array), (_, series) in columns
+            if hasattr(series, "cat")
+        }
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
         """A frame with the user's names and kinds of columns."""
@@ -127,7 +150,7 @@ def read_rows(model: Any, sample: Any) -> Rows:
     if isinstance(sample, Mapping):
         return _read_frame(model, _framed(sample))
     if hasattr(sample, "toarray"):
-        return Matrix({X: sample.toarray()}, ("the sparse sample is taken as a dense one",))
+        return Matrix({X: sample.toarray()}, (SPARSE_NOTE,), type(sample))
     if isinstance(sample, str | bytes | tuple):
         raise SampleError(
             f"a {type(sample).__name__} is no sample of rows.",

@@ -6,7 +6,7 @@ Dtypes are promoted by numpy's rules, so the graph rounds where scikit-learn doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,6 +44,7 @@ class Graph:
         opset: of the standard operators.
         taken: the names of the inputs.
         known: what was already added for a model, its method and its input.
+        handed: what each booster inside the model is handed, see :mod:`.handed`.
     """
 
     opset: int
@@ -53,6 +54,7 @@ class Graph:
     known: dict[tuple[int, str, str], Any] = field(default_factory=dict)
     count: int = 0
     taken: set[str] = field(default_factory=set)
+    handed: Mapping[int, Any] = field(default_factory=dict)
 
     def name(self, hint: str) -> str:
         """A name that nothing else has; a column of the user's may be called ``add_3``."""

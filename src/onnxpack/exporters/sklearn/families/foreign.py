@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,29 +11,37 @@ import numpy as np
 import onnx
 
 from onnxpack.errors import ExportError
-from onnxpack.exporters.sklearn.convert import Family
+from onnxpack.exporters.sklearn import numeric as n
+from onnxpack.exporters.sklearn.convert import Family, Frame, Table
+from onnxpack.exporters.sklearn.handed import Handed
 from onnxpack.exporters.sklearn.registry import package_of
-from onnxpack.exporters.sklearn.tensor import ELEMENT_TYPES, Tensor
+from onnxpack.exporters.sklearn.tensor import ELEMENT_TYPES, Graph, Tensor
 from onnxpack.exporters.trees import graph as trees
+from onnxpack.exporters.trees.rows import UNKNOWN_NUMBER
+from onnxpack.exporters.value_names import RENAMED
 from onnxpack.parity.cases import BATCH
 from onnxpack.plugins import exporters
 
 DTYPES = {number: dtype for dtype, number in ELEMENT_TYPES.items()}
+EXACT = 2.0**53
+"""Whole numbers beyond it are not exact in float64."""
 
 
 class Foreign(Family):
     """A booster: its exporter writes a graph, which becomes part of this one."""
 
-    def predict(self, model: Any, x: Tensor) -> Tensor:
+    columnwise = True
+
+    def predict(self, model: Any, x: Table) -> Tensor:
         """The label, or the number."""
         found = _outputs(model, x)
         return found["label"] if "label" in found else _named(found, "prediction")
 
-    def predict_proba(self, model: Any, x: Tensor) -> Tensor:
+    def predict_proba(self, model: Any, x: Table) -> Tensor:
         """One a class."""
         return _named(_outputs(model, x), "probabilities")
 
-    def decision_function(self, model: Any, x: Tensor) -> Tensor:
+    def decision_function(self, model: Any, x: Table) -> Tensor:
         """The sum of the trees, which LightGBM's classifiers give."""
         return _named(_outputs(model, x, scores=True), "scores")
 
@@ -43,35 +52,77 @@ def _named(found: dict[str, Tensor], name: str) -> Tensor:
     return found[name]
 
 
-def _outputs(model: Any, x: Tensor, *, scores: bool = False) -> dict[str, Tensor]:
+def _outputs(model: Any, x: Table, *, scores: bool = False) -> dict[str, Tensor]:
     """Everything that the estimator's own exporter gives for these rows, or the scores alone."""
+    graph = x.graph
     key = (id(model), "scores" if scores else "outputs", x.name)
-    if key not in x.graph.known:
-        sample = np.zeros((2, int(model.n_features_in_)), x.dtype)
+    if key not in graph.known:
+        sample, inputs = _entered(model, x)
         exporter = exporters()[package_of(model)].load()()
         with exporter.open(model, sample) as subject, TemporaryDirectory() as folder:
             path = Path(folder, "part.onnx")
             if scores:
-                graph = trees.Graph(x.graph.opset)
-                subject.write_scores(graph, subject.rows.write(graph))
-                graph.save(path)
+                own = trees.Graph(graph.opset)
+                subject.write_scores(own, subject.rows.write(own))
+                own.save(path)
             else:
                 axes = {name: {0: BATCH} for name in subject.sample}
-                next(iter(subject.strategies(axes, x.graph.opset, ()))).make(path)
-            x.graph.known[key] = _inlined(onnx.load(path), x)
-    return x.graph.known[key]
+                next(iter(subject.strategies(axes, graph.opset, ()))).make(path)
+            graph.known[key] = _inlined(onnx.load(path), graph, inputs)
+    return graph.known[key]
 
 
-def _inlined(part: onnx.ModelProto, x: Tensor) -> dict[str, Tensor]:
-    """A whole graph of one input, as part of the graph of that input.
+def _entered(model: Any, x: Table) -> tuple[Any, list[Tensor]]:
+    """A sample for the estimator's own exporter, and what enters each input of its graph.
 
     Raises:
-        ExportError: it has several inputs.
+        ExportError: the estimator is handed rows that this graph does not hold.
     """
-    graph = x.graph
-    if len(part.graph.input) != 1:
+    handed: Handed | None = x.graph.handed.get(id(model))
+    name = type(model).__name__
+    if handed is None or handed.varied:
+        raise ExportError(f"it is not known which rows the {name} is handed")
+    if handed.framed and isinstance(x, Frame) and len(x.columns) == handed.rows.shape[1]:
+        return handed.rows, list(x.columns.values())
+    if handed.categories or _knows_categories(model):
+        raise ExportError(f"the {name} is handed categories by a step before it")
+    rows = n.floats(x if isinstance(x, Tensor) else x.matrix())
+    if handed.sparse and package_of(model) == "xgboost":
+        _refuse_stored_zeros(name, x.graph.handed)
+        rows = n.where(n.equal(rows, 0.0), np.nan, rows)
+    return np.zeros((2, int(model.n_features_in_)), rows.dtype), [rows]
+
+
+def _knows_categories(model: Any) -> bool:
+    """Whether it is a model of CatBoost's that takes texts or integers as categories."""
+    return package_of(model) == "catboost" and bool(model.get_cat_feature_indices())
+
+
+def _refuse_stored_zeros(name: str, record: Mapping[int, Handed]) -> None:
+    """Refuse zeros that are stored, which XGBoost takes as zeros and all others as missing.
+
+    Raises:
+        ExportError: a part of the model can store them.
+    """
+    for each in record.values():
+        if each.stores_zeros:
+            raise ExportError(
+                f"a {type(each.by).__name__} can store zeros in a sparse matrix: the {name} takes "
+                "these as 0 and all others as missing, and a graph cannot tell them apart"
+            )
+
+
+def _inlined(part: onnx.ModelProto, graph: Graph, inputs: list[Tensor]) -> dict[str, Tensor]:
+    """A whole graph, as part of the graph of its inputs.
+
+    Raises:
+        ExportError: it has other inputs.
+    """
+    if len(part.graph.input) != len(inputs):
         raise ExportError("its own exporter writes a graph of another kind")
-    names = {part.graph.input[0].name: x.name, "": ""}
+    names = {"": ""}
+    for given, entering in zip(part.graph.input, inputs, strict=True):
+        names[given.name] = _as_input(entering, DTYPES[given.type.tensor_type.elem_type]).name
     for node in part.graph.node:
         names |= {name: graph.name("part") for name in node.output}
     for constant in part.graph.initializer:
@@ -82,7 +133,22 @@ def _inlined(part: onnx.ModelProto, x: Tensor) -> dict[str, Tensor]:
         node.output[:] = [names[name] for name in node.output]
         node.name = graph.name(node.op_type)
         graph.nodes.append(node)
+    # An output that gave way to a column of its name is known by its own name here.
     return {
-        value.name: Tensor(graph, names[value.name], DTYPES[value.type.tensor_type.elem_type])
+        value.name.partition(RENAMED)[0]: Tensor(
+            graph, names[value.name], DTYPES[value.type.tensor_type.elem_type]
+        )
         for value in part.graph.output
     }
+
+
+def _as_input(x: Tensor, dtype: str) -> Tensor:
+    """A column in the dtype of an input.
+
+    Integers with gaps are float64 here, and an input of categories is int64: what is no whole
+    number is no category.
+    """
+    if dtype != "int64" or not x.floating:
+        return x.cast(dtype)
+    whole = n.equal(x, n.floor(x)) & (n.absolute(x) < EXACT)
+    return n.where(whole, x, float(UNKNOWN_NUMBER)).cast(dtype)

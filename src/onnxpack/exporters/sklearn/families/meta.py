@@ -67,7 +67,9 @@ class Constant(Family):
 class OneVersusRest(Family):
     """One binary estimator a class."""
 
-    def predict(self, model: Any, x: Tensor) -> Tensor:
+    columnwise = True
+
+    def predict(self, model: Any, x: Table) -> Tensor:
         """The class that is most for itself, or an indicator for each label."""
         scores = [n.as_column(binary_score(each, x)) for each in model.estimators_]
         if model.label_binarizer_.y_type_ == "multiclass":
@@ -77,7 +79,7 @@ class OneVersusRest(Family):
             return chosen.cast("int64")
         return label_if(model, n.flat(chosen))
 
-    def predict_proba(self, model: Any, x: Tensor) -> Tensor:
+    def predict_proba(self, model: Any, x: Table) -> Tensor:
         """One a class."""
         shares = [n.column(ask(each, "predict_proba", x), 1) for each in model.estimators_]
         found = n.concat(shares)
@@ -88,7 +90,7 @@ class OneVersusRest(Family):
         sums = n.total(found, keepdims=True)
         return found / n.where(n.equal(sums, 0.0), 1.0, sums)
 
-    def decision_function(self, model: Any, x: Tensor) -> Tensor:
+    def decision_function(self, model: Any, x: Table) -> Tensor:
         """One a class."""
         if len(model.estimators_) == 1:
             return ask(model.estimators_[0], "decision_function", x)

@@ -205,7 +205,10 @@ class QuantileTransformer(Family):
         else:
             share = n.where(n.equal(wide, high), 1.0, share)
             share = n.where(n.equal(wide, low), 0.0, share)
-        return n.where(n.isnan(wide), wide, share).cast(x.dtype)
+        found = n.where(n.isnan(wide), wide, share).cast(x.dtype)
+        handed = x.graph.handed.get(id(model))
+        # Of a sparse matrix only what it stores is transformed: a zero stays zero.
+        return n.where(n.equal(x, 0.0), 0.0, found) if handed and handed.sparse else found
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
         """Back."""
