@@ -220,3 +220,11 @@ def test_refusals(tmp_path: Path) -> None:
         onnxpack.export(own.fit(FULL, CLASS > 0), X[:2], to)
     with pytest.raises(ExportError, match="'reg:new' is not known"):
         link_of("reg:new")
+
+
+def test_a_booster_that_xgboost_does_not_save(tmp_path: Path) -> None:
+    booster = xgb.train({"base_score": 1e6}, xgb.DMatrix(X, NUMBER), 2)
+    booster.set_param({"objective": "reg:logistic"})
+    with pytest.raises(ExportError, match=r"does not save this booster: .*base_score") as caught:
+        onnxpack.export(booster, X[:5], tmp_path / "pack")
+    assert "Stack trace" not in str(caught.value)

@@ -93,6 +93,8 @@ def spread(name: str, values: Any) -> Mapping[str, Any]:
 def as_array(values: Any) -> Array:
     """Dense, with dtypes that a graph has: integers as int64, texts as objects.
 
+    uint64 stays, since its numbers from 2**63 on would become negative.
+
     Raises:
         ExportError: the values are neither numbers nor texts.
     """
@@ -101,7 +103,7 @@ def as_array(values: Any) -> Array:
         dense = _numbers(dense)
     if dense.dtype.kind in "US":
         return dense.astype(object)
-    if dense.dtype.kind in "iu":
+    if dense.dtype.kind in "iu" and dense.dtype != np.uint64:
         return dense.astype(np.int64)
     return dense.astype(np.float32) if dense.dtype == np.float16 else dense
 

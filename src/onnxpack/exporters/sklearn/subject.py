@@ -13,6 +13,7 @@ import sklearn
 
 from onnxpack.comparison.tolerance import Tolerance, compare
 from onnxpack.errors import ExportError, SampleError
+from onnxpack.exporters.labels import refuse_labels
 from onnxpack.exporters.sklearn.alone import refuse_uneven
 from onnxpack.exporters.sklearn.answers import answer, answered, class_names, spread
 from onnxpack.exporters.sklearn.causes import TIES, diagnose
@@ -46,6 +47,7 @@ class SklearnSubject(Subject):
         kind = type(shown if shown is not None else model)
         self.model_class = f"{kind.__module__}.{kind.__qualname__}"
         self.model = model
+        refuse_labels(getattr(model, "classes_", []))
         self.rows = read_rows(model, sample)
         self.sample = self.rows.feeds
         refuse_unlike_letters(model, self.sample)
@@ -180,5 +182,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _as_output(tensor: Tensor) -> Tensor:
-    integers = tensor.dtype.startswith(("int", "uint"))
+    """In the dtype of :func:`answers.as_array`."""
+    integers = tensor.dtype.startswith(("int", "uint")) and tensor.dtype != "uint64"
     return tensor.cast("int64") if integers else tensor

@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from onnxpack.exporters.labels import refuse_labels
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.subject import LABEL, PROBABILITIES
 from onnxpack.signature import Array
 
 
 def class_names(classes: Any) -> Sequence[str]:
-    """The classes as text."""
+    """The classes as text.
+
+    Raises:
+        ExportError: they are neither numbers nor texts.
+    """
+    refuse_labels(classes)
     return [str(name) for name in classes]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from xgboost.core import XGBoostError
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.trees.columns import IN_SET, Columns
@@ -34,8 +36,20 @@ class Description:
 
     @classmethod
     def of(cls, booster: Any, rounds: tuple[int, int]) -> Description:
-        """A booster's description; rounds ``(0, 0)`` are all."""
-        return cls(json.loads(bytes(booster.save_raw("json")))["learner"], rounds)
+        """A booster's description; rounds ``(0, 0)`` are all.
+
+        Raises:
+            ExportError: XGBoost does not save the booster, as with an objective that was set after
+                training and that refuses its base score.
+        """
+        try:
+            stated = bytes(booster.save_raw("json"))
+        except XGBoostError as exc:
+            raise ExportError(
+                f"XGBoost does not save this booster: {said(exc)}",
+                remedy="set its parameters before training: xgboost.train(params, ...)",
+            ) from exc
+        return cls(json.loads(stated)["learner"], rounds)
 
     @property
     def objective(self) -> str:
@@ -123,6 +137,11 @@ class Description:
             step = max(1, parallel) * (1 if vector else self.targets)
             bounds = range(0, len(model["trees"]) + 1, step)
         return range(bounds[begin], bounds[end] if end else len(model["trees"]))
+
+
+def said(exc: XGBoostError) -> str:
+    """What an error of XGBoost's says, without the time, the place in its code and the stack."""
+    return re.sub(r"^\[[\d:]+\] \S+: ", "", str(exc)).partition("\nStack trace")[0]
 
 
 def _categories(kept: Mapping[str, Any]) -> list[Any]:

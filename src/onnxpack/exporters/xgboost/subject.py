@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -20,7 +19,7 @@ from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, B
 from onnxpack.exporters.trees.write import add_ensemble
 from onnxpack.exporters.xgboost.categories import read_categories
 from onnxpack.exporters.xgboost.links import SOFTMAX, link_of, margin_of
-from onnxpack.exporters.xgboost.model import CATEGORICAL, Description
+from onnxpack.exporters.xgboost.model import CATEGORICAL, Description, said
 from onnxpack.signature import Array
 
 
@@ -59,7 +58,7 @@ class XGBoostSubject(BoosterSubject):
         try:
             return self._answer(data)
         except xgboost.core.XGBoostError as exc:
-            raise ValueError(re.sub(r"^\[[\d:]+\] \S+: ", "", str(exc))) from exc
+            raise ValueError(said(exc)) from exc
 
     def _answer(self, data: object) -> dict[str, Array]:
         if not self.is_estimator:
