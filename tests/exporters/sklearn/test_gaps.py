@@ -114,3 +114,13 @@ def test_gaps_are_where_the_model_takes_them() -> None:
     assert (found["no value"]["word"] == "").all()
     share = np.isnan(found["missing values, 40%"]["X"][:, [0, 2, 3]]).mean()
     assert 0.35 < share < 0.45
+
+
+def test_rows_at_no_distance_from_two_donors_are_asked(check: Any) -> None:
+    random = np.random.default_rng(0)
+    known = random.normal(size=(150, 4))
+    known[random.random(known.shape) < 0.2] = np.nan
+    model = KNNImputer(n_neighbors=3, weights="distance").fit(known)
+    error = check.refused(model, known, "case 'training rows with gaps' some rows are equally far")
+    assert "accept=['training rows with gaps']" in str(error.remedy)
+    check.proven(model, known, accept=["training rows with gaps"])

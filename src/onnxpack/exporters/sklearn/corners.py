@@ -104,6 +104,25 @@ def known_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
     return _some(np.concatenate([np.nan_to_num(part).astype(base.dtype) for part in rows]))
 
 
+def donor_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
+    """Training rows of a neighbours' imputer, and rows mixed of them, with gaps.
+
+    A row that is at distance 0 from two donors is filled from both; with ``weights='distance'``
+    scikit-learn's rounding, which gives 0 or 1e-8, decides which of them counts.
+    """
+    rows = [np.empty((0, base.shape[1]), base.dtype)]
+    for each in first_estimators(model):
+        lacking = getattr(each, "_mask_fit_X", None)
+        if lacking is None or lacking.shape[1] != base.shape[1] or base.dtype.kind != "f":
+            continue
+        known = np.where(lacking, each.missing_values, private(each, "_fit_X"))
+        index = random.integers(0, len(known), (ROWS, known.shape[1]))
+        mixed = np.take_along_axis(known, index, axis=0)
+        gaps = random.random(mixed.shape) < 1 / mixed.shape[1]
+        rows += [known[:ROWS], np.where(gaps, each.missing_values, mixed)]
+    return np.concatenate(rows).astype(base.dtype)
+
+
 def _kept(each: Any) -> Array | None:
     each = getattr(each, "nbrs_", each)  # Isomap's neighbours
     for name in ("_fit_X", "support_vectors_", "X_train_", "X_fit_", "cluster_centers_", "X_"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxpack.exporters.sklearn.corners import corner_values, known_rows, tree_rows
+from onnxpack.exporters.sklearn.corners import corner_values, donor_rows, known_rows, tree_rows
 from onnxpack.exporters.sklearn.gaps import gap_feeds, takes
 from onnxpack.signature import Array
 
@@ -144,6 +144,7 @@ def _of_the_model(
         ("thresholds", tree_rows(model, base)),
         ("corners", corner_values(model, base)),
         ("training rows", known_rows(model, base, random)),
+        ("training rows with gaps", donor_rows(model, base, random)),
     ):
         if len(rows):
             yield name, _feeds(sample, rows)

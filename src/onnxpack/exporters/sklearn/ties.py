@@ -70,11 +70,24 @@ def _tied_donors(imputer: Any, rows: Array) -> Iterator[tuple[int, int, int]]:
         if count >= len(donors) or not len(receivers):
             continue
         own = far[np.ix_(receivers, donors)]
+        if imputer.weights == "distance" and len(donors) > 1:
+            yield from _at_no_distance(own, receivers, donors, size)
         order = np.argsort(own, axis=1, kind="stable")[:, count - 1 : count + 1]
         last, beyond = np.take_along_axis(own, order, axis=1).T
         for place in np.flatnonzero(_equal(last, beyond, size)):
             one, two = donors[order[place]]
             yield int(receivers[place]), int(one), int(two)
+
+
+def _at_no_distance(
+    far: Array, receivers: Array, donors: Array, size: float
+) -> Iterator[tuple[int, int, int]]:
+    """Rows at distance 0 from two donors, of which rounding takes one, the other or both."""
+    order = np.argsort(far, axis=1, kind="stable")[:, :2]
+    second = np.take_along_axis(far, order, axis=1)[:, 1]
+    for place in np.flatnonzero(_equal(second, np.zeros_like(second), size)):
+        one, two = donors[order[place]]
+        yield int(receivers[place]), int(one), int(two)
 
 
 def _equal(one: Array, two: Array, size: float) -> Array:
