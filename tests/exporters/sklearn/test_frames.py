@@ -211,3 +211,16 @@ def test_a_mapping_of_columns(check: Any) -> None:
         model, {name: frame[name].to_numpy() for name in NUMBERS}, check.folder / "pack"
     )
     assert [spec.name for spec in pack.manifest.signature.inputs] == NUMBERS
+
+
+@pytest.mark.parametrize("gap", [None, np.nan], ids=["none", "nan"])
+def test_a_gap_that_training_had_and_the_sample_lacks_is_noted(check: Any, gap: Any) -> None:
+    frame = people()[WORDS].astype(object)
+    frame.loc[::7, "city"] = gap
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    model.fit(frame, Y)
+    note = "the model was fitted with missing texts: an empty text stands for them"
+    whole = frame[frame["city"].notna()]
+    assert note in check.proven(model, whole, frame).manifest.notes
+    whole_model = model.fit(whole, Y[frame["city"].notna()])
+    assert note not in check.proven(whole_model, whole, force=True).manifest.notes

@@ -75,12 +75,17 @@ def _kinds(values: Any) -> str:
     return " and ".join(sorted({type(item).__name__ for item in values})) or "nothing"
 
 
-def series_like(like: Any, values: Array) -> Any:
-    """An array as a column of the kind that the user's is."""
+def series_like(like: Any, values: Array, known_gap: Any = np.nan) -> Any:
+    """An array as a column of the kind that the user's is.
+
+    Args:
+        known_gap: what stands for a missing text where the user's column has none: NaN, or None
+            if the model was fitted with it, since an encoder tells them apart.
+    """
     pd = _pandas()
     plain = like.astype(object)
     if values.dtype.kind == "O" and not (plain == MISSING).any():
-        gap = next((item for item in plain if pd.isna(item)), np.nan)
+        gap = next((item for item in plain if pd.isna(item)), known_gap)
         values = np.array([gap if item == MISSING else item for item in values], object)
     if isinstance(like.dtype, pd.CategoricalDtype):
         known = like.cat.categories

@@ -18,6 +18,7 @@ LOWER = (
     "texts with İ, or with Σ at the end of a word, are refused by the pack, since ONNX Runtime "
     "makes other letters of them than Python does: send text.lower()"
 )
+MISSING_TEXTS = "the model was fitted with missing texts: an empty text stands for them"
 HASHED = "the graph needs ONNX Runtime, whose own operator com.microsoft.MurmurHash3 hashes texts"
 
 
@@ -110,6 +111,29 @@ def text_notes(model: Any) -> list[str]:
     shown = any(LETTERS.intersection(term) for each in _lowering(model) for term in each)
     hashed = any("Hash" in type(family_of(part)).__name__ for part in parts(model))
     return [*([LOWER] if shown else []), *([HASHED] if hashed else [])]
+
+
+def gap_notes(model: Any, feeds: Mapping[str, Array], notes: Sequence[str]) -> list[str]:
+    """A note where an encoder knows missing texts, and the sample, which shows none, noted none."""
+    texts = any(array.dtype.kind == "O" for array in feeds.values())
+    if not texts or any("missing texts" in note for note in notes):
+        return []
+    known = (each for part in parts(model) for each in getattr(part, "categories_", ()))
+    return [MISSING_TEXTS] if any(_has_gap_among_texts(each) for each in known) else []
+
+
+def known_gaps(model: Any) -> dict[str, Any]:
+    """The missing text that an encoder knows, None or NaN, by the column that it sees."""
+    found = {}
+    for name, categories in _categories(model):
+        if _has_gap_among_texts(categories):
+            found[name] = next(item for item in categories if item is None or item != item)
+    return found
+
+
+def _has_gap_among_texts(categories: Any) -> bool:
+    missing = [item is None or item != item for item in categories]
+    return any(missing) and any(isinstance(item, str) for item in categories)
 
 
 def _lowering(model: Any) -> Iterator[Sequence[str]]:

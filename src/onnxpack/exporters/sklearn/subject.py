@@ -19,7 +19,7 @@ from onnxpack.exporters.sklearn.answers import answer, answered, class_names, sp
 from onnxpack.exporters.sklearn.causes import TIES, diagnose
 from onnxpack.exporters.sklearn.convert import call
 from onnxpack.exporters.sklearn.edges import edge_feeds
-from onnxpack.exporters.sklearn.fitted import refuse_unlike_letters, text_notes
+from onnxpack.exporters.sklearn.fitted import gap_notes, refuse_unlike_letters, text_notes
 from onnxpack.exporters.sklearn.handed import Record, coded_columns, watched
 from onnxpack.exporters.sklearn.table import Columns, read_rows
 from onnxpack.exporters.sklearn.tensor import Graph, Tensor
@@ -60,7 +60,8 @@ class SklearnSubject(Subject):
         self._handed = self._watched()
         coded = coded_columns(self._handed, {"lightgbm", "xgboost"})
         unknown = [UNKNOWN_NOTE] if coded else []
-        self.notes = (*self.rows.notes, *refused, *renamed, *text_notes(model), *unknown)
+        of_texts = [*text_notes(model), *gap_notes(model, self.sample, self.rows.notes)]
+        self.notes = (*self.rows.notes, *refused, *renamed, *of_texts, *unknown)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The estimator's own answer, without its warnings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from onnxpack.errors import SampleError
 from onnxpack.exporters.sklearn.columns import column_array, series_like
 from onnxpack.exporters.sklearn.convert import Frame, Table
-from onnxpack.exporters.sklearn.fitted import refuse_other_kinds
+from onnxpack.exporters.sklearn.fitted import known_gaps, refuse_other_kinds
 from onnxpack.exporters.sklearn.tensor import Graph
 from onnxpack.exporters.value_names import input_names
 from onnxpack.signature import Array, dtype_name
@@ -76,11 +76,13 @@ class Columns(Rows):
 
     Attributes:
         frame: the user's own, which tells names and dtypes.
+        gaps: by column, what the model knows as a missing text.
     """
 
     feeds: Mapping[str, Array]
     frame: Any
     notes: Sequence[str] = ()
+    gaps: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def own(self) -> Any:
@@ -102,7 +104,10 @@ class Columns(Rows):
         import pandas as pd
 
         columns = zip(self.frame.columns, feeds.values(), strict=True)
-        series = {name: series_like(self.frame[name], array[:, 0]) for name, array in columns}
+        series = {
+            name: series_like(self.frame[name], array[:, 0], self.gaps.get(name, np.nan))
+            for name, array in columns
+        }
         return pd.DataFrame(series, columns=self.frame.columns)
 
     def enter(self, graph: Graph) -> Table:
@@ -201,7 +206,7 @@ def _mixed(array: Array) -> Mixed:
     frame = pd.DataFrame({name: _typed(array[:, at]) for at, name in enumerate(names)})
     notes: list[str] = []
     feeds = {name: column_array(name, frame[name], notes)[:, None] for name in names}
-    return Mixed(feeds, frame, notes, array)
+    return Mixed(feeds, frame, notes, given=array)
 
 
 def _typed(values: Array) -> Any:
@@ -245,7 +250,7 @@ def _read_frame(model: Any, frame: Any) -> Columns:
     feeds = {
         name: column_array(name, frame.iloc[:, at], notes)[:, None] for at, name in enumerate(names)
     }
-    return Columns(feeds, frame, notes)
+    return Columns(feeds, frame, notes, known_gaps(model))
 
 
 def _known_columns(model: Any, frame: Any, notes: list[str]) -> Any:
