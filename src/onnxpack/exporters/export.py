@@ -6,10 +6,13 @@ no framework.
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FunctionType
 from typing import Any
 
 import msgspec
@@ -313,6 +316,8 @@ def _instead(model: Any, sample: Any) -> str:
     """What the user may have meant."""
     if any(point.load()().accepts(sample) for point in exporters().values()):
         return "the model comes first: onnxpack.export(sample, model, ...)"
+    if isinstance(model, FunctionType | functools.partial) and "jax" in sys.modules:
+        return "if it is a function of JAX's: onnxpack.export(jax.jit(function), sample, ...)"
     if isinstance(model, type):
         return f"export an instance: {model.__name__}(...)"
     if isinstance(model, Mapping):

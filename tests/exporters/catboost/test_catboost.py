@@ -5,6 +5,7 @@ from typing import Any
 
 import catboost as cb
 import numpy as np
+import pandas as pd
 import pytest
 from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, of_table, table
 
@@ -165,3 +166,23 @@ def test_refusals(tmp_path: Path) -> None:
         onnxpack.export(cb.CatBoostRegressor(), X[:2], tmp_path / "pack")
     with pytest.raises(SampleError, match="with a sample of its rows"):
         onnxpack.export(regressor(), None, tmp_path / "pack")
+
+
+@pytest.mark.parametrize("kind", [bool, "category", object])
+def test_bools_that_are_categories(tmp_path: Path, kind: Any) -> None:
+    flags = pd.Series(FULL[:, 1] > 0).astype(bool).astype(kind)
+    frame = pd.DataFrame({"flag": flags, "size": FULL[:, 0]})
+    model = regressor(FULL[:, 1], frame, cat_features=["flag"], one_hot_max_size=9)
+    pack = onnxpack.export(model, frame, tmp_path / "pack")
+    feeds = {"flag": (FULL[:, [1]] > 0).astype("int64"), "size": FULL[:, [0]]}
+    found = onnxpack.Model(pack, provider="cpu").run(feeds)["prediction"]
+    np.testing.assert_allclose(found, model.predict(frame), 1e-9)
+
+
+def test_an_array_of_objects_is_refused_with_a_cure_that_works(tmp_path: Path) -> None:
+    rows = np.array([[str(at % 3), float(v)] for at, v in enumerate(FULL[:, 0])], object)
+    model = regressor(x=rows, cat_features=[0], one_hot_max_size=9)
+    with pytest.raises(SampleError) as caught:
+        onnxpack.export(model, rows, tmp_path / "pack")
+    assert str(caught.value.remedy) == "sample = pandas.DataFrame(sample).infer_objects()"
+    onnxpack.export(model, pd.DataFrame(rows).infer_objects(), tmp_path / "pack")

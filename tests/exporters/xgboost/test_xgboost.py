@@ -228,3 +228,12 @@ def test_a_booster_that_xgboost_does_not_save(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"does not save this booster: .*base_score") as caught:
         onnxpack.export(booster, X[:5], tmp_path / "pack")
     assert "Stack trace" not in str(caught.value)
+
+
+def test_lists_of_integers_are_refused_with_a_cure_that_works(tmp_path: Path) -> None:
+    rows = (FULL * 5).astype(int)
+    model = xgb.XGBRegressor(n_estimators=2, n_jobs=1).fit(rows, NUMBER)
+    with pytest.raises(SampleError) as caught:
+        onnxpack.export(model, rows[:4].tolist(), tmp_path / "pack")
+    assert caught.value.remedy == "numpy.asarray(sample, 'float32')"
+    onnxpack.export(model, np.asarray(rows[:4].tolist(), "float32"), tmp_path / "pack")

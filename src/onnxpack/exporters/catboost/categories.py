@@ -20,7 +20,7 @@ def read_categories(description: Description, sample: Any) -> dict[str, list[Any
     if not hasattr(sample, "columns"):
         raise SampleError(
             "the model has categorical features, so its sample is a data frame.",
-            remedy="onnxpack.export(model, frame, ...) with the frame that it was trained on",
+            remedy="sample = pandas.DataFrame(sample).infer_objects()",
         )
     if len(sample.columns) < description.features:
         raise SampleError(
@@ -65,6 +65,8 @@ def number_categories(
 def _place(model: Any, value: Any, feature: int) -> int:
     """Where a category stands among those that are tested for; beyond them if it is not.
 
-    CatBoost has no public way to ask; what comes of it is proven, category by category.
+    CatBoost has no public way to ask; what comes of it is proven, category by category. It reads
+    bools as the integers 0 and 1.
     """
-    return int(model._object._calc_cat_feature_perfect_hash(str(value), feature))  # noqa: SLF001
+    text = str(int(value) if isinstance(value, bool) else value)
+    return int(model._object._calc_cat_feature_perfect_hash(text, feature))  # noqa: SLF001

@@ -18,6 +18,16 @@ CAUSES: Sequence[tuple[str, Cause]] = (
         ),
     ),
     (
+        # range(x.shape[0]) in the user's code, and jax2onnx's own code for // of floats (0.17)
+        r"used in a context that requires a constant",
+        Cause(
+            "a size that is to vary has to be a number: for a loop of the function over it, or for "
+            "jax2onnx, where it writes // of floats",
+            "take jnp.floor(x / y) in place of x // y of floats, and jax.lax.fori_loop in place of "
+            "for; or fix sizes on purpose with static=True (--static)",
+        ),
+    ),
+    (
         r"InconclusiveDimension|[Ss]ymbolic dimension|symbolic shape",
         Cause(
             "the function decides in Python from a size that is to vary",

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnxpack.exporters.sklearn.convert import parts
+from onnxpack.exporters.sklearn.ufuncs import UFUNCS
 from onnxpack.parity.subject import Attempt, Cause
 
+CALLED = "call it before the pack, or use one of these functions of numpy's: " + ", ".join(
+    f"np.{function.__name__}" for function in UFUNCS
+)
 REMEDIES: Mapping[str, str] = {
     r"joins texts before they are hashed": "take ngram_range=(1, 1) and analyzer='word' before fit",
     r"n_features=.* too large": "take n_features=2**14 before fit, or CountVectorizer, which keeps "
@@ -17,8 +21,9 @@ REMEDIES: Mapping[str, str] = {
     "export what comes after it",
     r"in steps until they converge": "export what comes after it, and call its transform() "
     "before; PCA and TruncatedSVD are one product, and can be exported",
-    r"the function .* is Python code": "use one of numpy's own functions, such as np.log1p; or "
-    "call it before the pack",
+    r"numpy's .* of u?int\d+ is not written": "give floating-point numbers, before fit and in the "
+    "sample: X.astype('float64')",
+    r"the function .* is Python code|is not written as a graph|numpy's .* does not take": CALLED,
     r"analyzer is Python code|changes texts in a way": "do that to the texts before fit and before "
     "the pack, and leave the option at its default",
     r"token_pattern=": "take one of these, before fit",

@@ -48,6 +48,16 @@ def cos(x: Tensor) -> Tensor:
     return _unary("Cos", x)
 
 
+def sin(x: Tensor) -> Tensor:
+    """The sine."""
+    return _unary("Sin", x)
+
+
+def rint(x: Tensor) -> Tensor:
+    """The nearest whole number, of two the even one."""
+    return _unary("Round", x)
+
+
 def floor(x: Tensor) -> Tensor:
     """The largest whole number below."""
     return _unary("Floor", x)

@@ -299,7 +299,8 @@ def _read_categories(
             "and here",
         )
     dtype: DTypeLike = object if texts else np.int64
-    if not hasattr(series, "cat") and (series.dtype.kind in "iu") == texts:
+    held = series.dropna().infer_objects().dtype.kind  # a column of objects may hold bools
+    if not hasattr(series, "cat") and (held in "biu") == texts:
         raise SampleError(
             f"column {name!r} of the sample is {series.dtype}, and its categories in training "
             f"were {known[:3]}.",
@@ -325,7 +326,9 @@ def _array(sample: Any) -> Array:
     if array.dtype not in (np.float32, np.float64):
         raise SampleError(
             f"the sample is of {array.dtype}, expected float32 or float64.",
-            remedy="sample.astype('float32')",
+            remedy="sample.astype('float32')"
+            if hasattr(sample, "astype")
+            else "numpy.asarray(sample, 'float32')",
         )
     if array.ndim != 2 or not array.size:
         raise SampleError(f"the sample has the shape {array.shape}, expected [rows, features].")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from onnxpack.exporters.sklearn.convert import (
     within,
 )
 from onnxpack.exporters.sklearn.tensor import Tensor
+from onnxpack.exporters.sklearn.ufuncs import apply_ufunc
 
 
 class Pipeline(Family):
@@ -152,31 +153,8 @@ class FeatureUnion(Family):
                 yield found * float(weights[name]) if name in weights else found
 
 
-FUNCTIONS: Mapping[Callable[..., Any], Callable[[Tensor], Tensor]] = {
-    np.abs: n.absolute,
-    np.absolute: n.absolute,
-    np.cos: n.cos,
-    np.exp: n.exp,
-    np.expm1: n.expm1,
-    np.exp2: lambda x: n.exp(x * float(np.log(2.0))),
-    np.fabs: n.absolute,
-    np.floor: n.floor,
-    np.isnan: n.isnan,
-    np.log: n.log,
-    np.log10: lambda x: n.log(x) / float(np.log(10.0)),
-    np.log1p: n.log1p,
-    np.log2: lambda x: n.log(x) / float(np.log(2.0)),
-    np.negative: lambda x: -x,
-    np.reciprocal: lambda x: 1.0 / x,
-    np.sign: n.sign,
-    np.sqrt: n.sqrt,
-    np.square: lambda x: x * x,
-    np.tanh: n.tanh,
-}
-
-
 class Function(Family):
-    """A function of numpy's; what a user wrote cannot be read."""
+    """A function of numpy's, see :mod:`.ufuncs`; what a user wrote cannot be read."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """The function."""
@@ -192,11 +170,13 @@ def _apply(function: Any, arguments: Any, x: Tensor) -> Tensor:
         return x
     if _checks(function):
         return x.cast("float64")
-    write = next((own for known, own in FUNCTIONS.items() if known is function), None)
-    if arguments or write is None:
-        name = getattr(function, "__qualname__", None) or repr(function)
-        raise ExportError(f"the function {name!r} is Python code, which a graph cannot hold")
-    return write(x)
+    if isinstance(function, np.ufunc) and not arguments:
+        return apply_ufunc(function, x)
+    name = getattr(function, "__qualname__", None) or repr(function)
+    if str(getattr(function, "__module__", "")).partition(".")[0] == "numpy":
+        given = f" with {', '.join(arguments)}" if arguments else ""
+        raise ExportError(f"the function {name!r}{given} is not written as a graph")
+    raise ExportError(f"the function {name!r} is Python code, which a graph cannot hold")
 
 
 def _checks(function: Any) -> bool:
