@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from math import factorial
 from typing import Any
 
 import numpy as np
 
 from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family
+from onnxpack.exporters.sklearn.families.ensemble import summed
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 
@@ -79,17 +79,38 @@ def _splines(model: Any, spline: Any, x: Tensor, *, first: bool) -> Tensor:
 
 
 def _evaluated(spline: Any, x: Tensor) -> Tensor:
-    """By the polynomial of the interval that holds ``x``; beyond the knots the outermost."""
-    graph = x.graph
-    knots = np.unique(spline.t[spline.k : len(spline.t) - spline.k])
+    """Every spline at ``x``; beyond the knots, as in the outermost interval.
+
+    By de Boor's recursion, as SciPy does: it adds products that are not negative, so that a spline
+    which is next to nothing beside a knot keeps its digits. A polynomial's terms cancel there.
+    """
+    graph, degree = x.graph, spline.k
+    knots = np.unique(spline.t[degree : len(spline.t) - degree])
     starts = knots[:-1] if len(knots) > 1 else knots
     at = n.total(x >= starts[None, 1:]) if len(starts) > 1 else n.flat(x * 0.0).cast("int64")
-    offset = x - n.as_column(n.take(graph, starts, at))
-    tables = [spline(starts, nu=power) / factorial(power) for power in range(spline.k + 1)]
-    found = n.take(graph, tables[-1], at)
-    for table in reversed(tables[:-1]):
-        found = found * offset + n.take(graph, table, at)
-    return found
+    last = len(spline.t) - degree - 2
+    places = np.minimum(np.searchsorted(spline.t, starts, side="right") - 1, last)
+
+    def knot(offset: int) -> Tensor:
+        return n.as_column(n.take(graph, spline.t[places + offset], at))
+
+    found = [x * 0.0 + 1.0]
+    for order in range(1, degree + 1):
+        raised: list[Tensor] = []
+        carried: Tensor | None = None
+        for turn, own in enumerate(found, 1):
+            right, left = knot(turn), knot(turn - order)
+            width = right - left
+            share = n.where(
+                n.equal(width, 0.0), 0.0, own / n.where(n.equal(width, 0.0), 1.0, width)
+            )
+            falling = share * (right - x)
+            raised.append(falling if carried is None else carried + falling)
+            carried = share * (x - left)
+        found = [*raised, carried] if carried is not None else raised
+    weights = [n.take(graph, spline.c[places - degree + turn], at) for turn in range(degree + 1)]
+    parts = [own * weight for own, weight in zip(found, weights, strict=True)]
+    return summed(parts)
 
 
 FAMILIES: dict[str, Family] = {
