@@ -154,7 +154,7 @@ def _judge(
 def _better(question: Question) -> Iterator[Outputs]:
     """The answers that show what float32 costs, one after the other."""
     yield question.exact or {}
-    if question.exact is not None and question.beside is not None:
+    if question.beside is not None:
         yield from question.beside(question.case.feeds)
 
 

@@ -132,11 +132,11 @@ class Subject(ABC):
         return None
 
     def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
-        """The answers in float64 of models beside this one.
+        """The answers of models beside this one.
 
-        Each number that the model is given or has learned is off by a rounding of float32, at
-        random (Parker, *Monte Carlo Arithmetic*, 1997): how far the answers lie apart shows what
-        float32 costs where a single answer in float64 is close by chance.
+        Each number that the model is given or has learned is off by a rounding, at random
+        (Parker, *Monte Carlo Arithmetic*, 1997): how far the answers lie apart shows what float32
+        costs where a single answer in float64 is close by chance, or where there is none.
         """
         yield from ()
 
