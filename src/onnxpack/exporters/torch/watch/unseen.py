@@ -114,7 +114,15 @@ def watch_unseen() -> Iterator[Unseen]:
         with _Functions(found):
             yield found
     finally:
+        _profile_again(before)
+
+
+def _profile_again(before: Any) -> None:
+    """Give the profiler back; cProfile is no function that could be set, and is enabled instead."""
+    if before is None or callable(before):
         sys.setprofile(before)
+    else:
+        before.enable()
 
 
 class _Calls:
