@@ -61,13 +61,14 @@ def _steps(block: Any, loops: tuple[Any, ...] = ()) -> Iterator[_Step]:
 
 
 def _target(node: Any) -> Any:
-    """The value that a node writes to; None where it writes to none."""
+    """The tensor that a node writes to; None where it writes to none: a list is no memory."""
     if not node.kind().startswith("aten::"):
         return None
     schema = torch._C.parse_schema(node.schema())  # noqa: SLF001
     for place, argument in enumerate(schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
-            return node.inputsAt(place)
+            target = node.inputsAt(place)
+            return target if target.type().kind() == "TensorType" else None
     return None
 
 
