@@ -35,7 +35,7 @@ def add_exactly(model: ir.Model) -> None:
         if node.domain in ("", "ai.onnx") and node.op_type in ("ReduceSum", "ReduceProd")
     ]
     if any(_reduced(node).dtype is None for node in reduced):
-        ShapeInferencePass()(model)
+        _infer_dtypes(model)
     for node in reduced:
         value = _reduced(node)
         if value.dtype not in WIDE or _is_small(value):
@@ -46,6 +46,19 @@ def add_exactly(model: ir.Model) -> None:
                 "float64: beyond 2**53 it would be wrong"
             )
         _take_apart(node, value)
+
+
+def _infer_dtypes(model: ir.Model) -> None:
+    """Infer dtypes and leave shapes as they were stated.
+
+    By a shape that it believes ONNX Runtime 1.32 rewrites the Reshape of a detector's boxes so that
+    it fails where there is no box.
+    """
+    values = [value for node in model.graph.all_nodes() for value in node.outputs]
+    stated = [value.shape for value in values]
+    ShapeInferencePass()(model)
+    for value, shape in zip(values, stated, strict=True):
+        value.shape = shape
 
 
 def _reduced(node: ir.Node) -> ir.Value:
