@@ -31,7 +31,9 @@ from onnxpack.exporters.torch.patch.silence import quiet
 from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.restated import restated
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
+from onnxpack.exporters.torch.rewrite.views import with_known_views
 from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
+from onnxpack.exporters.torch.watch.copies import Copies, watch_copies
 from onnxpack.exporters.torch.watch.frames import Place
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
 from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
@@ -81,9 +83,10 @@ class Ladder:
             yield self._strategy("dynamo", self._export_program)
             return
         check_witnesses()
-        with watch_unseen() as unseen:
-            gradient = find_gradient(lambda: self.subject.run(self.subject.sample))
+        with watch_unseen() as unseen, watch_copies() as copies:
+            gradient = find_gradient(lambda: copies.returned(self.subject.answer()))
         _refuse(unseen, self.subject.model_class)
+        _refuse_lost_writes(copies, self.subject.model_class)
         self._refuse_hidden_by_precision()
         if gradient:
             yield self._strategy(DIFFERENTIATED, self._differentiate)
@@ -349,7 +352,7 @@ class Ladder:
     def _save_dynamo(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
         with self._followed():
             converted = torch.onnx.export(
-                program,  # type: ignore[arg-type]
+                None if program is None else with_known_views(program),  # type: ignore[arg-type]
                 dynamo=True,
                 opset_version=self.opset,
                 verbose=False,
@@ -380,6 +383,20 @@ def _refuse(unseen: Unseen, model: str) -> None:
     cause = unseen.cause()
     if cause is not None:
         raise ExportError(f"{model} was not exported: {cause.reason}.", remedy=cause.remedy)
+
+
+def _refuse_lost_writes(copies: Copies, model: str) -> None:
+    """Refuse code that writes in place to a view of which every graph has a copy.
+
+    Raises:
+        ExportError: there is some.
+    """
+    if copies.stale:
+        raise ExportError(
+            f"{model} was not exported: what is written in place is read through another view of "
+            f"the same memory, of which a graph has a copy: {_listed(copies.stale)}.",
+            remedy="write it without views: x = torch.where(mask, value, x)",
+        )
 
 
 def _listed(places: Iterable[Place | str]) -> str:
