@@ -54,6 +54,20 @@ class Exits(nn.Module):
         return y
 
 
+class AuxiliaryLoss(nn.Module):
+    """Keeps what a training loop adds to its loss: a tensor without axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.loss: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.linear(x)
+        self.loss = y.pow(2).mean()
+        return y
+
+
 class Counting(nn.Module):
     """Keeps state between calls."""
 
@@ -222,6 +236,7 @@ PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "item": (lambda: Calls(lambda linear, x: linear(x) * x.max().item()), x, {}),
     "max of Python": (lambda: Calls(lambda linear, x: linear(x) * max(x.sum(), 0)), x, {}),
     "scripted exit": (Exits, x, {}),
+    "auxiliary loss": (AuxiliaryLoss, x, {}),
     "cond": (Conditional, x, {}),
     "lengths": (Packed, lambda n: (torch.randn(n, 5, 4), torch.randint(1, 6, (n,))), {}),
     "log of the size": (
