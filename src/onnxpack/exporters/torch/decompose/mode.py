@@ -148,6 +148,8 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "fmax": arithmetic.fmax,
     "fmin": arithmetic.fmin,
     "frac": division.frac,
+    "grid_sample": resample.grid_sample,
+    "grid_sampler": resample.grid_sampler,
     "hardshrink": arithmetic.hardshrink,
     "heaviside": arithmetic.heaviside,
     "hypot": arithmetic.hypot,
