@@ -25,6 +25,7 @@ from onnxpack.exporters.torch.causes import plain_words
 from onnxpack.exporters.torch.decompose.mode import Decomposed
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack, has_no_order
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
+from onnxpack.exporters.torch.patch.forks import forks_inline
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.silence import quiet
@@ -278,6 +279,7 @@ class Ladder:
             padding_left_out(self._fast),
             Decomposed(empty_rows=self.empty_rows),
             masks_unasked(),
+            forks_inline(),
             _in_plain_words(),
         ):
             yield
