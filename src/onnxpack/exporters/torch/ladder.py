@@ -34,7 +34,7 @@ from onnxpack.exporters.torch.rewrite.restated import restated
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.rewrite.views import with_known_views
 from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
-from onnxpack.exporters.torch.watch.copies import Copies, watch_copies
+from onnxpack.exporters.torch.watch.copies import watch_copies
 from onnxpack.exporters.torch.watch.frames import Place
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
 from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
@@ -87,7 +87,7 @@ class Ladder:
         with watch_unseen() as unseen, watch_copies() as copies:
             gradient = find_gradient(lambda: copies.returned(self.subject.answer()))
         _refuse(unseen, self.subject.model_class)
-        _refuse_lost_writes(copies, self.subject.model_class)
+        copies.refuse(self.subject.model_class)
         self._refuse_hidden_by_precision()
         if gradient:
             yield self._strategy(DIFFERENTIATED, self._differentiate)
@@ -385,20 +385,6 @@ def _refuse(unseen: Unseen, model: str) -> None:
     cause = unseen.cause()
     if cause is not None:
         raise ExportError(f"{model} was not exported: {cause.reason}.", remedy=cause.remedy)
-
-
-def _refuse_lost_writes(copies: Copies, model: str) -> None:
-    """Refuse code that writes in place to a view of which every graph has a copy.
-
-    Raises:
-        ExportError: there is some.
-    """
-    if copies.stale:
-        raise ExportError(
-            f"{model} was not exported: what is written in place is read through another view of "
-            f"the same memory, of which a graph has a copy: {_listed(copies.stale)}.",
-            remedy="write it without views: x = torch.where(mask, value, x)",
-        )
 
 
 def _listed(places: Iterable[Place | str]) -> str:

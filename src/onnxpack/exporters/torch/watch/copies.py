@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from onnxpack.errors import ExportError
 from onnxpack.exporters.torch.decompose.complexes import ON_PARTS
 from onnxpack.exporters.torch.decompose.outside import crops_told
 from onnxpack.exporters.torch.watch.frames import of_torch, user_line
@@ -69,6 +70,19 @@ class Copies:
         for tensor in dense_tensors(outputs):
             if memory_of(tensor) in self._memories:
                 self._read(tensor)
+
+    def refuse(self, model: str) -> None:
+        """Refuse a model that writes in place to a view of which every graph has a copy.
+
+        Raises:
+            ExportError: it does.
+        """
+        if self.stale:
+            raise ExportError(
+                f"{model} was not exported: what is written in place is read through another view "
+                f"of the same memory, of which a graph has a copy: {next(iter(self.stale))}.",
+                remedy="write it without views: x = torch.where(mask, value, x)",
+            )
 
     def _read(self, tensor: Tensor) -> None:
         memory = self._memories[memory_of(tensor)]
