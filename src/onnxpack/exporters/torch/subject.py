@@ -159,6 +159,10 @@ class TorchSubject(Subject):
     def _widen(self) -> None:
         self._narrow, self.flat = self.flat, widened(self.flat)
 
+    def answer(self, tensors: Sequence[torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+        """The module's answer as the tensors that it returns, by default to the sample."""
+        return self._answer(self.flat, self.tensors(self.sample) if tensors is None else tensors)
+
     def run_first(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Ask a model that was not asked before; the answer is kept for the next run."""
         self._first = None

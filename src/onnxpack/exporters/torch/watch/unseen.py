@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from onnxpack.exporters.torch.watch.calls import calls_script
 from onnxpack.exporters.torch.watch.exceptions import catching, is_watched
 from onnxpack.exporters.torch.watch.frames import (
     Place,
@@ -150,7 +151,7 @@ class _Calls:
     def _note(self, kind: str, caller: FrameType) -> None:
         places = {"scripting": self._found.scripting, "asked": self._found.asked}
         if kind in places:
-            if is_watched(caller):
+            if is_watched(caller) and not calls_script(caller):
                 places[kind][place_in(caller)] = None
             return
         # A library that starts threads computes there all the same.
