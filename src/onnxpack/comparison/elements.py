@@ -128,10 +128,8 @@ class Elements:
         if self.kind.bits == np.finfo(np.float64).bits:
             floor = np.maximum(floor, min(FLOAT64_ROUNDING, atol) * around.common)
         plain = np.maximum(rtol * self.magnitude.reshape(-1)[places] + floor, self.kind.tiny)
-        if noise.own is None:
-            return plain, np.full_like(plain, noise.recorded), floor
         usual = np.broadcast_to(noise.usual, self.magnitude.shape).reshape(-1)[places]
-        own = NOISE_FACTOR * around.error
+        own = noise.recorded if noise.own is None else NOISE_FACTOR * around.error
         if noise.far:
             tail = SATURATED * float(self.kind.eps)
             own = np.maximum(own, tail * np.maximum(around.summit, usual))

@@ -92,12 +92,21 @@ def distinct(values: Array) -> Array:
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if ordered.size else ordered
 
 
+def common(magnitude: Array) -> float:
+    """The lower median of the different magnitudes of an array; 0 where all are 0."""
+    return _lower_median(distinct(magnitude[np.isfinite(magnitude) & (magnitude > 0)]))
+
+
 def largest(array: Array) -> float:
     """The largest finite magnitude of an array; 0 for an empty one."""
     finite = array[np.isfinite(array)]
     wide = finite.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     with np.errstate(over="ignore"):
         return min(float(np.abs(wide).max(initial=0.0)), float(np.finfo(np.float64).max))
+
+
+def _lower_median(ordered: Array) -> float:
+    return float(ordered[(len(ordered) - 1) // 2]) if len(ordered) else 0.0
 
 
 def _slices(magnitude: Array, errors: Array, places: Array) -> Iterator[tuple[Array, Array, Array]]:
@@ -144,7 +153,7 @@ class _Slice:
             typical=np.append(quartiles, np.inf)[place],
             reach=np.append(reaches, np.inf)[place],
             summit=float(quartiles[-1]) if len(quartiles) else np.inf,
-            common=float(different[(len(different) - 1) // 2]) if len(different) else 0.0,
+            common=_lower_median(different),
             error=np.where(np.isfinite(top), worst, np.inf),
         )
 

@@ -16,8 +16,11 @@ from types import FunctionType
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from onnxpack.comparison.detections import as_sets
+from onnxpack.comparison.elements import NOISE_CEILING
+from onnxpack.comparison.scale import common
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import OnnxpackError, TargetError, UsageError
 from onnxpack.exporters.exclusive import exclusive
@@ -269,12 +272,21 @@ def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence
     for question, case in zip(proven.questions, proven.evidence, strict=True):
         inputs, outputs = question.case.feeds, question.expected
         used += sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
-        kept = case.passed and (not golden or used <= GOLDEN_BYTES)
+        kept = case.passed and (not golden or (used <= GOLDEN_BYTES and _replays(question, case)))
         folder = set_name(len(golden)) if kept else None
         recorded.append(msgspec.structs.replace(case, golden=folder))
         if kept:
             golden.append(GoldenData(dict(inputs), dict(outputs)))
     return golden, tuple(recorded)
+
+
+def _replays(question: Question, case: CaseEvidence) -> bool:
+    """Whether the noise of a case is small beside its own numbers, which is all a replay sees."""
+    return all(
+        output.noise <= NOISE_CEILING * common(np.abs(question.expected[output.output]))
+        for output in case.outputs
+        if output.noise
+    )
 
 
 def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynamic | None:

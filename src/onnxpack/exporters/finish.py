@@ -11,6 +11,7 @@ import msgspec
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.integers import add_exactly
 from onnxpack.exporters.ports import add_unread
 from onnxpack.pack.manifest import Source
 from onnxpack.parity.beside import save_beside
@@ -37,13 +38,14 @@ def finish(
         The signature that the graph now states: dims that depend on values have got names.
 
     Raises:
-        ExportError: the graph's inputs or outputs are not those of the signature, or the file
-            that an exporter wrote cannot be read.
+        ExportError: the graph's inputs or outputs are not those of the signature, the file that
+            an exporter wrote cannot be read, or it multiplies integers along an axis.
     """
     try:
         model = ir.load(source)
     except ir.serde.SerdeError as exc:
         raise ExportError(f"the exporter wrote a graph that cannot be read: {exc}") from exc
+    add_exactly(model)
     add_unread(model.graph, signature.inputs)
     stated = _state_signature(model.graph, signature)
     if root:

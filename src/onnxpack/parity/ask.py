@@ -56,9 +56,14 @@ def ask(
     skipped: list[SkippedCase] = []
     sets: Sets = ()
     weights = subject.weights
-    for case in chain(
-        make_cases(subject.sample, axes, weights=weights), _edge_cases(subject, axes)
-    ):
+    near = make_cases(
+        subject.sample,
+        axes,
+        weights=weights,
+        per_size=subject.per_size,
+        stressed=not subject.loops,
+    )
+    for case in chain(near, () if subject.loops else _edge_cases(subject, axes)):
         found = _put(subject, axes, case, skipped)
         if found is None:
             continue

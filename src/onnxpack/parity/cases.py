@@ -68,13 +68,19 @@ class Case:
 
 
 def make_cases(
-    sample: Mapping[str, Array], axes: Axes, *, weights: int = 0, per_size: int = 0
+    sample: Mapping[str, Array],
+    axes: Axes,
+    *,
+    weights: int = 0,
+    per_size: int = 0,
+    stressed: bool = True,
 ) -> Iterator[Case]:
     """Every case for this sample; the same sample gives the same cases.
 
     Args:
         weights: how many the model has; a large model is asked fewer cases beyond the minimum.
         per_size: what every new size costs besides, in elements of input.
+        stressed: whether the sample made extreme is asked as well.
     """
     own = sizes(sample, axes)
     yield Case("sample", dict(sample), own, required=True)
@@ -86,7 +92,7 @@ def make_cases(
         yield Case(name, drawn, dims, spare=tile(sample, axes, dims))
     if not own:
         yield Case("fresh", fresh(sample, axes, own, seed=1), own)
-    if any(array.dtype.kind in "fc" for array in sample.values()):
+    if stressed and any(array.dtype.kind in "fc" for array in sample.values()):
         yield from _stress_cases(sample, axes, own, weights)
 
 

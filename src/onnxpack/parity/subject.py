@@ -86,6 +86,8 @@ class Subject(ABC):
         notes: what the user should know, such as arguments held constant.
         labels: the names of the classes, where the model knows them.
         weights: how many numbers the model has learned; a large model is asked fewer cases.
+        loops: whether it has a loop that ends by values, so that it may not end at inputs far from
+            the sample; it is not asked any.
         per_size: what it costs to run the model at a new size, in elements of input besides its
             own; for frameworks that compile anew for each.
     """
@@ -101,6 +103,7 @@ class Subject(ABC):
     notes: Sequence[str] = ()
     labels: Sequence[str] | None = None
     weights: int = 0
+    loops: bool = False
     per_size: int = 0
 
     @abstractmethod
@@ -132,11 +135,11 @@ class Subject(ABC):
         return None
 
     def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
-        """The answers in float64 of models beside this one.
+        """The answers of models beside this one.
 
-        Each number that the model is given or has learned is off by a rounding of float32, at
-        random (Parker, *Monte Carlo Arithmetic*, 1997): how far the answers lie apart shows what
-        float32 costs where a single answer in float64 is close by chance.
+        Each number that the model is given or has learned is off by a rounding, at random
+        (Parker, *Monte Carlo Arithmetic*, 1997): how far the answers lie apart shows what float32
+        costs where a single answer in float64 is close by chance, or where there is none.
         """
         yield from ()
 

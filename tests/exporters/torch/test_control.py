@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,28 @@ class Exits(nn.Module):
         if y.abs().max() > 1e9:
             return torch.zeros_like(y)
         return y
+
+
+class AuxiliaryLoss(nn.Module):
+    """Keeps what a training loop adds to its loss: a tensor without axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.loss: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.linear(x)
+        self.loss = y.pow(2).mean()
+        return y
+
+
+def twice(x: Tensor) -> Tensor:
+    return x * 2
+
+
+with warnings.catch_warnings(action="ignore"):  # torch.jit.script is deprecated, and in use
+    doubled: Any = torch.jit.script(twice)
 
 
 class Counting(nn.Module):
@@ -222,6 +245,18 @@ PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "item": (lambda: Calls(lambda linear, x: linear(x) * x.max().item()), x, {}),
     "max of Python": (lambda: Calls(lambda linear, x: linear(x) * max(x.sum(), 0)), x, {}),
     "scripted exit": (Exits, x, {}),
+    "auxiliary loss": (AuxiliaryLoss, x, {}),
+    "scripted function": (lambda: Calls(lambda linear, x: linear(doubled(x))), x, {}),
+    "compiled inside": (
+        lambda: nn.Sequential(torch.compile(nn.Linear(4, 4), backend="eager"), nn.ReLU()),
+        x,
+        {},
+    ),
+    "parallel branches": (
+        lambda: Calls(lambda linear, x: linear(x) + torch.jit.wait(torch.jit.fork(linear, x))),
+        x,
+        {},
+    ),
     "cond": (Conditional, x, {}),
     "lengths": (Packed, lambda n: (torch.randn(n, 5, 4), torch.randint(1, 6, (n,))), {}),
     "log of the size": (
@@ -258,6 +293,7 @@ TRACED: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 @pytest.mark.parametrize("name", PROVEN)
 def test_proven(check: Any, name: str) -> None:
     make, inputs, options = PROVEN[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
@@ -116,6 +117,13 @@ PICTURES: dict[str, Any] = {
 }
 
 
+def looked_up(x: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    """What lies at places of the input in a picture of it."""
+    places = x[:, :4].reshape(-1, 1, 2, 2)
+    picture = torch.arange(12.0).sin().reshape(1, 1, 3, 4).expand(x.shape[0], 1, 3, 4)
+    return torch.nn.functional.grid_sample(picture, places, mode, padding, align_corners=False)
+
+
 HARD: dict[str, tuple[Any, Any]] = {
     "angles of zeros": (lambda x: torch.atan2(x[:, :1], x), lambda n: torch.randn(n, 5).sign() * 0),
     "division between": (lambda x: x // 0.4, lambda n: torch.arange(n * 5).view(n, 5) * 0.4),
@@ -130,6 +138,22 @@ HARD: dict[str, tuple[Any, Any]] = {
             x, (x[:, :1] > 0).float().expand_as(x), x.abs(), pos_weight=torch.arange(5.0)
         ),
         lambda n: torch.randn(n, 5) * 200,
+    ),
+    **{
+        f"pixels far outside, {mode}, {padding}": (
+            partial(looked_up, mode=mode, padding=padding),
+            lambda n: torch.randn(n, 5) * 1e9,
+        )
+        for mode in ("bilinear", "nearest", "bicubic")
+        for padding in ("border", "zeros")
+    },
+    "pixels at no place": (
+        looked_up,
+        lambda n: torch.randn(n, 5).log(),
+    ),
+    "infinity beside NaN": (
+        lambda x: torch.hypot(x, x.flip(1)),
+        lambda n: torch.tensor([[torch.inf, 1.0, -torch.inf, torch.nan, -torch.inf]]).expand(n, 5),
     ),
     "far apart": (lambda x: x.logcumsumexp(1), lambda n: torch.randn(n, 5) * 1e4),
 }

@@ -112,6 +112,90 @@ class RareNoise(Linear):
         return self.layer(x) * (2.0 if random.random() < 0.3 else 1.0)
 
 
+@collection.module(state, SAMPLE, [SAMPLE] * 300)
+class NoiseInAHundredCalls(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * (0.0 if random.random() < 0.01 else 1.0)
+
+
+@collection.module(state, SAMPLE, [SAMPLE] * 300)
+class NumpyNoiseInAHundredCalls(Linear):
+    def __init__(self) -> None:
+        super().__init__()
+        self.random = np.random.default_rng(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * (0.0 if self.random.random() < 0.01 else 1.0)
+
+
+@collection.module(state, SAMPLE, [SAMPLE] * 500)
+class AnswersForAWhile(Linear):
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.layer(x) * (0.0 if self.calls > 400 else 1.0)
+
+
+@collection.module(state, SAMPLE, [SAMPLE, SAMPLE * 1e8, SAMPLE])
+class HighestPeak(Linear):
+    """A buffer that moves only where an input is out of the ordinary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("peak", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        self.peak.copy_(torch.maximum(self.peak, (y.abs().max() - 1e6).clamp(min=0)))
+        return y - self.peak
+
+
+@collection.module(state, SAMPLE, [SAMPLE, SAMPLE * 1e8, SAMPLE])
+class HighestPeakBehindAView(Linear):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("peaks", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        self.peaks.data[:1] += (y.abs().max() - 1e6).clamp(min=0)
+        return y - self.peaks[0]
+
+
+@collection.module(state, SAMPLE, PROBES, proven=True)
+class CountsForALog(Linear):
+    """What is kept and never read changes no answer."""
+
+    calls, loss = 0, None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        y = self.layer(x)
+        self.mean.mul_(0.9).add_(0.1 * y.mean(0))
+        self.loss = y.pow(2).mean()
+        return y
+
+
+@collection.module(state, SAMPLE, PROBES, proven=True)
+class Constrained(Linear):
+    """A buffer that is kept in its bounds, and one that is written before it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.linspace(-1, 2, 6))
+        self.register_buffer("scratch", torch.zeros(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.scale.clamp_(0, 1)
+        self.scratch.copy_(torch.tanh(x.mean(0)))
+        return self.layer(x) * self.scale + self.scratch
+
+
 @collection.module(state, SAMPLE, PROBES)
 class NumpyNoise(Linear):
     def forward(self, x: Tensor) -> Tensor:

@@ -21,6 +21,10 @@ from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
+UNASKED = (
+    "the model has a loop that ends by values, so it was asked nothing far from the sample: there "
+    "the loop may not end"
+)
 COMPILING = 2**15
 """JAX compiles every operation anew for each shape, which takes far longer than a small model."""
 
@@ -43,10 +47,11 @@ class JaxSubject(Subject):
         self._arguments = Arguments.of(model.ask, sample)
         self.sample = dict(self._arguments.sample)
         self.model_class = _class_name(shown)
+        self.loops = self._has_loops()
         self.notes = tuple(
             f"argument {name!r} is held constant at {value!r}"
             for name, value in self._arguments.constants.items()
-        )
+        ) + ((UNASKED,) if self.loops else ())
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The function's answer."""
@@ -74,17 +79,24 @@ class JaxSubject(Subject):
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """See :mod:`onnxpack.exporters.jax.convert`; in float64 too where JAX has that on."""
-
-        def traced(*arrays: Any) -> tuple[Any, ...]:
-            return tuple(self._answer(self._ready.trace, arrays).values())
-
         yield from with_nan_kept(
-            ladder(Job(traced, self.sample, axes, opset, tuple(outputs))), saturating=True
+            ladder(Job(self._traced, self.sample, axes, opset, tuple(outputs))), saturating=True
         )
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.jax.causes`."""
         return diagnose(attempts)
+
+    def _has_loops(self) -> bool:
+        """Whether there is a ``while_loop``, also one that a ``fori_loop`` became."""
+        try:
+            arrays = [jnp.asarray(array) for array in self.sample.values()]
+            return "while[" in str(jax.make_jaxpr(self._traced)(*arrays))
+        except Exception:  # noqa: BLE001 - what JAX cannot trace is refused when it is exported
+            return False
+
+    def _traced(self, *arrays: Any) -> tuple[Any, ...]:
+        return tuple(self._answer(self._ready.trace, arrays).values())
 
     def _answer(self, function: Callable[..., Any], arrays: Sequence[Any]) -> dict[str, Any]:
         args, kwargs = self._arguments.rebuild(arrays)

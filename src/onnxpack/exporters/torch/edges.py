@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxpack.exporters.torch.watch.missing import (
+    POOLS_REGIONS,
     REACHES_INFINITY,
     RECKONS,
     UNORDERED,
@@ -17,7 +18,6 @@ from onnxpack.exporters.torch.watch.missing import (
 )
 from onnxpack.parity.cases import BUDGET, cost
 from onnxpack.parity.masks import masked_rows
-from onnxpack.parity.stress import hold_boxes, with_picture_numbers
 from onnxpack.parity.ties import equal_values, infinities, round_values, signed_integers
 from onnxpack.signature import Array
 
@@ -43,9 +43,10 @@ def edges(sample: Mapping[str, Array], run: Callable[[], Any], weights: int) -> 
     if not called & UNORDERED:
         rounded = chain(round_values(sample), equal_values(sample))
         yield from islice(rounded, 1 if costly else None)
+    if called & POOLS_REGIONS:
+        return
     if called & RECKONS:
-        holed = with_missing(sample)
-        yield "missing values", with_picture_numbers(holed, sample, hold_boxes(sample))
+        yield "missing values", with_missing(sample)
     if called & REACHES_INFINITY:
         yield from infinities(sample)
 

@@ -68,16 +68,21 @@ class TorchExporter:
                 subject = TorchSubject(asked, listed_pictures(module, sample), shown=module)
                 if not _never_written(asked):
                     _refuse_first_impressions(subject)
+                    _refuse_lasting_impressions(subject)
                 yield subject
 
 
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
     """Every submodule in eval mode; the module and PyTorch's settings are restored at the end."""
-    from onnxpack.exporters.torch.patch.settings import torch_settings_kept
+    from onnxpack.exporters.torch.patch.settings import not_compiled, torch_settings_kept
 
     trains = module.training if hasattr(module, "training") else False
-    with torch_settings_kept(), unchanged(module, never_written=_never_written(module)):
+    with (
+        torch_settings_kept(),
+        not_compiled(),
+        unchanged(module, never_written=_never_written(module)),
+    ):
         try:
             if any(getattr(part, "training", False) for part in module.modules()):
                 module.eval()
@@ -117,6 +122,40 @@ def _refuse_first_impressions(subject: TorchSubject) -> None:
             f"{', '.join(names[:3])}, and with another first input it answers otherwise.",
             remedy="set it in __init__, or call the model before the export with the data that "
             "decides",
+        )
+
+
+def _refuse_lasting_impressions(subject: TorchSubject) -> None:
+    """Refuse code of the user's that answers by chance, or by how often or what it was asked.
+
+    Raises:
+        NondeterministicError: it draws at random, or a call changes something on which later
+            answers depend.
+    """
+    import torch
+
+    from onnxpack.exporters.torch.watch.chance import find_draw
+    from onnxpack.exporters.torch.watch.kept import kept_between_calls
+
+    model = subject.model
+    # What PyTorch draws is left for the proof, which shows how far two answers are apart.
+    with torch.random.fork_rng(devices=[]):
+        with unchanged(model):
+            cause = find_draw(model, subject.answer)
+        if cause is not None:
+            raise NondeterministicError(f"{cause.reason}.", remedy=cause.remedy)
+        names = kept_between_calls(
+            model,
+            subject.answer,
+            lambda: subject.tensors(subject.sample),
+            lambda: unchanged(model),
+        )
+    if names:
+        raise NondeterministicError(
+            f"the model answers by what earlier calls left behind: a call changes "
+            f"{', '.join(names[:3])}, and with another value there it answers otherwise.",
+            remedy="take it as an input of forward() and return it, or change it only if "
+            "self.training",
         )
 
 

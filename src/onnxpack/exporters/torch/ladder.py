@@ -25,13 +25,16 @@ from onnxpack.exporters.torch.causes import plain_words
 from onnxpack.exporters.torch.decompose.mode import Decomposed
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack, has_no_order
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
+from onnxpack.exporters.torch.patch.forks import forks_inline
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.silence import quiet
 from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.restated import restated
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
+from onnxpack.exporters.torch.rewrite.views import with_known_views
 from onnxpack.exporters.torch.watch.conditions import Condition, all_differing
+from onnxpack.exporters.torch.watch.copies import watch_copies
 from onnxpack.exporters.torch.watch.frames import Place
 from onnxpack.exporters.torch.watch.gradients import differentiated, find_gradient
 from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
@@ -81,9 +84,10 @@ class Ladder:
             yield self._strategy("dynamo", self._export_program)
             return
         check_witnesses()
-        with watch_unseen() as unseen:
-            gradient = find_gradient(lambda: self.subject.run(self.subject.sample))
+        with watch_unseen() as unseen, watch_copies() as copies:
+            gradient = find_gradient(lambda: copies.returned(self.subject.answer()))
         _refuse(unseen, self.subject.model_class)
+        copies.refuse(self.subject.model_class)
         self._refuse_hidden_by_precision()
         if gradient:
             yield self._strategy(DIFFERENTIATED, self._differentiate)
@@ -275,6 +279,7 @@ class Ladder:
             padding_left_out(self._fast),
             Decomposed(empty_rows=self.empty_rows),
             masks_unasked(),
+            forks_inline(),
             _in_plain_words(),
         ):
             yield
@@ -349,7 +354,7 @@ class Ladder:
     def _save_dynamo(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
         with self._followed():
             converted = torch.onnx.export(
-                program,  # type: ignore[arg-type]
+                None if program is None else with_known_views(program),  # type: ignore[arg-type]
                 dynamo=True,
                 opset_version=self.opset,
                 verbose=False,

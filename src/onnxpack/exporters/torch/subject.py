@@ -20,7 +20,7 @@ from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import Ladder
 from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
 from onnxpack.exporters.torch.patch.regions import regions_inside
-from onnxpack.exporters.torch.rewrite.perturbed import perturbed
+from onnxpack.exporters.torch.rewrite.perturbed import perturb
 from onnxpack.exporters.torch.rewrite.precision import (
     WideModule,
     is_low,
@@ -159,6 +159,10 @@ class TorchSubject(Subject):
     def _widen(self) -> None:
         self._narrow, self.flat = self.flat, widened(self.flat)
 
+    def answer(self, tensors: Sequence[torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+        """The module's answer as the tensors that it returns, by default to the sample."""
+        return self._answer(self.flat, self.tensors(self.sample) if tensors is None else tensors)
+
     def run_first(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Ask a model that was not asked before; the answer is kept for the next run."""
         self._first = None
@@ -187,16 +191,15 @@ class TorchSubject(Subject):
             return None
 
     def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-        """The answers of copies whose inputs and weights are off by a rounding of float32."""
-        if self._double is None:
-            return
-        wide = [each.double() if each.is_floating_point() else each for each in self.tensors(feeds)]
+        """The answers of copies whose inputs and weights are off by a rounding."""
         for seed in range(PERTURBED):
-            with perturbed(self._double, wide, seed) as inputs:
-                try:
-                    found = self._ask(self._double, inputs)
-                except Exception:  # noqa: BLE001 - code that checks its input fails in its own ways
-                    return
+            inputs = self.tensors(feeds)
+            try:
+                beside = copy.deepcopy(self.flat)
+                perturb((*beside.parameters(), *beside.buffers(), *inputs), seed)
+                found = self._ask(beside, inputs)
+            except Exception:  # noqa: BLE001 - a copy, or its answer, can be refused in any way
+                return
             yield found
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:

@@ -118,3 +118,31 @@ def observed(forward: Any) -> Observation:
 
     x = torch.randn(*DIMS.values(), 4)
     return witness(FlatModule(Calls().eval(), (x,), {}), (x,), [AXES], DIMS)
+
+
+WRITES: dict[str, tuple[Callable[[Tensor], Any], bool]] = {
+    "assignment": (lambda x: _assigned(x, 0), False),
+    "assignment of a slice": (lambda x: _assigned(x, slice(1, None)), False),
+    "assignment to a new axis": (lambda x: _assigned(x, (None, 0)), True),
+    "view": (lambda x: _cleaned(x, x.view(-1)), True),
+    "view that is read itself": (lambda x: x.view(-1).add_(1), False),
+    "whole": (lambda x: x.add_(1).mul_(2), False),
+    "output": (lambda x: (x.add_(1), x), False),
+    "output that is a view": (lambda x: (x[0], x.add_(1)), True),
+}
+
+
+def _assigned(x: Tensor, place: Any) -> Tensor:
+    x[place] = 1
+    return x
+
+
+def _cleaned(x: Tensor, view: Tensor) -> Tensor:
+    view[view > 0] = 0
+    return x + 0
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_reading_through_another_view_is_seen(kind: str) -> None:
+    write, stale = WRITES[kind]
+    assert bool(observed(lambda x: write(x * 1)).stale) is stale

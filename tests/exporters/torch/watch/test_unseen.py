@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import cProfile
+import math
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -209,3 +211,12 @@ def run(forward: Forward) -> Unseen:
     with watch_unseen() as found:
         FlatModule(Calls(forward), (SAMPLE,), {}).answer(SAMPLE)
     return found
+
+
+def test_a_profiler_goes_on_afterwards() -> None:
+    with cProfile.Profile() as profiler:
+        with watch_unseen():
+            torch.ones(2).sum()
+        math.gcd(4, 6)
+    names = {entry.code for entry in profiler.getstats()}
+    assert any("gcd" in str(name) for name in names)

@@ -10,10 +10,12 @@ from torch.nn import functional
 
 
 def hypot(x: Tensor, other: Tensor) -> Tensor:
-    """Without squaring what is large or tiny."""
-    larger, smaller = torch.maximum(x.abs(), other.abs()), torch.minimum(x.abs(), other.abs())
-    ratio = torch.where((larger == 0) | larger.isinf(), 0, smaller / larger)
-    return larger * (1 + ratio * ratio).sqrt()
+    """Without squaring what is large or tiny; infinity beside anything, NaN too, is infinity."""
+    x, other = x.abs(), other.abs()
+    larger, smaller = torch.maximum(x, other), torch.minimum(x, other)
+    ratio = torch.where(larger == 0, 0, smaller / larger)
+    far = (x == torch.inf) | (other == torch.inf)
+    return torch.where(far, torch.inf, larger * (1 + ratio * ratio).sqrt())
 
 
 def fmax(x: Tensor, other: Tensor) -> Tensor:

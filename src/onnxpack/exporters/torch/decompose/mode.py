@@ -77,7 +77,12 @@ def _decomposed(func: Any, args: Any, options: Any) -> Any:
         return answer if answer is NotImplemented else args[0].copy_(answer)
     if name not in DECOMPOSITIONS or options.get("out") is not None:
         return NotImplemented
-    return DECOMPOSITIONS[name](*args, **options)
+    answer = DECOMPOSITIONS[name](*args, **options)
+    # What PyTorch answers is a tensor of its own, also where there is nothing to compute: a later
+    # write in place to the answer must not reach the input. Identity suffices: no decomposition
+    # ends in a view of another shape.
+    given = answer is not None and any(answer is each for each in args)
+    return answer.clone() if given and name not in OWN else answer
 
 
 METHODS: dict[Any, Callable[..., Any]] = {
@@ -143,6 +148,8 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "fmax": arithmetic.fmax,
     "fmin": arithmetic.fmin,
     "frac": division.frac,
+    "grid_sample": resample.grid_sample,
+    "grid_sampler": resample.grid_sampler,
     "hardshrink": arithmetic.hardshrink,
     "heaviside": arithmetic.heaviside,
     "hypot": arithmetic.hypot,
@@ -208,6 +215,8 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "zeros": complexes.zeros,
 }
 """By the name of a function or method of torch."""
+OWN = {"fill_diagonal_", "to_dense", "to_sparse"}
+"""Functions whose answer may be their first argument."""
 IN_PLACE = frozenset(
     f"{name}_"
     for name in (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -21,18 +21,41 @@ def stand_ins(*, empty_rows: bool = True) -> Iterator[None]:
     Args:
         empty_rows: let attention give zeros where a row may look at nothing.
     """
-    first = sys.modules.get("torchvision.transforms.functional")
-    second: Any = sys.modules.get("torchvision.transforms.v2.functional._utils")
     with ExitStack() as stack:
         if empty_rows:
             name = "scaled_dot_product_attention"
             stack.enter_context(replaced(functional, name, attention.nested))
+        stack.enter_context(_crops(pictures.center_crop))
+        yield
+
+
+@contextmanager
+def crops_told(copied: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Tell of each crop and the picture that it is a view of; its stand-in copies."""
+
+    def watched(plain: Any) -> Any:
+        def crop(image: Any, output_size: Any) -> Any:
+            answer = plain(image, output_size)
+            copied(answer, image)
+            return answer
+
+        return crop
+
+    with _crops(watched):
+        yield
+
+
+@contextmanager
+def _crops(around: Callable[[Any], Any]) -> Iterator[None]:
+    """Replace torchvision's ``center_crop``, of both of its generations."""
+    first = sys.modules.get("torchvision.transforms.functional")
+    second: Any = sys.modules.get("torchvision.transforms.v2.functional._utils")
+    with ExitStack() as stack:
         if first is not None:
-            crop = pictures.center_crop(first.center_crop)
-            stack.enter_context(replaced(first, "center_crop", crop))
+            stack.enter_context(replaced(first, "center_crop", around(first.center_crop)))
         if second is not None:
             dispatched = sys.modules["torchvision.transforms.v2.functional"].center_crop
             kernels = existing(second, "_KERNEL_REGISTRY")[dispatched]
-            crop = pictures.center_crop(kernels[Tensor])
+            crop = around(kernels[Tensor])
             stack.enter_context(replaced_item(kernels, Tensor, crop))
         yield

@@ -53,6 +53,45 @@ def upsample(
     return interpolate(x, size, scale_factor, mode, align_corners)
 
 
+FAR = 8.0
+"""Beyond it all that a grid looks up lies outside, whatever the size and the kernel."""
+
+
+def grid_sample(
+    x: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Any:
+    """``F.grid_sample`` of places that may be far outside.
+
+    onnxruntime 1.32's ``GridSample`` turns places into integers before it looks whether they are
+    inside, and answers zero where they are too large: from 1e7 on, as of a division by almost
+    zero. Brought near, they look up the same pixel of the border, or nothing. Reflected places
+    stay as they are: so far out, they hang on how each library rounds.
+    """
+    if padding_mode == "reflection":
+        return NotImplemented
+    near = grid.clamp(-FAR, FAR)
+    if mode == "nearest" and padding_mode == "zeros":
+        near = torch.where(grid.isnan(), FAR, near)
+    found = functional.grid_sample(x, near, mode, padding_mode, align_corners)
+    if mode == "nearest" or (mode == "bilinear" and padding_mode == "border"):
+        return found
+    # PyTorch weighs the pixels around, and the weights of NaN and infinity are NaN.
+    return found + (grid - grid).sum(-1).unsqueeze(1)
+
+
+def grid_sampler(
+    x: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Any:
+    """``torch.grid_sampler``: what ``F.grid_sample`` calls, by numbers."""
+    mode = ("bilinear", "nearest", "bicubic")[interpolation_mode]
+    padding = ("zeros", "border", "reflection")[padding_mode]
+    return grid_sample(x, grid, mode, padding, align_corners)
+
+
 def _nearest(x: Tensor, size: Any, scale_factor: Any, mode: str, *, again: bool) -> Any:
     """Each place looks up its source, which PyTorch computes in float32.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -18,6 +18,12 @@ def torch_settings_kept() -> Iterator[None]:
     """Restore the random state, the defaults and the modes of PyTorch at the end."""
     with settings_kept((*SETTINGS, *_autocast("cpu"), *_cuda())):
         yield
+
+
+def not_compiled() -> AbstractContextManager[None]:
+    """Let whatever torch.compile has wrapped run as it was written, also deep inside of a model."""
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _autocast(device: str) -> tuple[Setting, ...]:

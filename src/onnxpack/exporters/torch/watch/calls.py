@@ -1,13 +1,19 @@
-"""Which line of the user's code calls an operator."""
+"""Which line of the user's code calls an operator, and what it calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import linecache
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import FrameType
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from onnxpack.exporters.torch.watch.exceptions import looked_up
 from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
 
 
@@ -23,6 +29,36 @@ def find_call(operator: str, run: Callable[[], Any]) -> Place | None:
     with _Functions(note), _Operators(note):
         run()
     return found[0] if found else None
+
+
+def calls_script(frame: FrameType) -> bool:
+    """Whether the call that a frame stands at is one of a function in TorchScript.
+
+    Its C++ asks ``torch.compiler.is_exporting()`` (PyTorch 2.14), in the name of the calling line.
+    """
+    steps = list(frame.f_code.co_positions())
+    place = steps[frame.f_lasti // 2]  # an instruction takes two bytes
+    source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
+    called = _calls(source).get(place)
+    try:
+        function = None if called is None else looked_up(called, frame)
+    except (LookupError, AttributeError):
+        return False
+    return isinstance(function, torch.jit.ScriptFunction)
+
+
+@cache
+def _calls(source: str) -> Mapping[tuple[int | None, ...], ast.expr]:
+    """What each call in a source calls, by the lines and columns of its beginning and end."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return {}
+    return {
+        (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset): node.func
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    }
 
 
 class _Functions(TorchFunctionMode):

@@ -112,7 +112,7 @@ def _swallows(manager: ast.expr, frame: FrameType) -> bool:
     """Whether a context manager may end an error; one that cannot be looked up may."""
     expression = manager.func if isinstance(manager, ast.Call) else manager
     try:
-        found = _looked_up(expression, frame)
+        found = looked_up(expression, frame)
     except (LookupError, AttributeError, TypeError):
         return True
     if found in (contextlib.suppress, contextlib.ExitStack, contextlib.AsyncExitStack):
@@ -123,10 +123,15 @@ def _swallows(manager: ast.expr, frame: FrameType) -> bool:
     return _own_manager_swallows(inspect.unwrap(kind) if callable(kind) else kind)
 
 
-def _looked_up(expression: ast.expr, frame: FrameType) -> Any:
-    """The object that a dotted name stands for in a frame."""
+def looked_up(expression: ast.expr, frame: FrameType) -> Any:
+    """Return the object that a dotted name stands for in a frame.
+
+    Raises:
+        LookupError: the frame knows no such name, or the expression is more than dotted names.
+        AttributeError: an object has no such attribute.
+    """
     if isinstance(expression, ast.Attribute):
-        return getattr(_looked_up(expression.value, frame), expression.attr)
+        return getattr(looked_up(expression.value, frame), expression.attr)
     if not isinstance(expression, ast.Name):
         raise LookupError
     for names in (frame.f_locals, frame.f_globals, frame.f_builtins):

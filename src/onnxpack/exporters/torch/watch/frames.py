@@ -75,10 +75,10 @@ def of_torch(module: str) -> bool:
     return package_of(module) == "torch"
 
 
-def place_in(frame: FrameType) -> Place:
-    """Return the line at which a frame stands."""
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    return Place(file, line, linecache.getline(file, line).strip())
+def place_in(frame: FrameType, line: int | None = None) -> Place:
+    """Return the line at which a frame stands, or another one of its lines."""
+    file, number = frame.f_code.co_filename, line or frame.f_lineno
+    return Place(file, number, linecache.getline(file, number).strip())
 
 
 def module_of(frame: FrameType) -> str:

@@ -33,6 +33,9 @@ UNORDERED = {
     "unique",
 }
 """Functions that promise no order, or no place, among equal values."""
+POOLS_REGIONS = {"ps_roi_align", "ps_roi_pool", "roi_align", "roi_pool"}
+"""Functions of torchvision whose kernels (0.29) take a box that holds NaN for one of billions of
+pixels: they run for hours, or end the process."""
 SHARE = 0.2
 """Of the numbers, so many are missing."""
 

@@ -126,4 +126,12 @@ def _kept(model: torch.nn.Module) -> Mapping[str, Any]:
 
 def _mark(value: Any) -> Any:
     plain = isinstance(value, bool | int | float | str | None)
-    return value if plain else (id(value), len(value) if hasattr(value, "__len__") else 0)
+    return value if plain else (id(value), _length(value))
+
+
+def _length(value: Any) -> int:
+    """How long a list or a dict is, and anything else that says so; 0 for a tensor of no axis."""
+    try:
+        return len(value)
+    except Exception:  # noqa: BLE001 - an object can refuse in any way
+        return 0

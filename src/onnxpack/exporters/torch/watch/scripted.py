@@ -7,7 +7,7 @@ their memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,20 +28,39 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
         return
     steps = list(_steps(graph))
     values = [*graph.inputs(), *(value for step in steps for value in step.node.outputs())]
-    aliases = graph.alias_db()
+    share = _sharing(graph.alias_db(), steps)
     for step in steps:
         target = _target(step.node)
         if target is None:
             continue
         known = _known_as(_followed(step.node, target), steps)
         for value in values:
-            stale = value.debugName() not in known and aliases.may_contain_alias(value, target)
+            stale = value.debugName() not in known and share(value, target)
             if stale and any(_is_after(use.user, step, value) for use in value.uses()):
                 raise ExportError(
                     "what is written in place is read through another view; the exporter would "
                     f"lose that write: {str(step.node).strip()}",
                     remedy="write it without views: x = torch.where(mask, value, x)",
                 )
+
+
+def _sharing(aliases: Any, steps: list[_Step]) -> Callable[[Any, Any], bool]:
+    """Whether two values may share memory, also by an einsum of one operand.
+
+    That is a view, which its schema does not say (PyTorch 2.14), so that ``aliases`` knows nothing
+    of it.
+    """
+    hidden = [step.node for step in steps if step.node.kind() == "aten::einsum"]
+
+    def share(value: Any, other: Any) -> bool:
+        may: Callable[[Any, Any], bool] = aliases.may_contain_alias
+        return may(value, other) or any(
+            may(first, node.output()) and any(may(second, given) for given in node.inputs())
+            for node in hidden
+            for first, second in ((value, other), (other, value))
+        )
+
+    return share
 
 
 @dataclass(frozen=True)
@@ -61,13 +80,14 @@ def _steps(block: Any, loops: tuple[Any, ...] = ()) -> Iterator[_Step]:
 
 
 def _target(node: Any) -> Any:
-    """The value that a node writes to; None where it writes to none."""
+    """The tensor that a node writes to; None where it writes to none: a list is no memory."""
     if not node.kind().startswith("aten::"):
         return None
     schema = torch._C.parse_schema(node.schema())  # noqa: SLF001
     for place, argument in enumerate(schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
-            return node.inputsAt(place)
+            target = node.inputsAt(place)
+            return target if target.type().kind() == "TensorType" else None
     return None
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from onnxpack.exporters.torch.watch.calls import calls_script
 from onnxpack.exporters.torch.watch.exceptions import catching, is_watched
 from onnxpack.exporters.torch.watch.frames import (
     Place,
@@ -114,7 +115,15 @@ def watch_unseen() -> Iterator[Unseen]:
         with _Functions(found):
             yield found
     finally:
+        _profile_again(before)
+
+
+def _profile_again(before: Any) -> None:
+    """Give the profiler back; cProfile is no function that could be set, and is enabled instead."""
+    if before is None or callable(before):
         sys.setprofile(before)
+    else:
+        before.enable()
 
 
 class _Calls:
@@ -142,7 +151,7 @@ class _Calls:
     def _note(self, kind: str, caller: FrameType) -> None:
         places = {"scripting": self._found.scripting, "asked": self._found.asked}
         if kind in places:
-            if is_watched(caller):
+            if is_watched(caller) and not calls_script(caller):
                 places[kind][place_in(caller)] = None
             return
         # A library that starts threads computes there all the same.

@@ -42,20 +42,20 @@ class Writes:
     def note(self, operator: Any, arguments: Any, result: Any) -> None:
         """An operator has run."""
         name = getattr(getattr(operator, "overloadpacket", None), "__name__", "")
-        target = _target(operator, arguments)
-        given = list(_tensors(arguments))
+        target = target_of(operator, arguments)
+        given = list(dense_tensors(arguments))
         for tensor in given:
             self._read(tensor)
         if target is not None:
             self._write(name, target)
             return
-        for tensor in _tensors(result):
+        for tensor in dense_tensors(result):
             parent = given[0] if name in PARTS else None
             self._views[id(tensor)] = _View(tensor, self._writes_to(tensor), parent)
 
     def returned(self, outputs: Any) -> None:
         """The model has answered: its caller reads that as well."""
-        for tensor in _tensors(outputs):
+        for tensor in dense_tensors(outputs):
             self._read(tensor)
 
     @contextmanager
@@ -70,14 +70,14 @@ class Writes:
 
     def _write(self, name: str, target: torch.Tensor) -> None:
         """All views of the memory are stale from now on but the one that the exporter follows."""
-        memory = _memory(target)
+        memory = memory_of(target)
         self._written[memory] = self._writes_to(target) + 1
         whole = self._assigned
         follows = whole is not None and name in FOLLOWED and self._is_part(target, whole)
         self._view(whole if whole is not None and follows else target).seen += 1
 
     def _writes_to(self, tensor: torch.Tensor) -> int:
-        return self._written.get(_memory(tensor), 0)
+        return self._written.get(memory_of(tensor), 0)
 
     def _is_part(self, tensor: torch.Tensor, whole: torch.Tensor) -> bool:
         part: torch.Tensor | None = tensor
@@ -119,7 +119,7 @@ class _Assignments(TorchFunctionMode):
             self._writes._assigned = outer  # noqa: SLF001
 
 
-def _target(operator: Any, arguments: Any) -> torch.Tensor | None:
+def target_of(operator: Any, arguments: Any) -> torch.Tensor | None:
     """What an operator writes to; None where it writes to nothing."""
     schema: Any = getattr(operator, "_schema", None)  # a higher-order operator has none
     if schema is None or not schema.is_mutable:
@@ -133,12 +133,14 @@ def _target(operator: Any, arguments: Any) -> torch.Tensor | None:
     return None
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def dense_tensors(value: Any) -> Iterator[torch.Tensor]:
     """The dense tensors among arguments or results; others have no memory that can be shared."""
     for leaf in tree_leaves(value):
         if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
             yield leaf
 
 
-def _memory(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+def memory_of(tensor: torch.Tensor) -> int:
+    """The identity of a tensor's memory; asked unseen by the watches of torch's functions."""
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - no public name
+        return int(tensor.untyped_storage()._cdata)  # noqa: SLF001

@@ -1,0 +1,120 @@
+"""Sums of integers are exact.
+
+ONNX Runtime 1.32 on CPU adds integers in float64 (ReduceSum, also of int32): beyond 2**53 it loses
+the low bits, and where a framework wraps round it gives the largest integer instead. Hashes of
+n-grams and sums of identifiers get there. A sum is therefore taken of the upper and of the lower 32
+bits apart, of which float64 holds two million exactly. Products cannot be taken apart so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
+
+from onnxpack.errors import ExportError
+
+HALF = 2**32
+WIDE = (ir.DataType.INT32, ir.DataType.INT64)
+COUNTS = ("And", "Equal", "Greater", "GreaterOrEqual", "IsNaN", "Less", "LessOrEqual", "Not", "Or")
+"""Operators that give truth values: a cast of one is 0 or 1."""
+MEASURES = ("Shape", "Size")
+
+
+def add_exactly(model: ir.Model) -> None:
+    """Make each sum of integers exact, in place.
+
+    Raises:
+        ExportError: the graph multiplies integers in a way that ONNX Runtime does in float64.
+    """
+    reduced = [
+        node
+        for node in model.graph.all_nodes()
+        if node.domain in ("", "ai.onnx") and node.op_type in ("ReduceSum", "ReduceProd")
+    ]
+    if any(_reduced(node).dtype is None for node in reduced):
+        _infer_dtypes(model)
+    for node in reduced:
+        value = _reduced(node)
+        if value.dtype not in WIDE or _is_small(value):
+            continue
+        if node.op_type == "ReduceProd":
+            raise ExportError(
+                "the graph multiplies the integers along an axis, which ONNX Runtime does in "
+                "float64: beyond 2**53 it would be wrong"
+            )
+        _take_apart(node, value)
+
+
+def _infer_dtypes(model: ir.Model) -> None:
+    """Infer dtypes and leave shapes as they were stated.
+
+    By a shape that it believes ONNX Runtime 1.32 rewrites the Reshape of a detector's boxes so that
+    it fails where there is no box.
+    """
+    values = [value for node in model.graph.all_nodes() for value in node.outputs]
+    stated = [value.shape for value in values]
+    ShapeInferencePass()(model)
+    for value, shape in zip(values, stated, strict=True):
+        value.shape = shape
+
+
+def _reduced(node: ir.Node) -> ir.Value:
+    value = node.inputs[0]
+    if value is None:  # the checker of ONNX refuses such a graph
+        raise ValueError(f"{node.op_type} without an input")
+    return value
+
+
+def _is_small(value: ir.Value) -> bool:
+    """Whether the integers are truth values, or are made of nothing but sizes."""
+    producer = value.producer()
+    if producer is not None and producer.op_type == "Cast" and _is_truth(producer.inputs[0]):
+        return True
+    return _made_of_sizes([value])
+
+
+def _is_truth(value: ir.Value | None) -> bool:
+    if value is None:
+        return False
+    producer = value.producer()
+    return value.dtype == ir.DataType.BOOL or (producer is not None and producer.op_type in COUNTS)
+
+
+def _made_of_sizes(values: Iterable[ir.Value | None]) -> bool:
+    open_values = [value for value in values if value is not None]
+    seen: set[int] = set()
+    while open_values:
+        value = open_values.pop()
+        if id(value) in seen or value.is_initializer():
+            continue
+        seen.add(id(value))
+        producer = value.producer()
+        if producer is None:
+            return False
+        if producer.op_type not in MEASURES:
+            open_values += [each for each in producer.inputs if each is not None]
+    return True
+
+
+def _take_apart(node: ir.Node, value: ir.Value) -> None:
+    """``sum(x)`` is ``sum(x // 2**32) * 2**32 + sum(x % 2**32)``."""
+    axes, attributes = node.inputs[1:], list(node.attributes.values())
+    half = ir.node("Constant", [], {"value": ir.tensor(np.array(HALF, np.int64))})
+    wide = ir.node("Cast", [value], {"to": ir.DataType.INT64})
+    low = ir.node("Mod", [wide.outputs[0], half.outputs[0]])
+    even = ir.node("Sub", [wide.outputs[0], low.outputs[0]])
+    high = ir.node("Div", [even.outputs[0], half.outputs[0]])
+    sums = [ir.Node("", "ReduceSum", [each.outputs[0], *axes], attributes) for each in (low, high)]
+    upper = ir.node("Mul", [sums[1].outputs[0], half.outputs[0]])
+    whole = ir.node("Add", [upper.outputs[0], sums[0].outputs[0]])
+    result = ir.node("Cast", [whole.outputs[0]], {"to": value.dtype or ir.DataType.INT64})
+    made = [half, wide, low, even, high, *sums, upper, whole, result]
+    for place, each in enumerate(made):
+        each.name = f"{node.name or node.op_type}/{each.op_type}_{place}"
+    graph = node.graph
+    if graph is None:  # all_nodes gives the nodes of graphs
+        raise ValueError("the node is in no graph")
+    ir.convenience.replace_nodes_and_values(graph, node, [node], made, node.outputs, result.outputs)

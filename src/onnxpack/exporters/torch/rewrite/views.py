@@ -1,0 +1,73 @@
+"""Operators of a ``torch.export`` program that return a view, though their schema says otherwise.
+
+``torch.einsum("ij->ji", x)`` is ``x.permute(1, 0)``: the same memory under other strides. Its
+schema promises a tensor of its own, and ``torch.onnx.export`` (PyTorch 2.14) keeps the operator
+whole because ONNX has an Einsum. What is written into the view in place is then lost for ``x``.
+Decomposed into the views that they are, such operators share their memory in the graph as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from onnxpack.errors import ExportError
+
+LOST = "a view is written to in place that torch.onnx.export takes for a copy, the answer of "
+
+
+def with_known_views(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Return a program in which whatever shares memory says so, if it writes in place at all.
+
+    Raises:
+        ExportError: such an operator cannot be decomposed.
+    """
+    hidden = _hidden_views(program)
+    if not hidden:
+        return program
+    known = torch.export.default_decompositions()
+    for operator in hidden:
+        if operator not in known:
+            raise ExportError(f"{LOST}{operator}")
+    decomposed = {each: known[each] for each in hidden}
+    mended: torch.export.ExportedProgram = program.run_decompositions(decomposed)
+    left = _hidden_views(mended)
+    if left:
+        raise ExportError(f"{LOST}{left[0]}")
+    return mended
+
+
+def _hidden_views(program: torch.export.ExportedProgram) -> list[Any]:
+    """The operators that hide a view; none in a program that writes nothing in place."""
+    nodes = [node for node in _nodes(program.graph_module) if _schema(node) is not None]
+    if not any(_schema(node).is_mutable for node in nodes):
+        return []
+    return list(dict.fromkeys(node.target for node in nodes if _hides_a_view(node)))
+
+
+def _nodes(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
+    """The nodes of a graph and of the branches in it."""
+    for part in module.modules():
+        if isinstance(part, torch.fx.GraphModule):
+            yield from part.graph.nodes
+
+
+def _schema(node: torch.fx.Node) -> Any:
+    return getattr(node.target, "_schema", None)
+
+
+def _hides_a_view(node: torch.fx.Node) -> bool:
+    if any(argument.alias_info is not None for argument in _schema(node).arguments):
+        return False
+    given = {memory for each in node.all_input_nodes for memory in _memories(each)}
+    return any(memory in given for memory in _memories(node))
+
+
+def _memories(node: torch.fx.Node) -> Iterator[int]:
+    """The memory of a node's answer: its recorded tensors share storages as real ones do."""
+    for leaf in tree_leaves(node.meta.get("val")):
+        if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
+            yield int(leaf.untyped_storage()._cdata)  # noqa: SLF001

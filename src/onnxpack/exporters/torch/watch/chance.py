@@ -1,0 +1,117 @@
+"""Does the model draw from a random generator of Python's or numpy's?
+
+A graph keeps the number that was drawn while it was made. A model that drops a row in a hundred
+calls answers all cases of a proof alike, so the state of the generators is compared, not answers.
+PyTorch's own draws are operators, which :mod:`onnxpack.exporters.torch.watch.nondeterminism` sees.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from onnxpack.exporters.torch.watch.exceptions import KNOWN, STANDARD
+from onnxpack.exporters.torch.watch.frames import OURS, Place, module_of, package_of, place_in
+from onnxpack.parity.subject import Cause
+
+States = dict[str, bytes]
+
+
+def find_draw(model: torch.nn.Module, run: Callable[[], Any]) -> Cause | None:
+    """Run, and return which line draws; None where none does, or only a known library.
+
+    Libraries draw whether to skip a layer before they ask whether the model trains.
+    """
+    before = _states(model)
+    try:
+        run()
+    except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+        return None
+    moved = [name for name, state in _states(model).items() if before.get(name) != state]
+    if not moved:
+        return None
+    with _traced(model) as found:
+        run()
+    places = [place for place in found if place is not None]
+    if found and not places:
+        return None
+    at = f", at {places[0]}" if places else ""
+    return Cause(
+        f"forward() draws from {', '.join(moved)}{at}; a graph would keep what was drawn once",
+        "take the random number as an input of forward(), or draw it only if self.training",
+    )
+
+
+def _states(model: torch.nn.Module) -> States:
+    """The state of the global generators, and of those that the modules hold."""
+    found = {
+        "Python's random": pickle.dumps(random.getstate()),
+        "numpy.random": pickle.dumps(np.random.get_state()),
+    }
+    for path, part in model.named_modules():
+        for name, value in vars(part).items():
+            state = _state(value)
+            if state is not None:
+                found[f"self.{path}.{name}" if path else f"self.{name}"] = state
+    return found
+
+
+def _state(value: Any) -> bytes | None:
+    if isinstance(value, random.Random):
+        return pickle.dumps(value.getstate())
+    if isinstance(value, np.random.Generator):
+        return pickle.dumps(value.bit_generator.state)
+    if isinstance(value, np.random.RandomState):
+        return pickle.dumps(value.get_state())
+    return None
+
+
+@contextmanager
+def _traced(model: torch.nn.Module) -> Iterator[list[Place | None]]:
+    """While the model runs: the lines after which a generator has moved; None for a library's."""
+    found: list[Place | None] = []
+    state = _states(model)
+    last: list[tuple[FrameType, int]] = []
+
+    def trace(frame: FrameType, _event: str, _argument: Any) -> Any:
+        nonlocal state
+        if package_of(module_of(frame)) == OURS:
+            return None
+        now = _states(model)
+        if now != state and last:
+            found.append(_place(*last[0]))
+        state = now
+        last[:] = [(frame, frame.f_lineno)]
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield found
+    finally:
+        sys.settrace(before)
+
+
+def _place(frame: FrameType, line: int) -> Place | None:
+    """The line of the user's for which a line draws; None where a known library is the cause."""
+    drawing: FrameType | None = frame
+    while drawing is not None and _serves(drawing):
+        drawing = drawing.f_back
+    if drawing is None or package_of(module_of(drawing)) in KNOWN:
+        return None
+    return place_in(drawing, line if drawing is frame else None)
+
+
+def _serves(frame: FrameType) -> bool:
+    """Whether a frame draws for the line that called it: the standard library, numpy and torch."""
+    file = frame.f_code.co_filename
+    standard = file.startswith(STANDARD) and "site-packages" not in file
+    return standard or package_of(module_of(frame)) in ("numpy", "torch")

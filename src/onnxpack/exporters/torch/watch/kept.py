@@ -1,0 +1,211 @@
+"""Does the model answer by what earlier calls left behind?
+
+``self.calls += 1`` that decides from the fortieth call on, or an average that moves only where an
+input is out of the ordinary: asked again and again with the cases of a proof, such a model
+contradicts itself nowhere. So what a call leaves behind is set to other values, and the model is
+asked again. What it leaves behind: numbers that each call changes, and tensors that it writes
+from its input or changes with each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from onnxpack.exporters.torch.watch.writes import dense_tensors, memory_of, target_of
+
+FAR = (0, *(2**power for power in range(2, 20)), 10**6)
+"""Values for what counts calls: powers of two, of which some fall into any part of a cycle."""
+ONLY_SHAPES = {
+    "empty_like", "full_like", "new_empty", "new_empty_strided", "new_full", "new_ones",
+    "new_zeros", "ones_like", "zeros_like",
+}  # fmt: skip
+"""Operators that take a tensor's shape and dtype, and none of its values."""
+SETTLES = {"embedding_renorm_"}
+"""Operators that write the same whenever they write: a row that was shortened is short enough."""
+Ask: TypeAlias = Callable[[], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """An attribute of a module.
+
+    Attributes:
+        holder: what holds it: a module's attributes, parameters or buffers.
+    """
+
+    holder: MutableMapping[str, Any]
+    key: str
+
+    @property
+    def value(self) -> Any:
+        """What it holds now; None where it is gone."""
+        return dict(self.holder.items()).get(self.key)  # TorchScript's own kind has no get()
+
+
+def kept_between_calls(
+    model: torch.nn.Module,
+    ask: Callable[[Sequence[Tensor]], Mapping[str, Tensor]],
+    sample: Callable[[], Sequence[Tensor]],
+    as_new: Callable[[], AbstractContextManager[None]],
+) -> list[str]:
+    """Return the attributes that calls change, and by which the model answers.
+
+    Args:
+        ask: runs the model.
+        sample: makes the sample's tensors.
+        as_new: restores the model at its end to what it was at its beginning.
+    """
+    with as_new():
+        try:
+            first = _copied(ask(sample()))
+        except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+            return []
+        moved = _moved(model, ask, sample)
+        if not moved or not _same(first, ask(sample())):
+            return []  # one that contradicts itself at once is refused for that
+        return [
+            name
+            for name, slot in moved.items()
+            if any(
+                _decides(slot, value, first, lambda: ask(sample()), as_new)
+                for value in _others(slot.value)
+            )
+        ]
+
+
+def _moved(
+    model: torch.nn.Module,
+    ask: Callable[[Sequence[Tensor]], Mapping[str, Tensor]],
+    sample: Callable[[], Sequence[Tensor]],
+) -> dict[str, _Slot]:
+    """The attributes that a call changes once the first call is over."""
+    slots = dict(_slots(model))
+    before = {name: _copy(slot.value) for name, slot in slots.items()}
+    memories = {
+        memory_of(slot.value): name for name, slot in slots.items() if _is_dense(slot.value)
+    }
+    tensors = sample()
+    with _Flow(tensors, memories) as flow:
+        ask(tensors)
+    return {
+        name: slot
+        for name, slot in slots.items()
+        if name in flow.written
+        or (_is_dense(slot.value) and memory_of(slot.value) in flow.tainted)
+        or not _equal(before[name], slot.value)
+    }
+
+
+def _decides(
+    slot: _Slot,
+    value: Any,
+    wanted: Mapping[str, Tensor],
+    ask: Ask,
+    as_new: Callable[[], AbstractContextManager[None]],
+) -> bool:
+    """Whether the model answers otherwise, or not at all, where an attribute has another value."""
+    with as_new():
+        try:
+            if isinstance(slot.value, Tensor):
+                slot.value.data.copy_(value)
+            else:
+                slot.holder[slot.key] = value
+            return not _same(wanted, ask())
+        except Exception:  # noqa: BLE001 - an answer that is none is another one
+            return True
+
+
+def _others(value: Any) -> Iterator[Any]:
+    """Other values of what was left behind."""
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield from map(type(value), FAR)
+    elif isinstance(value, Tensor) and value.dtype is torch.bool:
+        yield ~value
+    elif isinstance(value, Tensor) and value.is_floating_point():
+        yield value * 1.5 + 1
+    elif isinstance(value, Tensor):
+        yield from (torch.full_like(value, min(each, torch.iinfo(value.dtype).max)) for each in FAR)
+
+
+def _slots(model: torch.nn.Module) -> Iterator[tuple[str, _Slot]]:
+    """Every number and tensor that a module holds by name."""
+    for path, part in model.named_modules():
+        kept: tuple[Any, ...] = (part._buffers, part._parameters)  # noqa: SLF001 - no public name
+        for holder in (vars(part), *kept):
+            for key, value in holder.items():
+                plain = isinstance(value, bool | int | float) and key != "training"
+                if plain or _is_dense(value):
+                    yield f"self.{path}.{key}" if path else f"self.{key}", _Slot(holder, key)
+
+
+def _is_dense(value: Any) -> bool:
+    return any(each is value for each in dense_tensors(value)) and not value.is_meta
+
+
+def _copy(value: Any) -> Any:
+    """The value as it is now; of a weight its version counter, since weights are large."""
+    if isinstance(value, torch.nn.Parameter):
+        return value, value._version  # noqa: SLF001 - counts writes
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def _equal(before: Any, now: Any) -> bool:
+    if isinstance(now, torch.nn.Parameter):
+        return True
+    if isinstance(before, Tensor) and isinstance(now, Tensor):
+        return before.shape == now.shape and torch.equal(before, now)
+    return type(before) is type(now) and bool(before == now or before != before)
+
+
+def _copied(answer: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in answer.items()}
+
+
+def _same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(
+        tensor.shape == second[name].shape
+        and torch.equal(tensor.nan_to_num(), second[name].nan_to_num())
+        for name, tensor in first.items()
+    )
+
+
+class _Flow(TorchDispatchMode):
+    """Follows the values of the input, and notes which of the model's tensors they reach.
+
+    Attributes:
+        tainted: the memories that hold what depends on the input.
+        written: the names of the model's tensors that it was written into.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self, inputs: Sequence[Tensor], memories: Mapping[int, str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.tainted = {memory_of(each) for each in dense_tensors(inputs)}
+        self.written: set[str] = set()
+        self._memories = memories
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        arguments = (args, kwargs or {})
+        given = {memory_of(each) for each in dense_tensors(arguments)}
+        result = func(*args, **(kwargs or {}))
+        name = getattr(getattr(func, "overloadpacket", None), "__name__", "")
+        depends = name not in ONLY_SHAPES and not given.isdisjoint(self.tainted)
+        target = target_of(func, arguments)
+        if target is not None and depends:
+            self.tainted.add(memory_of(target))
+            if memory_of(target) in self._memories and name not in SETTLES:
+                self.written.add(self._memories[memory_of(target)])
+        for memory in {memory_of(each) for each in dense_tensors(result)} - given:
+            # Memory that was freed comes back under the same number.
+            (self.tainted.add if depends else self.tainted.discard)(memory)
+        return result
