@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import onnxpack
 from onnxpack.errors import ExportError
+from onnxpack.exporters.dtypes import dtype_of
 
 LARGE = np.iinfo(np.int64).max // 3
 
@@ -83,3 +84,34 @@ def test_a_product_of_sizes_is_not(tmp_path: Path) -> None:
 
 def pack_input(pack: onnxpack.Pack) -> str:
     return onnxpack.Model(pack).signature.inputs[0].name
+
+
+def test_dtypes_that_no_exporter_stated() -> None:
+    text = """
+        < ir_version: 9, opset_import: ["" : 18] >
+        g (int64[n] x, float[n] y) => (int64[] a) {
+            limit = Constant <value: tensor = int64 {3}> ()
+            less = Less (x, limit)
+            chosen = Where (less, x, limit)
+            high, places = TopK (y, limit)
+            ones = Cast <to: int = 6> (less)
+            zeros = ConstantOfShape (limit)
+            a = ReduceSum (chosen)
+        }"""
+    graph = ir.from_onnx_text(text).graph
+    found = {
+        str(value.name): value
+        for node in graph
+        for value in node.outputs
+        if value.name not in ("limit", "a")
+    }
+    for value in (*found.values(), *graph.outputs):
+        value.type = None
+    assert {name: str(dtype_of(value)) for name, value in found.items()} == {
+        "less": "BOOL",
+        "chosen": "INT64",
+        "high": "FLOAT",
+        "places": "INT64",
+        "ones": "INT32",
+        "zeros": "FLOAT",
+    }

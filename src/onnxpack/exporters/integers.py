@@ -12,14 +12,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes.common import ShapeInferencePass
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.dtypes import dtype_of
 
 HALF = 2**32
 WIDE = (ir.DataType.INT32, ir.DataType.INT64)
-COUNTS = ("And", "Equal", "Greater", "GreaterOrEqual", "IsNaN", "Less", "LessOrEqual", "Not", "Or")
-"""Operators that give truth values: a cast of one is 0 or 1."""
 MEASURES = ("Shape", "Size")
 
 
@@ -34,31 +32,17 @@ def add_exactly(model: ir.Model) -> None:
         for node in model.graph.all_nodes()
         if node.domain in ("", "ai.onnx") and node.op_type in ("ReduceSum", "ReduceProd")
     ]
-    if any(_reduced(node).dtype is None for node in reduced):
-        _infer_dtypes(model)
     for node in reduced:
         value = _reduced(node)
-        if value.dtype not in WIDE or _is_small(value):
+        dtype = dtype_of(value)
+        if dtype not in WIDE or _is_small(value):
             continue
         if node.op_type == "ReduceProd":
             raise ExportError(
                 "the graph multiplies the integers along an axis, which ONNX Runtime does in "
                 "float64: beyond 2**53 it would be wrong"
             )
-        _take_apart(node, value)
-
-
-def _infer_dtypes(model: ir.Model) -> None:
-    """Infer dtypes and leave shapes as they were stated.
-
-    By a shape that it believes ONNX Runtime 1.32 rewrites the Reshape of a detector's boxes so that
-    it fails where there is no box.
-    """
-    values = [value for node in model.graph.all_nodes() for value in node.outputs]
-    stated = [value.shape for value in values]
-    ShapeInferencePass()(model)
-    for value, shape in zip(values, stated, strict=True):
-        value.shape = shape
+        _take_apart(node, value, dtype)
 
 
 def _reduced(node: ir.Node) -> ir.Value:
@@ -77,10 +61,7 @@ def _is_small(value: ir.Value) -> bool:
 
 
 def _is_truth(value: ir.Value | None) -> bool:
-    if value is None:
-        return False
-    producer = value.producer()
-    return value.dtype == ir.DataType.BOOL or (producer is not None and producer.op_type in COUNTS)
+    return value is not None and dtype_of(value) == ir.DataType.BOOL
 
 
 def _made_of_sizes(values: Iterable[ir.Value | None]) -> bool:
@@ -99,7 +80,7 @@ def _made_of_sizes(values: Iterable[ir.Value | None]) -> bool:
     return True
 
 
-def _take_apart(node: ir.Node, value: ir.Value) -> None:
+def _take_apart(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
     """``sum(x)`` is ``sum(x // 2**32) * 2**32 + sum(x % 2**32)``."""
     axes, attributes = node.inputs[1:], list(node.attributes.values())
     half = ir.node("Constant", [], {"value": ir.tensor(np.array(HALF, np.int64))})
@@ -110,7 +91,7 @@ def _take_apart(node: ir.Node, value: ir.Value) -> None:
     sums = [ir.Node("", "ReduceSum", [each.outputs[0], *axes], attributes) for each in (low, high)]
     upper = ir.node("Mul", [sums[1].outputs[0], half.outputs[0]])
     whole = ir.node("Add", [upper.outputs[0], sums[0].outputs[0]])
-    result = ir.node("Cast", [whole.outputs[0]], {"to": value.dtype or ir.DataType.INT64})
+    result = ir.node("Cast", [whole.outputs[0]], {"to": dtype})
     made = [half, wide, low, even, high, *sums, upper, whole, result]
     for place, each in enumerate(made):
         each.name = f"{node.name or node.op_type}/{each.op_type}_{place}"

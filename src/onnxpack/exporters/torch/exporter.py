@@ -75,14 +75,10 @@ class TorchExporter:
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
     """Every submodule in eval mode; the module and PyTorch's settings are restored at the end."""
-    from onnxpack.exporters.torch.patch.settings import not_compiled, torch_settings_kept
+    from onnxpack.exporters.torch.patch.settings import torch_settings_kept
 
     trains = module.training if hasattr(module, "training") else False
-    with (
-        torch_settings_kept(),
-        not_compiled(),
-        unchanged(module, never_written=_never_written(module)),
-    ):
+    with torch_settings_kept(), unchanged(module, never_written=_never_written(module)):
         try:
             if any(getattr(part, "training", False) for part in module.modules()):
                 module.eval()

@@ -20,6 +20,7 @@ from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import Ladder
 from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
 from onnxpack.exporters.torch.patch.regions import regions_inside
+from onnxpack.exporters.torch.patch.settings import not_compiled
 from onnxpack.exporters.torch.rewrite.perturbed import perturb
 from onnxpack.exporters.torch.rewrite.precision import (
     WideModule,
@@ -287,7 +288,7 @@ class TorchSubject(Subject):
         # Kernels of sparse tensors read and write wherever an index points, also outside of memory;
         # with the check an input of wrong indices is refused by the model, as elsewhere.
         checked: Any = torch.sparse.check_sparse_tensor_invariants
-        with torch.no_grad(), regions_inside(), checked(enable=True):
+        with torch.no_grad(), not_compiled(), regions_inside(), checked(enable=True):
             return name_outputs(flat.answer(*tensors), self.sample)
 
 

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from onnxpack.errors import ExportError
 
+DROPOUTS = (torch.ops.aten.dropout.default, torch.ops.aten.alpha_dropout.default)
 LOST = "a view is written to in place that torch.onnx.export takes for a copy, the answer of "
 
 
@@ -25,6 +26,7 @@ def with_known_views(program: torch.export.ExportedProgram) -> torch.export.Expo
     Raises:
         ExportError: such an operator cannot be decomposed.
     """
+    _leave_out_dropout(program.graph_module)
     hidden = _hidden_views(program)
     if not hidden:
         return program
@@ -38,6 +40,14 @@ def with_known_views(program: torch.export.ExportedProgram) -> torch.export.Expo
     if left:
         raise ExportError(f"{LOST}{left[0]}")
     return mended
+
+
+def _leave_out_dropout(module: torch.nn.Module) -> None:
+    """In eval mode dropout returns its very argument."""
+    for node in list(_nodes(module)):
+        if node.target in DROPOUTS and node.args[2:] == (False,):
+            node.replace_all_uses_with(node.all_input_nodes[0])
+            node.graph.erase_node(node)
 
 
 def _hidden_views(program: torch.export.ExportedProgram) -> list[Any]:

@@ -201,9 +201,9 @@ class _Flow(TorchDispatchMode):
         name = getattr(getattr(func, "overloadpacket", None), "__name__", "")
         depends = name not in ONLY_SHAPES and not given.isdisjoint(self.tainted)
         target = target_of(func, arguments)
-        if target is not None and depends:
+        if target is not None and depends and name not in SETTLES:
             self.tainted.add(memory_of(target))
-            if memory_of(target) in self._memories and name not in SETTLES:
+            if memory_of(target) in self._memories:
                 self.written.add(self._memories[memory_of(target)])
         for memory in {memory_of(each) for each in dense_tensors(result)} - given:
             # Memory that was freed comes back under the same number.

@@ -173,9 +173,12 @@ class _Functions(TorchFunctionMode):
         if torch.compiler.is_dynamo_compiling():
             return func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in TO_TEXT | TO_MEMORY:
-            frame = next(frames_of_model(), None)
-            while frame is not None and package_of(module_of(frame)) in ("torch", "numpy"):
-                frame = frame.f_back
+            callers = (
+                frame
+                for frame in frames_of_model()
+                if package_of(module_of(frame)) not in ("torch", "numpy")
+            )
+            frame = next(callers, None)
             if frame is not None and is_watched(frame):
                 self._found.read[place_in(frame)] = None
         for frame in frames_of_model():

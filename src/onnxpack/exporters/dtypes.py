@@ -1,0 +1,60 @@
+"""The dtype of a value in a graph, also where the exporter has not stated it.
+
+Not by onnx's shape inference: it ends the process at a graph of character n-grams (onnx 1.22), and
+ONNX Runtime 1.32 rewrites the Reshape of a detector's boxes by a shape that was inferred so that it
+fails where there is no box.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+TRUTH = {
+    "And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "Not",
+    "Or", "Xor",
+}  # fmt: skip
+PLACES = {"ArgMax", "ArgMin", "NonMaxSuppression", "NonZero", "Shape", "Size"}
+"""Operators that give int64."""
+SECOND = {"CastLike": 1, "DequantizeLinear": 1, "OneHot": 2, "QuantizeLinear": 2, "Where": 1}
+"""Operators that give the dtype of another input than the first."""
+OTHER_OUTPUTS = {"TopK", "Unique"}
+"""Operators whose further outputs are places, in int64."""
+
+
+def dtype_of(value: ir.Value) -> ir.DataType | None:
+    """Return the dtype that is stated, or that the operators before the value give it.
+
+    None where neither tells, such as for an operator of another domain.
+    """
+    found: ir.Value | ir.DataType | None = value
+    seen: set[int] = set()
+    while isinstance(found, ir.Value) and found.dtype is None and id(found) not in seen:
+        seen.add(id(found))
+        node = found.producer()
+        found = None if node is None else _given(node, found.index() or 0)
+    return found.dtype if isinstance(found, ir.Value) else found
+
+
+def _given(node: ir.Node, place: int) -> ir.Value | ir.DataType | None:
+    """The dtype of one output of an operator, or the value whose dtype it has."""
+    if node.op_type in TRUTH:
+        return ir.DataType.BOOL
+    if node.op_type in PLACES or (node.op_type in OTHER_OUTPUTS and place > 0):
+        return ir.DataType.INT64
+    stated = node.attributes.get("to") or node.attributes.get("dtype")
+    if stated is not None:
+        return ir.DataType(stated.as_int())
+    constant = node.attributes.get("value")
+    if constant is not None:
+        return constant.as_tensor().dtype
+    return ir.DataType.FLOAT if node.op_type == "ConstantOfShape" else _source(node, place)
+
+
+def _source(node: ir.Node, place: int) -> ir.Value | None:
+    inner = node.attributes.get("then_branch") or node.attributes.get("body")
+    if inner is not None:
+        condition = 1 if node.op_type == "Loop" else 0  # the first that a loop's body gives
+        return inner.as_graph().outputs[place + condition]
+    source = SECOND.get(node.op_type, 0)
+    known = node.domain in ("", "ai.onnx") and source < len(node.inputs)
+    return node.inputs[source] if known else None
