@@ -24,9 +24,11 @@ from onnxpack.exporters import replaced as module
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
 from onnxpack.exporters.replaced import existing, replaced, replaced_item
 from onnxpack.exporters.silence import hidden
+from onnxpack.exporters.sklearn.handed import watched
 from onnxpack.exporters.torch.decompose.outside import stand_ins
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
+from onnxpack.exporters.torch.patch.forks import forks_inline
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
@@ -78,6 +80,12 @@ def fast_paths_asked() -> Iterator[None]:
     yield
 
 
+@contextmanager
+def boosters_watched() -> Iterator[None]:
+    watched(lambda: None)
+    yield
+
+
 PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "attention": written_out,
     "autocast off": without_autocast,
@@ -85,8 +93,10 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "detectors": boxes_may_lack,
     "encoders": lambda: padding_left_out(frozenset({ENCODER})),
     "fast paths": fast_paths_asked,
+    "forks": forks_inline,
     "forms": lambda: forms_known(18),
     "gradients": gradient_watched,
+    "handed": boosters_watched,
     "hidden": hidden,
     "layers known": pools_known,
     "layers unknown": layers_unknown,
@@ -160,8 +170,8 @@ def test_every_module_that_replaces_is_asked() -> None:
     root = Path(onnxpack.__file__).parent
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
-        "attention", "detectors", "encoders", "forms", "gradients", "masks", "outside", "packed",
-        "plugins", "precision", "recurrent", "silence", "sizes", "symbolic",
+        "attention", "detectors", "encoders", "forks", "forms", "gradients", "handed", "masks",
+        "outside", "packed", "plugins", "precision", "recurrent", "silence", "sizes", "symbolic",
     }  # fmt: skip
     assert users == asked
 

@@ -22,11 +22,16 @@ def rows(function: Any, dtype: str) -> Any:
     return found * np.array([1, -1, 1], dtype) if signed else found
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "int8"])
-@pytest.mark.parametrize("function", EVERY, ids=lambda function: function.__name__)
+@pytest.mark.parametrize(
+    ("function", "dtype"),
+    [
+        (function, dtype)
+        for function in EVERY
+        for dtype in ("float32", "float64", "int64", "uint8", "int8")
+        if function is not np.reciprocal or "int" not in dtype  # integers are not divided
+    ],
+)
 def test_every_function(check: Any, function: Any, dtype: str) -> None:
-    if function is np.reciprocal and "int" in dtype:
-        pytest.skip("integers are not divided")
     half = function(np.ones(1, dtype)).dtype == np.float16
     x = rows(function, dtype)
     check.proven(FunctionTransformer(function).fit(x), x, fine=1e-3 if half else 0)
