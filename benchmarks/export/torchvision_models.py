@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,9 @@ VIDEOS = {
 }
 PICTURES = {"inception": 96, "maxvit": 224, "quantized_inception": 96, "vit": 224}
 """The sides of pictures, where a model does not take 64."""
+
+PIXELS = 0.1
+"""A box that is further off in float64 is another box."""
 
 
 def cases() -> Iterator[Case]:
@@ -50,9 +55,24 @@ def _detector(name: str) -> Given:
     Of many, whose scores are all but equal, float32 itself could not tell which are best.
     """
     model = _settled(_model(name, **_few(name)))
-    given = [_pictures([(3, 96, 128)], None, seed=seed)[0] for seed in range(3)]
-    checks = [((array,), _answers(model, [torch.from_numpy(array)])) for array in given[1:]]
+    precise = copy.deepcopy(model).double()
+    given = [_pictures([(3, 96, 128)], None, seed=seed)[0] for seed in range(9)]
+    steady = (array for array in given[1:] if _finds_the_same(model, precise, array))
+    checks = [((array,), _found(model, array)) for array in islice(steady, 2)]
     return Given(model, torch.from_numpy(given[0]), checks)
+
+
+def _found(model: Any, picture: Any) -> list[Any]:
+    return _answers(model, [torch.from_numpy(picture)])
+
+
+def _finds_the_same(model: Any, precise: Any, picture: Any) -> bool:
+    """Whether the model finds the same boxes in float64: else rounding decides which it finds."""
+    boxes, better = _found(model, picture)[0], _found(precise, picture.astype(np.float64))[0]
+    if len(boxes) != len(better):
+        return False
+    nearest = np.abs(boxes[:, None] - better[None]).max(-1).min(1, initial=np.inf)
+    return bool((nearest < PIXELS).all())
 
 
 def _few(name: str) -> dict[str, Any]:
