@@ -37,6 +37,7 @@ GROUPS = {
     r"tests/(image/|cli/test_image\.|oci/test_(engines|registry)\.)": "images",
     r"tests/docs/test_pages\..*image": "pages of images",  # the user's cache
     r"tests/docs/test_site\.": "site",
+    r"tests/parity/test_onnx_node_cases\.": "node cases",
     r"tests/server/test_page\.": "browser",
     r"tests/exporters/torch/.*too large to try": "heavy",  # 9 GB, until the attempt is given up
 }
