@@ -197,3 +197,24 @@ def test_complex_numbers_are_judged_by_their_magnitude() -> None:
 def test_what_was_allowed_decides(base: Any, by: float) -> None:
     found = judge(base, base + by)
     assert found.passed == (found.error <= found.allowed)
+
+
+def test_a_tail_far_from_the_sample_is_as_exact_as_what_stands_beside_it() -> None:
+    """A sigmoid of -20 beside others near 1; but not an output of nothing but tails."""
+    random = np.random.default_rng(0)
+    mixed = single(random.uniform(0.5, 1, (8, 8)))
+    mixed[::2, ::2] = random.uniform(1e-9, 2e-9, (4, 4))
+    none = np.zeros(mixed.shape)
+    lost = np.where(mixed < 1e-6, single(0), mixed)
+    assert not judge(mixed, lost, noise=Noise(own=none)).passed
+    assert judge(mixed, lost, noise=Noise(own=none, far=True)).passed
+    tails = single(random.uniform(1e-9, 2e-9, (8, 8)))
+    assert not judge(tails, 0 * tails, noise=Noise(own=none, far=True)).passed
+
+
+def test_the_ceiling_knows_what_is_usual() -> None:
+    """Two logits next to 0, which elsewhere are near 1."""
+    logits, own = single([[1.6e-6, 1.7e-6]]), np.full((1, 2), 3e-9)
+    off = logits + single(6e-9)
+    assert not judge(logits, off, noise=Noise(own=own)).passed
+    assert judge(logits, off, noise=Noise(own=own, usual=np.ones(2))).passed

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.parity.cases import Case
-from onnxpack.parity.prove import NOISE_CEILING, Question, empty_throughout, prove
+from onnxpack.parity.prove import NOISE_CEILING, Question, Usual, empty_throughout, prove
 
 TIGHT = Tolerance(rtol=1e-6, atol=1e-7)
 X = np.linspace(1, 2, 8, dtype=np.float32).reshape(2, 4)
@@ -139,3 +139,35 @@ def test_outputs_that_were_always_empty() -> None:
 
     assert empty_throughout([answer(a=0, b=1), answer(a=0, b=0)]) == ["a"]
     assert empty_throughout([answer(a=0), answer(a=1)]) == []
+
+
+def asked(answer: Any, *, stress: bool = False) -> Question:
+    case = Case("c", {}, {}, stress=stress)
+    return Question(case, {"y": np.asarray(answer, np.float32)}, lambda feeds: None)
+
+
+def test_what_is_usual_at_each_place_of_the_last_axis() -> None:
+    questions = [asked([[1, 1e9], [2, 1e9], [3, 1e9]]), asked([[4, -5], [5, 1e9], [-6, 1e9]])]
+    far = asked([[1e6, 0]] * 9, stress=True)
+    np.testing.assert_allclose(Usual([*questions, far]).sizes("y"), [3.5, (5 + 1e9) / 2])
+
+
+@pytest.mark.parametrize("answers", [[], [[[1, 2]]], [[], []]])
+def test_little_says_nothing_of_what_is_usual(answers: list[Any]) -> None:
+    assert not Usual([asked(each) for each in answers]).sizes("y").any()
+
+
+def test_models_beside_the_model_show_what_float64_does_not(twice: Path) -> None:
+    expected = X * np.float32(2.0002)
+    case = Case("sample", {"x": X}, {"batch": 2})
+
+    def in_float64(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"y": expected.astype(np.float64)}
+
+    def beside(feeds: Mapping[str, Any]) -> Any:
+        yield {"y": expected * 1.0001}
+
+    plain = Question(case, {"y": expected}, in_float64)
+    wiser = Question(case, {"y": expected}, in_float64, beside=beside)
+    assert not only(twice, plain).passed
+    assert only(twice, wiser).passed

@@ -21,8 +21,8 @@ ROUNDINGS = 2.0
 """Units in the last place, of the largest numbers that are reached from an element, that it may be
 off: ONNX Runtime 1.32 computes the states of an LSTM so, where PyTorch keeps the digits of 1e-9."""
 SATURATED = 16.0
-"""Units in the last place, of what is usual, that a function may be off in its tail: ONNX Runtime
-1.32 gives 0 for a sigmoid below 1e-8, and tanh to 1e-7."""
+"""Units in the last place, of the largest group around it, that a function may be off in its tail:
+ONNX Runtime 1.32 gives 0 for a sigmoid below 1e-8. Where all numbers are tails, none may be off."""
 CANDIDATES = 16
 """Elements among which the one that comes closest to what it is allowed is looked for."""
 
@@ -131,8 +131,7 @@ class Elements:
         usual = np.broadcast_to(noise.usual, self.magnitude.shape).reshape(-1)[places]
         own = noise.recorded if noise.own is None else NOISE_FACTOR * around.error
         if noise.far:
-            tail = SATURATED * float(self.kind.eps)
-            own = np.maximum(own, tail * np.maximum(around.summit, usual))
+            own = np.maximum(own, SATURATED * float(self.kind.eps) * around.summit)
         return plain, np.minimum(own, NOISE_CEILING * np.maximum(around.common, usual)), floor
 
 
