@@ -128,7 +128,7 @@ class Elements:
         if self.kind.bits == np.finfo(np.float64).bits:
             floor = np.maximum(floor, min(FLOAT64_ROUNDING, atol) * around.common)
         plain = np.maximum(rtol * self.magnitude.reshape(-1)[places] + floor, self.kind.tiny)
-        usual = np.broadcast_to(noise.usual, self.magnitude.shape).reshape(-1)[places]
+        usual = np.broadcast_to(noise.usual, self.magnitude.shape).flat[places]
         own = noise.recorded if noise.own is None else NOISE_FACTOR * around.error
         if noise.far:
             own = np.maximum(own, SATURATED * float(self.kind.eps) * around.summit)

@@ -14,11 +14,23 @@ TRUTH = {
     "Or", "Xor",
 }  # fmt: skip
 PLACES = {"ArgMax", "ArgMin", "NonMaxSuppression", "NonZero", "Shape", "Size"}
-"""Operators that give int64."""
+"""What these operators give is a place or a size, and is int64."""
 SECOND = {"CastLike": 1, "DequantizeLinear": 1, "OneHot": 2, "QuantizeLinear": 2, "Where": 1}
 """Operators that give the dtype of another input than the first."""
 OTHER_OUTPUTS = {"TopK", "Unique"}
 """Operators whose further outputs are places, in int64."""
+
+
+def first_input(node: ir.Node) -> ir.Value:
+    """Return the value that an operator works on.
+
+    Raises:
+        ValueError: it has none; the checker of ONNX refuses such a graph.
+    """
+    value = node.inputs[0]
+    if value is None:
+        raise ValueError(f"{node.op_type} without an input")
+    return value
 
 
 def dtype_of(value: ir.Value) -> ir.DataType | None:

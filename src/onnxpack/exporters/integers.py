@@ -8,13 +8,11 @@ bits apart, of which float64 holds two million exactly. Products cannot be taken
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError
-from onnxpack.exporters.dtypes import dtype_of
+from onnxpack.exporters.dtypes import dtype_of, first_input
 
 HALF = 2**32
 WIDE = (ir.DataType.INT32, ir.DataType.INT64)
@@ -33,7 +31,7 @@ def add_exactly(model: ir.Model) -> None:
         if node.domain in ("", "ai.onnx") and node.op_type in ("ReduceSum", "ReduceProd")
     ]
     for node in reduced:
-        value = _reduced(node)
+        value = first_input(node)
         dtype = dtype_of(value)
         if dtype not in WIDE or _is_small(value):
             continue
@@ -45,27 +43,20 @@ def add_exactly(model: ir.Model) -> None:
         _take_apart(node, value, dtype)
 
 
-def _reduced(node: ir.Node) -> ir.Value:
-    value = node.inputs[0]
-    if value is None:  # the checker of ONNX refuses such a graph
-        raise ValueError(f"{node.op_type} without an input")
-    return value
-
-
 def _is_small(value: ir.Value) -> bool:
     """Whether the integers are truth values, or are made of nothing but sizes."""
     producer = value.producer()
     if producer is not None and producer.op_type == "Cast" and _is_truth(producer.inputs[0]):
         return True
-    return _made_of_sizes([value])
+    return _is_made_of_sizes(value)
 
 
 def _is_truth(value: ir.Value | None) -> bool:
     return value is not None and dtype_of(value) == ir.DataType.BOOL
 
 
-def _made_of_sizes(values: Iterable[ir.Value | None]) -> bool:
-    open_values = [value for value in values if value is not None]
+def _is_made_of_sizes(whole: ir.Value) -> bool:
+    open_values = [whole]
     seen: set[int] = set()
     while open_values:
         value = open_values.pop()

@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from onnxpack.exporters.dtypes import first_input
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Array
 
@@ -48,16 +49,9 @@ def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
         and node.op_type in _MENDED
         and (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
     ]
-    if any(_input(node).dtype is None for node in known):
+    if any(first_input(node).dtype is None for node in known):
         ShapeInferencePass()(model)
-    return [node for node in known if _is_floating(_input(node))]
-
-
-def _input(node: ir.Node) -> ir.Value:
-    value = node.inputs[0]
-    if value is None:  # the checker of ONNX refuses such a graph
-        raise ValueError(f"{node.op_type} without an input")
-    return value
+    return [node for node in known if _is_floating(first_input(node))]
 
 
 def _is_floating(value: ir.Value) -> bool:
@@ -76,7 +70,7 @@ def _reduction(node: ir.Node, _opset: int) -> None:
 
 def _elementwise(node: ir.Node, _opset: int) -> None:
     """NaN where the element is NaN."""
-    found = ir.node("IsNaN", [_input(node)])
+    found = ir.node("IsNaN", [first_input(node)])
     _replace(node, [found], found, _nan_like(node))
 
 
@@ -103,7 +97,7 @@ def _saturated(node: ir.Node, _opset: int) -> None:
 
     ONNX leaves this open; onnxruntime on x86 gives the smallest integer for all of them.
     """
-    x, target = _input(node), _target(node)
+    x, target = first_input(node), _target(node)
     source, wide = (x.dtype or ir.DataType.FLOAT).numpy(), _COMPUTED[target]
     least, most = np.iinfo(target.numpy()).min, np.iinfo(target.numpy()).max
     with np.errstate(over="ignore"):  # 2**31 is infinite in float16, which holds no such number
@@ -158,7 +152,7 @@ _MENDED: dict[str, Callable[[ir.Node, int], None]] = {
 
 def _nan_as_one(node: ir.Node) -> list[ir.Node]:
     """1.0 where an input is NaN, else 0.0: MaxPool and ReduceMax of opset 18 take no bools."""
-    found = ir.node("IsNaN", [_input(node)])
+    found = ir.node("IsNaN", [first_input(node)])
     return [found, ir.node("Cast", [found.outputs[0]], {"to": ir.DataType.FLOAT})]
 
 
@@ -169,7 +163,7 @@ def _is_one(number: ir.Node) -> list[ir.Node]:
 
 
 def _nan_like(node: ir.Node) -> ir.Node:
-    dtype = _input(node).dtype or ir.DataType.FLOAT
+    dtype = first_input(node).dtype or ir.DataType.FLOAT
     return _constant(np.array(np.nan, dtype.numpy()))
 
 

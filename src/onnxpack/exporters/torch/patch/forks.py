@@ -26,7 +26,7 @@ def forks_inline() -> Iterator[None]:
 
 
 class _Done:
-    """A future whose value is there."""
+    """A future that holds its value from the start."""
 
     def __init__(self, value: Any) -> None:
         self._value = value

@@ -134,7 +134,7 @@ class _Functions(TorchFunctionMode):
 
 
 class _Operators(TorchDispatchMode):
-    """Sees what is read and written."""
+    """Tells of each operator, which reads and writes memory."""
 
     supports_higher_order_operators = True
 

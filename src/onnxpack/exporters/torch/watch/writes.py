@@ -10,7 +10,7 @@ trusted only where nothing is read that is older than a write through another vi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class Writes:
     _assigned: torch.Tensor | None = None
 
     def note(self, operator: Any, arguments: Any, result: Any) -> None:
-        """An operator has run."""
+        """Note what an operator that has run read and wrote."""
         name = getattr(getattr(operator, "overloadpacket", None), "__name__", "")
         target = target_of(operator, arguments)
         given = list(dense_tensors(arguments))
@@ -58,11 +58,9 @@ class Writes:
         for tensor in dense_tensors(outputs):
             self._read(tensor)
 
-    @contextmanager
-    def assignments(self) -> Iterator[None]:
+    def assignments(self) -> AbstractContextManager[object]:
         """While the model runs: knows which writes are part of ``x[...] = value``."""
-        with _Assignments(self):
-            yield
+        return _Assignments(self)
 
     def _read(self, tensor: torch.Tensor) -> None:
         if self._view(tensor).seen < self._writes_to(tensor):
