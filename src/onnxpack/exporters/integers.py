@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.tape import Tape
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.dtypes import dtype_of, first_input
+from onnxpack.exporters.splice import put_in_place
 
 HALF = 2**32
 WIDE = (ir.DataType.INT32, ir.DataType.INT64)
@@ -23,7 +25,8 @@ def add_exactly(model: ir.Model) -> None:
     """Make each sum of integers exact, in place.
 
     Raises:
-        ExportError: the graph multiplies integers in a way that ONNX Runtime does in float64.
+        ExportError: the graph multiplies integers along an axis, which ONNX Runtime computes in
+            float64; or the dtype of a sum or product is unknown.
     """
     reduced = [
         node
@@ -33,6 +36,11 @@ def add_exactly(model: ir.Model) -> None:
     for node in reduced:
         value = first_input(node)
         dtype = dtype_of(value)
+        if dtype is None:
+            raise ExportError(
+                f"the dtype of the numbers that {node.name or node.op_type!r} reduces is unknown: "
+                "if they are integers, ONNX Runtime computes them in float64"
+            )
         if dtype not in WIDE or _is_small(value):
             continue
         if node.op_type == "ReduceProd":
@@ -73,20 +81,15 @@ def _is_made_of_sizes(whole: ir.Value) -> bool:
 
 def _take_apart(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
     """``sum(x)`` is ``sum(x // 2**32) * 2**32 + sum(x % 2**32)``."""
-    axes, attributes = node.inputs[1:], list(node.attributes.values())
-    half = ir.node("Constant", [], {"value": ir.tensor(np.array(HALF, np.int64))})
-    wide = ir.node("Cast", [value], {"to": ir.DataType.INT64})
-    low = ir.node("Mod", [wide.outputs[0], half.outputs[0]])
-    even = ir.node("Sub", [wide.outputs[0], low.outputs[0]])
-    high = ir.node("Div", [even.outputs[0], half.outputs[0]])
-    sums = [ir.Node("", "ReduceSum", [each.outputs[0], *axes], attributes) for each in (low, high)]
-    upper = ir.node("Mul", [sums[1].outputs[0], half.outputs[0]])
-    whole = ir.node("Add", [upper.outputs[0], sums[0].outputs[0]])
-    result = ir.node("Cast", [whole.outputs[0]], {"to": dtype})
-    made = [half, wide, low, even, high, *sums, upper, whole, result]
-    for place, each in enumerate(made):
-        each.name = f"{node.name or node.op_type}/{each.op_type}_{place}"
-    graph = node.graph
-    if graph is None:  # all_nodes gives the nodes of graphs
-        raise ValueError("the node is in no graph")
-    ir.convenience.replace_nodes_and_values(graph, node, [node], made, node.outputs, result.outputs)
+    tape = Tape()
+
+    def summed(part: ir.Value) -> ir.Value:
+        return tape.op("ReduceSum", [part, *node.inputs[1:]], dict(node.attributes))
+
+    half = tape.op("Constant", [], {"value": ir.tensor(np.array(HALF, np.int64))})
+    wide = tape.op("Cast", [value], {"to": ir.DataType.INT64})
+    low = tape.op("Mod", [wide, half])
+    high = tape.op("Div", [tape.op("Sub", [wide, low]), half])
+    whole = tape.op("Add", [tape.op("Mul", [summed(high), half]), summed(low)])
+    result = tape.op("Cast", [whole], {"to": dtype})
+    put_in_place(node, tape.nodes, result)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes.common import ShapeInferencePass
 
-from onnxpack.exporters.dtypes import first_input
+from onnxpack.exporters.dtypes import dtype_of, first_input
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Array
 
@@ -42,20 +41,19 @@ def keep_nan(source: Path, to: Path, *, saturating: bool = False) -> None:
 
 
 def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
-    known = [
+    return [
         node
         for node in model.graph.all_nodes()
         if node.domain in ("", "ai.onnx")
         and node.op_type in _MENDED
         and (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
+        and _is_floating(first_input(node))
     ]
-    if any(first_input(node).dtype is None for node in known):
-        ShapeInferencePass()(model)
-    return [node for node in known if _is_floating(first_input(node))]
 
 
 def _is_floating(value: ir.Value) -> bool:
-    return value.dtype is not None and value.dtype.is_floating_point()
+    dtype = dtype_of(value)
+    return dtype is not None and dtype.is_floating_point()
 
 
 def _reduction(node: ir.Node, _opset: int) -> None:
@@ -98,7 +96,7 @@ def _saturated(node: ir.Node, _opset: int) -> None:
     ONNX leaves this open; onnxruntime on x86 gives the smallest integer for all of them.
     """
     x, target = first_input(node), _target(node)
-    source, wide = (x.dtype or ir.DataType.FLOAT).numpy(), _COMPUTED[target]
+    source, wide = (dtype_of(x) or ir.DataType.FLOAT).numpy(), _COMPUTED[target]
     least, most = np.iinfo(target.numpy()).min, np.iinfo(target.numpy()).max
     with np.errstate(over="ignore"):  # 2**31 is infinite in float16, which holds no such number
         low = _constant(np.array(least, source))
@@ -163,7 +161,7 @@ def _is_one(number: ir.Node) -> list[ir.Node]:
 
 
 def _nan_like(node: ir.Node) -> ir.Node:
-    dtype = first_input(node).dtype or ir.DataType.FLOAT
+    dtype = dtype_of(first_input(node)) or ir.DataType.FLOAT
     return _constant(np.array(np.nan, dtype.numpy()))
 
 

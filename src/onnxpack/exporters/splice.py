@@ -1,0 +1,21 @@
+"""A node's place in a graph is taken by several others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+
+def put_in_place(node: ir.Node, made: Sequence[ir.Node], result: ir.Value) -> None:
+    """Replace a node by others, of which ``result`` takes the place of its only output.
+
+    Raises:
+        ValueError: the node is in no graph.
+    """
+    graph = node.graph
+    if graph is None:
+        raise ValueError(f"the node {node.name!r} is in no graph")
+    for place, each in enumerate(made):
+        each.name = f"{node.name or node.op_type}/{each.op_type}_{place}"
+    ir.convenience.replace_nodes_and_values(graph, node, [node], made, node.outputs, [result])
