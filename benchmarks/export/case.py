@@ -8,6 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+WITHOUT = "--without-torchscript"
+"""The option that hides PyTorch's TorchScript exporter."""
+
 
 @dataclass(frozen=True)
 class Given:

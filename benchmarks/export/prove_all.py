@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from case import WITHOUT
 from table import FAMILIES, write_table
 
 from measure import machine
@@ -32,6 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("families", nargs="*", metavar="FAMILY", default=list(FAMILIES))
     parser.add_argument("--anew", action="store_true", help="run what has been run as well")
+    parser.add_argument(
+        WITHOUT, action="store_true", help="export as if PyTorch had no TorchScript exporter"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -41,18 +45,18 @@ def main() -> None:
         known = [row for row in known if row["family"] not in options.families]
     for family in options.families:
         done = {row["name"] for row in known if row["family"] == family}
-        for row in _run(family, done):
+        for row in _run(family, done, (WITHOUT,) if options.without_torchscript else ()):
             known.append(row)
             print(f"{family} {row['name']}: {row['outcome']} {row['reason'][:100]}", flush=True)
             file.write_text(json.dumps({"machine": machine(), "rows": known}, indent=1) + "\n")
     (options.output / "table.md").write_text(write_table(known))
 
 
-def _run(family: str, done: set[str]) -> Iterator[dict[str, Any]]:
+def _run(family: str, done: set[str], options: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A row for each case that is not done; a process that ends early costs its case."""
     waiting = [name for name in _worker(family, "--list") if name not in done]
     while waiting:
-        for line in _worker(family, *waiting):
+        for line in _worker(family, *options, *waiting):
             row = {"family": family, **json.loads(line)}
             waiting.remove(row["name"])
             yield row

@@ -17,7 +17,7 @@ from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.edges import edges
 from onnxpack.exporters.torch.flat import FlatModule
-from onnxpack.exporters.torch.ladder import Ladder
+from onnxpack.exporters.torch.ladder import climb
 from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
 from onnxpack.exporters.torch.patch.regions import regions_inside
 from onnxpack.exporters.torch.patch.settings import not_compiled
@@ -30,6 +30,7 @@ from onnxpack.exporters.torch.rewrite.precision import (
     watch_autocast,
     widened,
 )
+from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.structure import (
     argument_names,
     bind,
@@ -226,8 +227,8 @@ class TorchSubject(Subject):
         return narrow
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """See :class:`Ladder`."""
-        return Ladder(self, axes, opset, tuple(outputs)).climb()
+        """See :mod:`onnxpack.exporters.torch.ladder`."""
+        return climb(Setup(self, axes, opset, tuple(outputs)))
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The output of each module, by forward hooks; of one called twice, the last."""

@@ -11,7 +11,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from onnxpack.exporters.torch.ladder import Ladder
+from onnxpack.exporters.torch.ladder import climb
+from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.subject import TorchSubject
 from onnxpack.parity.axes import Dynamic, name_axes
 
@@ -41,7 +42,7 @@ def session_of(
     subject = TorchSubject(model, tuple(sample))
     axes = name_axes(subject.sample, dynamic, static=False)
     outputs = tuple(subject.run(subject.sample))
-    first = next(iter(Ladder(subject, axes, 18, outputs).climb()))
+    first = next(climb(Setup(subject, axes, 18, outputs)))
     assert first.name in ("torchscript trace", "torchscript")
     first.make(to)
     return onnxruntime.InferenceSession(str(to), providers=["CPUExecutionProvider"])

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from functools import cache
+from importlib.util import find_spec
 
 import torch
-from torch.onnx._internal.torchscript_exporter import _globals
 
 from onnxpack.exporters.exclusive import Setting, settings_kept
 from onnxpack.exporters.replaced import existing
+
+TORCHSCRIPT_EXPORTER = "torch.onnx._internal.torchscript_exporter"
+"""Where PyTorch 2.9 to 2.14 has the exporter that it calls legacy."""
+
+
+@cache
+def has_torchscript_exporter() -> bool:
+    """Return whether this PyTorch still has the exporter of TorchScript modules."""
+    return find_spec(TORCHSCRIPT_EXPORTER) is not None
 
 
 @contextmanager
 def torch_settings_kept() -> Iterator[None]:
     """Restore the random state, the defaults and the modes of PyTorch at the end."""
-    with settings_kept((*SETTINGS, *_autocast("cpu"), *_cuda())):
+    with settings_kept((*SETTINGS, *_torchscript(), *_autocast("cpu"), *_cuda())):
         yield
 
 
@@ -63,13 +72,14 @@ def _set_deterministic(before: tuple[bool, bool]) -> None:
     torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
-def _exporter_state() -> dict[str, Any]:
+def _torchscript() -> tuple[Setting, ...]:
     """What the TorchScript exporter keeps; it leaves the last opset behind (PyTorch 2.14)."""
-    return dict(vars(existing(_globals, "GLOBALS")))
+    if not has_torchscript_exporter():
+        return ()
+    from torch.onnx._internal.torchscript_exporter import _globals
 
-
-def _set_exporter_state(before: dict[str, Any]) -> None:
-    vars(_globals.GLOBALS).update(before)
+    kept = existing(_globals, "GLOBALS")
+    return ((lambda: dict(vars(kept)), lambda before: vars(kept).update(before)),)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -82,5 +92,4 @@ SETTINGS: tuple[Setting, ...] = (
     (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
     (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
     (_is_deterministic, _set_deterministic),
-    (_exporter_state, _set_exporter_state),
 )

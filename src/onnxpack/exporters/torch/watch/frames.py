@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -79,6 +79,11 @@ def place_in(frame: FrameType, line: int | None = None) -> Place:
     """Return the line at which a frame stands, or another one of its lines."""
     file, number = frame.f_code.co_filename, line or frame.f_lineno
     return Place(file, number, linecache.getline(file, number).strip())
+
+
+def listed(places: Iterable[Place | str]) -> str:
+    """Return the first three places in words."""
+    return "; ".join(map(str, list(places)[:3]))
 
 
 def module_of(frame: FrameType) -> str:

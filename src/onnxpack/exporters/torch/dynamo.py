@@ -1,0 +1,118 @@
+"""``torch.export`` and the exporter that is built on it (``dynamo=True``).
+
+It refuses what it cannot follow, and states the sizes for which its graph holds: these guards
+become cases of the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.ports import name_ports
+from onnxpack.exporters.torch.rewrite.views import with_known_views
+from onnxpack.exporters.torch.setup import Setup
+from onnxpack.exporters.torch.watch.conditions import Condition
+from onnxpack.exporters.torch.watch.gradients import differentiated
+from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
+from onnxpack.parity.ask import at_sizes, refuse_too_large
+from onnxpack.parity.cases import tile
+from onnxpack.parity.subject import Probes
+
+
+@dataclass(frozen=True)
+class Dynamo:
+    """The ways to a graph by ``torch.export``."""
+
+    setup: Setup
+
+    def export(self, to: Path) -> Probes:
+        """Export the model, and return the sizes at which its guards do not hold."""
+        program = self._exported(self.setup.tensors())
+        self._save(program, to)
+        return self._explore(program, self._exported)
+
+    def _exported(self, tensors: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+        with self.setup.followed():
+            return torch.export.export(
+                self.setup.flat,
+                tuple(tensors),
+                dynamic_shapes=(self._shapes(tensors),),
+                strict=False,
+            )
+
+    def _shapes(self, tensors: Sequence[torch.Tensor]) -> tuple[dict[int, Any], ...]:
+        """The axes of each input that may vary, in the words of torch.export."""
+        dynamic = torch.export.Dim.DYNAMIC
+        return tuple(
+            {axis: dynamic for axis in self.setup.axes[name] if tensor.shape[axis] > 1}
+            for name, tensor in zip(self.setup.subject.sample, tensors, strict=True)
+        )
+
+    def differentiate(self, to: Path) -> Probes:
+        """Export a model that differentiates in ``forward``, with its backward pass written out."""
+        tensors = self.setup.tensors()
+        made = self._differentiated(tensors)
+        with self.setup.followed():
+            program = torch.export.export(
+                made, tensors, dynamic_shapes=self._shapes(tensors), strict=False
+            )
+        self._save(program, to)
+        return self._explore(made, self._differentiated)
+
+    def _differentiated(self, tensors: Sequence[torch.Tensor]) -> torch.fx.GraphModule:
+        with self.setup.followed():
+            return differentiated(self.setup.flat, tensors, self._shapes(tensors))
+
+    def _explore(
+        self, program: Program, export: Callable[[Sequence[torch.Tensor]], Program]
+    ) -> Probes:
+        """The sizes at which the program's guards, and those behind them, do not hold."""
+        sample, axes = self.setup.subject.sample, self.setup.axes
+
+        def conditions_at(dims: Mapping[str, int]) -> Sequence[Condition]:
+            tensors = self._answered_at(dims)
+            if tensors is None:
+                return ()
+            try:
+                return guards_of(export(tensors), sample, axes)
+            except ExportError as exc:
+                raise ExportError(
+                    f"the graph may be wrong at {at_sizes(dims)}, where torch.export says: "
+                    f"{exc.message}"
+                ) from exc
+
+        return explore(guards_of(program, sample, axes), conditions_at, self.setup.sizes)
+
+    def _answered_at(self, dims: Mapping[str, int]) -> tuple[torch.Tensor, ...] | None:
+        """The sample at other sizes; None where the model itself refuses it."""
+        feeds = tile(self.setup.subject.sample, self.setup.axes, dims)
+        refuse_too_large(feeds, dims)
+        try:
+            self.setup.subject.run(feeds)
+        except Exception:  # noqa: BLE001 - what the model refuses needs no graph
+            return None
+        return self.setup.subject.tensors(feeds)
+
+    def save_program(self, to: Path) -> Probes:
+        """Export the program that the user gave."""
+        self._save(self.setup.subject.program, to)
+        return ()
+
+    def _save(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
+        with self.setup.followed():
+            converted = torch.onnx.export(
+                None if program is None else with_known_views(program),  # type: ignore[arg-type]
+                dynamo=True,
+                opset_version=self.setup.opset,
+                verbose=False,
+            )
+            if converted is None:
+                raise ExportError("torch.onnx.export gave no program")
+            name_ports(converted.model.graph, list(self.setup.subject.sample), self.setup.outputs)
+            converted.save(to)

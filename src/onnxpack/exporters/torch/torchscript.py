@@ -1,0 +1,145 @@
+"""The TorchScript exporter (``dynamo=False``): traces, and scripts.
+
+Its graphs fuse best and it is fast. A trace is silently wrong where Python decides from values or
+from a size that is to vary, so two witnesses look first. PyTorch 2.14 calls this exporter legacy:
+where PyTorch has dropped it, the ladder goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from onnxpack.errors import ExportError
+from onnxpack.exporters.torch.patch.detectors import boxes_may_lack, has_no_order
+from onnxpack.exporters.torch.patch.packed import plainly_packed
+from onnxpack.exporters.torch.rewrite.forms import forms_known
+from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
+from onnxpack.exporters.torch.setup import Setup
+from onnxpack.exporters.torch.watch.conditions import all_differing
+from onnxpack.exporters.torch.watch.frames import Place, listed
+from onnxpack.exporters.torch.watch.scripted import refuse_lost_writes
+from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
+from onnxpack.exporters.torch.watch.symbolic import Observation, witness
+from onnxpack.exporters.torch.watch.values import find_conversions
+from onnxpack.parity.subject import Probes
+
+MAX_OPSET = 20
+
+
+@dataclass(frozen=True)
+class TorchScript:
+    """The ways to a graph by the TorchScript exporter."""
+
+    setup: Setup
+
+    def trace(self, to: Path) -> Probes:
+        """Trace, if both witnesses saw nothing that decides: the watches and the symbolic run."""
+        with self.setup.decomposed():
+            conversions = find_conversions(
+                lambda: self.setup.subject.run(self.setup.subject.sample)
+            )
+        if conversions:
+            raise ExportError(
+                f"not traced, since a tensor's values decide at {listed(conversions)}"
+            )
+        # torchvision's detectors look for boxes in values, which a run without values cannot
+        # follow; their own forward() is written for this tracer, and test_families.py proves it.
+        known = has_no_order(self.setup.subject.model)
+        observed = Observation((), ()) if known else self._witness(self.setup.tensors())
+        if observed.decisions:
+            raise ExportError(
+                "not traced, since a size that varies decides at "
+                f"{listed(place for place, _ in observed.decisions)}"
+            )
+        if observed.stale:
+            raise ExportError(
+                "not traced, since what was written in place is read through another view at "
+                f"{listed(observed.stale)}"
+            )
+        with watch_trace() as learned:
+            self._export(self.setup.flat, to)
+        decisions = self._size_decisions() if learned else []
+        if decisions:
+            raise ExportError(
+                f"not traced, since a size that varies decides at {listed(decisions)}"
+            )
+        return all_differing(observed.conditions)
+
+    def _witness(self, tensors: Sequence[torch.Tensor]) -> Observation:
+        """What a run without values saw; it must have come to its end."""
+        axes = [self.setup.axes.get(name, {}) for name in self.setup.subject.sample]
+        own = {
+            dim: tensor.shape[axis]
+            for tensor, named in zip(tensors, axes, strict=True)
+            for axis, dim in named.items()
+        }
+        try:
+            with self._traceable():
+                return witness(self.setup.flat, tensors, axes, own)
+        except ExportError as exc:
+            raise ExportError(
+                f"not traced, since a run without values did not come to its end: {exc.message}"
+            ) from exc
+
+    def _size_decisions(self) -> list[Place]:
+        """The places where Python decides from a size that is to vary."""
+        return differing(self._learn(grown=False), self._learn(grown=True))
+
+    def _learn(self, *, grown: bool) -> list[Learned]:
+        with self._traceable(), watch_trace() as learned:
+            self._jit_trace(self.setup.flat, grown=grown)
+        return learned
+
+    def _jit_trace(self, module: torch.nn.Module, *, grown: bool = False) -> torch.nn.Module:
+        traced: torch.nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module, self.setup.tensors(grown=grown), check_trace=False
+        )
+        return traced
+
+    def script(self, to: Path) -> Probes:
+        """Compile the model, so that its branches and loops stay in the graph."""
+        model: Any = self.setup.flat.model
+        with self.setup.followed():
+            if hasattr(model, "to_torchscript"):  # a LightningModule, which knows its own way
+                model = model.to_torchscript()
+            elif isinstance(model, torch.jit.ScriptModule):
+                model = loaded_anew(model)
+            else:
+                model = torch.jit.script(with_plain_cells(model))
+            refuse_lost_writes(model)
+            traced = self._jit_trace(self.setup.flat.around(model))
+        self._export(traced, to)
+        return ()
+
+    def _export(self, module: torch.nn.Module, to: Path) -> None:
+        if self.setup.opset > MAX_OPSET:
+            raise ExportError(f"writes opset {MAX_OPSET} at most")
+        with self._traceable():
+            torch.onnx.export(
+                module,
+                self.setup.tensors(),
+                to,
+                dynamo=False,
+                opset_version=self.setup.opset,
+                input_names=list(self.setup.subject.sample),
+                output_names=list(self.setup.outputs),
+                dynamic_axes={
+                    name: dict(named) for name, named in self.setup.axes.items() if named
+                },
+            )
+
+    @contextmanager
+    def _traceable(self) -> Iterator[None]:
+        with (
+            self.setup.followed(),
+            plainly_packed(self.setup.flat.model),
+            forms_known(self.setup.opset),
+            boxes_may_lack(),
+        ):
+            yield
