@@ -73,7 +73,7 @@ def main() -> None:
 
 def without_torchscript() -> None:
     """Hide PyTorch's TorchScript exporter, as it will be where PyTorch has dropped it."""
-    import torch.onnx  # noqa: F401 - which imports it itself
+    import torchvision  # noqa: F401 - which imports it itself, as torch.onnx does
 
     sys.modules["torch.onnx._internal.torchscript_exporter"] = None  # type: ignore[assignment]
 
