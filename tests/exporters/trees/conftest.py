@@ -66,9 +66,9 @@ def in_numpy(ensemble: Ensemble, rows: Array) -> Array:
 def in_onnxruntime(tmp_path: Path) -> Evaluate:
     def evaluate(ensemble: Ensemble, rows: Array) -> Array:
         graph = Graph(18)
-        x = graph.input("X", rows.dtype, rows.shape[1])
+        x = graph.input("X", rows.dtype, ["batch", rows.shape[1]])
         y = add_ensemble(graph, graph.cast(x, np.float64), ensemble)
-        graph.output("y", y, np.float64, ensemble.targets)
+        graph.output("y", y, np.float64)
         graph.save(tmp_path / "trees.onnx")
         return Model(tmp_path / "trees.onnx", provider="cpu").run({"X": rows})["y"]
 

@@ -14,8 +14,8 @@ INPUTS = [0, 1, 2.7, -0.5, -1, -7, 5, 98052, 98053, 1e30, np.inf, -np.inf, np.na
 
 def write(columns: Columns, rows: np.ndarray, folder: Path) -> np.ndarray:
     graph = Graph(18)
-    x = graph.input("X", np.float64, rows.shape[1])
-    graph.output("y", columns.write(graph, x), np.float64, rows.shape[1])
+    x = graph.input("X", np.float64, ["batch", rows.shape[1]])
+    graph.output("y", columns.write(graph, x), np.float64)
     graph.save(folder / "columns.onnx")
     return Model(folder / "columns.onnx", provider="cpu").run({"X": rows})["y"]
 

@@ -14,8 +14,8 @@ from onnxpack.runtime.model import Model
 
 def run(ensemble: Ensemble, rows: np.ndarray, folder: Path) -> np.ndarray:
     graph = Graph(18)
-    x = graph.input("X", np.float64, rows.shape[1])
-    graph.output("y", add_in_order(graph, x, ensemble), np.float64, ensemble.targets)
+    x = graph.input("X", np.float64, ["batch", rows.shape[1]])
+    graph.output("y", add_in_order(graph, x, ensemble), np.float64)
     graph.save(folder / "trees.onnx")
     return Model(folder / "trees.onnx", provider="cpu").run({"X": rows})["y"]
 

@@ -35,7 +35,7 @@ NUMBERS = [
 
 def in_graph(rows: Rows, feeds: Any, folder: Path) -> np.ndarray:
     graph = Graph(18)
-    graph.output("y", rows.write(graph), np.float64, rows.matrix().shape[1])
+    graph.output("y", rows.write(graph), np.float64)
     graph.save(folder / "rows.onnx")
     return Model(folder / "rows.onnx", provider="cpu").run(feeds)["y"]
 

@@ -32,9 +32,9 @@ def test_any_mix(tmp_path: Path, order: tuple[int, ...], mode: Mode) -> None:
     rows = np.random.default_rng(9).normal(size=(30, FEATURES))
     rows[::3, 1] = np.nan
     graph = Graph(18)
-    x = graph.input("X", np.float64, FEATURES)
+    x = graph.input("X", np.float64, ["batch", FEATURES])
     for number, each in enumerate(ensembles):
-        graph.output(f"y{number}", add_ensemble(graph, x, each), np.float64, each.targets)
+        graph.output(f"y{number}", add_ensemble(graph, x, each), np.float64)
     graph.save(tmp_path / "mixed.onnx")
     found = Model(tmp_path / "mixed.onnx", provider="cpu").run({"X": rows})
     for number, each in enumerate(ensembles):
@@ -48,8 +48,8 @@ def test_any_mix(tmp_path: Path, order: tuple[int, ...], mode: Mode) -> None:
 def test_sums_are_the_same_on_any_number_of_threads(tmp_path: Path) -> None:
     each, rows = ensemble(1, 1), np.random.default_rng(2).normal(size=(200, FEATURES))
     graph = Graph(18)
-    x = graph.input("X", np.float64, FEATURES)
-    graph.output("y", add_ensemble(graph, x, each), np.float64, 1)
+    x = graph.input("X", np.float64, ["batch", FEATURES])
+    graph.output("y", add_ensemble(graph, x, each), np.float64)
     graph.save(tmp_path / "trees.onnx")
     one, two = (
         Model(tmp_path / "trees.onnx", provider="cpu", threads=threads).run({"X": rows})["y"]

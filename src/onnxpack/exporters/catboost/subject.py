@@ -86,7 +86,7 @@ class CatBoostSubject(BoosterSubject):
         return columns, self.description.ensemble(columns, self._codes)
 
     def _write_classes(self, graph: Graph, score: str) -> None:
-        targets, classes = self.description.targets, np.asarray(self.model.classes_)
+        classes = np.asarray(self.model.classes_)
         shares = write_shares(graph, score, self.loss)
         known = graph.constant(classes)
         if self.loss in BINARY:
@@ -99,11 +99,11 @@ class CatBoostSubject(BoosterSubject):
             shares = graph.add("Concat", first, shares, axis=1)
         elif self.loss in MANY_LABELS:
             present = graph.cast(graph.add("Greater", score, graph.constant(0.0)), classes.dtype)
-            graph.output(LABEL, present, classes.dtype, targets)
+            graph.output(LABEL, present, classes.dtype)
         else:
             best = graph.add("ArgMax", score, axis=1, keepdims=1)
-            graph.output(LABEL, graph.add("Gather", known, best), classes.dtype, 1)
-        graph.output(PROBABILITIES, shares, np.float64, max(2, targets))
+            graph.output(LABEL, graph.add("Gather", known, best), classes.dtype)
+        graph.output(PROBABILITIES, shares, np.float64)
 
 
 def random_sample(model: Any) -> Array:

@@ -13,63 +13,38 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
-from onnxpack.exporters.trees.versions import settle_version
+from onnxpack.exporters.trees import graph as trees
+from onnxpack.exporters.trees.graph import ML, element_type, value_info
 from onnxpack.signature import Array, Dim
 
-ML = "ai.onnx.ml"
-ELEMENT_TYPES = {
-    "bool": TensorProto.BOOL,
-    "float32": TensorProto.FLOAT,
-    "float64": TensorProto.DOUBLE,
-    "int32": TensorProto.INT32,
-    "int64": TensorProto.INT64,
-    "int8": TensorProto.INT8,
-    "int16": TensorProto.INT16,
-    "str": TensorProto.STRING,
-    "uint8": TensorProto.UINT8,
-    "uint16": TensorProto.UINT16,
-    "uint32": TensorProto.UINT32,
-    "uint64": TensorProto.UINT64,
-}
+SCALARS = 2
+"""A loop's body takes the number of its step and whether to go on before any state."""
 Operand: TypeAlias = "Tensor | Array | np.generic | float | int | bool | str"
 
 
 @dataclass
 class Graph:
-    """Nodes, constants and inputs, as they are added.
+    """A graph under construction whose values know their dtype.
 
     Attributes:
         opset: of the standard operators.
-        taken: the names of the inputs.
-        known: what was already added for a model, its method and its input.
         handed: what each booster inside the model is handed, see :mod:`.handed`.
+        writer: the nodes, constants and inputs so far.
+        known: what was already added for a model, its method and its input.
     """
 
     opset: int
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: list[onnx.TensorProto] = field(default_factory=list)
-    inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
-    known: dict[tuple[int, str, str], Any] = field(default_factory=dict)
-    count: int = 0
-    taken: set[str] = field(default_factory=set)
     handed: Mapping[int, Any] = field(default_factory=dict)
+    known: dict[tuple[int, str, str], Any] = field(default_factory=dict)
 
-    def name(self, hint: str) -> str:
-        """A name that nothing else has; a column of the user's may be called ``add_3``."""
-        self.count += 1
-        while f"{hint}_{self.count}" in self.taken:
-            self.count += 1
-        return f"{hint}_{self.count}"
+    def __post_init__(self) -> None:
+        self.writer = trees.Graph(self.opset)
 
-    def input(self, name: str, dtype: str, shape: Sequence[Dim]) -> Tensor:
+    def input(self, name: str, dtype: str, shape: Sequence[Dim | None]) -> Tensor:
         """An input of the graph."""
-        self.taken.add(name)
-        self.inputs.append(
-            helper.make_tensor_value_info(name, ELEMENT_TYPES[dtype], list(shape) or None)
-        )
-        return Tensor(self, name, dtype)
+        return Tensor(self, self.writer.input(name, np.dtype(dtype), list(shape) or None), dtype)
 
     def constant(self, value: Operand, dtype: str | None = None) -> Tensor:
         """A constant, in its own dtype or in the one that is named."""
@@ -77,15 +52,7 @@ class Graph:
             return value.cast(dtype) if dtype else value
         array = np.asarray(value)
         dtype = dtype or _dtype_of(array)
-        name = self.name("constant")
-        if dtype == "str":
-            texts = np.array([str(item).encode() for item in array.ravel()], object)
-            proto = helper.make_tensor(name, TensorProto.STRING, array.shape, texts)
-        else:
-            proto = onnx.numpy_helper.from_array(np.ascontiguousarray(array, dtype), name)
-            proto.dims[:] = array.shape
-        self.constants.append(proto)
-        return Tensor(self, name, dtype)
+        return Tensor(self, self.writer.constant(array, object if dtype == "str" else dtype), dtype)
 
     def op(
         self,
@@ -113,18 +80,15 @@ class Graph:
         Args:
             title: the node's name, which an error at run time will tell.
         """
-        outputs = [Tensor(self, self.name(kind.lower()), dtype) for dtype in dtypes]
-        self.nodes.append(
-            helper.make_node(
-                kind,
-                [tensor.name if tensor is not None else "" for tensor in inputs],
-                [tensor.name for tensor in outputs],
-                name=self.name(title or kind),
-                domain=domain,
-                **{key: value for key, value in attributes.items() if value is not None},
-            )
+        names = self.writer.add_many(
+            kind,
+            *(tensor.name if tensor is not None else "" for tensor in inputs),
+            outputs=len(dtypes),
+            domain=domain,
+            title=title,
+            **{key: value for key, value in attributes.items() if value is not None},
         )
-        return outputs
+        return [Tensor(self, *each) for each in zip(names, dtypes, strict=True)]
 
     def loop(
         self, most: int, state: Tensor, step: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -136,23 +100,16 @@ class Graph:
             state: what the first begins with.
             step: adds the nodes that make of one state the next, and one bool: whether to go on.
         """
-        outer, self.nodes = self.nodes, []
-        before = Tensor(self, self.name("state"), state.dtype)
-        after, on = step(before)
-        inner, self.nodes = self.nodes, outer
-        info, kind = helper.make_tensor_value_info, ELEMENT_TYPES[state.dtype]
-        body = helper.make_graph(
-            inner,
-            "step",
-            [
-                info(self.name("number"), TensorProto.INT64, []),
-                info(self.name("on"), TensorProto.BOOL, []),
-                info(before.name, kind, None),
-            ],
-            [info(on.name, TensorProto.BOOL, []), info(after.name, kind, None)],
-        )
+        before, number = self._named("state", state.dtype), self._named("number", "int64")
+        on = self._named("on", "bool")
+
+        def body() -> Sequence[Tensor]:
+            after, goes_on = step(before)
+            return goes_on, after
+
         limit, begin = self.constant(np.int64(most)), self.constant(np.bool_(True))
-        return self.op("Loop", limit, begin, state, dtype=state.dtype, body=body)
+        inner = self._body(body, number, on, before)
+        return self.op("Loop", limit, begin, state, dtype=state.dtype, body=inner)
 
     def collect(self, count: Tensor, step: Callable[[Tensor], Sequence[Tensor]]) -> list[Tensor]:
         """What each of several steps gives, stacked along a new first axis.
@@ -162,20 +119,14 @@ class Graph:
             step: adds the nodes that make of a step's number its tensors; their shapes are the
                 same in all steps.
         """
-        number, on = Tensor(self, self.name("number"), "int64"), self.name("on")
+        number, on = self._named("number", "int64"), self._named("on", "bool")
         found: list[Tensor] = []
 
         def body() -> list[Tensor]:
             found.extend(step(number))
-            return [self.op("Identity", Tensor(self, on, "bool"), dtype="bool"), *found]
+            return [self.op("Identity", on, dtype="bool"), *found]
 
-        inner = self._body(
-            body,
-            [
-                helper.make_tensor_value_info(number.name, TensorProto.INT64, []),
-                helper.make_tensor_value_info(on, TensorProto.BOOL, []),
-            ],
-        )
+        inner = self._body(body, number, on)
         begin = self.constant(np.bool_(True))
         return self.ops("Loop", count, begin, dtypes=[each.dtype for each in found], body=inner)
 
@@ -196,35 +147,33 @@ class Graph:
             found.extend(yes())
             return found
 
-        branches = {"then_branch": self._body(first, []), "else_branch": self._body(no, [])}
+        branches = {"then_branch": self._body(first), "else_branch": self._body(no)}
         return self.ops("If", condition, dtypes=[each.dtype for each in found], **branches)
 
-    def _body(
-        self, made: Callable[[], Sequence[Tensor]], inputs: Sequence[onnx.ValueInfoProto]
-    ) -> onnx.GraphProto:
-        """The nodes that a function adds, as the body of a Loop or an If."""
-        outer, self.nodes = self.nodes, []
-        outputs = made()
-        inner, self.nodes = self.nodes, outer
-        infos = [
-            helper.make_tensor_value_info(each.name, ELEMENT_TYPES[each.dtype], None)
-            for each in outputs
-        ]
-        return helper.make_graph(inner, self.name("body"), list(inputs), infos)
-
-    def save(self, to: Path, outputs: dict[str, Tensor]) -> None:
+    def save(self, to: Path, outputs: Mapping[str, Tensor]) -> None:
         """Write the graph, with its outputs under these names."""
-        infos = []
         for name, tensor in outputs.items():
-            self.nodes.append(helper.make_node("Identity", [tensor.name], [name], name=name))
-            infos.append(helper.make_tensor_value_info(name, ELEMENT_TYPES[tensor.dtype], None))
-        versions = {ML: settle_version(self.nodes, self.constants), "com.microsoft": 1}
-        graph = helper.make_graph(self.nodes, "model", self.inputs, infos, self.constants)
-        domains = {node.domain for node in self.nodes if node.domain}
-        opsets = [helper.make_opsetid("", self.opset)]
-        opsets += [helper.make_opsetid(domain, versions[domain]) for domain in sorted(domains)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-        onnx.save(model, to)
+            self.writer.output(name, tensor.name, np.dtype(tensor.dtype))
+        self.writer.save(to)
+
+    def _named(self, hint: str, dtype: str) -> Tensor:
+        return Tensor(self, self.writer.name(hint), dtype)
+
+    def _body(self, made: Callable[[], Sequence[Tensor]], *inputs: Tensor) -> onnx.GraphProto:
+        """The nodes that a function adds, as the body of a Loop or an If."""
+        writer = self.writer
+        outer, writer.nodes = writer.nodes, []
+        outputs = made()
+        inner, writer.nodes = writer.nodes, outer
+        return helper.make_graph(
+            inner,
+            writer.name("body"),
+            [
+                value_info(each.name, each.dtype, () if place < SCALARS else None)
+                for place, each in enumerate(inputs)
+            ],
+            [value_info(each.name, each.dtype) for each in outputs],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +190,7 @@ class Tensor:
         """In another dtype; itself where it has that one."""
         if dtype == self.dtype:
             return self
-        return self.graph.op("Cast", self, dtype=dtype, to=ELEMENT_TYPES[dtype])
+        return self.graph.op("Cast", self, dtype=dtype, to=element_type(dtype))
 
     @property
     def floating(self) -> bool:

@@ -4,7 +4,7 @@ A framework's exporter describes its trees with :class:`~.ensemble.Tree` and
 :class:`~.ensemble.Ensemble`, opens a :class:`~.graph.Graph`, and writes::
 
     graph = Graph(opset=18)
-    x = graph.input("X", np.dtype("float32"), 4)            # [batch, 4]
+    x = graph.input("X", np.dtype("float32"), ["batch", 4])
     tree = Tree(
         feature=[2, -1, -1], threshold=[0.5, 0, 0],         # one entry a node; the root is 0
         left=[1, -1, -1], right=[2, -1, -1],                # -1 at a leaf

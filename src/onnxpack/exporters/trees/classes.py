@@ -38,7 +38,7 @@ def put_classes(graph: Graph, shares: str, targets: int, classes: Any) -> None:
     known = _plain(np.asarray(classes))
     best = graph.add("ArgMax", shares, axis=1, keepdims=0)
     graph.output(LABEL, graph.add("Gather", graph.constant(known), best, axis=0), known.dtype)
-    graph.output(PROBABILITIES, shares, np.float64, max(2, targets))
+    graph.output(PROBABILITIES, shares, np.float64)
 
 
 def _plain(classes: Array) -> Array:

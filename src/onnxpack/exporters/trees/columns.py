@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxpack.exporters.trees.graph import Graph
-from onnxpack.exporters.trees.write import ML
+from onnxpack.exporters.trees.graph import ML, Graph
 from onnxpack.signature import Array
 
 BEYOND = 2.0**40

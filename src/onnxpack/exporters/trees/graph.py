@@ -1,9 +1,9 @@
-"""A graph that is written operator by operator."""
+"""A graph that is written operator by operator: by boosters, and by scikit-learn's families."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from onnx import helper, numpy_helper
 
 from onnxpack.exporters.value_names import free_name
+from onnxpack.signature import Dim
 
+MICROSOFT = "com.microsoft"
+ML = "ai.onnx.ml"
 IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12}
 """The IR version that each opset came with; a graph of a later one is given the latest."""
 
@@ -21,30 +24,25 @@ IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12}
 class Graph:
     """Operators are added in order; each is known by the name of its output.
 
-    Args:
-        opset: of the operators of ONNX itself.
-
     Attributes:
+        opset: of the operators of ONNX itself.
         nodes: the operators so far.
         constants: the constants so far.
     """
 
     def __init__(self, opset: int) -> None:
-        self._opset = opset
+        self.opset = opset
         self.nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._seen: Counter[str] = Counter()
-        self._domains = {""}
         self._taken: set[str] = set()
 
-    def input(self, name: str, dtype: DTypeLike, width: int) -> str:
-        """An input [batch, width]; strings have the dtype ``object``."""
+    def input(self, name: str, dtype: DTypeLike, shape: Sequence[Dim | None] | None) -> str:
+        """Add an input; strings have the dtype ``object``."""
         self.reserve([name])
-        self._inputs.append(
-            helper.make_tensor_value_info(name, element_type(dtype), ["batch", width])
-        )
+        self._inputs.append(value_info(name, dtype, shape))
         return name
 
     def reserve(self, names: Iterable[str]) -> None:
@@ -53,8 +51,13 @@ class Graph:
 
     def constant(self, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
         """A constant; Python numbers are int64 and float64."""
-        name = self._name("constant")
-        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        name, array = self.name("constant"), np.asarray(values, dtype)
+        if array.dtype.kind in "OSU":
+            texts = np.array([str(text).encode() for text in array.ravel()], object)
+            made = helper.make_tensor(name, onnx.TensorProto.STRING, array.shape, texts)
+        else:
+            made = numpy_helper.from_array(array, name)
+        self.constants.append(made)
         return name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
@@ -62,48 +65,69 @@ class Graph:
         return self.add_many(operator, *inputs, outputs=1, domain=domain, **attributes)[0]
 
     def add_many(
-        self, operator: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any
+        self,
+        operator: str,
+        *inputs: str,
+        outputs: int,
+        domain: str = "",
+        title: str = "",
+        **attributes: Any,
     ) -> list[str]:
-        """An operator's outputs."""
-        names = [self._name(operator) for _ in range(outputs)]
+        """An operator's outputs.
+
+        Args:
+            title: the node's name, which an error at run time shows; by default that of its output.
+        """
+        names = [self.name(operator) for _ in range(outputs)]
         self.nodes.append(
             helper.make_node(
-                operator, inputs, names, name=names[0], domain=domain or None, **attributes
+                operator,
+                inputs,
+                names,
+                name=self.name(title) if title else names[0],
+                domain=domain or None,
+                **attributes,
             )
         )
-        self._domains.add(domain)
         return names
 
     def cast(self, value: str, dtype: DTypeLike) -> str:
         """The value in another dtype."""
         return self.add("Cast", value, to=element_type(dtype))
 
-    def output(self, name: str, value: str, dtype: DTypeLike, *axes: int) -> None:
-        """An output [batch, *axes], called ``name``, or otherwise where an input is called so."""
+    def output(self, name: str, value: str, dtype: DTypeLike) -> None:
+        """Add an output, called ``name``, or otherwise where an input is called so."""
         name = free_name(name, self._taken)
         self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
-        self._outputs.append(
-            helper.make_tensor_value_info(name, element_type(dtype), ["batch", *axes])
-        )
+        self._outputs.append(value_info(name, dtype))
 
     def save(self, to: Path) -> None:
         """Write the graph to a file."""
         from onnxpack.exporters.trees.versions import settle_version  # which writes graphs itself
 
-        versions = {"": self._opset, "ai.onnx.ml": settle_version(self.nodes, self.constants)}
+        versions = {"": self.opset, ML: settle_version(self.nodes, self.constants), MICROSOFT: 1}
+        domains = {"", *(node.domain for node in self.nodes)}
         graph = helper.make_graph(self.nodes, "graph", self._inputs, self._outputs, self.constants)
         model = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid(d, versions[d]) for d in sorted(self._domains)],
-            ir_version=IR_VERSIONS.get(self._opset, max(IR_VERSIONS.values())),
+            opset_imports=[helper.make_opsetid(d, versions[d]) for d in sorted(domains)],
+            ir_version=IR_VERSIONS.get(self.opset, max(IR_VERSIONS.values())),
         )
         onnx.save(model, to)
 
-    def _name(self, kind: str) -> str:
+    def name(self, kind: str) -> str:
+        """A name that nothing else has; a column of the user's may be called ``Add/3``."""
         self._seen[kind] += 1
         while f"{kind}/{self._seen[kind]}" in self._taken:
             self._seen[kind] += 1
         return f"{kind}/{self._seen[kind]}"
+
+
+def value_info(
+    name: str, dtype: DTypeLike, shape: Sequence[Dim | None] | None = None
+) -> onnx.ValueInfoProto:
+    """A value's name, dtype and shape; without a shape the operators before it give that."""
+    return helper.make_tensor_value_info(name, element_type(dtype), shape)
 
 
 def element_type(dtype: DTypeLike) -> int:

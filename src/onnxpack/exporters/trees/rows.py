@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from onnxpack.errors import SampleError
-from onnxpack.exporters.trees.graph import Graph
-from onnxpack.exporters.trees.write import ML
+from onnxpack.exporters.trees.graph import ML, Graph
 from onnxpack.exporters.value_names import input_names
+from onnxpack.parity.dims import BATCH
 from onnxpack.signature import Array
 
 X = "X"
@@ -86,7 +86,9 @@ class Matrix(Rows):
 
     def write(self, graph: Graph) -> str:
         """One input, ``X``."""
-        return graph.cast(graph.input(X, self.array.dtype, self.array.shape[1]), np.float64)
+        return graph.cast(
+            graph.input(X, self.array.dtype, [BATCH, self.array.shape[1]]), np.float64
+        )
 
     def matrix(self) -> Array:
         """The array."""
@@ -135,7 +137,7 @@ class Column:
 
     def write(self, graph: Graph, name: str) -> str:
         """An input, as float64 [batch, 1]."""
-        given = graph.input(name, self.dtype, 1)
+        given = graph.input(name, self.dtype, [BATCH, 1])
         if self.known is None:
             return graph.cast(given, np.float64)
         keys = "keys_strings" if self.dtype == object else "keys_int64s"

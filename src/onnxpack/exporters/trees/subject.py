@@ -58,10 +58,8 @@ class BoosterSubject(Subject):
 
     def put(self, graph: Graph, name: str, value: str, width: int, dtype: DTypeLike) -> None:
         """An output; one number a row has no second axis."""
-        if width > 1:
-            graph.output(name, value, dtype, width)
-        else:
-            graph.output(name, graph.add("Reshape", value, graph.constant([-1])), dtype)
+        flat = value if width > 1 else graph.add("Reshape", value, graph.constant([-1]))
+        graph.output(name, flat, dtype)
 
     @property
     def sample(self) -> Mapping[str, Array]:  # type: ignore[override]

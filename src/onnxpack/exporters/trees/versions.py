@@ -14,8 +14,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnxpack.exporters.trees.ensemble import LEAF, Ensemble, Mode, Tree
-from onnxpack.exporters.trees.graph import Graph
-from onnxpack.exporters.trees.write import ML, add_by_halves
+from onnxpack.exporters.trees.graph import ML, Graph
+from onnxpack.exporters.trees.write import add_by_halves
 
 NEW, OLD = "TreeEnsemble", "TreeEnsembleRegressor"
 NEW_VERSION, OLD_VERSION = 5, 3

@@ -14,10 +14,9 @@ import numpy as np
 from onnx import numpy_helper
 
 from onnxpack.exporters.trees.ensemble import LEAF, Ensemble, Mode, Tree
-from onnxpack.exporters.trees.graph import Graph
+from onnxpack.exporters.trees.graph import ML, Graph
 from onnxpack.signature import Array
 
-ML = "ai.onnx.ml"
 GRID = 2.0**-22
 """The larger part of each weight, as a fraction of the largest sum: a multiple of it. All sums of
 such multiples have a place in float32, so they come out of the operator as they are."""

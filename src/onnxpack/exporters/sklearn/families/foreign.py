@@ -15,14 +15,13 @@ from onnxpack.exporters.sklearn import numeric as n
 from onnxpack.exporters.sklearn.convert import Family, Frame, Table
 from onnxpack.exporters.sklearn.handed import Handed
 from onnxpack.exporters.sklearn.registry import package_of
-from onnxpack.exporters.sklearn.tensor import ELEMENT_TYPES, Graph, Tensor
+from onnxpack.exporters.sklearn.tensor import Graph, Tensor
 from onnxpack.exporters.trees import graph as trees
 from onnxpack.exporters.trees.rows import UNKNOWN_NUMBER
 from onnxpack.exporters.value_names import RENAMED
 from onnxpack.parity.cases import BATCH
 from onnxpack.plugins import exporters
 
-DTYPES = {number: dtype for dtype, number in ELEMENT_TYPES.items()}
 EXACT = 2.0**53
 """Whole numbers beyond it are not exact in float64."""
 
@@ -120,26 +119,30 @@ def _inlined(part: onnx.ModelProto, graph: Graph, inputs: list[Tensor]) -> dict[
     """
     if len(part.graph.input) != len(inputs):
         raise ExportError("its own exporter writes a graph of another kind")
+    writer = graph.writer
     names = {"": ""}
     for given, entering in zip(part.graph.input, inputs, strict=True):
-        names[given.name] = _as_input(entering, DTYPES[given.type.tensor_type.elem_type]).name
+        names[given.name] = _as_input(entering, _dtype_of(given)).name
     for node in part.graph.node:
-        names |= {name: graph.name("part") for name in node.output}
+        names |= {name: writer.name("part") for name in node.output}
     for constant in part.graph.initializer:
-        names[constant.name] = constant.name = graph.name("constant")
-        graph.constants.append(constant)
+        names[constant.name] = constant.name = writer.name("constant")
+        writer.constants.append(constant)
     for node in part.graph.node:
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
-        node.name = graph.name(node.op_type)
-        graph.nodes.append(node)
+        node.name = writer.name(node.op_type)
+        writer.nodes.append(node)
     # An output that gave way to a column of its name is known by its own name here.
     return {
-        value.name.partition(RENAMED)[0]: Tensor(
-            graph, names[value.name], DTYPES[value.type.tensor_type.elem_type]
-        )
+        value.name.partition(RENAMED)[0]: Tensor(graph, names[value.name], _dtype_of(value))
         for value in part.graph.output
     }
+
+
+def _dtype_of(value: onnx.ValueInfoProto) -> str:
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    return "str" if dtype.hasobject else dtype.name
 
 
 def _as_input(x: Tensor, dtype: str) -> Tensor:

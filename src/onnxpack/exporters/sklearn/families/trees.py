@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
@@ -24,37 +23,8 @@ from onnxpack.exporters.sklearn.families.meta import matrix_of
 from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.exporters.trees.columns import IN_SET, Columns
 from onnxpack.exporters.trees.ensemble import Ensemble, Tree
-from onnxpack.exporters.trees.graph import Graph as TreeGraph
 from onnxpack.exporters.trees.write import add_ensemble
 from onnxpack.signature import Array
-
-
-class _Bridge(TreeGraph):
-    """The writer of trees, writing into a graph of tensors."""
-
-    def __init__(self, x: Tensor) -> None:
-        super().__init__(x.graph.opset)
-        self._graph = x.graph
-        self._tensors = {x.name: x}
-
-    def constant(self, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
-        return self._kept(self._graph.constant(np.asarray(values, dtype)))
-
-    def add_many(
-        self, operator: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any
-    ) -> list[str]:
-        found = self._graph.ops(
-            operator,
-            *(self._tensors[name] for name in inputs),
-            dtypes=["float64"] * outputs,
-            domain=domain,
-            **attributes,
-        )
-        return [self._kept(tensor) for tensor in found]
-
-    def _kept(self, tensor: Tensor) -> str:
-        self._tensors[tensor.name] = tensor
-        return tensor.name
 
 
 def sum_of_leaves(x: Tensor, ensemble: Ensemble, columns: Columns | None = None) -> Tensor:
@@ -63,9 +33,9 @@ def sum_of_leaves(x: Tensor, ensemble: Ensemble, columns: Columns | None = None)
     Args:
         x: float64.
     """
-    bridge = _Bridge(x)
-    matrix = columns.write(bridge, x.name) if columns else x.name
-    return Tensor(x.graph, add_ensemble(bridge, matrix, ensemble), "float64")
+    writer = x.graph.writer
+    matrix = columns.write(writer, x.name) if columns else x.name
+    return Tensor(x.graph, add_ensemble(writer, matrix, ensemble), "float64")
 
 
 def grown(tree: Any, value: Array, target: int = 0) -> Tree:
