@@ -23,10 +23,10 @@ from onnxpack.comparison.elements import NOISE_CEILING
 from onnxpack.comparison.scale import common
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import OnnxpackError, TargetError, UsageError
+from onnxpack.exporters.activations import write_exact_activations
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.finish import finish, graph_versions
 from onnxpack.exporters.silence import SHOWN
-from onnxpack.exporters.tails import write_exact_tails
 from onnxpack.exporters.target.mistaken import mistakes_named
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
 from onnxpack.pack.model import Pack
@@ -45,8 +45,8 @@ from onnxpack.signature import Signature
 
 DEFAULT_OPSET = 18
 """What every serving runtime of the last years reads."""
-EXACT_TAILS = ", exact tails"
-"""Put behind the name of a strategy whose graph was written anew by :mod:`.tails`."""
+EXACT = ", exact activations"
+"""Put behind the name of a strategy whose graph was written anew by :mod:`.activations`."""
 GOLDEN_BYTES = 64 * 2**20
 """Golden data is kept, case after case, up to this size."""
 
@@ -251,8 +251,8 @@ def _try(
         return Attempt(strategy.name, error=exc.message)
     outcome = _prove(inquiry, strategy, candidate, probes, say)
     exact.parent.mkdir()
-    if inquiry.differs_far_away(outcome) and write_exact_tails(candidate, exact):
-        further = replace(strategy, name=strategy.name + EXACT_TAILS)
+    if inquiry.differs_far_away(outcome) and write_exact_activations(candidate, exact):
+        further = replace(strategy, name=strategy.name + EXACT)
         again = _prove(inquiry, further, exact, probes, say)
         return again if isinstance(again, Proven) else outcome
     return outcome

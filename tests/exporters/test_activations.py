@@ -1,4 +1,4 @@
-"""Sigmoids and tanhs far from zero, which ONNX Runtime clamps."""
+"""Activations where ONNX Runtime's own lose their digits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 import onnxpack
-from onnxpack.exporters.tails import write_exact_tails
+from onnxpack.exporters.activations import write_exact_activations
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
 
@@ -36,29 +36,41 @@ def answered(graph: Path, x: Array) -> Array:
 
 
 def exact(operator: str, x: Array) -> Array:
-    wide = x.astype(np.float64)
-    return np.tanh(wide) if operator == "Tanh" else 1 / (1 + np.exp(-wide))
+    wide = torch.from_numpy(x.astype(np.float64))
+    function = getattr(torch.nn.functional, operator.lower())
+    return np.asarray(function(wide))
 
 
-@pytest.mark.parametrize("operator", ["Sigmoid", "Tanh"])
-def test_the_tails_are_as_exact_as_float32_is(tmp_path: Path, operator: str) -> None:
+@pytest.mark.parametrize("operator", ["Celu", "Elu", "Selu", "Sigmoid", "Tanh"])
+def test_they_are_as_exact_as_float32_is(tmp_path: Path, operator: str) -> None:
     source = graph_of(operator, tmp_path / "source.onnx")
-    assert write_exact_tails(source, tmp_path / "exact.onnx")
+    assert write_exact_activations(source, tmp_path / "exact.onnx")
     found = answered(tmp_path / "exact.onnx", FAR)
     np.testing.assert_allclose(found, exact(operator, FAR), rtol=5e-7)
 
 
 def test_onnx_runtime_clamps_a_sigmoid(tmp_path: Path) -> None:
-    """If this fails, :mod:`onnxpack.exporters.tails` is no longer needed."""
+    """If this fails, :mod:`onnxpack.exporters.activations` is no longer needed."""
     found = answered(graph_of("Sigmoid", tmp_path / "source.onnx"), FAR)
     assert found[1] == 0 < exact("Sigmoid", FAR)[1]
 
 
-@pytest.mark.parametrize("operator", ["Sigmoid", "Tanh"])
+@pytest.mark.parametrize("operator", ["Celu", "Elu", "Selu", "Sigmoid", "Tanh"])
 def test_what_is_not_finite_stays(tmp_path: Path, operator: str) -> None:
-    write_exact_tails(graph_of(operator, tmp_path / "source.onnx"), tmp_path / "exact.onnx")
-    found = answered(tmp_path / "exact.onnx", np.array([-np.inf, np.inf, np.nan], np.float32))
-    np.testing.assert_array_equal(found, [-1 if operator == "Tanh" else 0, 1, np.nan])
+    write_exact_activations(graph_of(operator, tmp_path / "source.onnx"), tmp_path / "exact.onnx")
+    far = np.array([-np.inf, np.inf, np.nan], np.float32)
+    np.testing.assert_allclose(answered(tmp_path / "exact.onnx", far), exact(operator, far))
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.7])
+@pytest.mark.parametrize("kind", [nn.ELU, nn.CELU])
+def test_a_small_number_keeps_its_digits(
+    tmp_path: Path, kind: type[nn.Module], alpha: float
+) -> None:
+    pack = onnxpack.export(kind(alpha).eval(), torch.randn(3, 4), tmp_path / "pack")
+    small = 1e-6 * torch.randn(5, 4)
+    (found,) = onnxpack.Model(pack).run({"input": small.numpy()}).values()
+    np.testing.assert_allclose(found, kind(alpha)(small).numpy(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,7 @@ def test_what_is_not_finite_stays(tmp_path: Path, operator: str) -> None:
 )
 def test_another_graph_is_left_alone(tmp_path: Path, operator: str, kind: int) -> None:
     source = graph_of(operator, tmp_path / "source.onnx", kind)
-    assert not write_exact_tails(source, tmp_path / "exact.onnx")
+    assert not write_exact_activations(source, tmp_path / "exact.onnx")
     assert not (tmp_path / "exact.onnx").exists()
 
 
@@ -86,7 +98,7 @@ def test_the_logarithm_of_a_sigmoid_is_exported_with_exact_tails(tmp_path: Path)
     model = LogProbability().eval()
     pack = onnxpack.export(model, torch.randn(2, 4), tmp_path / "pack")
     assert pack.manifest is not None
-    assert pack.manifest.source.strategy == "torchscript trace, exact tails"
+    assert pack.manifest.source.strategy == "torchscript trace, exact activations"
     far = 30 * torch.randn(32, 4)
     found = onnxpack.Model(pack).run({"x": far.numpy()})["output"]
     with torch.no_grad():
