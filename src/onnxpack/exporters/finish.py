@@ -11,6 +11,7 @@ import msgspec
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.activations import sharpen
 from onnxpack.exporters.integers import add_exactly
 from onnxpack.exporters.ports import add_unread
 from onnxpack.pack.manifest import Source
@@ -46,6 +47,7 @@ def finish(
     except ir.serde.SerdeError as exc:
         raise ExportError(f"the exporter wrote a graph that cannot be read: {exc}") from exc
     add_exactly(model)
+    sharpen(model)
     add_unread(model.graph, signature.inputs)
     stated = _state_signature(model.graph, signature)
     if root:
