@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxpack.errors import SampleError
+from onnxpack.errors import SampleError, UsageError
 from onnxpack.parity.axes import name_axes
 
 X = np.zeros((2, 3))
@@ -60,6 +60,12 @@ def test_static_keeps_what_was_named() -> None:
 def test_errors(sample: Any, dynamic: Any, words: str) -> None:
     with pytest.raises(SampleError, match=words):
         name_axes(sample, dynamic, static=False)
+
+
+def test_axes_without_an_input() -> None:
+    with pytest.raises(UsageError, match="dynamic is a list") as caught:
+        name_axes({"ids": X}, ["batch", "tokens"], static=False)  # type: ignore[arg-type]
+    assert caught.value.remedy == 'dynamic={"ids": {1: "tokens"}}'
 
 
 def test_the_remedy_names_the_axis() -> None:

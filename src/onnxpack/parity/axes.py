@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from onnxpack.errors import SampleError
+from onnxpack.errors import SampleError, UsageError
 from onnxpack.parity.cases import BATCH, Axes
 from onnxpack.signature import Array
 
@@ -21,7 +21,13 @@ def name_axes(sample: Mapping[str, Array], dynamic: Dynamic | None, *, static: b
 
     Raises:
         SampleError: an input or axis does not exist, or axes of one name have different sizes.
+        UsageError: ``dynamic`` does not name inputs.
     """
+    if not isinstance(dynamic, Mapping | None):
+        raise UsageError(
+            f"dynamic is a {type(dynamic).__name__}, and has to say which input has these axes.",
+            remedy=f'dynamic={{"{next(iter(sample))}": {{1: "tokens"}}}}',
+        )
     named = {name: _as_mapping(axes) for name, axes in (dynamic or {}).items()}
     unknown = sorted(named.keys() - sample.keys())
     if unknown:

@@ -186,6 +186,16 @@ def test_what_is_no_sample(tmp_path: Path, model: Any) -> None:
         assert onnxpack.export(model, made, tmp_path / "pack", force=True)
 
 
+def test_inputs_of_different_batches_are_no_batch_with_targets(tmp_path: Path) -> None:
+    class Both(torch.nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x + y.mean(0)
+
+    error = refusal(Both(), (torch.ones(2, 3), torch.ones(4, 3)), tmp_path)
+    assert "targets" not in error.message
+    assert error.remedy.startswith('name it: dynamic={"y": {0: "other"}}')
+
+
 def test_arguments_that_are_swapped(tmp_path: Path) -> None:
     for model in MODELS:
         for sample in (X, pd.DataFrame(X), torch.zeros(4, 3)):

@@ -33,6 +33,7 @@ FUNCTIONS: dict[str, Any] = {
     "cummax": lambda x: x.cummax(1),
     "cummin": lambda x: torch.cummin(x, 0),
     "cummax of integers": lambda x: x.long().cummax(1).values,
+    "cummax of truth values": lambda x: (*(x > 0).cummax(1), (x > 0).cummin(1).values),
     "cumprod": lambda x: torch.cumprod(x.tanh(), 1),
     "kthvalue": lambda x: x.kthvalue(2, keepdim=True).values,
     "median": lambda x: x.median(1).values,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from onnxpack.errors import ExportError, SampleError
+from onnxpack.exporters.torch.subject import to_array
 
 
 @dataclass
@@ -258,3 +259,9 @@ def test_an_argument_held_constant_is_told(check: Any) -> None:
     told: list[str] = []
     check.proven(Numbers, lambda n: (x(n), 2.5), progress=told.append)
     assert "argument 'scale' is held constant at 2.5" in told
+
+
+def test_a_conjugate_and_its_parts_become_arrays() -> None:
+    tensor = torch.tensor([1 + 2j]).conj()
+    assert to_array(tensor.imag).tolist() == [-2.0]
+    assert to_array(tensor.real).tolist() == [1.0]

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.torch.causes import plain_words
@@ -47,6 +48,11 @@ class Setup:
         model = restated(self.subject.model)
         return self.subject.flat if model is self.subject.model else self.subject.flat.around(model)
 
+    @cached_property
+    def _fast(self) -> frozenset[nn.Module]:
+        """The encoders that may leave the padding out; asked once, where no mode is on."""
+        return fast_encoders(self.subject.model) | fast_encoders(self.flat.model)
+
     @property
     def sizes(self) -> Mapping[str, int]:
         """The size of each dynamic dim in the sample."""
@@ -81,8 +87,7 @@ class Setup:
     @contextmanager
     def decomposed(self) -> Iterator[None]:
         """Put those stand-ins in place that change which functions of torch run."""
-        fast = fast_encoders(self.subject.model) | fast_encoders(self.flat.model)
-        with padding_left_out(fast), Decomposed(empty_rows=self.empty_rows), masks_unasked():
+        with padding_left_out(self._fast), Decomposed(empty_rows=self.empty_rows), masks_unasked():
             yield
 
 

@@ -326,7 +326,8 @@ def to_array(tensor: torch.Tensor) -> Array:
             "Runtime has no kernels on CPU.",
             remedy=REMEDIES.get(dense.dtype, "take and give float32: tensor.float()"),
         )
-    return dense.cpu().numpy().copy()
+    # A conjugate or its imaginary part is a view that says so by a bit, which numpy has not.
+    return dense.resolve_conj().resolve_neg().cpu().numpy().copy()
 
 
 def _device(model: torch.nn.Module) -> torch.device:

@@ -19,6 +19,7 @@ from onnxpack.errors import ExportError
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack, has_no_order
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.rewrite.forms import forms_known
+from onnxpack.exporters.torch.rewrite.numbers import with_numbers_kept
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.conditions import all_differing
@@ -113,6 +114,7 @@ class TorchScript:
             else:
                 model = torch.jit.script(with_plain_cells(model))
             refuse_lost_writes(model)
+            model = with_numbers_kept(model)
             traced = self._jit_trace(self.setup.flat.around(model))
         self._export(traced, to)
         return ()

@@ -115,6 +115,14 @@ def under_known_managers(x: Tensor) -> Tensor:
         return x.exp()
 
 
+LOCK = threading.Lock()
+
+
+def under_a_lock(x: Tensor) -> Tensor:
+    with LOCK, threading.RLock():
+        return x.exp()
+
+
 def started(x: Tensor) -> Tensor:
     thread = threading.Thread(target=x.sum)
     thread.start()
@@ -169,6 +177,7 @@ def test_it_is_found(forward: Forward, where: str) -> None:
         raised_again,
         no_tensor_inside,
         under_known_managers,
+        under_a_lock,
         nn.Linear(3, 3),
         nn.LSTM(3, 3),
         nn.MultiheadAttention(3, 1),

@@ -23,6 +23,9 @@ def _running(
     x: Tensor, dim: int, best: Callable[..., Tensor], filler: float
 ) -> tuple[Tensor, Tensor]:
     """The best so far, and the last place at which it stands."""
+    if x.dtype is torch.bool:  # ONNX Runtime reduces no bools
+        values, places = _running(x.to(torch.int32), dim, best, int(filler))
+        return values.to(torch.bool), places
     last = _last(x, dim)
     seen, place = _seen(last)
     table = torch.where(seen, last.unsqueeze(-2), filler)
@@ -75,10 +78,14 @@ def _back(x: Tensor, dim: int) -> Tensor:
 
 
 def _lowest(x: Tensor) -> float:
+    if x.dtype is torch.bool:
+        return 0
     return -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
 
 
 def _highest(x: Tensor) -> float:
+    if x.dtype is torch.bool:
+        return 1
     return torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).max
 
 

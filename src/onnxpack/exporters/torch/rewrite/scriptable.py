@@ -29,9 +29,13 @@ def with_plain_cells(model: nn.Module) -> nn.Module:
     return copied
 
 
-def loaded_anew(model: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
-    """The module; if frozen a copy, since the tracer holds a frozen one for another's."""
-    if hasattr(model, "training"):
+def loaded_anew(model: torch.jit.ScriptModule, *, always: bool = False) -> torch.jit.ScriptModule:
+    """The module; if frozen a copy, since the tracer holds a frozen one for another's.
+
+    Args:
+        always: copy one that is not frozen, too.
+    """
+    if hasattr(model, "training") and not always:
         return model
     memory = io.BytesIO()
     torch.jit.save(model, memory)

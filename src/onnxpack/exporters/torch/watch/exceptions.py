@@ -32,6 +32,8 @@ KNOWN = {
     "numpy": "what a tensor hands to numpy is seen by the watch of values",
 }
 """Packages whose handlers do not change a model's answer, with the reason."""
+OF_PYTHON = {"_thread", "contextlib", "threading"}
+"""Modules of Python's own whose context managers, such as locks, let errors pass."""
 STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 
 
@@ -118,7 +120,7 @@ def _swallows(manager: ast.expr, frame: FrameType) -> bool:
     if found in (contextlib.suppress, contextlib.ExitStack, contextlib.AsyncExitStack):
         return True  # a stack may hold anything, a suppress() too
     kind: Any = found if inspect.isroutine(found) or inspect.isclass(found) else type(found)
-    if package_of(str(getattr(kind, "__module__", ""))) in {*KNOWN, "contextlib", "threading"}:
+    if package_of(str(getattr(kind, "__module__", ""))) in {*KNOWN, *OF_PYTHON}:
         return False
     return _own_manager_swallows(inspect.unwrap(kind) if callable(kind) else kind)
 
