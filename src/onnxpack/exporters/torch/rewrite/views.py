@@ -72,6 +72,8 @@ def _schema(node: torch.fx.Node) -> Any:
 def _hides_a_view(node: torch.fx.Node) -> bool:
     if any(argument.alias_info is not None for argument in _schema(node).arguments):
         return False
+    if node.target is torch.ops.aten.lift_fresh_copy.default:
+        return False  # a constant of the code, as a tensor that nothing else has
     given = {memory for each in node.all_input_nodes for memory in _memories(each)}
     return any(memory in given for memory in _memories(node))
 

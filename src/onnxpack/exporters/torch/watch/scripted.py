@@ -29,12 +29,17 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
     steps = list(_steps(graph))
     values = [*graph.inputs(), *(value for step in steps for value in step.node.outputs())]
     share = _sharing(graph.alias_db(), steps)
-    for step in steps:
+    for place, step in enumerate(steps):
         target = _target(step.node)
         if target is None:
             continue
         known = _known_as(_followed(step.node, target), steps)
+        # A view that is taken after the write is one of what the exporter goes on with. A loop or
+        # branch around the write stands before it here, so what that hands on is looked at.
+        fresh = {each.debugName() for later in steps[place:] for each in later.node.outputs()}
         for value in values:
+            if value.debugName() in fresh:
+                continue
             stale = value.debugName() not in known and share(value, target)
             if stale and any(_is_after(use.user, step, value) for use in value.uses()):
                 raise ExportError(
