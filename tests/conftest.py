@@ -27,6 +27,10 @@ settings.load_profile("unhurried")
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+# What tests write needs to outlive no power cut, and waiting for the disk is half of an export.
+# That packs are synchronised before they appear is asserted in tests/pack/test_write.py.
+os.fsync = lambda _handle: None
+
 ROOT = Path(__file__).parents[1]
 USER, PASSWORD = "anna", "pw"
 # htpasswd -nbB anna pw

@@ -237,10 +237,7 @@ def interrupted(parts: Any, to: Path, at: int, *, force: bool) -> Interrupt | No
 
 # An interrupt on the very line that closes a file leaves it to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-def test_an_interrupt_at_any_line_leaves_nothing_half_made(
-    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
+def test_an_interrupt_at_any_line_leaves_nothing_half_made(parts: Any, tmp_path: Path) -> None:
     at = 1
     while interrupt := interrupted(parts, tmp_path / "out" / "new", at, force=False):
         out = tmp_path / "out"
@@ -256,9 +253,8 @@ def test_an_interrupt_at_any_line_leaves_nothing_half_made(
 # An interrupt on the very line that closes a file leaves it to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_an_interrupt_at_any_line_leaves_the_old_pack_or_the_new(
-    parts: Any, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: Any, pack: Pack, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
     old = snapshot(pack.path)
     at = 1
     while interrupt := interrupted(parts, pack.path, at, force=True):
@@ -271,6 +267,23 @@ def test_an_interrupt_at_any_line_leaves_the_old_pack_or_the_new(
         assert names(tmp_path) == ["tiny", "training"], interrupt.line
         at += 1
     assert at > 100
+
+
+def test_all_is_on_the_disk_before_the_pack_appears(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to, synchronised, too_late = tmp_path / "new", set[int](), []
+
+    def synchronise(handle: int) -> None:
+        if to.exists() and os.fstat(handle).st_ino != tmp_path.stat().st_ino:
+            too_late.append(handle)
+        synchronised.add(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", synchronise)
+    parts.write(to, force=False)
+    wanted = [tmp_path, to, *to.rglob("*")]
+    assert {path.stat().st_ino for path in wanted} <= synchronised
+    assert not too_late
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -168,8 +168,6 @@ class _Writer:
         # "x" refuses a second file of the same name: external data called README.md, say.
         with path.open("xb") as target:
             yield target
-            target.flush()
-            os.fsync(target.fileno())
 
 
 @contextmanager
@@ -197,16 +195,21 @@ def _temporary_folder(to: Path) -> Iterator[Path]:
 
 
 def _settle(folder: Path) -> None:
-    """Fixed modes and times, and everything on the disk, from the leaves up."""
+    """Fixed modes and times, and everything on the disk, from the leaves up.
+
+    Files are synchronised once all are written: the first call then writes most of what the others
+    would wait for.
+    """
     moment = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(place, name)
             path.chmod(0o644)
             os.utime(path, (moment, moment))
+            _sync(path, os.O_RDONLY)
         Path(place).chmod(0o755)
         os.utime(place, (moment, moment))
-        _sync_folder(Path(place))
+        _sync(Path(place), os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _move_in(made: Path, to: Path, *, force: bool) -> None:
@@ -216,7 +219,7 @@ def _move_in(made: Path, to: Path, *, force: bool) -> None:
         if os.path.lexists(to):
             to.rename(aside)
         made.rename(to)
-        _sync_folder(to.parent)
+        _sync(to.parent, os.O_RDONLY | os.O_DIRECTORY)
     finally:
         if os.path.lexists(to):
             shutil.rmtree(aside, ignore_errors=True)
@@ -224,8 +227,8 @@ def _move_in(made: Path, to: Path, *, force: bool) -> None:
             aside.rename(to)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:
