@@ -8,7 +8,7 @@ import sys
 from onnxpack.exporters.lightning.exporter import LightningExporter
 from onnxpack.exporters.onnx.exporter import OnnxExporter
 from onnxpack.exporters.torch.exporter import TorchExporter
-from onnxpack.plugins import exporters
+from onnxpack.plugins import collections, exporters
 
 
 def test_the_installed_exporters_in_order() -> None:
@@ -23,6 +23,10 @@ def test_what_they_load() -> None:
         "onnx": OnnxExporter,
         "torch": TorchExporter,
     }
+
+
+def test_the_installed_collections() -> None:
+    assert "torchvision" in collections()
 
 
 def test_finding_imports_none() -> None:

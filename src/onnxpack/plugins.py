@@ -1,16 +1,22 @@
-"""Exporters and loaders are found by their entry points, and loaded when one is asked for."""
+"""Exporters, collections of models and loaders are found by entry points, and loaded when asked."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
+COLLECTIONS = "onnxpack.collections"
 EXPORTERS, LOADERS = "onnxpack.exporters", "onnxpack.loaders"
 
 
 def exporters() -> dict[str, EntryPoint]:
     """The installed exporters by name, sorted; none is imported."""
     return _points(EXPORTERS)
+
+
+def collections() -> dict[str, EntryPoint]:
+    """The installed collections of models, such as ``torchvision`` in ``torchvision:resnet18``."""
+    return _points(COLLECTIONS)
 
 
 def loaders() -> dict[str, EntryPoint]:

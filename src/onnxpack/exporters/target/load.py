@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from onnxpack.errors import TargetError
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.exporters.target.loaded import LoadedTarget, Loader
-from onnxpack.plugins import exporters, loaders
+from onnxpack.plugins import collections, exporters, loaders
 
 FOLDER = "folder"
 """The name of the loader of folders that hold no file after which another loader is named."""
@@ -30,10 +31,10 @@ def load_target(text: str, *, class_name: str | None = None, trust: bool = False
         TargetError: there is no such thing, or it cannot be loaded.
         MissingExtraError: its framework is not installed.
     """
-    if text.startswith("torchvision:"):
-        from onnxpack.exporters.torch.load.torchvision import load_torchvision
-
-        return load_torchvision(text.removeprefix("torchvision:"))
+    prefix, colon, name = text.partition(":")
+    if colon and prefix in collections():
+        choose: Callable[[str], LoadedTarget] = collections()[prefix].load()
+        return choose(name)
     path = Path(text)
     found = _loader_of(path)
     if found is None:

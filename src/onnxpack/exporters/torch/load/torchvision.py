@@ -11,7 +11,7 @@ from onnxpack.exporters.target.loaded import LoadedTarget
 from onnxpack.pack.manifest import Preprocess
 
 
-def load_torchvision(text: str) -> LoadedTarget:
+def load(text: str) -> LoadedTarget:
     """A model by name; with ``@DEFAULT`` its pretrained weights, labels and preprocessing.
 
     Raises:
