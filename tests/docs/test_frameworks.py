@@ -36,7 +36,8 @@ def test_the_page_is_what_the_benchmark_wrote() -> None:
 
 
 def test_the_benchmark_found_nothing_wrong() -> None:
-    bad = [row["name"] for row in rows() if row["outcome"] in ("wrong", "failed")]
+    fewer = json.loads((RESULTS.parent / "without_torchscript/results.json").read_text())["rows"]
+    bad = [row["name"] for row in (*rows(), *fewer) if row["outcome"] in ("wrong", "failed")]
     assert bad == []
 
 
