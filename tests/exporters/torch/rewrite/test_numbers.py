@@ -56,6 +56,13 @@ class BelowSevenTenths(nn.Module):
         return x
 
 
+class OfAFloat(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if int(float(x.max())) > 5 and -float(x.min()) > min(float(x.max()), 0.5):
+            return x * 2
+        return x
+
+
 class Rounds(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if math.floor(float(x.max())) >= 6:
@@ -88,7 +95,16 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize(
-    "model", [AboveFive(), Halved(), IsZero(), AboveATenth(), AtLeastATenth(), BelowSevenTenths()]
+    "model",
+    [
+        AboveFive(),
+        Halved(),
+        IsZero(),
+        AboveATenth(),
+        AtLeastATenth(),
+        BelowSevenTenths(),
+        OfAFloat(),
+    ],
 )
 def test_they_decide_alike(tmp_path: Path, model: nn.Module) -> None:
     pack = onnxpack.export(model, torch.randn(2, 3), tmp_path / "pack")

@@ -33,6 +33,8 @@ DECIDING = {
     "aten::ne", "aten::remainder", "aten::round", "aten::trunc", TO_INT, *ORDERED,
 }  # fmt: skip
 """Operators in which a rounding can change the answer as a whole."""
+EXACT = {"aten::neg", "prim::abs", "prim::max", "prim::min"}
+"""Operators that round nothing."""
 
 
 def with_numbers_kept(script: Any) -> Any:
@@ -96,11 +98,11 @@ def _compare_exactly(graph: Any, node: Any) -> None:
 
 
 def _tensor_of(node: Any) -> Any:
-    """The tensor that a node turns into an int, also by ``int(x.item())``; else None."""
+    """The tensor that a node turns into an int, also by ``int(float(x))``; else None."""
     if node.kind() != TO_INT:
         return None
     given = node.inputsAt(0)
-    if given.node().kind() == "aten::item":
+    if given.node().kind() in OF_A_TENSOR:
         given = given.node().inputsAt(0)
     return given if _kind(given) == "TensorType" else None
 
@@ -123,6 +125,8 @@ def _is_exact(value: Any) -> bool:
     if node.kind() == CONSTANT:
         number = float(value.toIValue())
         return number != number or float(np.float32(number)) == number
+    if node.kind() in EXACT:
+        return all(map(_is_exact, node.inputs()))
     return node.kind() in OF_A_TENSOR and _kind(node.inputsAt(0)) == "TensorType"
 
 
