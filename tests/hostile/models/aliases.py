@@ -102,6 +102,16 @@ class Assigns(nn.Module):
         return y
 
 
+@collection.module(written, SAMPLE, PROBES, proven=True)
+class AddsToParts(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        y[:, 1:] += x[:, :-1]
+        y[:, :2] *= 3
+        y[0] -= y[1]
+        return y
+
+
 @collection.module(scripted, SAMPLE, PROBES, change=torch.jit.script)
 class CleansScripted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:

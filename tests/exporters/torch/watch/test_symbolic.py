@@ -120,10 +120,25 @@ def observed(forward: Any) -> Observation:
     return witness(FlatModule(Calls().eval(), (x,), {}), (x,), [AXES], DIMS)
 
 
+def _missed(x: Tensor) -> Tensor:
+    part = x[1:]
+    x.view(-1).mul_(2)
+    part += 1
+    x[1:] = part
+    return x
+
+
 WRITES: dict[str, tuple[Callable[[Tensor], Any], bool]] = {
     "assignment": (lambda x: _assigned(x, 0), False),
     "assignment of a slice": (lambda x: _assigned(x, slice(1, None)), False),
     "assignment to a new axis": (lambda x: _assigned(x, (None, 0)), True),
+    "sum into a part": (lambda x: _added(x, slice(1, None)), False),
+    "sums into parts": (lambda x: _added(_added(x, 0), slice(None, 2)), False),
+    "sum into a part of a part": (lambda x: _added_to(x, x[1:], 0), True),
+    "sum into a part, another view": (lambda x: (x[0], _added(x, slice(1, None)))[0], True),
+    "part that is assigned elsewhere": (lambda x: _moved(x, slice(0, 1), slice(1, 2)), True),
+    "part that is assigned to its place": (lambda x: _moved(x, slice(1, 2), slice(1, 2)), False),
+    "part that missed a write": (_missed, True),
     "view": (lambda x: _cleaned(x, x.view(-1)), True),
     "view that is read itself": (lambda x: x.view(-1).add_(1), False),
     "whole": (lambda x: x.add_(1).mul_(2), False),
@@ -134,6 +149,23 @@ WRITES: dict[str, tuple[Callable[[Tensor], Any], bool]] = {
 
 def _assigned(x: Tensor, place: Any) -> Tensor:
     x[place] = 1
+    return x
+
+
+def _added(x: Tensor, place: Any) -> Tensor:
+    x[place] += 1
+    return x
+
+
+def _added_to(x: Tensor, part: Tensor, place: Any) -> Tensor:
+    part[place] += 1
+    return x
+
+
+def _moved(x: Tensor, source: slice, target: slice) -> Tensor:
+    part = x[source]
+    part += 1
+    x[target] = part
     return x
 
 

@@ -9,7 +9,7 @@ trusted only where nothing is read that is older than a write through another vi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,15 +43,19 @@ class Writes:
         """Note what an operator that has run read and wrote."""
         name = getattr(getattr(operator, "overloadpacket", None), "__name__", "")
         target = target_of(operator, arguments)
-        given = list(dense_tensors(arguments))
-        for tensor in given:
+        given, made = list(dense_tensors(arguments)), list(dense_tensors(result))
+        if target is None and not made:
+            return  # a question about the device or a size: values cannot be read in this run
+        # An assignment looks up the part that it writes to, which is not read by that.
+        looked_up = given[:1] if name in PARTS and self._is_assigned(given[0]) else []
+        for tensor in given[len(looked_up) :]:
             self._read(tensor)
         if target is not None:
-            self._write(name, target)
+            self._write(name, target, given[1:])
             return
-        for tensor in dense_tensors(result):
-            parent = given[0] if name in PARTS else None
-            self._views[id(tensor)] = _View(tensor, self._writes_to(tensor), parent)
+        for tensor in made:
+            parent, count = given[0] if name in PARTS else None, self._writes_to(tensor)
+            self._views[id(tensor)] = _View(tensor, count, parent, taken=count)
 
     def returned(self, outputs: Any) -> None:
         """The model has answered: its caller reads that as well."""
@@ -66,13 +70,27 @@ class Writes:
         if self._view(tensor).seen < self._writes_to(tensor):
             self.stale[str(user_line(of_torch) or "a library's own line")] = None
 
-    def _write(self, name: str, target: torch.Tensor) -> None:
+    def _write(self, name: str, target: torch.Tensor, given: Sequence[torch.Tensor]) -> None:
         """All views of the memory are stale from now on but the one that the exporter follows."""
-        memory = memory_of(target)
-        self._written[memory] = self._writes_to(target) + 1
         whole = self._assigned
         follows = whole is not None and name in FOLLOWED and self._is_part(target, whole)
-        self._view(whole if whole is not None and follows else target).seen += 1
+        known = self._view(whole if whole is not None and follows else target)
+        if follows and any(self._brings(source, target, known) for source in given):
+            known.seen = self._writes_to(target)
+        self._written[memory_of(target)] = self._writes_to(target) + 1
+        known.seen += 1
+
+    def _brings(self, source: torch.Tensor, target: torch.Tensor, whole: _View) -> bool:
+        """Whether an assignment brings all that the whole has missed: ``x[1:] += y``.
+
+        Python writes to the part, and assigns it to where it was taken from.
+        """
+        part = self._view(source)
+        missed_only_its_own = whole.seen >= part.taken and part.seen == self._writes_to(target)
+        return missed_only_its_own and _place_of(source) == _place_of(target)
+
+    def _is_assigned(self, tensor: torch.Tensor) -> bool:
+        return self._assigned is not None and self._is_part(tensor, self._assigned)
 
     def _writes_to(self, tensor: torch.Tensor) -> int:
         return self._written.get(memory_of(tensor), 0)
@@ -95,11 +113,13 @@ class _View:
     Attributes:
         seen: how many writes to the memory it knows of.
         parent: what it is a part of, if it is a part.
+        taken: how many writes there had been when it was taken.
     """
 
     tensor: torch.Tensor
     seen: int
     parent: torch.Tensor | None
+    taken: int = 0
 
 
 class _Assignments(TorchFunctionMode):
@@ -136,6 +156,13 @@ def dense_tensors(value: Any) -> Iterator[torch.Tensor]:
     for leaf in tree_leaves(value):
         if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
             yield leaf
+
+
+def _place_of(tensor: torch.Tensor) -> list[Any]:
+    """Where a tensor stands in memory; sizes that vary as expressions, which asks nothing."""
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - no public name
+        numbers = (memory_of(tensor), tensor.storage_offset(), *tensor.size(), *tensor.stride())
+    return [getattr(getattr(each, "node", None), "expr", each) for each in numbers]
 
 
 def memory_of(tensor: torch.Tensor) -> int:
