@@ -13,6 +13,8 @@ from onnxpack.exporters.unchanged import unchanged
 if TYPE_CHECKING:
     from onnxpack.parity.subject import Subject
 
+PREDICTS = ("predict", "predict_on_batch", "predict_step", "make_predict_function")
+"""Methods by which Keras answers."""
 BY_TABLES = ("Hashing", "HashedCrossing", "IntegerLookup", "StringLookup", "TextVectorization")
 """Layers that look words and numbers up in tables of TensorFlow's."""
 
@@ -34,13 +36,15 @@ class KerasExporter:
 
         Raises:
             SampleError: the sample does not fit, or none was given and the model states no input.
-            ExportError: the model keeps a state between calls, or looks words up in tables.
+            ExportError: the model keeps a state between calls, looks words up in tables, or has a
+                ``predict()`` of its own.
         """
         import keras
 
         from onnxpack.exporters.keras.inputs import Inputs
         from onnxpack.exporters.keras.settings import keras_settings_kept
 
+        _refuse_own_predict(model)
         _refuse_layers(model)
         inputs = Inputs.of(model, sample)
         if keras.config.backend() != "torch":
@@ -50,10 +54,29 @@ class KerasExporter:
                 yield ForeignSubject(model, inputs)
             return
         from onnxpack.exporters.keras.subject import KerasSubject
-        from onnxpack.exporters.torch.exporter import inference_mode_of
+        from onnxpack.exporters.torch.exporter import inference_mode_of, refuse_impressions
 
         with inference_mode_of(model), keras_settings_kept(model):
-            yield KerasSubject(model, inputs)
+            subject = KerasSubject(model, inputs)
+            refuse_impressions(subject)
+            yield subject
+
+
+def _refuse_own_predict(model: Any) -> None:
+    """Refuse a model whose ``predict()`` may answer otherwise than its ``call()``.
+
+    Raises:
+        ExportError: it defines one of the methods that answer.
+    """
+    for name in PREDICTS:
+        function = getattr(getattr(model, name), "__func__", None)
+        home = str(getattr(function, "__globals__", {}).get("__name__", ""))
+        if home.partition(".")[0] != "keras":
+            raise ExportError(
+                f"{type(model).__name__}.{name} is not Keras's own, and a pack answers as "
+                "model(inputs) does: it may differ from what predict() gives.",
+                remedy=f"move what {name}() adds into call(), or leave it out of the class",
+            )
 
 
 def _refuse_layers(model: Any) -> None:

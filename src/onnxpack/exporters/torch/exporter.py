@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from onnxpack.exporters.torch.subject import TorchSubject
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-READS_WEIGHTS = ("torch.nn.", "torchvision.", "transformers.")
+READS_WEIGHTS = (
+    "keras.src.", "onnxpack.exporters.keras.", "torch.nn.", "torchvision.", "transformers.",
+)  # fmt: skip
 """Packages whose layers only read their parameters in eval mode."""
+CALLS_USERS = ("Lambda",)
+"""Layers of libraries that call a function of the user's."""
 
 
 class TorchExporter:
@@ -66,9 +70,7 @@ class TorchExporter:
             asked = _without_ties(module)
             with inference_mode_of(asked):
                 subject = TorchSubject(asked, listed_pictures(module, sample), shown=module)
-                if not _never_written(asked):
-                    _refuse_first_impressions(subject)
-                    _refuse_lasting_impressions(subject)
+                refuse_impressions(subject)
                 yield subject
 
 
@@ -88,14 +90,31 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
                 module.train()  # a train() of the user's own may undo what eval() did elsewhere
 
 
+def refuse_impressions(subject: TorchSubject) -> None:
+    """Refuse code of the user's that answers by chance, or by what it was asked before.
+
+    Raises:
+        NondeterministicError: it does.
+    """
+    if not _never_written(subject.model):
+        _refuse_first_impressions(subject)
+        _refuse_lasting_impressions(subject)
+
+
 def _never_written(module: torch.nn.Module) -> list[torch.nn.Parameter]:
     """The parameters, if only the code of libraries runs in ``forward`` and writes none.
 
     An embedding with ``max_norm`` shortens its rows in place; a hook, or a ``forward`` that was put
     into an instance, is the user's code.
     """
-    for part in module.modules():
-        own = any(getattr(part, name, None) for name in HOOKS) or "forward" in vars(part)
+    from onnxpack.exporters.torch.watch.kept import named_parts
+
+    for _, part in named_parts(module):
+        own = (
+            type(part).__name__ in CALLS_USERS
+            or any(getattr(part, name, None) for name in HOOKS)
+            or "forward" in vars(part)
+        )
         writes = getattr(part, "max_norm", None) is not None
         if own or writes or not type(part).__module__.startswith(READS_WEIGHTS):
             return []

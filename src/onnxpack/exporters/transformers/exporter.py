@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.exporters.torch.exporter import inference_mode_of
+from onnxpack.exporters.torch.exporter import inference_mode_of, refuse_impressions
 
 if TYPE_CHECKING:
     from onnxpack.exporters.transformers.subject import TransformersSubject
@@ -36,6 +36,8 @@ class TransformersExporter:
         with inference_mode_of(model):
             made = make_sample(model) if sample is None else None
             if made is None:
-                yield TransformersSubject(model, sample)
+                subject = TransformersSubject(model, sample)
             else:
-                yield TransformersSubject(model, made.inputs, notes=made.notes)
+                subject = TransformersSubject(model, made.inputs, notes=made.notes)
+            refuse_impressions(subject)
+            yield subject

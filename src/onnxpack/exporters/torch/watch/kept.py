@@ -94,10 +94,16 @@ def _moved(
     tensors = sample()
     with _Flow(tensors, memories) as flow:
         ask(tensors)
+    # Weights are large: only those that a call writes to are copied, to see if it changes them.
+    weights = [name for name in flow.assigned if isinstance(slots[name].value, torch.nn.Parameter)]
+    as_they_were = {name: slots[name].value.detach().clone() for name in weights}
+    if weights:
+        ask(sample())
     return {
         name: slot
         for name, slot in slots.items()
         if name in flow.written
+        or (name in as_they_were and not torch.equal(as_they_were[name], slot.value))
         or (_is_dense(slot.value) and memory_of(slot.value) in flow.tainted)
         or not _equal(before[name], slot.value)
     }
@@ -132,19 +138,32 @@ def _others(value: Any) -> Iterator[Any]:
         yield ~value
     elif isinstance(value, Tensor) and value.is_floating_point():
         yield value * 1.5 + 1
+        if value.numel() == 1:  # it may count calls, as the variables of Keras do
+            yield from (torch.full_like(value, each) for each in FAR)
     elif isinstance(value, Tensor):
         yield from (torch.full_like(value, min(each, torch.iinfo(value.dtype).max)) for each in FAR)
 
 
 def _slots(model: torch.nn.Module) -> Iterator[tuple[str, _Slot]]:
     """Every number and tensor that a module holds by name."""
-    for path, part in model.named_modules():
+    for path, part in named_parts(model):
         kept: tuple[Any, ...] = (part._buffers, part._parameters)  # noqa: SLF001 - no public name
         for holder in (vars(part), *kept):
             for key, value in holder.items():
                 plain = isinstance(value, bool | int | float) and key != "training"
                 if plain or _is_dense(value):
                     yield f"self.{path}.{key}" if path else f"self.{key}", _Slot(holder, key)
+
+
+def named_parts(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
+    """Every module inside of a module, and the layers of Keras, which are not all registered."""
+    seen: set[int] = set()
+    for path, part in model.named_modules():
+        layers = getattr(part, "_flatten_layers", None)
+        for name, each in ((path, part), *((each.name, each) for each in (layers or tuple)())):
+            if id(each) not in seen:
+                seen.add(id(each))
+                yield name, each
 
 
 def _is_dense(value: Any) -> bool:
@@ -184,6 +203,7 @@ class _Flow(TorchDispatchMode):
     Attributes:
         tainted: the memories that hold what depends on the input.
         written: the names of the model's tensors that it was written into.
+        assigned: the names of those that anything was written into.
     """
 
     supports_higher_order_operators = True
@@ -192,6 +212,7 @@ class _Flow(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.tainted = {memory_of(each) for each in dense_tensors(inputs)}
         self.written: set[str] = set()
+        self.assigned: set[str] = set()
         self._memories = memories
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -200,11 +221,14 @@ class _Flow(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         name = getattr(getattr(func, "overloadpacket", None), "__name__", "")
         depends = name not in ONLY_SHAPES and not given.isdisjoint(self.tainted)
-        target = target_of(func, arguments)
-        if target is not None and depends and name not in SETTLES:
-            self.tainted.add(memory_of(target))
-            if memory_of(target) in self._memories:
-                self.written.add(self._memories[memory_of(target)])
+        target = None if name in SETTLES else target_of(func, arguments)
+        if target is not None:
+            memory = memory_of(target)
+            known = {self._memories[memory]} if memory in self._memories else set[str]()
+            self.assigned |= known
+            if depends:
+                self.tainted.add(memory)
+                self.written |= known
         for memory in {memory_of(each) for each in dense_tensors(result)} - given:
             # Memory that was freed comes back under the same number.
             (self.tainted.add if depends else self.tainted.discard)(memory)
