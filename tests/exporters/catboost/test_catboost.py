@@ -225,3 +225,20 @@ def test_categories_that_int64_does_not_hold(tmp_path: Path) -> None:
     exec(caught.value.remedy.partition(" before")[0], {"frame": frame})
     model = regressor(NUMBER + (codes > 5), frame, **options)
     hold(tmp_path, model, frame, frame, model.predict)
+
+
+@pytest.mark.parametrize("loss", ["MultiClass", "MultiClassOneVsAll"])
+@pytest.mark.parametrize(
+    ("y", "options"),
+    [
+        (CLASS + 1, {"classes_count": 5}),
+        (np.array(["b", "d", "e"])[CLASS], {"class_names": ["a", "b", "c", "d", "e"]}),
+        ((CLASS > 0) + 1, {"classes_count": 3}),
+    ],
+)
+def test_classes_that_training_lacked(tmp_path: Path, loss: str, y: Any, options: Any) -> None:
+    model = cb.CatBoostClassifier(**SMALL, loss_function=loss, **options).fit(X, y)
+    hold(tmp_path, model, X[:5], X, model.predict, model.predict_proba)
+    plain = cb.CatBoost({**SMALL, "loss_function": loss, **options}).fit(X, y)
+    raw = onnxpack.Model(onnxpack.export(plain, X[:5], tmp_path / "plain"))(X)
+    np.testing.assert_allclose(raw, plain.predict(X), 1e-9)

@@ -265,3 +265,15 @@ def test_categories_in_the_place_of_others_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match=r"'ward' of the sample holds \d+, and its cat") as caught:
         onnxpack.export(model, frame[["a", "ward", "city", "old", "visits"]], tmp_path / "pack")
     assert "in the same order" in caught.value.remedy
+
+
+@pytest.mark.parametrize("objective", ["regression_l1", "quantile", "mape", "fair", "huber"])
+def test_roots_that_are_squared(tmp_path: Path, objective: str) -> None:
+    model = lgb.LGBMRegressor(**SMALL, objective=objective, reg_sqrt=True).fit(X, NUMBER)
+    hold(tmp_path, model, X[:5], X, model.predict)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_rows_that_are_all_of_one_class(tmp_path: Path, only: int) -> None:
+    model = lgb.LGBMClassifier(**SMALL).fit(X, np.full(len(X), only))
+    hold(tmp_path, model, X[:5], X, model.predict, model.predict_proba)

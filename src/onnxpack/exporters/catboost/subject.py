@@ -11,7 +11,16 @@ import numpy as np
 
 from onnxpack.errors import SampleError, TargetError
 from onnxpack.exporters.catboost.categories import number_categories, read_categories
-from onnxpack.exporters.catboost.links import BINARY, MANY_LABELS, write_prediction, write_shares
+from onnxpack.exporters.catboost.links import (
+    BINARY,
+    MANY_LABELS,
+    ONE_VS_ALL,
+    SOFTMAX,
+    with_absent,
+    write_absent_shares,
+    write_prediction,
+    write_shares,
+)
 from onnxpack.exporters.catboost.model import Description
 from onnxpack.exporters.trees.classes import class_names
 from onnxpack.exporters.trees.column_order import by_name
@@ -82,13 +91,21 @@ class CatBoostSubject(BoosterSubject):
         scale = graph.constant(self.description.scale)
         scaled = graph.add("Mul", total, scale)
         score = graph.add("Add", scaled, graph.constant(self.description.bias[None]))
+        if self._width > self.description.targets:
+            score = with_absent(graph, score, self.description.present, self._width)
         if self.is_classifier:
             self._write_classes(graph, score)
             return
         estimators = catboost.CatBoostRegressor, catboost.CatBoostRanker
         raw = not isinstance(self.model, estimators)
         value = score if raw else write_prediction(graph, score, self.loss)
-        self.put(graph, PREDICTION, value, self.description.targets, np.float64)
+        self.put(graph, PREDICTION, value, self._width, np.float64)
+
+    @property
+    def _width(self) -> int:
+        """How many scores a row has; one for each class, also for those that training lacked."""
+        many = self.loss in (SOFTMAX, ONE_VS_ALL)
+        return len(self.model.classes_) if many else self.description.targets
 
     @cached_property
     def _trees(self) -> tuple[Columns, Ensemble]:
@@ -98,6 +115,8 @@ class CatBoostSubject(BoosterSubject):
     def _write_classes(self, graph: Graph, score: str) -> None:
         classes = np.asarray(self.model.classes_)
         shares = write_shares(graph, score, self.loss)
+        if self.loss == SOFTMAX and self._width > self.description.targets:
+            shares = write_absent_shares(graph, score, shares)
         known = graph.constant(classes)
         if self.loss in BINARY:
             border = float(self.model.get_probability_threshold())
