@@ -10,6 +10,7 @@ from onnxpack.errors import ExportError, PackError
 from onnxpack.exporters.random_operators import DROPOUTS, find_random, place_of
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.model import Model
+from onnxpack.runtime.session import plain
 
 FIRST_OPSET = 7
 """ONNX Runtime has no kernels for many operators as they were before this opset."""
@@ -29,9 +30,10 @@ def open_model(pack: Pack, graph: ir.Model) -> Model:
         if opset >= FIRST_OPSET:
             raise
         name = pack.model_path.name
+        said = plain(exc.__cause__) if isinstance(exc.__cause__, Exception) else exc.message
         raise PackError(
             f"{name!r} cannot be loaded: its operators are those of opset {opset}, and ONNX "
-            f"Runtime knows many only from opset {FIRST_OPSET} on. It says: {exc.message}",
+            f"Runtime knows many only from opset {FIRST_OPSET} on. It says: {said}.",
             remedy=f"onnx.save(onnx.version_converter.convert_version(onnx.load({name!r}), "
             f"{NEW_OPSET}), 'newer.onnx'), and export newer.onnx",
         ) from exc
