@@ -14,6 +14,7 @@ from onnxpack.errors import ExportError
 from onnxpack.exporters.activations import sharpen
 from onnxpack.exporters.integers import add_exactly
 from onnxpack.exporters.ports import add_unread
+from onnxpack.exporters.random_operators import refuse_random
 from onnxpack.pack.manifest import Source
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Signature, TensorSpec
@@ -40,12 +41,14 @@ def finish(
 
     Raises:
         ExportError: the graph's inputs or outputs are not those of the signature, the file that
-            an exporter wrote cannot be read, or it multiplies integers along an axis.
+            an exporter wrote cannot be read, it draws at random, or it multiplies integers along
+            an axis.
     """
     try:
         model = ir.load(source)
     except ir.serde.SerdeError as exc:
         raise ExportError(f"the exporter wrote a graph that cannot be read: {exc}") from exc
+    refuse_random(model)
     add_exactly(model)
     sharpen(model)
     add_unread(model.graph, signature.inputs)

@@ -74,7 +74,7 @@ def _unsupported(side: str, name: str, kind: str) -> PackError:
     if kind.startswith("tensor("):
         return PackError(
             f"{side} {name!r} is {kind}, which onnxruntime cannot pass to numpy.",
-            remedy="export the model in float32: onnxpack.export(model.float(), …)",
+            remedy="export the model in float32; in PyTorch: onnxpack.export(model.float(), …)",
         )
     zipmap = kind.startswith("seq(map(")
     return PackError(

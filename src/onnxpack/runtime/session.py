@@ -154,5 +154,5 @@ def _load_error(name: str, exc: Exception) -> PackError:
     return PackError(
         f"{name} cannot run: onnxruntime has no implementation of {kernel[1]} in the data type "
         f"that this graph gives it ({reason}).",
-        remedy="export the model in float32: onnxpack.export(model.float(), …)",
+        remedy="export the model in float32; in PyTorch: onnxpack.export(model.float(), …)",
     )

@@ -186,3 +186,59 @@ def test_an_array_of_objects_is_refused_with_a_cure_that_works(tmp_path: Path) -
         onnxpack.export(model, rows, tmp_path / "pack")
     assert str(caught.value.remedy) == "sample = pandas.DataFrame(sample).infer_objects()"
     onnxpack.export(model, pd.DataFrame(rows).infer_objects(), tmp_path / "pack")
+
+
+@pytest.mark.parametrize("extra", [False, True])
+def test_columns_in_another_order_are_found_by_name(tmp_path: Path, extra: bool) -> None:
+    frame, target = table(category=False), of_table(table(category=False))
+    model = regressor(target, frame, **ONE_HOT)
+    given = frame[["visits", "ward", "city", "old", "a"]]
+    given = given.assign(other=1.0) if extra else given
+    np.testing.assert_array_equal(model.predict(given), model.predict(frame))
+    pack = hold(tmp_path, model, given, given, model.predict)
+    assert [spec.name for spec in pack.manifest.signature.inputs] == list(frame)
+    assert any("in the order of training: a, city" in note for note in pack.manifest.notes)
+
+
+def test_names_of_a_model_of_an_array_mean_nothing(tmp_path: Path) -> None:
+    frame = pd.DataFrame(FULL, columns=["1", "0", "3", "2"])
+    model = regressor(NUMBER, FULL)
+    hold(tmp_path, model, frame[:5], frame, model.predict)
+
+
+def test_an_order_that_catboost_refuses(tmp_path: Path) -> None:
+    frame, target = table(category=False), of_table(table(category=False))
+    model = regressor(target, frame, **ONE_HOT)
+    given = frame[["city", "a", "ward", "old", "visits"]]
+    with pytest.raises(SampleError, match="in another order than in training") as caught:
+        onnxpack.export(model, given, tmp_path / "pack")
+    assert caught.value.remedy == f"sample = sample[{list(frame)}]"
+
+
+def test_categories_that_int64_does_not_hold(tmp_path: Path) -> None:
+    codes = np.array([0, 1, 2**63, 2**64 - 1], "uint64")[np.arange(240) % 4]
+    frame = pd.DataFrame({"a": FULL[:, 0], "code": codes})
+    options = {"cat_features": ["code"], "one_hot_max_size": 9}
+    model = regressor(NUMBER + (codes > 5), frame, **options)
+    with pytest.raises(SampleError, match="does not fit into int64") as caught:
+        onnxpack.export(model, frame, tmp_path / "pack")
+    exec(caught.value.remedy.partition(" before")[0], {"frame": frame})
+    model = regressor(NUMBER + (codes > 5), frame, **options)
+    hold(tmp_path, model, frame, frame, model.predict)
+
+
+@pytest.mark.parametrize("loss", ["MultiClass", "MultiClassOneVsAll"])
+@pytest.mark.parametrize(
+    ("y", "options"),
+    [
+        (CLASS + 1, {"classes_count": 5}),
+        (np.array(["b", "d", "e"])[CLASS], {"class_names": ["a", "b", "c", "d", "e"]}),
+        ((CLASS > 0) + 1, {"classes_count": 3}),
+    ],
+)
+def test_classes_that_training_lacked(tmp_path: Path, loss: str, y: Any, options: Any) -> None:
+    model = cb.CatBoostClassifier(**SMALL, loss_function=loss, **options).fit(X, y)
+    hold(tmp_path, model, X[:5], X, model.predict, model.predict_proba)
+    plain = cb.CatBoost({**SMALL, "loss_function": loss, **options}).fit(X, y)
+    raw = onnxpack.Model(onnxpack.export(plain, X[:5], tmp_path / "plain"))(X)
+    np.testing.assert_allclose(raw, plain.predict(X), 1e-9)

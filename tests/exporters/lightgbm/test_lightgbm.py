@@ -6,6 +6,7 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+import pandas as pd
 import pytest
 from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, of_table, table
 
@@ -246,3 +247,33 @@ def test_an_objective_of_the_users(tmp_path: Path, inner: bool) -> None:
     model = model.booster_ if inner else model
     pack = hold(tmp_path, model, X[:4], X, model.predict)
     assert "objective is a function of the user's own" in pack.manifest.notes[0]
+
+
+def test_columns_in_another_order_are_taken_by_place_with_a_note(tmp_path: Path) -> None:
+    frame = pd.DataFrame(FULL, columns=["a b", "c", "d", "e"])
+    model = lgb.LGBMRegressor(**SMALL).fit(frame, NUMBER)
+    given = frame[["e", "d", "a b", "c"]]
+    pack = hold(tmp_path, model, given[:5], given, model.predict)
+    note = next(note for note in pack.manifest.notes if "another order" in note)
+    assert "input 'e' is its feature 'a_b'" in note
+    assert "sample[['a b', 'c', 'd', 'e']]" in note
+
+
+def test_categories_in_the_place_of_others_are_refused(tmp_path: Path) -> None:
+    frame = table(category=True)
+    model = lgb.LGBMRegressor(**SMALL).fit(frame, of_table(table(category=False)))
+    with pytest.raises(SampleError, match=r"'ward' of the sample holds \d+, and its cat") as caught:
+        onnxpack.export(model, frame[["a", "ward", "city", "old", "visits"]], tmp_path / "pack")
+    assert "in the same order" in caught.value.remedy
+
+
+@pytest.mark.parametrize("objective", ["regression_l1", "quantile", "mape", "fair", "huber"])
+def test_roots_that_are_squared(tmp_path: Path, objective: str) -> None:
+    model = lgb.LGBMRegressor(**SMALL, objective=objective, reg_sqrt=True).fit(X, NUMBER)
+    hold(tmp_path, model, X[:5], X, model.predict)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_rows_that_are_all_of_one_class(tmp_path: Path, only: int) -> None:
+    model = lgb.LGBMClassifier(**SMALL).fit(X, np.full(len(X), only))
+    hold(tmp_path, model, X[:5], X, model.predict, model.predict_proba)

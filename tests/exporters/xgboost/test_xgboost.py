@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost as xgb
 from tests.exporters.trees.held import CLASS, FULL, NUMBER, POSITIVE, X, hold, of_table, table
@@ -237,3 +238,26 @@ def test_lists_of_integers_are_refused_with_a_cure_that_works(tmp_path: Path) ->
         onnxpack.export(model, rows[:4].tolist(), tmp_path / "pack")
     assert caught.value.remedy == "numpy.asarray(sample, 'float32')"
     onnxpack.export(model, np.asarray(rows[:4].tolist(), "float32"), tmp_path / "pack")
+
+
+def test_columns_in_another_order_are_refused_with_a_cure_that_works(tmp_path: Path) -> None:
+    sample = pd.DataFrame(FULL, columns=["a", "b", "c", "d"])
+    model = regressor(NUMBER, sample)
+    with pytest.raises(SampleError, match="feature_names mismatch") as caught:
+        onnxpack.export(model, sample[["d", "b", "c", "a"]], tmp_path / "pack")
+    assert caught.value.remedy == "sample = sample[['a', 'b', 'c', 'd']]"
+    hold(tmp_path, model, sample[["a", "b", "c", "d"]][:4], sample, model.predict)
+
+
+@pytest.mark.parametrize("missing", [0, 1.0, -999.0, 0.5])
+def test_a_category_that_is_missing_is_refused(tmp_path: Path, missing: float) -> None:
+    """XGBoost (3.2) compares the frame's own numbers of its categories with what is missing."""
+    frame = table(category=True)
+    options = {"enable_categorical": True, "missing": missing}
+    model = regressor(of_table(table(category=False)), frame, **options)
+    if missing in (0, 1):
+        with pytest.raises(ExportError, match="which category XGBoost takes as missing") as caught:
+            onnxpack.export(model, frame[:3], tmp_path / "pack")
+        assert "missing=numpy.nan" in caught.value.remedy
+    else:
+        hold(tmp_path, model, frame[:3], frame, model.predict)

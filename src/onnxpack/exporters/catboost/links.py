@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from onnxpack.errors import ExportError
@@ -10,7 +12,23 @@ from onnxpack.exporters.trees.graph import Graph
 BINARY = {"CrossEntropy", "Focal", "Logloss"}
 MANY_LABELS = {"MultiCrossEntropy", "MultiLogloss"}
 ONE_VS_ALL, SOFTMAX, UNCERTAIN = "MultiClassOneVsAll", "MultiClass", "RMSEWithUncertainty"
+SMALLEST = float(np.finfo(np.float64).tiny)
 EXPONENTIAL = {"Poisson", "Tweedie"}
+
+
+def with_absent(graph: Graph, score: str, present: Sequence[int], classes: int) -> str:
+    """Add a score of minus infinity for each class that no row of training had.
+
+    Args:
+        present: the place of each score's class among all classes.
+    """
+    none = graph.constant(np.full((1, 1), -np.inf))
+    first = graph.add("Gather", score, graph.constant([0]), axis=1)
+    absent = graph.add("Add", graph.add("Mul", first, graph.constant(0.0)), none)
+    both = graph.add("Concat", score, absent, axis=1)
+    place = {at: number for number, at in enumerate(present)}
+    taken = [place.get(at, len(present)) for at in range(classes)]
+    return graph.add("Gather", both, graph.constant(taken), axis=1)
 
 
 def write_shares(graph: Graph, score: str, loss: str) -> str:
@@ -27,6 +45,17 @@ def write_shares(graph: Graph, score: str, loss: str) -> str:
         f"the loss {loss!r} is not known, and so it is not known what its probabilities are.",
         remedy="train with loss_function='Logloss' or 'MultiClass'",
     )
+
+
+def write_absent_shares(graph: Graph, score: str, shares: str) -> str:
+    """Give absent classes the share of a softmax that CatBoost (1.2) gives them: not quite zero.
+
+    It is the largest share times the smallest normal number.
+    """
+    best = graph.add("ArgMax", score, axis=1, keepdims=1)
+    largest = graph.add("GatherElements", shares, best, axis=1)
+    little = graph.add("Mul", largest, graph.constant(SMALLEST))
+    return graph.add("Where", graph.add("IsInf", score), little, shares)
 
 
 def write_prediction(graph: Graph, score: str, loss: str) -> str:

@@ -76,6 +76,12 @@ class Description:
         return len(self.bias)
 
     @property
+    def present(self) -> Sequence[int]:
+        """The place of each sum's class among all classes, where there are classes."""
+        parameters = self.stated["model_info"].get("class_params", {})
+        return [int(at) for at in parameters.get("class_to_label", range(self.targets))]
+
+    @property
     def features(self) -> int:
         """How many there are, of all kinds."""
         info = self.stated["features_info"]

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import catboost
 import numpy as np
 
-from onnxpack.errors import TargetError
+from onnxpack.errors import SampleError, TargetError
 from onnxpack.exporters.catboost.categories import number_categories, read_categories
-from onnxpack.exporters.catboost.links import BINARY, MANY_LABELS, write_prediction, write_shares
+from onnxpack.exporters.catboost.links import (
+    BINARY,
+    MANY_LABELS,
+    ONE_VS_ALL,
+    SOFTMAX,
+    with_absent,
+    write_absent_shares,
+    write_prediction,
+    write_shares,
+)
 from onnxpack.exporters.catboost.model import Description
 from onnxpack.exporters.trees.classes import class_names
+from onnxpack.exporters.trees.column_order import by_name
 from onnxpack.exporters.trees.columns import Columns
 from onnxpack.exporters.trees.ensemble import Ensemble
 from onnxpack.exporters.trees.graph import Graph
@@ -43,6 +54,8 @@ class CatBoostSubject(BoosterSubject):
         self.is_classifier = isinstance(model, catboost.CatBoostClassifier)
         self.labels = class_names(model.classes_) if self.is_classifier else None
         self.description = Description.of(model)
+        given, sample = sample, _in_training_order(model, sample)
+        self._reordered = sample is not given
         known = read_categories(self.description, sample)
         self._codes = number_categories(model, self.description, known)
         self.rows = read_rows(sample, self.description.features, known, plain=True)
@@ -51,6 +64,12 @@ class CatBoostSubject(BoosterSubject):
     def loss(self) -> str:
         """The name of the loss, without its parameters."""
         return str(self.model.get_all_params().get("loss_function", "RMSE")).partition(":")[0]
+
+    @property
+    def notes(self) -> Sequence[str]:  # type: ignore[override]
+        """What all boosters have, and an order of the inputs that is not the sample's."""
+        order = f"the inputs are in the order of training: {', '.join(self.rows.feeds)}"
+        return (*super().notes, *((order,) if self._reordered else ()))
 
     def answer(self, data: object) -> dict[str, Array]:
         """What ``predict``, and of a classifier ``predict_proba``, give."""
@@ -72,13 +91,21 @@ class CatBoostSubject(BoosterSubject):
         scale = graph.constant(self.description.scale)
         scaled = graph.add("Mul", total, scale)
         score = graph.add("Add", scaled, graph.constant(self.description.bias[None]))
+        if self._width > self.description.targets:
+            score = with_absent(graph, score, self.description.present, self._width)
         if self.is_classifier:
             self._write_classes(graph, score)
             return
         estimators = catboost.CatBoostRegressor, catboost.CatBoostRanker
         raw = not isinstance(self.model, estimators)
         value = score if raw else write_prediction(graph, score, self.loss)
-        self.put(graph, PREDICTION, value, self.description.targets, np.float64)
+        self.put(graph, PREDICTION, value, self._width, np.float64)
+
+    @property
+    def _width(self) -> int:
+        """How many scores a row has; one for each class, also for those that training lacked."""
+        many = self.loss in (SOFTMAX, ONE_VS_ALL)
+        return len(self.model.classes_) if many else self.description.targets
 
     @cached_property
     def _trees(self) -> tuple[Columns, Ensemble]:
@@ -88,6 +115,8 @@ class CatBoostSubject(BoosterSubject):
     def _write_classes(self, graph: Graph, score: str) -> None:
         classes = np.asarray(self.model.classes_)
         shares = write_shares(graph, score, self.loss)
+        if self.loss == SOFTMAX and self._width > self.description.targets:
+            shares = write_absent_shares(graph, score, shares)
         known = graph.constant(classes)
         if self.loss in BINARY:
             border = float(self.model.get_probability_threshold())
@@ -104,6 +133,31 @@ class CatBoostSubject(BoosterSubject):
             best = graph.add("ArgMax", score, axis=1, keepdims=1)
             graph.output(LABEL, graph.add("Gather", known, best), classes.dtype)
         graph.output(PROBABILITIES, shares, np.float64)
+
+
+def _in_training_order(model: Any, sample: Any) -> Any:
+    """The sample's columns as in training: CatBoost finds the columns of a frame by name.
+
+    A model that was trained on an array calls its features "0", "1" and so on, and takes the
+    columns of a frame by place, whatever they are called.
+
+    Raises:
+        SampleError: CatBoost refuses the order, as where a number stands in a category's place.
+    """
+    names = list(model.feature_names_)
+    trained_on_array = names == [str(place) for place in range(len(names))]
+    ordered = sample if trained_on_array else by_name(sample, names)
+    if ordered is sample or isinstance(sample, Mapping):
+        return ordered
+    try:
+        model.predict(sample)
+    except catboost.CatBoostError as exc:
+        raise SampleError(
+            "CatBoost refuses the sample, whose columns are in another order than in training: "
+            f"{str(exc).splitlines()[0]}",
+            remedy=f"sample = sample[{names}]",
+        ) from exc
+    return ordered
 
 
 def random_sample(model: Any) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from onnxpack.exporters.lightgbm.linear import add_linear
 from onnxpack.exporters.lightgbm.links import write_link
 from onnxpack.exporters.lightgbm.model import CUSTOM, NAN, ZERO, Description
 from onnxpack.exporters.trees.classes import class_names, put_classes
+from onnxpack.exporters.trees.column_order import is_reordered
 from onnxpack.exporters.trees.columns import Columns
 from onnxpack.exporters.trees.ensemble import Ensemble
 from onnxpack.exporters.trees.graph import Graph
@@ -59,6 +61,11 @@ class LightGBMSubject(BoosterSubject):
         self.rows = read_rows(
             sample, self.description.features, _known_categories(self.booster, sample)
         )
+
+    @property
+    def notes(self) -> Sequence[str]:  # type: ignore[override]
+        """What all boosters have, and which columns LightGBM takes for others."""
+        return (*super().notes, *_notes_of_order(self.booster, list(self.rows.feeds)))
 
     def answer(self, data: object) -> dict[str, Array]:
         """What ``predict``, and of a classifier ``predict_proba``, give."""
@@ -178,6 +185,19 @@ def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
             "category",
         )
     return {str(name): values for name, values in zip(columns, kept, strict=False)}
+
+
+def _notes_of_order(booster: Any, columns: Sequence[str]) -> Iterator[str]:
+    """A note where the names of a frame's columns do not say what LightGBM takes them for."""
+    names = booster.feature_name()
+    kept = {name.replace(" ", "_"): name for name in columns}  # as LightGBM keeps names
+    if is_reordered(list(kept), names):
+        place = next(at for at, name in enumerate(kept) if name != names[at])
+        yield (
+            "the sample's columns are in another order than in training, and LightGBM takes them "
+            f"by place: input {columns[place]!r} is its feature {names[place]!r}; in the order of "
+            f"training they are sample[{[kept[name] for name in names]}]"
+        )
 
 
 def _is_category(column: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ import onnx_ir as ir
 from onnxpack.comparison.detections import compare_all
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import PackError, ParityError, SampleError
+from onnxpack.exporters.onnx.causes import open_model, refuse_draws
+from onnxpack.exporters.onnx.evaluator import Evaluator
+from onnxpack.exporters.onnx.inputs import make_constant, notes_of_constants
+from onnxpack.exporters.onnx.nonfinite import notes_of_nonfinite
 from onnxpack.exporters.target.loaded import LoadedTarget
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
@@ -21,7 +26,6 @@ from onnxpack.pack.tensor import read_tensor
 from onnxpack.parity.beside import save_beside
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Probes, Strategy, Subject
-from onnxpack.runtime.model import Model
 from onnxpack.signature import Array, Signature, TensorSpec
 
 FREE_SIZE = 2
@@ -55,26 +59,31 @@ class OnnxSubject(Subject):
     framework_version = version("onnx")
 
     def __init__(self, pack: Pack, sample: Any) -> None:
-        from onnx.reference import ReferenceEvaluator
-
-        signature = Model(pack, provider="cpu").signature
         self.model_class = pack.model_path.name
+        self._pack = pack
+        self._graph = ir.load(pack.model_path)
+        self._constants = make_constant(self._graph)
+        self._model = open_model(pack, self._graph)
+        signature = self._model.signature
         self.axes = {
             spec.name: {a: d for a, d in enumerate(spec.shape or ()) if isinstance(d, str)}
             for spec in signature.inputs
         }
-        self._pack = pack
         self._names = [spec.name for spec in signature.outputs]
-        try:
-            self._evaluator = ReferenceEvaluator(str(pack.model_path))
-        except Exception as exc:
-            raise PackError(f"onnx's reference evaluator cannot load the graph: {exc}") from exc
+        refuse_draws(pack.model_path, self._graph)
+        self._evaluate = Evaluator(pack.model_path, self._names, self._model)
         self.sample = self._choose_sample(signature, sample)
+
+    @cached_property
+    def notes(self) -> Sequence[str]:  # type: ignore[override]
+        """What the user should know of optional inputs, and of NaN and infinities."""
+        graph = self._graph.graph
+        nonfinite = notes_of_nonfinite(graph, self.sample, self._evaluate, self._model)
+        return (*notes_of_constants(self._constants), *nonfinite)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The reference evaluator's answer."""
-        answers = self._evaluator.run(None, dict(feeds))
-        return {name: np.asarray(answer) for name, answer in zip(self._names, answers, strict=True)}
+        return self._evaluate(feeds)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """The graph as it is."""
@@ -82,7 +91,9 @@ class OnnxSubject(Subject):
 
     def _copy(self, to: Path) -> Probes:
         """The graph, with its weights in one file beside it, however many it had them in."""
-        save_beside(ir.load(self._pack.model_path), to)
+        model = ir.load(self._pack.model_path)
+        make_constant(model)
+        save_beside(model, to)
         return ()
 
     def _choose_sample(self, signature: Signature, sample: Any) -> dict[str, Array]:

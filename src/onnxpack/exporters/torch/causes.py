@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from onnxpack.exporters.random_operators import DRAWN
 from onnxpack.exporters.torch.watch.calls import find_call
 from onnxpack.exporters.torch.watch.gradients import find_gradient
 from onnxpack.parity.subject import Attempt, Cause
@@ -60,6 +61,8 @@ def diagnose(
         return UNSURE
     if any(map(_is_right_at_all_sizes, attempts)):
         return None  # what the other strategies met is not why this graph differs
+    if DRAWN in said:
+        return RANDOM
     gradient = find_gradient(run)
     if gradient and not any(attempt.evidence for attempt in attempts):
         return Cause(
@@ -136,6 +139,10 @@ TOO_COARSE = Cause(
     "and what it computes does not fit into float32",
     "keep huge and tiny numbers apart: take offsets off the inputs before the model is called",
     certain=False,
+)
+RANDOM = Cause(
+    "forward() draws at random, if only for some inputs",
+    "take the noise as an input of forward(), or draw it only if self.training",
 )
 FROZEN = Cause(
     "a size that should vary was fixed inside the graph",

@@ -301,18 +301,38 @@ def _read_categories(
             "and here",
         )
     dtype: DTypeLike = object if texts else np.int64
-    held = series.dropna().infer_objects().dtype.kind  # a column of objects may hold bools
-    if not hasattr(series, "cat") and (held in "biu") == texts:
-        raise SampleError(
-            f"column {name!r} of the sample is {series.dtype}, and its categories in training "
-            f"were {known[:3]}.",
-            remedy="give the rows of the frame that the model was trained on",
-        )
+    plainly = series.astype(object)
+    _check_categories(name, plainly.dropna(), known, is_category=hasattr(series, "cat"))
     missing = UNKNOWN if texts else UNKNOWN_NUMBER
-    values = series.astype(object).where(series.notna(), missing).to_numpy()
+    values = plainly.where(series.notna(), missing).to_numpy()
     ordered = hasattr(series, "cat") and bool(series.cat.ordered)
     known = known if texts else tuple(map(int, known))
     return Column(np.dtype(dtype), known, ordered, plain), np.asarray(values, dtype)[:, None]
+
+
+def _check_categories(name: str, values: Any, known: tuple[Any, ...], *, is_category: bool) -> None:
+    """Check that a column holds what its categories in training were: texts, or integers.
+
+    Raises:
+        SampleError: it holds others, or an integer that int64 does not.
+    """
+    texts = isinstance(known[0], str)
+    held = values.infer_objects().dtype.kind  # a column of objects may hold bools
+    strange = (held in "OUT") != texts if is_category else (held in "biu") == texts
+    if len(values) and strange:
+        raise SampleError(
+            f"column {name!r} of the sample holds {values.iloc[0]!r}, and its categories in "
+            f"training were {known[:3]}.",
+            remedy="give the rows of the frame that the model was trained on, its columns in the "
+            "same order",
+        )
+    huge = () if texts else (v for v in (*known, *values) if not -(2**63) <= int(v) < 2**63)
+    for value in huge:
+        raise SampleError(
+            f"column {name!r} has the category {value}, which does not fit into int64.",
+            remedy=f"frame[{name!r}] = frame[{name!r}].astype(str).astype('category') before fit "
+            "and here",
+        )
 
 
 def _array(sample: Any) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxpack.errors import SampleError
+from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.xgboost.model import Description
 
 
@@ -32,6 +32,26 @@ def read_categories(description: Description, sample: Any) -> dict[str, list[Any
         else:
             found[name] = kept
     return found
+
+
+def refuse_missing_category(missing: float) -> None:
+    """Refuse a model with categories for which a number that can be a category is missing.
+
+    XGBoost (3.2) looks for what is missing among the numbers that pandas gives the categories of
+    the very frame, before it finds out which words they are. So with ``missing=0`` the first
+    category of whatever frame is asked is missing.
+
+    Raises:
+        ExportError: it is such a number.
+    """
+    if missing >= 0 and missing.is_integer():
+        raise ExportError(
+            f"the model has categories and missing={missing:g}: which category XGBoost takes as "
+            "missing hangs on the order of the categories in the frame that it is asked, which a "
+            "pack does not see.",
+            remedy="train it with missing=numpy.nan, the default, and put NaN where a number is "
+            f"missing: frame[numbers] = frame[numbers].replace({missing:g}, numpy.nan)",
+        )
 
 
 def _own(sample: Any, name: str) -> list[Any]:

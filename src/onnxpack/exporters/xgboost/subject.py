@@ -11,13 +11,14 @@ import numpy as np
 import xgboost
 
 from onnxpack.errors import ExportError, TargetError
+from onnxpack.exporters.trees.column_order import is_reordered
 from onnxpack.exporters.trees.columns import Columns
 from onnxpack.exporters.trees.ensemble import Ensemble, Mode
 from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Matrix, read_rows
 from onnxpack.exporters.trees.subject import LABEL, PREDICTION, PROBABILITIES, BoosterSubject
 from onnxpack.exporters.trees.write import add_ensemble
-from onnxpack.exporters.xgboost.categories import read_categories
+from onnxpack.exporters.xgboost.categories import read_categories, refuse_missing_category
 from onnxpack.exporters.xgboost.links import SOFTMAX, link_of, margin_of
 from onnxpack.exporters.xgboost.model import CATEGORICAL, Description, said
 from onnxpack.signature import Array
@@ -43,6 +44,8 @@ class XGBoostSubject(BoosterSubject):
         known = read_categories(self.description, sample)
         self.rows = read_rows(sample, self.description.features, known)
         self.missing = float(model.missing) if self.is_estimator else math.nan
+        if self.rows.categories:
+            refuse_missing_category(self.missing)
 
     @property
     def is_classifier(self) -> bool:  # type: ignore[override]
@@ -59,6 +62,12 @@ class XGBoostSubject(BoosterSubject):
             return self._answer(data)
         except xgboost.core.XGBoostError as exc:
             raise ValueError(said(exc)) from exc
+
+    def cure(self, exc: Exception) -> str:
+        """XGBoost refuses a frame whose columns are in another order than in training."""
+        names = self.booster.feature_names or []
+        reordered = "mismatch" in str(exc) and is_reordered(list(self.rows.feeds), names)
+        return f"sample = sample[{names}]" if reordered else ""
 
     def _answer(self, data: object) -> dict[str, Array]:
         if not self.is_estimator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ from onnxpack.exporters.sklearn.registry import package_of
 from onnxpack.exporters.sklearn.tensor import Graph, Tensor
 from onnxpack.exporters.trees import graph as trees
 from onnxpack.exporters.trees.rows import UNKNOWN_NUMBER
-from onnxpack.exporters.value_names import RENAMED
+from onnxpack.exporters.value_names import RENAMED, input_names
 from onnxpack.parity.cases import BATCH
 from onnxpack.plugins import exporters
 
@@ -59,6 +59,7 @@ def _outputs(model: Any, x: Table, *, scores: bool = False) -> dict[str, Tensor]
         sample, inputs = _entered(model, x)
         exporter = exporters()[package_of(model)].load()()
         with exporter.open(model, sample) as subject, TemporaryDirectory() as folder:
+            inputs = _in_order_of(subject.sample, sample, inputs)
             path = Path(folder, "part.onnx")
             if scores:
                 own = trees.Graph(graph.opset)
@@ -90,6 +91,17 @@ def _entered(model: Any, x: Table) -> tuple[Any, list[Tensor]]:
         _refuse_stored_zeros(name, x.graph.handed)
         rows = n.where(n.equal(rows, 0.0), np.nan, rows)
     return np.zeros((2, int(model.n_features_in_)), rows.dtype), [rows]
+
+
+def _in_order_of(taken: Iterable[str], sample: Any, inputs: list[Tensor]) -> list[Tensor]:
+    """What enters, in the order in which the exporter takes the columns of the sample.
+
+    CatBoost's puts them in the order of training.
+    """
+    if not hasattr(sample, "columns"):
+        return inputs
+    given = dict(zip(input_names(sample.columns)[0], inputs, strict=True))
+    return [given[name] for name in taken]
 
 
 def _knows_categories(model: Any) -> bool:

@@ -1,0 +1,69 @@
+"""Why an ONNX file cannot be adopted, and what to type instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from onnxpack.errors import ExportError, PackError
+from onnxpack.exporters.random_operators import DROPOUTS, find_random, place_of
+from onnxpack.pack.model import Pack
+from onnxpack.runtime.model import Model
+from onnxpack.runtime.session import plain
+
+FIRST_OPSET = 7
+"""ONNX Runtime has no kernels for many operators as they were before this opset."""
+NEW_OPSET = 18
+
+
+def open_model(pack: Pack, graph: ir.Model) -> Model:
+    """The graph in ONNX Runtime.
+
+    Raises:
+        PackError: it cannot be loaded.
+    """
+    try:
+        return Model(pack, provider="cpu")
+    except PackError as exc:
+        opset = graph.opset_imports.get("", FIRST_OPSET)
+        if opset >= FIRST_OPSET:
+            raise
+        name = pack.model_path.name
+        said = plain(exc.__cause__) if isinstance(exc.__cause__, Exception) else exc.message
+        raise PackError(
+            f"{name!r} cannot be loaded: its operators are those of opset {opset}, and ONNX "
+            f"Runtime knows many only from opset {FIRST_OPSET} on. It says: {said}.",
+            remedy=f"onnx.save(onnx.version_converter.convert_version(onnx.load({name!r}), "
+            f"{NEW_OPSET}), 'newer.onnx'), and export newer.onnx",
+        ) from exc
+
+
+def refuse_draws(path: Path, model: ir.Model) -> None:
+    """Refuse a graph that draws at random, in whatever branch.
+
+    Raises:
+        ExportError: names the operator, with the line that makes an input of what is drawn.
+    """
+    for node in find_random(model):
+        raise ExportError(
+            f"{path.name!r} draws at random, {place_of(node)}: no answer of it can be proven, "
+            "even where only some inputs reach this operator.",
+            remedy=_instead(path, model, node),
+        )
+
+
+def _instead(path: Path, model: ir.Model, node: ir.Node) -> str:
+    if node.op_type in DROPOUTS:
+        return (
+            "save the model for inference, where Dropout does nothing: in PyTorch model.eval() "
+            "before torch.onnx.export; or take the third input, training_mode, off this node"
+        )
+    if node.graph is not model.graph:
+        return "take the random numbers as an input of the graph, and save it anew"
+    inputs = [value.name for value in (*model.graph.inputs, node.outputs[0])]
+    outputs = [value.name for value in model.graph.outputs]
+    return (
+        f"give the random numbers as an input: onnx.utils.extract_model({path.name!r}, "
+        f"'given.onnx', {inputs}, {outputs}), and export given.onnx"
+    )

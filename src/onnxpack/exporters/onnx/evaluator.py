@@ -1,0 +1,64 @@
+"""ONNX's own evaluator in numpy: the reference of an adopted graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from onnx.reference import ReferenceEvaluator
+
+from onnxpack.errors import ExportError, OnnxpackError, PackError
+from onnxpack.exporters.onnx.loop import Loop
+from onnxpack.runtime.model import Model
+from onnxpack.signature import Array
+
+
+class Evaluator:
+    """The evaluator for one graph.
+
+    Args:
+        model: the same graph in ONNX Runtime. It is asked only if the evaluator fails at once, to
+            find out whether the input or the evaluator is the cause.
+
+    Raises:
+        PackError: the evaluator cannot load the graph.
+    """
+
+    def __init__(self, path: Path, outputs: Sequence[str], model: Model) -> None:
+        self._outputs, self._model = outputs, model
+        self._has_answered = False
+        try:
+            self._evaluator = ReferenceEvaluator(str(path), new_ops=[Loop])
+        except Exception as exc:
+            raise PackError(f"onnx's reference evaluator cannot load the graph: {exc}") from exc
+
+    def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The evaluator's answer.
+
+        Raises:
+            ExportError: the evaluator fails where ONNX Runtime answers.
+        """
+        try:
+            answers = self._evaluator.run(None, dict(feeds))
+        except Exception as exc:
+            self._blame(exc, feeds)
+            raise
+        self._has_answered = True
+        pairs = zip(self._outputs, answers, strict=True)
+        return {name: np.asarray(answer) for name, answer in pairs}
+
+    def _blame(self, exc: Exception, feeds: Mapping[str, Array]) -> None:
+        """Raise where the first input that is asked, the sample, is not at fault."""
+        if self._has_answered:
+            return
+        try:
+            self._model.run(feeds)
+        except OnnxpackError:
+            return
+        raise ExportError(
+            "ONNX's own evaluator, with which an adopted graph is compared, fails on this graph "
+            f"({type(exc).__name__}: {exc}). ONNX Runtime answers, but there is nothing to "
+            "compare its answer with.",
+            remedy="export the model from the framework that it was trained in",
+        ) from exc

@@ -1,0 +1,30 @@
+"""The order of a sample's columns, and that of training.
+
+Given a frame with its columns in another order, CatBoost finds them by name, LightGBM takes them
+by place, and XGBoost refuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def by_name(sample: Any, names: Sequence[str]) -> Any:
+    """The columns of a frame, or of a mapping of columns, in the order of these names.
+
+    Returns:
+        The sample as it is where it has no such columns, or has just these in this order.
+    """
+    columns = list(sample.columns if hasattr(sample, "columns") else ())
+    own = columns or list(sample if isinstance(sample, Mapping) else ())
+    places = {str(name): name for name in own}
+    if len(places) != len(own) or not set(names) <= set(places) or list(places) == list(names):
+        return sample
+    wanted = [places[name] for name in names]
+    return sample[wanted] if columns else {name: sample[name] for name in wanted}
+
+
+def is_reordered(columns: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether columns have just these names, in another order."""
+    return list(columns) != list(names) and sorted(columns) == sorted(names)
