@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import onnxpack
 from onnxpack.errors import ExportError
 from onnxpack.exporters.dtypes import dtype_of
+from onnxpack.exporters.integers import add_exactly
 
 LARGE = np.iinfo(np.int64).max // 3
 
@@ -72,9 +73,37 @@ def test_a_count_stays_one_operator(tmp_path: Path) -> None:
     assert kinds.count("ReduceSum") == 1
 
 
-def test_a_product_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="multiplies the integers"):
-        exported(lambda x: x.prod(-1), torch.ones(2, 4, dtype=torch.int64), tmp_path)
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.prod(-1),
+        lambda x: x.prod(0, keepdim=True) + x,
+        lambda x: x.prod()[None] + x[:, 0] * 0,
+        lambda x: x.prod(1).prod(-1),
+    ],
+    ids=["last axis", "kept axis", "all axes", "axis after axis"],
+)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_products_wrap_round(
+    tmp_path: Path, function: Callable[[Tensor], Any], dtype: torch.dtype
+) -> None:
+    pack = exported(function, torch.full((2, 5, 3), 2, dtype=dtype), tmp_path)
+    x = np.random.default_rng(0).integers(-(2**31), 2**31, (3, 5, 3)).astype(str(dtype)[6:])
+    (found,) = onnxpack.Model(pack).run({"x": x}).values()
+    np.testing.assert_array_equal(found, function(torch.from_numpy(x)).numpy())
+    kinds = [node.op_type for node in ir.load(pack.model_path).graph]
+    assert "Scan" in kinds
+
+
+def test_a_product_along_several_axes_is_refused() -> None:
+    text = """
+        < ir_version: 9, opset_import: ["" : 18] >
+        g (int64[n, m, k] x) => (int64[] y) {
+            axes = Constant <value: tensor = int64[2] {0, 1}> ()
+            y = ReduceProd <keepdims: int = 0> (x, axes)
+        }"""
+    with pytest.raises(ExportError, match="several axes"):
+        add_exactly(ir.from_onnx_text(text))
 
 
 def test_a_product_of_sizes_is_not(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def finish(
 
     Raises:
         ExportError: the graph's inputs or outputs are not those of the signature, the file that
-            an exporter wrote cannot be read, it draws at random, or it multiplies integers along
-            an axis.
+            an exporter wrote cannot be read, it draws at random, or its integers cannot be
+            reduced exactly.
     """
     try:
         model = ir.load(source)

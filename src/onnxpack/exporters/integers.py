@@ -1,12 +1,15 @@
-"""Sums of integers are exact.
+"""Sums and products of integers are exact.
 
-ONNX Runtime 1.32 on CPU adds integers in float64 (ReduceSum, also of int32): beyond 2**53 it loses
-the low bits, and where a framework wraps round it gives the largest integer instead. Hashes of
-n-grams and sums of identifiers get there. A sum is therefore taken of the upper and of the lower 32
-bits apart, of which float64 holds two million exactly. Products cannot be taken apart so.
+ONNX Runtime 1.32 on CPU reduces integers in float64 (ReduceSum and ReduceProd, also of int32):
+beyond 2**53 it loses the low bits, and where a framework wraps round it gives the largest integer
+instead. Hashes of n-grams and sums of identifiers get there. A sum is therefore taken of the upper
+and of the lower 32 bits apart, of which float64 holds two million exactly. A product is taken step
+by step: Mul of integers wraps round.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -22,11 +25,10 @@ MEASURES = ("Shape", "Size")
 
 
 def add_exactly(model: ir.Model) -> None:
-    """Make each sum of integers exact, in place.
+    """Make each sum and product of integers exact, in place.
 
     Raises:
-        ExportError: the graph multiplies integers along an axis, which ONNX Runtime computes in
-            float64; or the dtype of a sum or product is unknown.
+        ExportError: the dtype of one is unknown, or a product is taken along several axes.
     """
     reduced = [
         node
@@ -44,11 +46,9 @@ def add_exactly(model: ir.Model) -> None:
         if dtype not in WIDE or _is_small(value):
             continue
         if node.op_type == "ReduceProd":
-            raise ExportError(
-                "the graph multiplies the integers along an axis, which ONNX Runtime does in "
-                "float64: beyond 2**53 it would be wrong"
-            )
-        _take_apart(node, value, dtype)
+            _multiply_in_steps(node, value, dtype)
+        else:
+            _take_apart(node, value, dtype)
 
 
 def _is_small(value: ir.Value) -> bool:
@@ -93,3 +93,66 @@ def _take_apart(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
     whole = tape.op("Add", [tape.op("Mul", [summed(high), half]), summed(low)])
     result = tape.op("Cast", [whole], {"to": dtype})
     put_in_place(node, tape.nodes, result)
+
+
+def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
+    """``product = product * x[i]`` along the axis.
+
+    Raises:
+        ExportError: there are several axes, or they are not constant.
+    """
+    axes = _axes(node)
+    if axes is None or len(axes) > 1:
+        raise ExportError(
+            "the graph multiplies integers along several axes at once, which ONNX Runtime does in "
+            "float64: beyond 2**53 it would be wrong"
+        )
+    tape, keeps = Tape(), bool(node.attributes.get_int("keepdims", 1))
+    if not axes:  # of all numbers
+        value = tape.op("Reshape", [value, _integers(tape, [-1])])
+    axis = axes[0] if axes else 0
+    along = _integers(tape, [axis])
+    # Any slice, times 0 and plus 1, has the shape and the dtype of the product.
+    least = tape.op("ReduceMin", [value, along], {"keepdims": 0})
+    zero, one = (
+        tape.op("Constant", [], {"value": ir.tensor(np.array(each, dtype.numpy()))})
+        for each in (0, 1)
+    )
+    ones = tape.op("Add", [tape.op("Mul", [least, zero]), one])
+    scan: dict[str, Any] = {
+        "body": _product_body(dtype),
+        "num_scan_inputs": 1,
+        "scan_input_axes": [axis],
+    }
+    result = tape.op("Scan", [ones, value], scan)
+    if keeps and axes:
+        result = tape.op("Unsqueeze", [result, along])
+    if keeps and not axes:
+        rank = tape.op("Shape", [tape.op("Shape", [first_input(node)])])
+        ones_of_rank = tape.op("Expand", [_integers(tape, [1]), rank])
+        result = tape.op("Reshape", [result, ones_of_rank])
+    put_in_place(node, tape.nodes, result)
+
+
+def _axes(node: ir.Node) -> list[int] | None:
+    """The axes of a reduction, none for all; None where they are not constant."""
+    stated = node.attributes.get("axes")
+    if stated is not None:
+        return [int(axis) for axis in stated.as_ints()]
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    if given is None:
+        return []
+    constant = ir.convenience.get_const_tensor(given)
+    return None if constant is None else [int(axis) for axis in constant.numpy().ravel()]
+
+
+def _product_body(dtype: ir.DataType) -> ir.Graph:
+    kind = ir.TensorType(dtype)
+    product, number = (ir.Value(name=name, type=kind) for name in ("product", "number"))
+    step = ir.node("Mul", [product, number])
+    step.outputs[0].name, step.outputs[0].type = "next", kind
+    return ir.Graph([product, number], step.outputs, nodes=[step], name="product")
+
+
+def _integers(tape: Tape, numbers: list[int]) -> ir.Value:
+    return tape.op("Constant", [], {"value": ir.tensor(np.array(numbers, np.int64))})
