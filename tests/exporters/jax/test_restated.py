@@ -114,3 +114,32 @@ def test_shifts(dtype: Any, tmp_path: Path) -> None:
     sample = (NUMBERS.astype(dtype), (NUMBERS % 3).astype(dtype))
     every = lambda x, by: [shift(x, by) for shift in shifts]  # noqa: E731
     equal_at(every, sample, *((bits, each) for each in by), folder=tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_integers_divided_by_zero_and_by_the_least(dtype: Any, tmp_path: Path) -> None:
+    limits = np.iinfo(dtype)
+    row = [7, limits.max, limits.min, limits.min, 0]
+    least = np.array(-1).astype(dtype)
+    feeds = [(np.array([row], dtype), np.array([by], dtype)) for by in ([0] * 5, [least] * 5)]
+    sample = (NUMBERS.astype(dtype), (NUMBERS + 1).astype(dtype))
+    every = lambda x, y: (lax.div(x, y), lax.rem(x, y), x // y, x % y, x // 3, x % 3)  # noqa: E731
+    equal_at(every, sample, *feeds, folder=tmp_path)
+
+
+def test_floats_divided_normalized_and_padded(tmp_path: Path) -> None:
+    """jax2onnx 0.17 has no remainders for sizes that vary, and takes a norm of 0 for 1."""
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32) * 3
+
+    def every(x: Any) -> Any:
+        return {
+            "remainder": x % 1.5,
+            "fmod": jnp.fmod(x, 1.5),
+            "divmod": jnp.divmod(x, 0.75),
+            "padded": jnp.pad(x, ((0, 0), (1, 2)), mode="edge"),
+            "normalized": jnp.isnan(x / jnp.linalg.norm(x, axis=1, keepdims=True)),
+        }
+
+    feeds = x.copy()
+    feeds[1], feeds[2, 1], feeds[3, 2] = 0, np.nan, np.inf
+    equal_at(every, x, (feeds,), folder=tmp_path)

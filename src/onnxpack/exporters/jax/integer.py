@@ -1,7 +1,7 @@
-"""Powers and shifts of integers, which wrap as XLA's do.
+"""Powers, quotients and shifts of integers, which answer everywhere, as XLA's do.
 
 ONNX Runtime's Pow computes integers in float64 and saturates, and its BitShift is C++'s, which
-leaves open what a shift by all the bits or more gives.
+leaves open what a shift by all the bits or more gives. A division by zero raises an error.
 """
 
 from __future__ import annotations
@@ -33,6 +33,26 @@ def integer_pow(base: Any, *, y: int) -> Any:
 def square(base: Any) -> Any:
     """``lax.square``."""
     return integer_pow(base, y=2)
+
+
+def div(one: Any, other: Any) -> Any:
+    """``lax.div``, which gives -1 by 0, and wraps by -1; ONNX Runtime fails there, or dies."""
+    if isinstance(other, np.ndarray) and not np.isin(other, [0, -1]).any():
+        return lax.div(one, other)
+    zero = lax.eq(other, lax.full_like(other, 0))
+    safe = lax.select(zero, lax.full_like(other, 1), other)
+    by_zero = lax.full_like(one, np.array(-1).astype(one.dtype))
+    if one.dtype.kind == "u":
+        return lax.select(zero, by_zero, lax.div(one, safe))
+    back = lax.eq(other, lax.full_like(other, -1))
+    safe = lax.select(back, lax.full_like(other, 1), safe)
+    negated = lax.sub(lax.full_like(one, 0), one)
+    return lax.select(zero, by_zero, lax.select(back, negated, lax.div(one, safe)))
+
+
+def rem(one: Any, other: Any) -> Any:
+    """``lax.rem``, which jax2onnx 0.17 does not write for sizes that vary."""
+    return lax.sub(one, lax.mul(lax.div(one, other), other))
 
 
 def shift_left(bits: Any, by: Any) -> Any:

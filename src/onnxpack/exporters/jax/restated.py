@@ -14,8 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax2onnx.plugins import plugin_system
-from jax2onnx.plugins.jax.lax import _control_flow_utils
+from jax2onnx.plugins._ir_shapes import _ensure_value_metadata, _stamp_type_and_shape
+from jax2onnx.plugins.jax.lax import _control_flow_utils, div
 
 from onnxpack.exporters.jax import indexed, integer, running
 from onnxpack.exporters.replaced import existing, replaced
@@ -42,6 +44,16 @@ def _embed_as_equinox(indices: Any, table: Any) -> Any:
     return jnp.asarray(table)[indices]
 
 
+NORMALIZATION = "_match_lpnormalization_pattern"
+"""jax2onnx's function that finds a division by a norm."""
+
+
+def _concatenate(*arrays: Any, dimension: int) -> Any:
+    """``lax.concatenate`` without what is empty, which jax2onnx 0.17 expands to one row."""
+    full = [array for array in arrays if array.shape[dimension] != 0]
+    return lax.concatenate(full or arrays, dimension)
+
+
 def _plain(function: Restated) -> Restated:
     """What jax2onnx has a primitive for, as jnp computes it."""
     return lambda *inputs, **_: function(*inputs)
@@ -52,9 +64,13 @@ ALWAYS: Mapping[str, Restated] = {
     "nnx.embed": _embed,
     "linen.embed": _embed,
     "eqx.nn.embedding": _embed_as_equinox,
+    # jax2onnx's own fail on floats of sizes that vary.
+    "jax.numpy.floor_divide": _plain(jnp.floor_divide),
+    "jax.numpy.fmod": _plain(jnp.fmod),
     "gather": indexed.gather,
     "dynamic_slice": indexed.dynamic_slice,
     "dynamic_update_slice": indexed.dynamic_update_slice,
+    "concatenate": _concatenate,
     "cummax": running.cummax,
     "cummin": running.cummin,
 }
@@ -67,10 +83,27 @@ FOR_INTEGERS: Mapping[str, Restated] = {
     "jax.numpy.bitwise_left_shift": _plain(jnp.bitwise_left_shift),
     "jax.numpy.right_shift": _plain(jnp.right_shift),
     "jax.numpy.bitwise_right_shift": _plain(jnp.bitwise_right_shift),
+    "div": integer.div,
+    "rem": integer.rem,
     "shift_left": integer.shift_left,
     "shift_right_logical": integer.shift_right_logical,
     "shift_right_arithmetic": integer.shift_right_arithmetic,
 }
+
+
+def _rem_of_floats(context: Any, step: Any) -> None:
+    """``lax.rem`` of floats, which jax2onnx 0.17 writes so for sizes that do not vary."""
+    one, other = (context.get_value_for_var(place) for place in step.invars)
+    (out,) = step.outvars
+    found = context.builder.Mod(one, other, fmod=1, _outputs=[context.fresh_name("rem_out")])
+    found.type = one.type
+    _stamp_type_and_shape(found, out.aval.shape)
+    _ensure_value_metadata(context, found)
+    context.bind_value_for_var(out, found)
+
+
+FOR_FLOATS: Mapping[str, Callable[[Any, Any], None]] = {"rem": _rem_of_floats}
+"""Methods of plug-ins, for what is restated for integers only."""
 
 
 @contextmanager
@@ -82,7 +115,13 @@ def primitives_restated() -> Iterator[None]:
             for name in sorted(restated.keys() & registry.keys()):
                 lower = _lowering(registry[name], restated[name], integers=integers)
                 stack.enter_context(replaced(registry[name], "lower", lower))
+        # LpNormalization gives 0 where a division by a norm of 0 gives NaN.
+        stack.enter_context(replaced(div, NORMALIZATION, _no_normalization))
         yield
+
+
+def _no_normalization(*_: Any) -> None:
+    """Finds no division that is a normalization."""
 
 
 def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[Any, Any], None]:
@@ -97,7 +136,7 @@ def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[A
 
     def lower(context: Any, step: Any) -> None:
         if integers and not jnp.issubdtype(step.outvars[0].aval.dtype, jnp.integer):
-            plain(context, step)
+            FOR_FLOATS.get(step.primitive.name, plain)(context, step)
             return
         closed = _traced(restated, context, step)
         if [each.primitive for each in closed.jaxpr.eqns] == [step.primitive]:
