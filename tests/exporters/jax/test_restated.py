@@ -64,6 +64,21 @@ def test_places_out_of_range(tmp_path: Path) -> None:
     equal_at(read, PLACES, (PLACES,), (BEYOND,), (BEYOND[::-1],), folder=tmp_path, static=True)
 
 
+@pytest.mark.parametrize("mode", ["clip", "promise_in_bounds", "drop"])
+def test_writes_out_of_range(mode: str, tmp_path: Path) -> None:
+    def written(i: Any) -> Any:
+        return {
+            "rows": TABLE.at[i[0]].set(-1.0, mode=mode),
+            "numbers": TABLE.at[i[0], i[0] % 3].add(2.0, mode=mode),
+            "row": TABLE.at[i[0, 0]].mul(2.0, mode=mode),
+            "least": TABLE[:, 0].at[i[0]].min(1.0, mode=mode),
+            "most": TABLE[:, 0].at[i[0, :1]].max(9.0, mode=mode),
+        }
+
+    feeds = ((PLACES,), (BEYOND,), (BEYOND[::-1],))
+    equal_at(written, PLACES, *feeds, folder=tmp_path, static=True)
+
+
 def test_rows_and_labels_whose_number_varies(tmp_path: Path) -> None:
     x = np.arange(14, dtype=np.float32).reshape(2, 7)
     labels = np.array([1, 2], np.int32)

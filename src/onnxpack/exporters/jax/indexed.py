@@ -7,7 +7,7 @@ do so again, and silently take another row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def gather(
     if _is_within(indices, last):
         return lax.gather(operand, indices, dimension_numbers, **asked)
     indices = _at_most_int32(indices)
-    clamped = jnp.minimum(jnp.maximum(indices, 0), _row(last, indices.dtype))
+    clamped = _clamped(indices, last)
     found = lax.gather(operand, *_free(clamped, last, dimension_numbers), **asked)
     if lax.GatherScatterMode.from_any(mode) != lax.GatherScatterMode.FILL_OR_DROP:
         return found
@@ -57,6 +57,29 @@ def _free(indices: Any, last: Sequence[Any], numbers: Any) -> tuple[Any, Any]:
     columns = [lax.slice_in_dim(indices, column, column + 1, axis=-1) for column in free]
     places = tuple(numbers.start_index_map[column] for column in free)
     return lax.concatenate(columns, indices.ndim - 1), numbers._replace(start_index_map=places)
+
+
+def scatter(primitive: Any) -> Callable[..., Any]:
+    """``lax.scatter`` and its sisters; jax2onnx 0.17 heeds an index out of range in one mode."""
+
+    def call(operand: Any, indices: Any, updates: Any, *, mode: Any, **parameters: Any) -> Any:
+        if lax.GatherScatterMode.from_any(mode) == lax.GatherScatterMode.CLIP:
+            indices = _at_most_int32(indices)
+            last = _last_written(operand, updates, parameters["dimension_numbers"])
+            indices = _clamped(indices, last)
+        dropping = lax.GatherScatterMode.FILL_OR_DROP  # which XLA does where in range is promised
+        return primitive.bind(operand, indices, updates, mode=dropping, **parameters)
+
+    return call
+
+
+def _last_written(operand: Any, updates: Any, numbers: Any) -> list[Any]:
+    """The last place at which what is written is within the operand, for each index."""
+    single = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
+    windows = iter(numbers.update_window_dims)
+    sizes = [1 if axis in single else updates.shape[next(windows)] for axis in range(operand.ndim)]
+    places = numbers.scatter_dims_to_operand_dims
+    return [operand.shape[place] - sizes[place] for place in places]
 
 
 def dynamic_slice(operand: Any, *starts: Any, slice_sizes: Sequence[Any], **_: Any) -> Any:
@@ -100,6 +123,10 @@ def _at_most_int32(indices: Any) -> Any:
             return indices
         indices = jnp.minimum(indices, INT32_MAX)
     return lax.convert_element_type(indices, np.int32)
+
+
+def _clamped(indices: Any, last: Sequence[Any]) -> Any:
+    return jnp.minimum(jnp.maximum(indices, 0), _row(last, indices.dtype))
 
 
 def _row(sizes: Sequence[Any], dtype: Any) -> Any:

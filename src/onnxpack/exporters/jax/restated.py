@@ -70,6 +70,12 @@ ALWAYS: Mapping[str, Restated] = {
     "gather": indexed.gather,
     "dynamic_slice": indexed.dynamic_slice,
     "dynamic_update_slice": indexed.dynamic_update_slice,
+    "scatter": indexed.scatter(lax.scatter_p),
+    "scatter-add": indexed.scatter(lax.scatter_add_p),
+    "scatter-sub": indexed.scatter(lax.scatter_sub_p),
+    "scatter-mul": indexed.scatter(lax.scatter_mul_p),
+    "scatter-min": indexed.scatter(lax.scatter_min_p),
+    "scatter-max": indexed.scatter(lax.scatter_max_p),
     "concatenate": _concatenate,
     "cummax": running.cummax,
     "cummin": running.cummin,
@@ -139,7 +145,7 @@ def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[A
             FOR_FLOATS.get(step.primitive.name, plain)(context, step)
             return
         closed = _traced(restated, context, step)
-        if [each.primitive for each in closed.jaxpr.eqns] == [step.primitive]:
+        if _is_itself(closed, step):
             plain(context, step)
             return
         # jax2onnx knows variables by their id(), so none may be freed before the end.
@@ -149,6 +155,17 @@ def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[A
             _inline(context, closed, step)
 
     return lower
+
+
+def _is_itself(closed: Any, step: Any) -> bool:
+    """Whether a jaxpr is nothing but the primitive with its parameters."""
+    if [each.primitive for each in closed.jaxpr.eqns] != [step.primitive]:
+        return False
+    (only,) = closed.jaxpr.eqns
+    return all(
+        only.params[name] is value or bool(only.params[name] == value)
+        for name, value in step.params.items()
+    )
 
 
 def _traced(restated: Restated, context: Any, step: Any) -> Any:
