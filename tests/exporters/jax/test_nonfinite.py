@@ -61,10 +61,11 @@ def test_nan_is_kept(tmp_path: Path, function: Any, sample: Any, kept: bool) -> 
 
 
 def test_what_differs_only_there_is_refused_and_can_be_accepted(tmp_path: Path) -> None:
-    """jax2onnx 0.17 starts a running maximum with the least finite number."""
-    function = jax.jit(lambda a: jax.lax.cummax(a, 1))
+    """JAX sorts NaN behind every number. That one strategy lacks a primitive is not the cause."""
+    function = jax.jit(lambda a: jnp.searchsorted(jnp.array([-1.0, 0.0, 1.0]), a))
     with pytest.raises(ParityError) as caught:
         onnxpack.export(function, ROWS, tmp_path / "pack")
+    assert "cause" not in str(caught.value)
     names = [name for name in NONFINITE if f"--accept '{name}'" in caught.value.remedy]
     assert names
     pack = onnxpack.export(function, ROWS, tmp_path / "pack", accept=sorted(NONFINITE))

@@ -7,6 +7,7 @@ in their place; where it misreads one, the graph is made of what the layer does,
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +25,9 @@ from onnxpack.exporters.silence import hidden
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Probes, Strategy
 from onnxpack.signature import Array
+
+CONVERTING = "lower_equation_with_plugin"
+"""jax2onnx's function that converts one primitive."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +119,20 @@ def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple
 
 
 def plain_words(exc: BaseException) -> str:
-    """What JAX said, in a line."""
+    """What JAX said, in a line; and which primitive jax2onnx converted, if it was there."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    kind = type(exc).__name__
+    primitive = _converted(exc)
+    kind = type(exc).__name__ + (f" where jax2onnx converts {primitive!r}" if primitive else "")
     return f"{kind}: {lines[0][:300]}" if lines else kind
+
+
+def _converted(exc: BaseException) -> str:
+    """The primitive whose conversion raised the error, and none if JAX did while it traced."""
+    found = ""
+    for frame, _ in traceback.walk_tb(exc.__traceback__):
+        if frame.f_code.co_name == CONVERTING:
+            found = str(frame.f_locals.get("primitive_name", ""))
+    return found
 
 
 def _shape(array: Array, axes: Mapping[int, str]) -> tuple[int | str, ...]:

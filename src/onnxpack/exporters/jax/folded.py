@@ -74,8 +74,6 @@ def _bound(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         return _in_pairs(step.params["branches"], *inputs)
     if step.primitive.name == "scan" and step.params["reverse"]:
         return _forwards(step, inputs)
-    if step.primitive.name == "rem" and _is_integer(step.outvars[0]):
-        return [_remainder(*inputs)]
     bound = step.primitive.get_bind_params(step.params)
     functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # before JAX 0.10
     answer = step.primitive.bind(*functions, *inputs, **parameters)
@@ -94,15 +92,6 @@ def _forwards(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
 
 def _turned(array: Any) -> Any:
     return jax.lax.rev(array, (0,))
-
-
-def _is_integer(place: Any) -> bool:
-    return bool(jax.numpy.issubdtype(place.aval.dtype, jax.numpy.integer))
-
-
-def _remainder(one: Any, other: Any) -> Any:
-    """Of integers; jax2onnx has none for sizes that vary."""
-    return jax.lax.sub(one, jax.lax.mul(jax.lax.div(one, other), other))
 
 
 def _in_pairs(branches: Sequence[Any], index: Any, *operands: Any) -> Sequence[Any]:

@@ -19,6 +19,7 @@ from typing import Any
 from jax2onnx.converter import conversion_api
 from jax2onnx.plugins import plugin_system
 
+from onnxpack.exporters.jax.restated import primitives_restated
 from onnxpack.exporters.replaced import existing, replaced
 
 HOMES = ("jax.numpy", "jax.nn", "jax.lax", "jax.random", "flax.nnx", "flax.linen", "equinox.nn")
@@ -35,7 +36,8 @@ def layers_known() -> Iterator[None]:
     """While this lasts, jax2onnx knows layers and functions, and pooling by position too."""
     _load()
     plain = existing(conversion_api, ACTIVATE, function=True)
-    with replaced(conversion_api, ACTIVATE, partial(_with_pools_by_position, plain)):
+    pools = replaced(conversion_api, ACTIVATE, partial(_with_pools_by_position, plain))
+    with pools, primitives_restated():
         yield
 
 
@@ -43,7 +45,7 @@ def layers_known() -> Iterator[None]:
 def layers_unknown() -> Iterator[None]:
     """While this lasts, jax2onnx puts nothing in the place of layers and functions."""
     _load()
-    with replaced(conversion_api, ACTIVATE, nullcontext):
+    with replaced(conversion_api, ACTIVATE, nullcontext), primitives_restated():
         yield
 
 

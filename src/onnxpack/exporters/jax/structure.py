@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from onnxpack.errors import ExportError, SampleError
+from onnxpack.errors import ExportError, OnnxpackError, SampleError
 from onnxpack.signature import Array
 
 
@@ -20,14 +20,18 @@ class Arguments:
     """What a function is called with: its arrays may be replaced, the rest is constant.
 
     Attributes:
-        sample: the arrays by name, in the order of the tree.
+        sample: the arrays by name, in the order of the function's parameters.
         constants: what is no array, by name.
+        leaves: what the tree holds, in the same order.
+        tree: the structure of the list of arguments.
+        keywords: the names of the last arguments, which are given by keyword.
     """
 
     sample: Mapping[str, Array]
     constants: Mapping[str, Any]
     leaves: Sequence[Any]
     tree: Any
+    keywords: tuple[str, ...]
 
     @classmethod
     def of(cls, function: Callable[..., Any], sample: Any) -> Arguments:
@@ -41,26 +45,30 @@ class Arguments:
         """
         parameters = _parameters(function)
         args, kwargs = _bound(parameters, sample)
-        names = _positional_names(parameters, len(args))
-        given = {**dict(zip(names, args, strict=True)), **kwargs}
-        arrays: dict[str, Array] = {}
-        constants: dict[str, Any] = {}
-        for path, leaf in _paths(given):
-            if _is_array(leaf):
-                arrays[path] = _as_input(path, leaf)
-            else:
-                constants[path] = leaf
+        names = [*_positional_names(parameters, len(args)), *kwargs]
+        given = [*args, *kwargs.values()]
+        # Not as a dict: JAX sorts a dict by its keys, and the arguments have an order of their own.
+        found = [
+            (_joined([name, *path]), leaf)
+            for name, value in zip(names, given, strict=True)
+            for path, leaf in _paths(value)
+        ]
+        _refuse_shared_paths([path for path, _ in found], SampleError)
+        arrays = {path: _as_input(path, leaf) for path, leaf in found if _is_array(leaf)}
         if not arrays:
             raise SampleError("the sample holds no array, so the graph would have no input.")
-        leaves, tree = jax.tree.flatten((args, kwargs))
-        return cls(arrays, constants, leaves, tree)
+        constants = {path: leaf for path, leaf in found if not _is_array(leaf)}
+        leaves, tree = jax.tree.flatten(given)
+        return cls(arrays, constants, leaves, tree, tuple(kwargs))
 
     def rebuild(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with one value for each array, in order."""
         left = iter(values)
         filled = [next(left) if _is_array(leaf) else leaf for leaf in self.leaves]
-        args, kwargs = jax.tree.unflatten(self.tree, filled)
-        return args, kwargs
+        given = jax.tree.unflatten(self.tree, filled)
+        by_position = len(given) - len(self.keywords)
+        named = zip(self.keywords, given[by_position:], strict=True)
+        return tuple(given[:by_position]), dict(named)
 
 
 def name_outputs(answer: Any) -> dict[str, Any]:
@@ -69,7 +77,7 @@ def name_outputs(answer: Any) -> dict[str, Any]:
     Raises:
         ExportError: there is none, or a leaf is no array.
     """
-    found = _paths(answer)
+    found = [(_joined(path), leaf) for path, leaf in _paths(answer)]
     plain = [type(leaf).__name__ for _, leaf in found if not isinstance(leaf, jax.Array)]
     if plain:
         raise ExportError(
@@ -79,6 +87,7 @@ def name_outputs(answer: Any) -> dict[str, Any]:
     if not found:
         raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no array.")
     keyed = isinstance(answer, Mapping)
+    _refuse_shared_paths([path for path, _ in found], ExportError)
     return {_output_name(path, keyed=keyed): leaf for path, leaf in found}
 
 
@@ -119,9 +128,24 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray | np.generic) or hasattr(leaf, "__dlpack__")
 
 
-def _paths(tree: Any) -> list[tuple[str, Any]]:
+def _paths(tree: Any) -> list[tuple[list[str], Any]]:
     found, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [("_".join(_key(part) for part in path), leaf) for path, leaf in found]
+    return [([_key(part) for part in path], leaf) for path, leaf in found]
+
+
+def _joined(path: Sequence[str]) -> str:
+    return "_".join(path)
+
+
+def _refuse_shared_paths(paths: Sequence[str], kind: type[OnnxpackError]) -> None:
+    """Two arrays of one name would be one array: ``{"a": {"b": x}, "a_b": y}``."""
+    for path in paths:
+        if paths.count(path) > 1:
+            raise kind(
+                f"two values are both called {path!r}: a name is made of the names on the way to a "
+                "value, joined by _.",
+                remedy="rename one of them",
+            )
 
 
 def _key(part: Any) -> str:
@@ -147,11 +171,13 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
 def _bound(
     parameters: Sequence[inspect.Parameter] | None, sample: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    names = {parameter.name for parameter in parameters or ()}
+    names = [parameter.name for parameter in parameters or ()]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
-    if isinstance(sample, Mapping) and sample and sample.keys() <= names:
-        kwargs = dict(sample)
+    if isinstance(sample, Mapping) and sample and sample.keys() <= set(names):
+        first = [each.name for each in parameters or () if each.kind is each.POSITIONAL_ONLY]
+        args = tuple(sample[name] for name in first if name in sample)
+        kwargs = {name: sample[name] for name in names if name in sample and name not in first}
     elif isinstance(sample, tuple) and not hasattr(sample, "_fields"):
         args = sample
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from onnxpack.exporters.jax.causes import diagnose
 from onnxpack.exporters.jax.convert import Job, ladder
@@ -47,7 +48,8 @@ class JaxSubject(Subject):
         self._arguments = Arguments.of(model.ask, sample)
         self.sample = dict(self._arguments.sample)
         self.model_class = _class_name(shown)
-        self.loops = self._has_loops()
+        self.primitives = self._primitives()
+        self.loops = "while" in self.primitives  # also one that a fori_loop became
         self.notes = tuple(
             f"argument {name!r} is held constant at {value!r}"
             for name, value in self._arguments.constants.items()
@@ -85,15 +87,15 @@ class JaxSubject(Subject):
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.jax.causes`."""
-        return diagnose(attempts)
+        return diagnose(attempts, self.primitives)
 
-    def _has_loops(self) -> bool:
-        """Whether there is a ``while_loop``, also one that a ``fori_loop`` became."""
+    def _primitives(self) -> frozenset[str]:
+        """The names of the primitives that JAX makes of the model; none if it cannot trace it."""
         try:
             arrays = [jnp.asarray(array) for array in self.sample.values()]
-            return "while[" in str(jax.make_jaxpr(self._traced)(*arrays))
+            return frozenset(_named(jax.make_jaxpr(self._traced)(*arrays).jaxpr))
         except Exception:  # noqa: BLE001 - what JAX cannot trace is refused when it is exported
-            return False
+            return frozenset()
 
     def _traced(self, *arrays: Any) -> tuple[Any, ...]:
         return tuple(self._answer(self._ready.trace, arrays).values())
@@ -101,6 +103,16 @@ class JaxSubject(Subject):
     def _answer(self, function: Callable[..., Any], arrays: Sequence[Any]) -> dict[str, Any]:
         args, kwargs = self._arguments.rebuild(arrays)
         return name_outputs(function(*args, **kwargs))
+
+
+def _named(jaxpr: Any) -> Iterator[str]:
+    """The primitives of a jaxpr, and of those within it."""
+    for step in jaxpr.eqns:
+        yield step.primitive.name
+        for parameter in step.params.values():
+            for inner in parameter if isinstance(parameter, tuple | list) else [parameter]:
+                if isinstance(inner, Jaxpr | ClosedJaxpr):
+                    yield from _named(getattr(inner, "jaxpr", inner))
 
 
 def _class_name(model: Any) -> str:

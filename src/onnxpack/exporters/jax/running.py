@@ -1,0 +1,46 @@
+"""Running maxima and minima, of which each is taken of numbers only.
+
+jax2onnx 0.17 writes them with MaxPool, which starts from the least finite number: infinities are
+lost, and a NaN is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jax import lax
+
+
+def cummax(array: Any, *, axis: int, reverse: bool) -> Any:
+    """``lax.cummax``."""
+    return _running(lax.max, array, axis, reverse=reverse)
+
+
+def cummin(array: Any, *, axis: int, reverse: bool) -> Any:
+    """``lax.cummin``."""
+    return _running(lax.min, array, axis, reverse=reverse)
+
+
+def _running(best: Callable[[Any, Any], Any], array: Any, axis: int, *, reverse: bool) -> Any:
+    """Each with what is 1, 2, 4, ... places before it, so all before it after a few steps.
+
+    Raises:
+        NotImplementedError: the size along the axis varies.
+    """
+    size = array.shape[axis]
+    if not isinstance(size, int):
+        raise NotImplementedError(f"a running maximum or minimum over an axis that varies, {size}")
+    far = 1
+    while far < size:
+        first = lax.slice_in_dim(array, 0, size - far, axis=axis)
+        last = lax.slice_in_dim(array, far, size, axis=axis)
+        both = best(first, last)
+        if reverse:
+            kept = lax.slice_in_dim(array, size - far, size, axis=axis)
+            array = lax.concatenate([both, kept], axis)
+        else:
+            kept = lax.slice_in_dim(array, 0, far, axis=axis)
+            array = lax.concatenate([kept, both], axis)
+        far *= 2
+    return array
