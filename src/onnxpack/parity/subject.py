@@ -57,6 +57,15 @@ class Attempt:
         """Whether the graph was run over every case and answered right each time."""
         return bool(self.evidence) and all(case.passed for case in self.evidence)
 
+    @property
+    def is_right_at_all_sizes(self) -> bool:
+        """Whether the graph only differs in values that are far from the sample.
+
+        What other strategies met is then not the cause of the refusal.
+        """
+        sized = [case for case in self.evidence if case.name == "sample" or "=" in case.name]
+        return bool(sized) and all(case.passed for case in sized)
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:

@@ -101,16 +101,10 @@ def diagnose(attempts: Sequence[Attempt], primitives: Collection[str]) -> Cause 
     failed = {case.name for each in attempts for case in each.evidence if not case.passed}
     if ZEROS in failed and failed <= {ZEROS, SCATTERED} and not SORTING.isdisjoint(primitives):
         return SIGNED_ZEROS
-    if any(map(_is_right_at_all_sizes, attempts)):
-        return None  # what the other strategies met is not why this graph differs
+    if any(attempt.is_right_at_all_sizes for attempt in attempts):
+        return None
     said = "\n".join(attempt.error or "" for attempt in attempts)
     for pattern, cause in CAUSES:
         if re.search(pattern, said):
             return cause
     return None
-
-
-def _is_right_at_all_sizes(attempt: Attempt) -> bool:
-    """Whether a graph only differs in values that are far from the sample."""
-    sized = [case for case in attempt.evidence if case.name == "sample" or "=" in case.name]
-    return bool(sized) and all(case.passed for case in sized)

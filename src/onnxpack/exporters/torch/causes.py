@@ -59,8 +59,8 @@ def diagnose(
         return TOO_COARSE
     if any(map(_chose_others, attempts)):
         return UNSURE
-    if any(map(_is_right_at_all_sizes, attempts)):
-        return None  # what the other strategies met is not why this graph differs
+    if any(attempt.is_right_at_all_sizes for attempt in attempts):
+        return None
     if DRAWN in said:
         return RANDOM
     gradient = find_gradient(run)
@@ -229,12 +229,6 @@ def _chose_others(attempt: Attempt) -> bool:
     """Whether a graph ran everywhere, and only kept other boxes than the model."""
     failed = [each for case in attempt.evidence for each in case.outputs if not each.passed]
     return any(each.output.endswith("boxes") and each.max_abs for each in failed)
-
-
-def _is_right_at_all_sizes(attempt: Attempt) -> bool:
-    """Whether a graph only differs in values that are far from the sample."""
-    sized = [case for case in attempt.evidence if case.name == "sample" or "=" in case.name]
-    return bool(sized) and all(case.passed for case in sized)
 
 
 def _may_be_frozen(attempt: Attempt) -> bool:
