@@ -80,6 +80,27 @@ def test_state_that_decides_nothing_is_left_as_it_was(tmp_path: Path) -> None:
     assert layer.calls == before
 
 
+def test_the_batch_of_a_first_call_is_not_the_models(tmp_path: Path) -> None:
+    model = keras.Sequential([layers.Dense(3)])
+    model(np.zeros((4, 6), np.float32))
+    pack = onnxpack.export(model, None, tmp_path / "pack")
+    x = np.ones((5, 6), np.float32)
+    found = onnxpack.Model(pack)(x)
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(model(x)), rtol=1e-5)
+
+
+class Looks(keras.Model):
+    def call(self, x: Any) -> Any:
+        return ops.take(ops.arange(7) * 3, ops.mod(x, 7))
+
+
+def test_a_lookup_with_indices_of_two_axes(tmp_path: Path) -> None:
+    x = np.arange(24, dtype=np.int32).reshape(4, 6)
+    model = Looks()
+    model(x)
+    assert onnxpack.export(model, x, tmp_path / "pack")
+
+
 class Rounds(keras.Model):
     def __init__(self) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ def _refuse_own_predict(model: Any) -> None:
         if home.partition(".")[0] != "keras":
             raise ExportError(
                 f"{type(model).__name__}.{name} is not Keras's own, and a pack answers as "
-                "model(inputs) does: it may differ from what predict() gives.",
+                "model(inputs, training=False) does: it may differ from what predict() gives.",
                 remedy=f"move what {name}() adds into call(), or leave it out of the class",
             )
 

@@ -115,8 +115,10 @@ def _stated(model: Any) -> tuple[tuple[Stated, ...], Any]:
     keys = sorted(structure) if isinstance(structure, dict) else []
     flat = len(keys) == len(tensors)
     names = keys if flat else _names([tensor.name for tensor in tensors])
+    # A sequential model without an Input states the batch of its first call, which may be any.
+    varies = isinstance(model, keras.Sequential)
     stated = tuple(
-        Stated(name, tuple(tensor.shape), str(tensor.dtype))
+        Stated(name, ((None, *tensor.shape[1:]) if varies else (*tensor.shape,)), str(tensor.dtype))
         for name, tensor in zip(names, tensors, strict=True)
     )
     named = keras.tree.pack_sequence_as(structure, names)

@@ -180,6 +180,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "mm": sparse.product(complexes.product(torch.mm)),
     "mode": order.mode,
     "pow": powers.power,
+    "ravel": moves.ravel,
     "remainder": division.remainder,
     "roi_align": pictures.region("roi_align"),
     "roi_pool": pictures.region("roi_pool"),

@@ -59,3 +59,8 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any 
 
 def _each(given: Any) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+
+def ravel(x: Tensor) -> Tensor:
+    """All elements in a row; neither exporter of torch 2.14 has a form for ``aten::ravel``."""
+    return x.reshape(-1)
