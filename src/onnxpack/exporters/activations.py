@@ -90,7 +90,7 @@ def _make_exact(node: ir.Node) -> None:
 
 
 def _is_read_closely(value: ir.Value) -> bool:
-    """Whether a value's relative error shows: at an output, or in what an operator makes of it."""
+    """Return whether a value's relative error shows: at an output, or in an operator's answer."""
     open_values, seen = [value], set[int]()
     while open_values:
         each = open_values.pop()

@@ -203,7 +203,7 @@ class _Inquiry:
         return frozenset(each.case.name for each in self.questions if each.case.edge)
 
     def differs_far_away(self, outcome: Proven | Attempt) -> bool:
-        """Whether a graph is right in every case but some that are far from the sample."""
+        """Return whether a graph is wrong only in cases that are far from the sample."""
         far = {each.case.name for each in self.questions if each.case.stress}
         wrong = () if isinstance(outcome, Proven) else outcome.evidence
         names = {case.name for case in wrong if not (case.passed or case.accepted)}

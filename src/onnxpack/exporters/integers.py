@@ -96,7 +96,7 @@ def _take_apart(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
 
 
 def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
-    """``product = product * x[i]`` along the axis.
+    """Write ``product = product * x[i]`` along the axis, as a Scan.
 
     Raises:
         ExportError: there are several axes, or they are not constant.
@@ -135,7 +135,7 @@ def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> No
 
 
 def _axes(node: ir.Node) -> list[int] | None:
-    """The axes of a reduction, none for all; None where they are not constant."""
+    """Return the axes of a reduction, none for all; None if they are not constant."""
     stated = node.attributes.get("axes")
     if stated is not None:
         return [int(axis) for axis in stated.as_ints()]

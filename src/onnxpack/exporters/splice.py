@@ -1,4 +1,4 @@
-"""A node's place in a graph is taken by several others."""
+"""Put several nodes in the place of one."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def diagnose(model: Any) -> Cause | None:
 
 
 def unknown_class(attempts: Sequence[Attempt]) -> Cause | None:
-    """A class of the user's that JAX's way could not make again in its own process."""
+    """Return the cause if a class of the user's is not known to the process that runs JAX."""
     said = "\n".join(attempt.error or "" for attempt in attempts)
     found = re.search(UNKNOWN_CLASS, said)
     if found is None:

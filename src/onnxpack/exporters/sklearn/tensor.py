@@ -26,7 +26,7 @@ Operand: TypeAlias = "Tensor | Array | np.generic | float | int | bool | str"
 
 @dataclass
 class Graph:
-    """A graph under construction whose values know their dtype.
+    """A graph under construction; each of its values has a dtype.
 
     Attributes:
         opset: of the standard operators.

@@ -65,7 +65,7 @@ def with_numbers_kept(script: Any) -> Any:
 
 
 def _whole(graph: Any, node: Any, given: Any) -> Any:
-    """A tensor as int64: towards zero, as Python's int() does."""
+    """Return a tensor as int64, rounded towards zero as Python's int() does."""
     graph.setInsertPoint(node)
     false, none = graph.insertConstant(False), graph.insertConstant(None)
     made = graph.create("aten::to", [given, graph.insertConstant(INT64), false, false, none], 1)
@@ -98,7 +98,7 @@ def _compare_exactly(graph: Any, node: Any) -> None:
 
 
 def _tensor_of(node: Any) -> Any:
-    """The tensor that a node turns into an int, also by ``int(float(x))``; else None."""
+    """Return the tensor that a node turns into an int, also by ``int(float(x))``; else None."""
     if node.kind() != TO_INT:
         return None
     given = node.inputsAt(0)
@@ -108,7 +108,7 @@ def _tensor_of(node: Any) -> Any:
 
 
 def _is_rounded(node: Any) -> bool:
-    """Whether a node decides by floats that float32 does not hold."""
+    """Return whether a node decides by floats that float32 does not hold."""
     if node.kind() not in DECIDING or OWN_FUNCTIONS in node.sourceRange():
         return False
     given = list(node.inputs())
@@ -120,7 +120,7 @@ def _is_rounded(node: Any) -> bool:
 
 
 def _is_exact(value: Any) -> bool:
-    """Whether float32 holds a number: it is an element of a tensor, or such a constant."""
+    """Return whether float32 holds a number: an element of a tensor, or such a constant."""
     node = value.node()
     if node.kind() == CONSTANT:
         number = float(value.toIValue())

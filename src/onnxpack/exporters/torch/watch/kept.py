@@ -156,7 +156,7 @@ def _slots(model: torch.nn.Module) -> Iterator[tuple[str, _Slot]]:
 
 
 def named_parts(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-    """Every module inside of a module, and the layers of Keras, which are not all registered."""
+    """Yield every module inside a module, and the layers of Keras, which are not all registered."""
     seen: set[int] = set()
     for path, part in model.named_modules():
         layers = getattr(part, "_flatten_layers", None)

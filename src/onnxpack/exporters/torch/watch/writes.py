@@ -81,7 +81,7 @@ class Writes:
         known.seen += 1
 
     def _brings(self, source: torch.Tensor, target: torch.Tensor, whole: _View) -> bool:
-        """Whether an assignment brings all that the whole has missed: ``x[1:] += y``.
+        """Return whether an assignment brings all that the whole has missed: ``x[1:] += y``.
 
         Python writes to the part, and assigns it to where it was taken from.
         """
@@ -159,7 +159,7 @@ def dense_tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def _place_of(tensor: torch.Tensor) -> list[Any]:
-    """Where a tensor stands in memory; sizes that vary as expressions, which asks nothing."""
+    """Return where a tensor stands in memory; sizes that vary as expressions, which asks nothing."""
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - no public name
         numbers = (memory_of(tensor), tensor.storage_offset(), *tensor.size(), *tensor.stride())
     return [getattr(getattr(each, "node", None), "expr", each) for each in numbers]
