@@ -159,7 +159,7 @@ def dense_tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def _place_of(tensor: torch.Tensor) -> list[Any]:
-    """Return where a tensor stands in memory; sizes that vary as expressions, which asks nothing."""
+    """Return where a tensor stands in memory; sizes that vary are expressions, so nothing asks."""
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - no public name
         numbers = (memory_of(tensor), tensor.storage_offset(), *tensor.size(), *tensor.stride())
     return [getattr(getattr(each, "node", None), "expr", each) for each in numbers]
