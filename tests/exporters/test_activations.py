@@ -153,3 +153,26 @@ def test_a_sigmoid_that_leaves_the_graph_is_exact(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.Sigmoid())
     operators = operators_of(model, torch.randn(2, 4), tmp_path / "pack")
     assert "Sigmoid" not in operators
+
+
+class Rolls(nn.Module):
+    """A cell in a loop of a script, and a gate after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x[:, 0]
+        for t in range(x.shape[1]):
+            h = torch.sigmoid(self.inner(h)) * x[:, t]
+        return torch.sigmoid(self.outer(h))
+
+
+def test_the_body_of_a_loop_has_names_of_its_own(tmp_path: Path) -> None:
+    model, x = Rolls().eval(), torch.randn(2, 5, 4)
+    pack = onnxpack.export(model, x, tmp_path / "pack", dynamic={"x": {1: "time"}})
+    assert pack.manifest is not None
+    assert pack.manifest.source.strategy == "torchscript script"
+    operators = [node.op_type for node in ir.load(pack.model_path).graph.all_nodes()]
+    assert operators.count("Exp") == 2

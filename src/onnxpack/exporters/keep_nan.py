@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxpack.exporters.dtypes import dtype_of, first_input
+from onnxpack.exporters.splice import name_new
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Array
 
@@ -116,6 +117,7 @@ def _saturated(node: ir.Node, _opset: int) -> None:
     graph = node.graph
     if graph is None:  # all_nodes gives the nodes of graphs
         raise ValueError("the node is in no graph")
+    name_new([*made, whole], node)
     graph.insert_before(node, [*made, whole])
     node.replace_input_with(0, whole.outputs[0])
 
@@ -187,6 +189,5 @@ def _replace(node: ir.Node, made: list[ir.Node], condition: ir.Node, otherwise: 
         if given is output:
             graph.outputs[place] = result
     last = [] if otherwise in made else [otherwise]
-    for each in [*made, *last, chosen]:
-        each.name = f"{node.name or node.op_type}/{each.op_type}"
+    name_new([*made, *last, chosen], node)
     graph.insert_after(node, [*made, *last, chosen])
