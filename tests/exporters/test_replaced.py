@@ -22,6 +22,7 @@ import onnxpack
 from onnxpack.errors import ExportError, OnnxpackError
 from onnxpack.exporters import replaced as module
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
+from onnxpack.exporters.jax.restated import primitives_restated
 from onnxpack.exporters.replaced import existing, replaced, replaced_item
 from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.sklearn.handed import watched
@@ -104,6 +105,7 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "outside": stand_ins,
     "packed": lambda: plainly_packed(LSTM),
     "quiet": quiet,
+    "primitives restated": primitives_restated,
     "recurrent": shapes_of_recurrent_layers,
     "sizes": watch_trace,
     "symbolic": lambda: symbolic._text_of_sizes(symbolic._RecordingEnv()),
@@ -171,7 +173,8 @@ def test_every_module_that_replaces_is_asked() -> None:
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
         "attention", "detectors", "encoders", "forks", "forms", "gradients", "handed", "masks",
-        "outside", "packed", "plugins", "precision", "recurrent", "silence", "sizes", "symbolic",
+        "outside", "packed", "plugins", "precision", "recurrent", "restated", "silence", "sizes",
+        "symbolic",
     }  # fmt: skip
     assert users == asked
 

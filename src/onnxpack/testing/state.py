@@ -28,12 +28,15 @@ PATCHED = (
     "torchvision.models.detection._utils:BoxCoder.decode",
     "transformers.masking_utils:prepare_padding_mask",
     "jax2onnx.converter.conversion_api:_activate_plugin_worlds",
+    "jax2onnx.plugins.jax.lax.div:_match_lpnormalization_pattern",
 )
 """Attributes of other libraries that exporters of onnxpack replace for a while."""
 NAMESPACES = (
     "jax.numpy", "jax.nn", "jax.lax", "jax.random", "flax.nnx", "flax.linen", "equinox.nn",
 )  # fmt: skip
 """Modules of which jax2onnx replaces many functions."""
+PLUGINS = "jax2onnx.plugins.plugin_system"
+"""The module in which jax2onnx keeps how each primitive is converted."""
 REGISTRATION = "torch.onnx._internal.torchscript_exporter.registration"
 """The module in which PyTorch keeps the ONNX forms of operators."""
 REGISTRIES = (
@@ -141,6 +144,9 @@ def _of_jax() -> Iterator[tuple[str, Any]]:
         for key, value in list(vars(sys.modules[name]).items()) if name in sys.modules else ():
             if callable(value):
                 yield f"{name}.{key}", Same(value)
+    plugins = getattr(sys.modules.get(PLUGINS), "PLUGIN_REGISTRY", {})
+    for name, plugin in list(plugins.items()):
+        yield f"{PLUGINS}.{name}", Same(vars(plugin).get("lower"))
 
 
 def _of_keras() -> Iterator[tuple[str, Any]]:
