@@ -63,6 +63,13 @@ class OfAFloat(nn.Module):
         return x
 
 
+class AboveAnInteger(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if float(x.max()) > 5:
+            return x * 2
+        return x
+
+
 class Rounds(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if math.floor(float(x.max())) >= 6:
@@ -104,6 +111,7 @@ NUMBERS = [
         AtLeastATenth(),
         BelowSevenTenths(),
         OfAFloat(),
+        AboveAnInteger(),
     ],
 )
 def test_they_decide_alike(tmp_path: Path, model: nn.Module) -> None:
@@ -111,6 +119,18 @@ def test_they_decide_alike(tmp_path: Path, model: nn.Module) -> None:
     run = onnxpack.Model(pack)
     for number in NUMBERS:
         x = torch.tensor([[number, -9.0, 0.0 if number > -1 else -9.0]])
+        (found,) = run.run({"x": x.numpy()}).values()
+        np.testing.assert_allclose(found, model(x).numpy(), rtol=1e-6, err_msg=str(number))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("model", [AboveATenth(), AtLeastATenth(), BelowSevenTenths()])
+def test_they_decide_alike_between_two_numbers_of_float32(
+    tmp_path: Path, model: nn.Module, dtype: torch.dtype
+) -> None:
+    run = onnxpack.Model(onnxpack.export(model, torch.randn(2, 3, dtype=dtype), tmp_path / "pack"))
+    for number in (0.0999999995, 0.1, 0.1000000005, 0.69999999, 0.7, 0.70000001):
+        x = torch.full((1, 3), number, dtype=dtype)
         (found,) = run.run({"x": x.numpy()}).values()
         np.testing.assert_allclose(found, model(x).numpy(), rtol=1e-6, err_msg=str(number))
 

@@ -29,14 +29,13 @@ def with_plain_cells(model: nn.Module) -> nn.Module:
     return copied
 
 
-def loaded_anew(model: torch.jit.ScriptModule, *, always: bool = False) -> torch.jit.ScriptModule:
-    """The module; if frozen a copy, since the tracer holds a frozen one for another's.
+def loaded_anew(model: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """The module; if frozen a copy, since the tracer holds a frozen one for another's."""
+    return model if hasattr(model, "training") else reloaded(model)
 
-    Args:
-        always: copy one that is not frozen, too.
-    """
-    if hasattr(model, "training") and not always:
-        return model
+
+def reloaded(model: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """Return a copy of a script that shares no compiled class with it."""
     memory = io.BytesIO()
     torch.jit.save(model, memory)
     memory.seek(0)

@@ -26,7 +26,7 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
     graph: Any = getattr(module, "inlined_graph", None)
     if graph is None:  # a scripted module without forward() has none
         return
-    steps = list(_steps(graph))
+    steps = list(walk(graph))
     values = [*graph.inputs(), *(value for step in steps for value in step.node.outputs())]
     share = _sharing(graph.alias_db(), steps)
     for place, step in enumerate(steps):
@@ -76,12 +76,13 @@ class _Step:
     loops: tuple[Any, ...]
 
 
-def _steps(block: Any, loops: tuple[Any, ...] = ()) -> Iterator[_Step]:
+def walk(block: Any, loops: tuple[Any, ...] = ()) -> Iterator[_Step]:
+    """Yield every node of a graph in order, also those of its branches and loops."""
     for node in block.nodes():
         yield _Step(node, loops)
         inner = (*loops, node) if node.kind() == "prim::Loop" else loops
         for each in node.blocks():
-            yield from _steps(each, inner)
+            yield from walk(each, inner)
 
 
 def _target(node: Any) -> Any:
@@ -140,7 +141,7 @@ def _is_after(user: Any, write: _Step, value: Any) -> bool:
 
 
 def _holds(loop: Any, node: Any) -> bool:
-    return any(step.node == node for block in loop.blocks() for step in _steps(block))
+    return any(step.node == node for block in loop.blocks() for step in walk(block))
 
 
 def _name(node: Any) -> str:
