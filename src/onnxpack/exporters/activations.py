@@ -21,17 +21,14 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.tape import Tape
 
-from onnxpack.exporters.dtypes import dtype_of, first_input
-from onnxpack.exporters.splice import put_in_place
+from onnxpack.exporters.dtypes import STANDARD, dtype_of, first_input, standard_nodes
+from onnxpack.exporters.splice import constant, put_in_place
 from onnxpack.parity.beside import save_beside
 
 SELU_ALPHA, SELU_GAMMA = 1.6732632, 1.0507010
-"""ONNX's defaults, in float32."""
-STANDARD = ("", "ai.onnx")
+"""What ONNX takes where a node states neither, in float32."""
 NEAR = 0.7
 """Below it, ``1 - exp(-2|x|)`` loses digits, and ONNX Runtime's own Tanh does not."""
-
-
 CLOSE = {
     "ArgMax", "ArgMin", "Cast", "Ceil", "Div", "Equal", "Floor", "Greater", "GreaterOrEqual",
     "GroupNormalization", "If", "InstanceNormalization", "LayerNormalization", "Less",
@@ -74,13 +71,8 @@ def write_exact_activations(source: Path, to: Path) -> bool:
 
 
 def _activations(model: ir.Model) -> list[ir.Node]:
-    return [
-        node
-        for node in model.graph.all_nodes()
-        if node.domain in STANDARD
-        and node.op_type in _WRITTEN
-        and dtype_of(first_input(node)) == ir.DataType.FLOAT
-    ]
+    found = standard_nodes(model, _WRITTEN)
+    return [node for node in found if dtype_of(first_input(node)) == ir.DataType.FLOAT]
 
 
 def _make_exact(node: ir.Node) -> None:
@@ -108,16 +100,16 @@ def _is_read_closely(value: ir.Value) -> bool:
 def _sigmoid(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:
     """``1 / (1 + exp(-x))``: where exp overflows, 0 is right."""
     power = tape.op("Exp", [tape.op("Neg", [x])])
-    return tape.op("Reciprocal", [tape.op("Add", [power, _constant(tape, 1)])])
+    return tape.op("Reciprocal", [tape.op("Add", [power, constant(tape, 1, np.float32)])])
 
 
 def _tanh(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:
     """``sign(x) * (1 - exp(-2|x|)) / (1 + exp(-2|x|))``, and as it was near zero."""
-    size, one = tape.op("Abs", [x]), _constant(tape, 1)
-    power = tape.op("Exp", [tape.op("Mul", [size, _constant(tape, -2)])])
+    size, one = tape.op("Abs", [x]), constant(tape, 1, np.float32)
+    power = tape.op("Exp", [tape.op("Mul", [size, constant(tape, -2, np.float32)])])
     far = tape.op("Div", [tape.op("Sub", [one, power]), tape.op("Add", [one, power])])
     signed = tape.op("Mul", [far, tape.op("Sign", [x])])
-    is_near = tape.op("Less", [size, _constant(tape, NEAR)])
+    is_near = tape.op("Less", [size, constant(tape, NEAR, np.float32)])
     return tape.op("Where", [is_near, tape.op("Tanh", [x]), signed])
 
 
@@ -145,19 +137,17 @@ def _selu(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
 def _expm1(tape: Tape, x: ir.Value) -> ir.Value:
     """``exp(x) - 1`` as ``tanh(x / 2) * (exp(x) + 1)``: exact near zero."""
     half = tape.op("Tanh", [_scaled(tape, x, 0.5)])
-    return tape.op("Mul", [half, tape.op("Add", [tape.op("Exp", [x]), _constant(tape, 1)])])
+    return tape.op(
+        "Mul", [half, tape.op("Add", [tape.op("Exp", [x]), constant(tape, 1, np.float32)])]
+    )
 
 
 def _where_negative(tape: Tape, x: ir.Value, below: ir.Value, above: ir.Value) -> ir.Value:
-    return tape.op("Where", [tape.op("Less", [x, _constant(tape, 0)]), below, above])
+    return tape.op("Where", [tape.op("Less", [x, constant(tape, 0, np.float32)]), below, above])
 
 
 def _scaled(tape: Tape, x: ir.Value, factor: float) -> ir.Value:
-    return tape.op("Mul", [x, _constant(tape, factor)])
-
-
-def _constant(tape: Tape, number: float) -> ir.Value:
-    return tape.op("Constant", [], {"value": ir.tensor(np.array(number, np.float32))})
+    return tape.op("Mul", [x, constant(tape, factor, np.float32)])
 
 
 _WRITTEN: dict[str, Callable[[Tape, ir.Value, ir.Node], ir.Value]] = {

@@ -7,7 +7,12 @@ fails where there is no box.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import onnx_ir as ir
+
+STANDARD = ("", "ai.onnx")
+"""The names of ONNX's own domain."""
 
 TRUTH = {
     "And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "Not",
@@ -19,6 +24,15 @@ SECOND = {"CastLike": 1, "DequantizeLinear": 1, "OneHot": 2, "QuantizeLinear": 2
 """Operators that give the dtype of another input than the first."""
 OTHER_OUTPUTS = {"TopK", "Unique"}
 """Operators whose further outputs are places, in int64."""
+
+
+def standard_nodes(model: ir.Model, operators: Container[str]) -> list[ir.Node]:
+    """Return the nodes of these operators of ONNX's own, also in branches and loops."""
+    return [
+        node
+        for node in model.graph.all_nodes()
+        if node.domain in STANDARD and node.op_type in operators
+    ]
 
 
 def first_input(node: ir.Node) -> ir.Value:
@@ -68,5 +82,5 @@ def _source(node: ir.Node, place: int) -> ir.Value | None:
         condition = 1 if node.op_type == "Loop" else 0  # the first that a loop's body gives
         return inner.as_graph().outputs[place + condition]
     source = SECOND.get(node.op_type, 0)
-    known = node.domain in ("", "ai.onnx") and source < len(node.inputs)
+    known = node.domain in STANDARD and source < len(node.inputs)
     return node.inputs[source] if known else None

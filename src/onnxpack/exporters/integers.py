@@ -3,8 +3,8 @@
 ONNX Runtime 1.32 on CPU reduces integers in float64 (ReduceSum and ReduceProd, also of int32):
 beyond 2**53 it loses the low bits, and where a framework wraps round it gives the largest integer
 instead. Hashes of n-grams and sums of identifiers get there. A sum is therefore taken of the upper
-and of the lower 32 bits apart, of which float64 holds two million exactly. A product is taken step
-by step: Mul of integers wraps round.
+and of the lower 32 bits apart: float64 holds two million such numbers exactly. A product is taken
+step by step: Mul of integers wraps round.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import onnx_ir as ir
 from onnx_ir.tape import Tape
 
 from onnxpack.errors import ExportError
-from onnxpack.exporters.dtypes import dtype_of, first_input
-from onnxpack.exporters.splice import put_in_place
+from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
+from onnxpack.exporters.splice import constant, put_in_place
 
 HALF = 2**32
 WIDE = (ir.DataType.INT32, ir.DataType.INT64)
@@ -30,12 +30,7 @@ def add_exactly(model: ir.Model) -> None:
     Raises:
         ExportError: the dtype of one is unknown, or a product is taken along several axes.
     """
-    reduced = [
-        node
-        for node in model.graph.all_nodes()
-        if node.domain in ("", "ai.onnx") and node.op_type in ("ReduceSum", "ReduceProd")
-    ]
-    for node in reduced:
+    for node in standard_nodes(model, ("ReduceSum", "ReduceProd")):
         value = first_input(node)
         dtype = dtype_of(value)
         if dtype is None:
@@ -86,7 +81,7 @@ def _take_apart(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
     def summed(part: ir.Value) -> ir.Value:
         return tape.op("ReduceSum", [part, *node.inputs[1:]], dict(node.attributes))
 
-    half = tape.op("Constant", [], {"value": ir.tensor(np.array(HALF, np.int64))})
+    half = constant(tape, HALF, np.int64)
     wide = tape.op("Cast", [value], {"to": ir.DataType.INT64})
     low = tape.op("Mod", [wide, half])
     high = tape.op("Div", [tape.op("Sub", [wide, low]), half])
@@ -109,15 +104,12 @@ def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> No
         )
     tape, keeps = Tape(), bool(node.attributes.get_int("keepdims", 1))
     if not axes:  # of all numbers
-        value = tape.op("Reshape", [value, _integers(tape, [-1])])
+        value = tape.op("Reshape", [value, constant(tape, [-1], np.int64)])
     axis = axes[0] if axes else 0
-    along = _integers(tape, [axis])
+    along = constant(tape, [axis], np.int64)
     # Any slice, times 0 and plus 1, has the shape and the dtype of the product.
     least = tape.op("ReduceMin", [value, along], {"keepdims": 0})
-    zero, one = (
-        tape.op("Constant", [], {"value": ir.tensor(np.array(each, dtype.numpy()))})
-        for each in (0, 1)
-    )
+    zero, one = (constant(tape, each, dtype.numpy()) for each in (0, 1))
     ones = tape.op("Add", [tape.op("Mul", [least, zero]), one])
     scan: dict[str, Any] = {
         "body": _product_body(dtype),
@@ -129,7 +121,7 @@ def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> No
         result = tape.op("Unsqueeze", [result, along])
     if keeps and not axes:
         rank = tape.op("Shape", [tape.op("Shape", [first_input(node)])])
-        ones_of_rank = tape.op("Expand", [_integers(tape, [1]), rank])
+        ones_of_rank = tape.op("Expand", [constant(tape, [1], np.int64), rank])
         result = tape.op("Reshape", [result, ones_of_rank])
     put_in_place(node, tape.nodes, result)
 
@@ -152,7 +144,3 @@ def _product_body(dtype: ir.DataType) -> ir.Graph:
     step = ir.node("Mul", [product, number])
     step.outputs[0].name, step.outputs[0].type = "next", kind
     return ir.Graph([product, number], step.outputs, nodes=[step], name="product")
-
-
-def _integers(tape: Tape, numbers: list[int]) -> ir.Value:
-    return tape.op("Constant", [], {"value": ir.tensor(np.array(numbers, np.int64))})

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from onnxpack.exporters.dtypes import dtype_of, first_input
-from onnxpack.exporters.splice import name_new
+from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
+from onnxpack.exporters.splice import graph_of, name_new
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Array
 
@@ -44,10 +44,8 @@ def keep_nan(source: Path, to: Path, *, saturating: bool = False) -> None:
 def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
     return [
         node
-        for node in model.graph.all_nodes()
-        if node.domain in ("", "ai.onnx")
-        and node.op_type in _MENDED
-        and (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
+        for node in standard_nodes(model, _MENDED)
+        if (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
         and _is_floating(first_input(node))
     ]
 
@@ -114,11 +112,8 @@ def _saturated(node: ir.Node, _opset: int) -> None:
     floor = ir.node("Where", [below.outputs[0], ends[0].outputs[0], cast.outputs[0]])
     made = [low, top, zero, *ends, below, above, nan, outside, unfit, number, cast, floor]
     whole = ir.node("Where", [above.outputs[0], ends[1].outputs[0], floor.outputs[0]])
-    graph = node.graph
-    if graph is None:  # all_nodes gives the nodes of graphs
-        raise ValueError("the node is in no graph")
     name_new([*made, whole], node)
-    graph.insert_before(node, [*made, whole])
+    graph_of(node).insert_before(node, [*made, whole])
     node.replace_input_with(0, whole.outputs[0])
 
 
@@ -182,9 +177,7 @@ def _replace(node: ir.Node, made: list[ir.Node], condition: ir.Node, otherwise: 
     result.name = name
     for user, place in uses:
         user.replace_input_with(place, result)
-    graph = node.graph
-    if graph is None:  # all_nodes gives the nodes of graphs
-        raise ValueError("the node is in no graph")
+    graph = graph_of(node)
     for place, given in enumerate(graph.outputs):
         if given is output:
             graph.outputs[place] = result

@@ -110,7 +110,7 @@ def _of_class(
         if own is not theirs:
             owner = next(each for each in kind.__mro__ if name in each.__dict__)
             return Override(title, f"class {owner.__qualname__}", _plain(known))
-        if not all(_defined_in(each, packages) for each in _functions(theirs)):
+        if not all(defined_in(each, packages) for each in _functions(theirs)):
             return Override(title, f"a patch of {known.__qualname__}", RESTORE)
     return None
 
@@ -174,8 +174,8 @@ def _functions(attribute: Any) -> Iterator[Any]:
         yield from _functions(getattr(attribute, "__wrapped__", None))
 
 
-def _defined_in(function: Any, packages: Collection[str]) -> bool:
-    """Whether a function's own globals, not its ``__module__``, are a library's."""
+def defined_in(function: Any, packages: Collection[str]) -> bool:
+    """Return whether a function's own globals, not its ``__module__``, are a library's."""
     if not isinstance(function, FunctionType):
         home = str(getattr(function, "__module__", "") or type(function).__module__)
     else:

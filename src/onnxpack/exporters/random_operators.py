@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnxpack.errors import ExportError
 
 DRAWN = "the graph draws at random"
-"""How such a refusal begins."""
+"""The words with which such a refusal begins."""
 DRAWS = {
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
     "RandomUniformLike",
@@ -25,7 +25,7 @@ DRAWS = {
 DROPOUTS = {"Dropout", "BiasDropout", "BitmaskDropout", "BitmaskBiasDropout"}
 """They draw only in training; those with a bias are ONNX Runtime's own."""
 FIRST_INFERENCE = 7
-"""Before this opset a Dropout trains unless it is told not to; from it on, only if told to (12)."""
+"""Before this opset a Dropout drops unless it is told not to; later only if told to (12)."""
 
 
 def refuse_random(model: ir.Model) -> None:

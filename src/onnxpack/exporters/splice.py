@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import ArrayLike, DTypeLike
+from onnx_ir.tape import Tape
 
 
 def put_in_place(node: ir.Node, made: Sequence[ir.Node], result: ir.Value) -> None:
-    """Replace a node by others, of which ``result`` takes the place of its only output.
+    """Replace a node by others; ``result`` takes the place of its only output.
 
     Raises:
         ValueError: the node is in no graph.
     """
-    graph = node.graph
-    if graph is None:
-        raise ValueError(f"the node {node.name!r} is in no graph")
     name_new(made, node)
-    ir.convenience.replace_nodes_and_values(graph, node, [node], made, node.outputs, [result])
+    outputs = node.outputs
+    ir.convenience.replace_nodes_and_values(graph_of(node), node, [node], made, outputs, [result])
+
+
+def graph_of(node: ir.Node) -> ir.Graph | ir.Function:
+    """Return the graph that a node is in.
+
+    Raises:
+        ValueError: it is in none.
+    """
+    if node.graph is None:
+        raise ValueError(f"the node {node.name!r} is in no graph")
+    return node.graph
+
+
+def constant(tape: Tape, values: ArrayLike, dtype: DTypeLike) -> ir.Value:
+    """Return a constant of the nodes that are being written."""
+    return tape.op("Constant", [], {"value": ir.tensor(np.array(values, dtype))})
 
 
 def name_new(made: Sequence[ir.Node], node: ir.Node) -> None:

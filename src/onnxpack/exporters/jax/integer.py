@@ -31,7 +31,7 @@ def integer_pow(base: Any, *, y: int) -> Any:
 
 
 def square(base: Any) -> Any:
-    """``lax.square``."""
+    """Return the square, as ``lax.square`` does."""
     return integer_pow(base, y=2)
 
 

@@ -1,4 +1,4 @@
-"""Running maxima and minima, of which each is taken of numbers only.
+"""Running maxima and minima, by comparisons only.
 
 jax2onnx 0.17 writes them with MaxPool, which starts from the least finite number: infinities are
 lost, and a NaN is skipped.
@@ -13,12 +13,12 @@ from jax import lax
 
 
 def cummax(array: Any, *, axis: int, reverse: bool) -> Any:
-    """``lax.cummax``."""
+    """Return each largest number so far, as ``lax.cummax`` does."""
     return _running(lax.max, array, axis, reverse=reverse)
 
 
 def cummin(array: Any, *, axis: int, reverse: bool) -> Any:
-    """``lax.cummin``."""
+    """Return each smallest number so far, as ``lax.cummin`` does."""
     return _running(lax.min, array, axis, reverse=reverse)
 
 

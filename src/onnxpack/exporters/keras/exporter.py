@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.overrides import defined_in
 from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ def _refuse_own_predict(model: Any) -> None:
         ExportError: it defines one of the methods that answer.
     """
     for name in PREDICTS:
-        function = getattr(getattr(model, name), "__func__", None)
-        home = str(getattr(function, "__globals__", {}).get("__name__", ""))
-        if home.partition(".")[0] != "keras":
+        if not defined_in(getattr(getattr(model, name), "__func__", None), {"keras"}):
             raise ExportError(
                 f"{type(model).__name__}.{name} is not Keras's own, and a pack answers as "
                 "model(inputs, training=False) does: it may differ from what predict() gives.",

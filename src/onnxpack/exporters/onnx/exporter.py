@@ -91,9 +91,7 @@ class OnnxSubject(Subject):
 
     def _copy(self, to: Path) -> Probes:
         """The graph, with its weights in one file beside it, however many it had them in."""
-        model = ir.load(self._pack.model_path)
-        make_constant(model)
-        save_beside(model, to)
+        save_beside(self._graph, to)
         return ()
 
     def _choose_sample(self, signature: Signature, sample: Any) -> dict[str, Array]:

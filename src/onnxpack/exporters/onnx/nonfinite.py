@@ -1,8 +1,8 @@
 """NaN and infinities, which ONNX's evaluator and ONNX Runtime do not always treat alike.
 
-ONNX's specification says of few operators what they make of NaN. So a difference there is no fault
-of the graph or of the pack, which answers as ONNX Runtime does everywhere; but its user should know
-that ONNX's evaluator, the reference of the proof, does not agree.
+ONNX's specification defines NaN for few operators. A difference there is not a fault of the graph
+or of the pack, which answers as ONNX Runtime does everywhere. The user is told that ONNX's
+evaluator, the reference of the proof, answers differently.
 """
 
 from __future__ import annotations

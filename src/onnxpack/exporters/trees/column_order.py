@@ -14,7 +14,7 @@ def by_name(sample: Any, names: Sequence[str]) -> Any:
     """The columns of a frame, or of a mapping of columns, in the order of these names.
 
     Returns:
-        The sample as it is where it has no such columns, or has just these in this order.
+        The sample itself if it has no such columns, or has exactly these in this order.
     """
     columns = list(sample.columns if hasattr(sample, "columns") else ())
     own = columns or list(sample if isinstance(sample, Mapping) else ())
