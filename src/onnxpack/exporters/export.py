@@ -52,8 +52,8 @@ GOLDEN_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """A candidate that passed, with its evidence."""
+class Judged:
+    """A candidate with its evidence."""
 
     graph: Path
     signature: Signature
@@ -61,6 +61,11 @@ class Proven:
     questions: tuple[Question, ...]
     evidence: tuple[CaseEvidence, ...]
     note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether every case passed, or is accepted."""
+        return all(case.passed or case.accepted for case in self.evidence)
 
 
 @exclusive()
@@ -202,12 +207,10 @@ class _Inquiry:
         """The cases that were chosen at edges of the model."""
         return frozenset(each.case.name for each in self.questions if each.case.edge)
 
-    def differs_far_away(self, outcome: Proven | Attempt) -> bool:
+    def differs_far_away(self, evidence: Sequence[CaseEvidence]) -> bool:
         """Return whether a graph is wrong only in cases that are far from the sample."""
         far = {each.case.name for each in self.questions if each.case.stress}
-        wrong = () if isinstance(outcome, Proven) else outcome.evidence
-        names = {case.name for case in wrong if not (case.passed or case.accepted)}
-        return bool(names) and names <= far
+        return {case.name for case in evidence if not (case.passed or case.accepted)} <= far
 
     def judge(self, case: CaseEvidence) -> CaseEvidence:
         """The evidence of a case, and whether the user takes it though it did not pass."""
@@ -227,7 +230,7 @@ def _check_accepted(accept: Collection[str], edges: Collection[str]) -> None:
 
 def _climb(
     inquiry: _Inquiry, strategies: Iterable[Strategy], work: Path, say: Callable[[str], None]
-) -> Proven:
+) -> Judged:
     """Try strategy after strategy; the first whose graph is proven wins."""
     attempts: list[Attempt] = []
     for rung, strategy in enumerate(strategies):
@@ -235,7 +238,7 @@ def _climb(
         folder = work / str(rung)
         folder.mkdir()
         outcome = _try(inquiry, strategy, folder, say)
-        if isinstance(outcome, Proven):
+        if isinstance(outcome, Judged):
             return outcome
         attempts.append(outcome)
     raise refusal(inquiry.subject, attempts, edges=inquiry.edges)
@@ -243,28 +246,33 @@ def _climb(
 
 def _try(
     inquiry: _Inquiry, strategy: Strategy, folder: Path, say: Callable[[str], None]
-) -> Proven | Attempt:
+) -> Judged | Attempt:
     candidate, exact = folder / "candidate.onnx", folder / "exact" / "candidate.onnx"
     try:
         probes = strategy.make(candidate)
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
-    outcome = _prove(inquiry, strategy, candidate, probes, say)
+    judged = _judge(inquiry, strategy, candidate, probes, say)
+    if isinstance(judged, Attempt) or judged.holds:
+        return judged
     exact.parent.mkdir()
-    if inquiry.differs_far_away(outcome) and write_exact_activations(candidate, exact):
+    if inquiry.differs_far_away(judged.evidence) and write_exact_activations(candidate, exact):
         further = replace(strategy, name=strategy.name + EXACT)
-        again = _prove(inquiry, further, exact, probes, say)
-        return again if isinstance(again, Proven) else outcome
-    return outcome
+        again = _judge(inquiry, further, exact, probes, say)
+        if isinstance(again, Judged) and again.holds:
+            return again
+    divergence = _locate(inquiry, judged)
+    return Attempt(strategy.name, evidence=judged.evidence, divergence=divergence)
 
 
-def _prove(
+def _judge(
     inquiry: _Inquiry,
     strategy: Strategy,
     candidate: Path,
     probes: Probes,
     say: Callable[[str], None],
-) -> Proven | Attempt:
+) -> Judged | Attempt:
+    """A candidate with its evidence; the attempt, where there is none."""
     subject, graph = inquiry.subject, candidate.with_name("model.onnx")
     try:
         signature = finish(candidate, graph, inquiry.signature, root=subject.root)
@@ -276,24 +284,19 @@ def _prove(
         evidence = tuple(map(inquiry.judge, prove(graph, questions, inquiry.tolerance)))
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
-    if all(case.passed or case.accepted for case in evidence):
-        return Proven(graph, signature, strategy.name, questions, evidence, strategy.note)
-    divergence = _locate(inquiry, graph, questions, evidence)
-    return Attempt(strategy.name, evidence=evidence, divergence=divergence)
+    return Judged(graph, signature, strategy.name, questions, evidence, strategy.note)
 
 
-def _locate(
-    inquiry: _Inquiry, graph: Path, questions: Sequence[Question], evidence: Sequence[CaseEvidence]
-) -> Divergence | None:
+def _locate(inquiry: _Inquiry, judged: Judged) -> Divergence | None:
     """The first divergent node, where the graph at least ran."""
-    for question, case in zip(questions, evidence, strict=True):
+    for question, case in zip(judged.questions, judged.evidence, strict=True):
         if any(output.max_abs and not output.passed for output in case.outputs):
             feeds = question.case.feeds
-            return locate(graph, feeds, inquiry.subject.trace(feeds), inquiry.tolerance)
+            return locate(judged.graph, feeds, inquiry.subject.trace(feeds), inquiry.tolerance)
     return None
 
 
-def _choose_golden(proven: Proven) -> tuple[list[GoldenData], tuple[CaseEvidence, ...]]:
+def _choose_golden(proven: Judged) -> tuple[list[GoldenData], tuple[CaseEvidence, ...]]:
     """Golden data of the first cases that fit into the budget; the sample always does."""
     golden: list[GoldenData] = []
     recorded: list[CaseEvidence] = []
@@ -329,7 +332,7 @@ def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | 
     return None if labels is None else tuple(labels)
 
 
-def _origin(subject: Subject, proven: Proven) -> Mapping[str, str]:
+def _origin(subject: Subject, proven: Judged) -> Mapping[str, str]:
     return {
         "framework": subject.framework,
         "framework_version": subject.framework_version,
