@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,16 @@ def test_a_column_of_each_sign_and_of_every_number(check: Any) -> None:
 )
 def test_what_is_not_written(check: Any, model: Any, word: str, remedy: str) -> None:
     assert remedy in check.refused(model, TEXTS[:9], word).remedy
+
+
+def test_rows_that_are_too_wide_are_not_made(check: Any) -> None:
+    """Nine cases of dense rows of 2**20 columns took more than 16 GiB before the refusal."""
+    tracemalloc.start()
+    try:
+        check.refused(HashingVectorizer(), TEXTS[:9], "n_features=1048576")
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["dict", "pair"])

@@ -55,6 +55,13 @@ class Family:
 
     columnwise = False
 
+    def unwritable(self, model: Any) -> str:
+        """Return why no graph can hold this estimator, as a clause; empty if one can.
+
+        The model is not asked before this question, since its answer could fill the memory.
+        """
+        return ""
+
 
 def call(model: Any, method: str, x: Table) -> Answer:
     """Add what a method of a fitted estimator computes to the graph.

@@ -75,13 +75,11 @@ def _refuse_unwritable(model: Any) -> None:
     """
     from onnxpack.exporters.sklearn.causes import cause_of
     from onnxpack.exporters.sklearn.convert import parts
-    from onnxpack.exporters.sklearn.families.hashing import HashedTexts
-    from onnxpack.exporters.sklearn.families.text import Refused
     from onnxpack.exporters.sklearn.registry import family_of
 
     for part in parts(model):
         family = family_of(part)
-        reason = family.reason(part) if isinstance(family, Refused | HashedTexts) else ""
+        reason = family.unwritable(part) if family is not None else ""
         if reason:
             cause = cause_of(reason)
             raise ExportError(

@@ -23,6 +23,10 @@ LEAST_OPSET = 16
 class HashedWords(Family):
     """``HashingVectorizer``: how often words of each hash stand in a text."""
 
+    def unwritable(self, model: Any) -> str:
+        """Return why rows of so many columns are refused."""
+        return _too_wide(model)
+
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """One column a hash."""
         refuse_unwritten(model)
@@ -50,11 +54,11 @@ class HashedWords(Family):
 class HashedTexts(Family):
     """``FeatureHasher`` of texts: how often texts of each hash stand in a row."""
 
-    def reason(self, model: Any) -> str:
-        """Why no graph holds it, in a sentence without its end; empty where one does."""
-        if model.input_type == "string":
-            return ""
-        return "FeatureHasher takes dictionaries or pairs, which are no tensors"
+    def unwritable(self, model: Any) -> str:
+        """Return why inputs that are no tensors, or rows of so many columns, are refused."""
+        if model.input_type != "string":
+            return "FeatureHasher takes dictionaries or pairs, which are no tensors"
+        return _too_wide(model)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """One column a hash."""
@@ -65,17 +69,21 @@ class HashedTexts(Family):
         return found.cast(np.dtype(model.dtype).name)
 
 
+def _too_wide(model: Any) -> str:
+    if model.n_features <= MOST_FEATURES:
+        return ""
+    return (
+        f"n_features={model.n_features} makes rows that are too large without sparse tensors: at "
+        f"most {MOST_FEATURES} are written"
+    )
+
+
 def _hashed(texts: Tensor, kept: Tensor, size: int, *, signed: bool) -> Tensor:
     """The sum of each hash's texts in a row, float64 [batch, size].
 
     scikit-learn takes the hash of 32 bits with seed 0, its magnitude modulo the number of
     features as the column, and its sign as the sign. In int64 the magnitude of -2**31 is exact.
     """
-    if size > MOST_FEATURES:
-        raise ExportError(
-            f"n_features={size} makes rows that are too large without sparse tensors: at most "
-            f"{MOST_FEATURES} are written"
-        )
     graph = texts.graph
     if graph.opset < LEAST_OPSET:
         raise ExportError(f"hashed texts are added up as of opset {LEAST_OPSET}")

@@ -205,10 +205,10 @@ class Refused(Family):
 
     def transform(self, model: Any, x: Tensor) -> Answer:
         """Refused."""
-        raise ExportError(self.reason(model))
+        raise ExportError(self.unwritable(model))
 
-    def reason(self, model: Any) -> str:
-        """Why, in a sentence without its end."""
+    def unwritable(self, model: Any) -> str:
+        """Return the reason, which holds for every estimator of the family."""
         return f"{type(model).__name__} {self._reason}"
 
 
