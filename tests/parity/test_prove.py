@@ -152,6 +152,13 @@ def test_what_is_usual_at_each_place_of_the_last_axis() -> None:
     np.testing.assert_allclose(Usual([*questions, far]).sizes("y"), [3.5, (5 + 1e9) / 2])
 
 
+def test_what_is_usual_of_a_scalar_is_a_scalar() -> None:
+    """It was an array of one element, which does not broadcast to a scalar."""
+    answers = [asked(np.float32(each)) for each in range(1, 8)]
+    assert Usual(answers).sizes("y") == 4
+    assert Usual(answers).sizes("y").shape == ()
+
+
 @pytest.mark.parametrize("answers", [[], [[[1, 2]]], [[], []]])
 def test_little_says_nothing_of_what_is_usual(answers: list[Any]) -> None:
     assert not Usual([asked(each) for each in answers]).sizes("y").any()
@@ -171,3 +178,22 @@ def test_models_beside_the_model_show_what_float64_does_not(twice: Path) -> None
     wiser = Question(case, {"y": expected}, in_float64, beside=beside)
     assert not only(twice, plain).passed
     assert only(twice, wiser).passed
+
+
+def test_copies_of_the_model_show_what_rounding_decides_far_from_the_sample(twice: Path) -> None:
+    """A threshold that one rounding of a weight crosses: float64 is on the model's side of it."""
+    expected = X * 2
+    expected[0, 0] += 1
+
+    def in_float64(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"y": expected.astype(np.float64)}
+
+    def beside(feeds: Mapping[str, Any]) -> Any:
+        yield {"y": np.where(expected == expected[0, 0], expected - 1, expected)}
+
+    for stress in (False, True):
+        case = Case("×1e4", {"x": X}, {"batch": 2}, stress=stress)
+        plain = Question(case, {"y": expected}, in_float64)
+        wiser = Question(case, {"y": expected}, in_float64, beside=beside)
+        assert not only(twice, plain).passed
+        assert only(twice, wiser).passed is stress

@@ -9,6 +9,7 @@ are asked as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,8 @@ class Usual:
 
     def _measure(self, arrays: list[Array]) -> Array:
         lengths = {array.shape[-1:] for array in arrays if array.ndim > 1}
-        places = lengths.pop()[0] if len(lengths) == 1 else 1
+        shape = lengths.pop() if len(lengths) == 1 else ()
+        places = math.prod(shape)
         if not places:
             return np.zeros(())
         sizes = [np.abs(array.astype(np.complex128)).reshape(-1, places) for array in arrays]
@@ -86,7 +88,7 @@ class Usual:
         if len(known) < FEW:
             return np.zeros(())
         known[1:][known[1:] == known[:-1]] = np.nan  # a mask of -1e8 counts once
-        return np.asarray(np.nanmedian(known, axis=0))
+        return np.asarray(np.nanmedian(known, axis=0)).reshape(shape)
 
 
 def prove(
@@ -168,13 +170,16 @@ def _judge_decided(
     """Judge only what rounding does not decide; empty where the model can show nothing of it.
 
     A model without an answer in float64, such as a scripted LSTM, shows it by its answer to inputs
-    that differ in their last bit.
+    that differ in their last bit. Copies of the model whose weights differ in their last bit show
+    what a single answer in float64 is too near to by chance.
     """
     if not question.expected.keys() <= actual.keys():
         return ()
     ask = question.again if question.exact is None else question.in_float64
     beside = ask(nudged(question.case.feeds)) if ask is not None else None
     witnesses = [each for each in (question.exact, beside) if each is not None]
+    if question.beside is not None:
+        witnesses.extend(question.beside(question.case.feeds))
     if not witnesses:
         return ()
     decided, reasons = without_undecided(question.expected, witnesses, actual, tolerance)

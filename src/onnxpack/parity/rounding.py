@@ -3,8 +3,8 @@
 A sample times 1e4 overflows exponentials, makes a softmax choose one of two near scores, and moves
 a sine by whole periods; the variance of equal numbers is nothing but rounding. There two right
 implementations differ, and so do the framework's own answers in float32 and in float64, or to
-inputs that differ in their last bit. Where these differ nothing can be said of the graph, and the
-element is not compared; everywhere else it is.
+inputs and with weights that differ in their last bit. Where these differ, nothing can be said of
+the graph, and the element is not compared; everywhere else it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def without_undecided(
 
     Args:
         expected: the framework's answer.
-        witnesses: its answers in float64, to the case and to inputs next to it.
+        witnesses: its answers in float64, to inputs next to the case, and with weights next to its
+            own.
         actual: the graph's answer.
 
     Returns:
@@ -49,7 +50,7 @@ def without_undecided(
             found[name] = np.where(open_places, wanted, actual[name]).astype(actual[name].dtype)
             reasons[name] = (
                 f"{count} of {wanted.size} elements were not compared: rounding decides them, "
-                "the model itself answers otherwise in float64"
+                "the model itself answers differently in float64, or with weights off by a rounding"
             )
     return found, reasons
 

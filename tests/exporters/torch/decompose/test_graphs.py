@@ -104,6 +104,11 @@ VALUES: dict[str, tuple[Any, list[Tensor], list[tuple[Tensor, ...]]]] = {
         [randn(2, 8)] * 2,
         [(randn(2, 8) * 300, randn(2, 8, seed=1) * 300), (BENDS, BENDS.flip(1)), (BENDS, BENDS)],
     ),
+    "softplus": (
+        lambda x: (F.softplus(x, 2.0, 5.0), F.softplus(x, 1.0, 0.5), F.softplus(x, 0.5)),
+        [randn(2, 8)],
+        [(BENDS,), (torch.arange(-16.0, 16.0).reshape(4, 8) / 4,)],
+    ),
     "logsumexp": (
         lambda x: (x.logsumexp(1), x.logsumexp((0, 1), True)),
         [randn(2, 8)],

@@ -61,6 +61,11 @@ class Some(nn.Module):
         return x.any(1), x.all(1)
 
 
+class Bent(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return F.softplus(x), F.softplus(x, 2.0, 5.0), F.softplus(x, 1.0, 0.5)
+
+
 class Twice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(x[:, None], scale_factor=2.0)
@@ -94,6 +99,7 @@ MODELS: dict[str, tuple[type[nn.Module], list[tuple[Tensor, ...]], Any]] = {
         None,
     ),
     "some": (Some, [*rows(8), (rows(8)[0][0] * 0.1,)], None),
+    "bent": (Bent, [*rows(8), (torch.arange(-8.0, 56.0)[None] / 8,)], ONE_AXIS),
     "twice": (Twice, rows(16, 13, 26), ONE_AXIS),
 }
 

@@ -24,6 +24,7 @@ SCATTERS_ADD = 16
 AXES_ARE_INPUTS = 18
 """The opset in which the axes of the reductions became inputs."""
 POWERS = (1.0, 2.0, 4.0, 8.0, 16.0)
+SOFTPLUS_THRESHOLD = 20.0
 FLOAT, DOUBLE, INT64 = 1, 11, 7
 """ONNX's numbers of dtypes."""
 
@@ -175,6 +176,20 @@ def _linspace(graph: Any, start: Any, end: Any, steps: Any, dtype: Any, *_: Any)
     return graph.op("Where", graph.op("Or", half, single), early, late)
 
 
+@parse_args("v", "f", "f")
+def _softplus(graph: Any, x: Any, beta: float, threshold: float) -> Any:
+    """``softplus`` returns its input above the threshold; the exporter's form ignores it.
+
+    Above the default of 20 both agree in float32: ``log(1 + exp(-20))`` is less than a rounding.
+    """
+    scaled = x if beta == 1 else graph.op("Mul", x, _number(graph, beta, x))
+    curve = graph.op("Softplus", scaled)
+    curve = curve if beta == 1 else graph.op("Div", curve, _number(graph, beta, x))
+    if threshold >= SOFTPLUS_THRESHOLD:
+        return curve
+    return graph.op("Where", graph.op("Greater", scaled, _number(graph, threshold, x)), x, curve)
+
+
 def _any(graph: Any, x: Any, *args: Any) -> Any:
     """``any`` of floats: the exporter casts to int64 first, so that 0.5 counts as false."""
     return _plain(9)._any(graph, _truth(graph, x), *args)  # noqa: SLF001
@@ -276,6 +291,7 @@ FORMS = {
     "aten::norm": _norm,
     "aten::remainder": _remainder,
     "aten::roll": _roll,
+    "aten::softplus": _softplus,
     **{
         f"aten::upsample_nearest{axes}d": _nearest(f"upsample_nearest{axes}d", axes + 2)
         for axes in (1, 2, 3)
