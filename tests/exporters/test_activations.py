@@ -74,6 +74,16 @@ def test_a_small_number_keeps_its_digits(
     np.testing.assert_allclose(found, kind(alpha)(small).numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("model", [nn.ELU(), nn.CELU(0.7), nn.SELU()], ids=str)
+def test_a_sample_of_positive_numbers_says_nothing_of_small_negative_ones(
+    tmp_path: Path, model: nn.Module
+) -> None:
+    pack = onnxpack.export(model.eval(), torch.rand(3, 4) / 5, tmp_path / "pack")
+    small = -torch.tensor([[1.22e-6, 3e-8, 1e-3, 1e-4]])
+    (found,) = onnxpack.Model(pack).run({"input": small.numpy()}).values()
+    np.testing.assert_allclose(found, model(small).numpy(), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("operator", "kind"), [("Relu", TensorProto.FLOAT), ("Sigmoid", TensorProto.DOUBLE)]
 )

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.activations import sharpen
+from onnxpack.exporters.fourier import transform_in_float64
 from onnxpack.exporters.integers import add_exactly
 from onnxpack.exporters.ports import add_unread
 from onnxpack.exporters.random_operators import refuse_random
@@ -51,6 +52,7 @@ def finish(
     refuse_random(model)
     add_exactly(model)
     sharpen(model)
+    transform_in_float64(model)
     add_unread(model.graph, signature.inputs)
     stated = _state_signature(model.graph, signature)
     if root:
