@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from onnxpack.errors import ExportError, OnnxpackError, SampleError
+from onnxpack.exporters.structure.arguments import bind, positional_names
 from onnxpack.signature import Array
 
 
@@ -37,15 +38,17 @@ class Arguments:
     def of(cls, function: Callable[..., Any], sample: Any) -> Arguments:
         """The arguments that a sample stands for.
 
-        A tuple is the positional arguments. A dict is the named ones where its keys are names of
-        parameters, else one argument. Anything else is one argument.
+        See :func:`onnxpack.exporters.structure.arguments.bind`.
 
         Raises:
             SampleError: they do not fit the function, or hold no array.
         """
         parameters = _parameters(function)
-        args, kwargs = _bound(parameters, sample)
-        names = [*_positional_names(parameters, len(args)), *kwargs]
+        name = getattr(function, "__name__", type(function).__name__)
+        args, kwargs = bind(parameters, sample, function=name)
+        in_order = [each.name for each in parameters or () if each.name in kwargs]
+        kwargs = {name: kwargs[name] for name in (*in_order, *kwargs)}
+        names = [*positional_names(parameters, len(args)), *kwargs]
         given = [*args, *kwargs.values()]
         # Not as a dict: JAX sorts a dict by its keys, and the arguments have an order of their own.
         found = [
@@ -166,45 +169,3 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None
-
-
-def _bound(
-    parameters: Sequence[inspect.Parameter] | None, sample: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    names = [parameter.name for parameter in parameters or ()]
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
-    if isinstance(sample, Mapping) and sample and sample.keys() <= set(names):
-        first = [each.name for each in parameters or () if each.kind is each.POSITIONAL_ONLY]
-        args = tuple(sample[name] for name in first if name in sample)
-        kwargs = {name: sample[name] for name in names if name in sample and name not in first}
-    elif isinstance(sample, tuple) and not hasattr(sample, "_fields"):
-        args = sample
-    else:
-        args = (sample,)
-    if parameters is not None:
-        _check_fit(parameters, args, kwargs)
-    return args, kwargs
-
-
-def _check_fit(
-    parameters: Sequence[inspect.Parameter], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> None:
-    try:
-        inspect.Signature(parameters).bind(*args, **kwargs)
-    except TypeError as exc:
-        raise SampleError(
-            f"the sample does not fit ({', '.join(each.name for each in parameters)}): {exc}.",
-            remedy="give a tuple of the positional inputs, or a dict of the named ones",
-        ) from exc
-
-
-def _positional_names(parameters: Sequence[inspect.Parameter] | None, count: int) -> list[str]:
-    names: list[str] = []
-    for parameter in parameters or ():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{parameter.name}_{place}" for place in range(count - len(names))]
-        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            names.append(parameter.name)
-    names += [f"input_{place}" for place in range(len(names), count)]
-    return names[:count]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from onnxpack.errors import ExportError, SampleError
+from onnxpack.errors import ExportError
 
 Named = Iterator[tuple[str, torch.Tensor]]
 
@@ -72,46 +72,15 @@ def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Ten
     return outputs
 
 
-def bind(model: Any, sample: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A sample as the positional and keyword arguments of ``model.forward``.
-
-    A tuple is the positional arguments. A dict is the keyword arguments where its keys name
-    parameters of ``forward``, else one argument. Anything else is one argument.
-
-    Raises:
-        SampleError: the arguments do not fit ``forward``.
-    """
-    parameters = _parameters(model)
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
-    if isinstance(sample, Mapping) and _are_keywords(sample, parameters):
-        kwargs = {str(key): value for key, value in sample.items()}
-    elif isinstance(sample, tuple) and not hasattr(sample, "_fields"):
-        args = sample
-    else:
-        args = (sample,)
-    if parameters is not None:
-        try:
-            inspect.Signature(parameters).bind(*args, **kwargs)
-        except TypeError as exc:
-            expected = ", ".join(map(str, parameters))
-            raise SampleError(
-                f"the sample does not fit forward({expected}): {exc}.",
-                remedy="give a tuple of the positional inputs, or a dict of the named ones",
-            ) from exc
-    return args, kwargs
-
-
-def argument_names(model: Any, count: int) -> list[str]:
-    """A name for each of the first ``count`` positional arguments of ``forward``."""
-    names: list[str] = []
-    for parameter in _parameters(model) or ():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{parameter.name}_{index}" for index in range(count - len(names))]
-        elif parameter.kind is not parameter.VAR_KEYWORD:
-            names.append(parameter.name)
-    names += [f"input_{index}" for index in range(len(names), count)]
-    return names[:count]
+def parameters_of(model: Any) -> Sequence[inspect.Parameter] | None:
+    """Return the parameters of ``forward``; None if they are unknown."""
+    if isinstance(model, torch.jit.ScriptModule):
+        schema: Any = getattr(model.forward, "schema")  # noqa: B009 - a ScriptMethod's own
+        return [_scripted_parameter(argument) for argument in schema.arguments[1:]]
+    try:
+        return list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return None
 
 
 def _children(value: Any) -> Iterator[tuple[str, Any]]:
@@ -159,30 +128,9 @@ def _output_name(path: str, answer: Any) -> str:
     return f"output_{path}" if isinstance(answer, list | tuple) and path[0].isdigit() else path
 
 
-def _parameters(model: Any) -> Sequence[inspect.Parameter] | None:
-    """The parameters of ``forward``; None where it does not tell."""
-    if isinstance(model, torch.jit.ScriptModule):
-        schema: Any = getattr(model.forward, "schema")  # noqa: B009 - a ScriptMethod's own
-        return [_scripted_parameter(argument) for argument in schema.arguments[1:]]
-    try:
-        return list(inspect.signature(model.forward).parameters.values())
-    except (TypeError, ValueError):
-        return None
-
-
 def _scripted_parameter(argument: Any) -> inspect.Parameter:
     empty = inspect.Parameter.empty
     default = argument.default_value if argument.has_default_value() else empty
     return inspect.Parameter(
         argument.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default
     )
-
-
-def _are_keywords(
-    sample: Mapping[Any, Any], parameters: Sequence[inspect.Parameter] | None
-) -> bool:
-    if parameters is None or not all(isinstance(key, str) for key in sample):
-        return False
-    known = {parameter.name for parameter in parameters}
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    return bool(known & sample.keys()) and (takes_any or sample.keys() <= known)

@@ -14,6 +14,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from onnxpack.comparison.detections import Sets, sets_of_a_detector
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.silence import hidden
+from onnxpack.exporters.structure.arguments import bind, positional_names
 from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.edges import edges
 from onnxpack.exporters.torch.flat import FlatModule
@@ -32,10 +33,9 @@ from onnxpack.exporters.torch.rewrite.precision import (
 )
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.structure import (
-    argument_names,
-    bind,
     flatten,
     name_outputs,
+    parameters_of,
     to_tensors,
 )
 from onnxpack.exporters.torch.watch.nondeterminism import find_unsteadiness
@@ -95,8 +95,9 @@ class TorchSubject(Subject):
         self.model_class = f"{kind.__module__}.{kind.__qualname__}"
         self.device = _device(model)
         self.weights = sum(weight.numel() for weight in model.parameters())
-        args, kwargs = bind(model, to_tensors(sample))
-        names = argument_names(model, len(args))
+        parameters = parameters_of(model)
+        args, kwargs = bind(parameters, to_tensors(sample), function="forward")
+        names = positional_names(parameters, len(args))
         given = [*zip(names, args, strict=True), *kwargs.items()]
         tensors = [named for path, value in given for named in flatten(value, path)]
         self.sample = {path: to_array(_known(tensor)) for path, tensor in tensors}

@@ -1,0 +1,1 @@
+"""Samples, arguments and answers: nested values and the named arrays in them."""
