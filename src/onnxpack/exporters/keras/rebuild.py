@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import ExportError, OnnxpackError
+from onnxpack.exporters.keras.own_code import refuse_own_classes, refuse_own_functions
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Probes, Strategy
 from onnxpack.signature import Array
@@ -65,14 +66,17 @@ def rebuild(model: Any, sample: Mapping[str, Array], request: Request, to: Path)
     """Save the model, and let a process on another backend make its graph.
 
     Raises:
-        ExportError: it cannot be saved, or loaded there, or exported there.
+        ExportError: it cannot be saved, or loaded there, or exported there, or it holds code that is
+            not Keras's own.
     """
+    refuse_own_functions(model)
     with TemporaryDirectory() as work:
         folder = Path(work)
         try:
             model.save(folder / MODEL)
         except Exception as exc:
             raise ExportError(f"the model cannot be saved: {exc}") from exc
+        refuse_own_classes(folder / MODEL)
         arrays: dict[str, Any] = {str(place): each for place, each in enumerate(sample.values())}
         np.savez(folder / SAMPLE, **arrays)
         (folder / REQUEST).write_text(json.dumps({**asdict(request), "names": list(sample)}))
@@ -112,8 +116,7 @@ def _export(folder: Path, request: Mapping[str, Any], to: Path) -> list[dict[str
     from onnxpack.exporters.keras.exporter import KerasExporter
     from onnxpack.exporters.keras.retype import retype_inputs
 
-    # Its own process has just saved it, with whatever code it holds.
-    model = keras.saving.load_model(folder / MODEL, compile=False, safe_mode=False)
+    model = keras.saving.load_model(folder / MODEL, compile=False)
     with np.load(folder / SAMPLE) as saved:
         arrays = [saved[str(place)] for place in range(len(request["names"]))]
     axes = {

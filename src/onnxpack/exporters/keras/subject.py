@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import torch
 
-from onnxpack.exporters.keras.causes import diagnose, unknown_class
+from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
@@ -67,8 +67,7 @@ class KerasSubject(TorchSubject):
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.keras.causes`."""
-        found = diagnose(self._keras) or super().diagnose(attempts)
-        return found or unknown_class(attempts)
+        return diagnose(self._keras) or super().diagnose(attempts)
 
     def _widened(self) -> FlatModule | None:
         wide = widened(self._keras)
