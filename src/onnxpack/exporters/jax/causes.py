@@ -8,7 +8,34 @@ from collections.abc import Collection, Sequence
 from onnxpack.parity.subject import Attempt, Cause
 from onnxpack.parity.ties import SCATTERED, ZEROS
 
+DECISIONS: Sequence[tuple[str, Cause]] = (
+    (
+        r"a size that varies decides",
+        Cause(
+            "the function decides in Python from a size that is to vary",
+            "take sizes from the input, x.reshape(x.shape[0], -1), without if, dict look-ups and "
+            "text over them; or fix them on purpose with static=True (--static)",
+        ),
+    ),
+    (
+        r"asks whether it is traced",
+        Cause(
+            "the function asks whether it is traced, so an exporter sees another function than its "
+            "users",
+            "take the question out of the function; decide with jnp.where(condition, a, b)",
+        ),
+    ),
+    (
+        r"an error of JAX is caught",
+        Cause(
+            "the function catches an error of JAX and goes on, which no graph can",
+            "choose with jnp.where(condition, a, b), or let the error end the function",
+        ),
+    ),
+)
+"""What :mod:`onnxpack.exporters.jax.watch` says, and what to write instead."""
 CAUSES: Sequence[tuple[str, Cause]] = (
+    *DECISIONS,
     (
         r"TracerBool|Concretization|TracerInteger|TracerArrayConversion",
         Cause(
@@ -103,8 +130,14 @@ def diagnose(attempts: Sequence[Attempt], primitives: Collection[str]) -> Cause 
         return SIGNED_ZEROS
     if any(attempt.is_right_at_all_sizes for attempt in attempts):
         return None
+    return _first(CAUSES, attempts)
+
+
+def diagnose_decision(attempts: Sequence[Attempt]) -> Cause | None:
+    """Return the cause if a traced function decided in Python."""
+    return _first(DECISIONS, attempts)
+
+
+def _first(causes: Sequence[tuple[str, Cause]], attempts: Sequence[Attempt]) -> Cause | None:
     said = "\n".join(attempt.error or "" for attempt in attempts)
-    for pattern, cause in CAUSES:
-        if re.search(pattern, said):
-            return cause
-    return None
+    return next((cause for pattern, cause in causes if re.search(pattern, said)), None)

@@ -20,6 +20,7 @@ import jax2onnx
 from onnxpack.errors import ExportError
 from onnxpack.exporters.jax.folded import folded
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
+from onnxpack.exporters.jax.watch import Decisions, watched
 from onnxpack.exporters.names import name_ends, placeholders
 from onnxpack.exporters.silence import hidden
 from onnxpack.parity.cases import Axes
@@ -76,11 +77,12 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
         jax.ShapeDtypeStruct(_shape(array, job.axes.get(name, {})), array.dtype)
         for name, array in job.sample.items()
     ]
+    found = Decisions()
     try:
         # Set for the thread: jax2onnx would set it for the process, and not put it back.
         with hidden(), jax.enable_x64(double):
             jax2onnx.to_onnx(
-                _giving_new(job.function),
+                _giving_new(watched(job.function, found)),
                 inputs=specs,
                 opset=job.opset,
                 enable_double_precision=double,
@@ -92,6 +94,7 @@ def _convert(job: Job, double: bool, to: Path) -> Probes:
             )
     except Exception as exc:
         raise ExportError(plain_words(exc)) from exc
+    found.refuse()
     name_ends(to, list(job.sample), job.outputs)
     return ()
 

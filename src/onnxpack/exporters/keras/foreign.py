@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from onnxpack.exporters.jax.causes import diagnose_decision
 from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
@@ -64,7 +65,7 @@ class ForeignSubject(Subject):
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """What the layers tell; else the way round."""
-        found = diagnose(self._model)
+        found = diagnose(self._model) or diagnose_decision(attempts)
         if found or not any(attempt.strategy.endswith("backend") for attempt in attempts):
             return found
         return Cause(

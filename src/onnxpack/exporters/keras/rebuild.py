@@ -66,8 +66,8 @@ def rebuild(model: Any, sample: Mapping[str, Array], request: Request, to: Path)
     """Save the model, and let a process on another backend make its graph.
 
     Raises:
-        ExportError: it cannot be saved, or loaded there, or exported there, or it holds code that is
-            not Keras's own.
+        ExportError: it cannot be saved, or loaded there, or exported there, or it holds code that
+            is not Keras's own.
     """
     refuse_own_functions(model)
     with TemporaryDirectory() as work:

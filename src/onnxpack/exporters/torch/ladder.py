@@ -18,11 +18,11 @@ import torch
 from torch import nn
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.frames import listed
 from onnxpack.exporters.torch.dynamo import Dynamo
 from onnxpack.exporters.torch.patch.settings import has_torchscript_exporter
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.copies import watch_copies
-from onnxpack.exporters.torch.watch.frames import listed
 from onnxpack.exporters.torch.watch.gradients import find_gradient
 from onnxpack.exporters.torch.watch.selftest import check_witnesses
 from onnxpack.exporters.torch.watch.unseen import Unseen, watch_unseen

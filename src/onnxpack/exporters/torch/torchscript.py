@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.frames import Place, listed
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack, has_no_order
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.rewrite.forms import forms_known
@@ -23,7 +24,6 @@ from onnxpack.exporters.torch.rewrite.numbers import with_numbers_kept
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.conditions import all_differing
-from onnxpack.exporters.torch.watch.frames import Place, listed
 from onnxpack.exporters.torch.watch.scripted import refuse_lost_writes
 from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
 from onnxpack.exporters.torch.watch.symbolic import Observation, witness

@@ -13,8 +13,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from onnxpack.exporters.torch.watch.exceptions import looked_up
-from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
+from onnxpack.exporters.catching import looked_up
+from onnxpack.exporters.frames import Place, of_torch, user_line
 
 
 def find_call(operator: str, run: Callable[[], Any]) -> Place | None:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from onnxpack.exporters.torch.watch.exceptions import KNOWN, STANDARD
-from onnxpack.exporters.torch.watch.frames import OURS, Place, module_of, package_of, place_in
+from onnxpack.exporters.catching import KNOWN, STANDARD
+from onnxpack.exporters.frames import OURS, Place, module_of, package_of, place_in
 from onnxpack.parity.subject import Cause
 
 States = dict[str, bytes]

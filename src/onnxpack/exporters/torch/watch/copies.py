@@ -19,9 +19,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.frames import of_torch, user_line
 from onnxpack.exporters.torch.decompose.complexes import ON_PARTS
 from onnxpack.exporters.torch.decompose.outside import crops_told
-from onnxpack.exporters.torch.watch.frames import of_torch, user_line
 from onnxpack.exporters.torch.watch.writes import dense_tensors, memory_of, target_of
 
 

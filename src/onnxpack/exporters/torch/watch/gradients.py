@@ -19,8 +19,8 @@ from torch.fx.experimental import _config
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.frames import Place, of_torch, user_line
 from onnxpack.exporters.replaced import existing, replaced
-from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
 
 
 def find_gradient(run: Callable[[], Any]) -> Place | None:

@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnxpack.errors import OnnxpackError
-from onnxpack.exporters.torch.watch.frames import Place, of_torch, user_line
+from onnxpack.exporters.frames import Place, of_torch, user_line
 from onnxpack.parity.subject import Cause
 from onnxpack.signature import Array
 

@@ -23,8 +23,8 @@ from torch._C import (  # type: ignore[attr-defined]
 )
 from torch.overrides import TorchFunctionMode
 
+from onnxpack.exporters.frames import Place, user_line
 from onnxpack.exporters.replaced import replaced
-from onnxpack.exporters.torch.watch.frames import Place, user_line
 from onnxpack.exporters.torch.watch.values import TO_PYTHON
 
 CONVERTS = TO_PYTHON | {"__format__", "__hash__", "__repr__", "__round__", "__str__"}

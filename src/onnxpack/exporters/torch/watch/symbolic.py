@@ -33,10 +33,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._sympy.printers import PythonPrinter
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.frames import Place, module_of, of_torch, user_line
 from onnxpack.exporters.replaced import replaced
 from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
 from onnxpack.exporters.torch.watch.conditions import Condition
-from onnxpack.exporters.torch.watch.frames import Place, module_of, of_torch, user_line
 from onnxpack.exporters.torch.watch.writes import Writes
 
 TAKES_SIZES = {

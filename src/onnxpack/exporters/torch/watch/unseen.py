@@ -11,7 +11,6 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing.process
 import queue
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,15 +22,16 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from onnxpack.exporters.torch.watch.calls import calls_script
-from onnxpack.exporters.torch.watch.exceptions import catching, is_watched
-from onnxpack.exporters.torch.watch.frames import (
+from onnxpack.exporters.catching import catching, is_watched
+from onnxpack.exporters.frames import (
     Place,
     frames_of_model,
     module_of,
     package_of,
     place_in,
 )
+from onnxpack.exporters.profiled import profiled
+from onnxpack.exporters.torch.watch.calls import calls_script
 from onnxpack.parity.subject import Cause
 
 ABOUT_THE_TRACER = (
@@ -109,21 +109,8 @@ class Unseen:
 def watch_unseen() -> Iterator[Unseen]:
     """While a model answers in plain Python: note what no exporter would show."""
     found = Unseen()
-    before = sys.getprofile()
-    sys.setprofile(_Calls(found))
-    try:
-        with _Functions(found):
-            yield found
-    finally:
-        _profile_again(before)
-
-
-def _profile_again(before: Any) -> None:
-    """Give the profiler back; cProfile is no function that could be set, and is enabled instead."""
-    if before is None or callable(before):
-        sys.setprofile(before)
-    else:
-        before.enable()
+    with profiled(_Calls(found)), _Functions(found):
+        yield found
 
 
 class _Calls:

@@ -14,7 +14,7 @@ from typing import Any
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from onnxpack.exporters.torch.watch.frames import Place, package_of, user_line
+from onnxpack.exporters.frames import Place, package_of, user_line
 
 TO_PYTHON = {
     "__array__", "__bool__", "__complex__", "__contains__", "__float__", "__index__", "__int__",

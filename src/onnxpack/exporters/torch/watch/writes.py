@@ -18,7 +18,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from onnxpack.exporters.torch.watch.frames import of_torch, user_line
+from onnxpack.exporters.frames import of_torch, user_line
 
 FOLLOWED = ("copy_", "fill_")
 """The writes of ``x[0, 1:] = value`` that the exporter takes back to ``x``."""

@@ -19,7 +19,7 @@ from typing import TypeAlias
 OURS = "onnxpack"
 """The package whose frames stand between a model and its caller."""
 OUTERMOST = "onnxpack.exporters.torch.flat"
-"""The module that calls the model: frames beyond it belong to the export, not to the model."""
+"""The module that calls a PyTorch model: frames beyond it belong to the export, not the model."""
 TRACE_AWARE = ("torch", "torchvision")
 """Packages whose own conversions are written with tracing in mind."""
 

@@ -20,7 +20,7 @@ from functools import cache
 from types import CodeType, FrameType
 from typing import Any
 
-from onnxpack.exporters.torch.watch.frames import OURS, Place, module_of, package_of
+from onnxpack.exporters.frames import OURS, Place, module_of, package_of
 
 KNOWN = {
     "torch": "its layers catch errors only to choose among equal ways to compute",
@@ -30,6 +30,11 @@ KNOWN = {
     "einops": "it tries a cached recipe first, and computes the same without one",
     "keras": "it adds the layer's name to an error, and raises it again",
     "numpy": "what a tensor hands to numpy is seen by the watch of values",
+    "jax": "its handlers choose among equal ways to compute, or add to the error",
+    "jaxlib": "as jax",
+    "jax2onnx": "it tries one form of a primitive after the other, and each is proven",
+    "flax": "it catches errors of names and scopes, not of arrays",
+    "equinox": "it adds to the error of a filtered function, and raises it again",
 }
 """Packages whose handlers do not change a model's answer, with the reason."""
 OF_PYTHON = {"_thread", "contextlib", "threading"}
@@ -56,8 +61,13 @@ def is_watched(frame: FrameType) -> bool:
     """Whether a frame runs code of the user's, or of a library that is not known."""
     if package_of(module_of(frame)) in (OURS, *KNOWN):
         return False
+    return not is_of_python(frame)
+
+
+def is_of_python(frame: FrameType) -> bool:
+    """Whether a frame runs code of Python's own library."""
     file = frame.f_code.co_filename
-    return "site-packages" in file or not file.startswith(STANDARD)
+    return "site-packages" not in file and file.startswith(STANDARD)
 
 
 def catching(frame: FrameType) -> Place | None:
