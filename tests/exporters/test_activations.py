@@ -20,6 +20,11 @@ from onnxpack.signature import Array
 FAR = np.array([-88, -40, -18.5, -9.1, -1, -0.69, -1e-4, -0.0, 0, 1e-4, 0.71, 9.1, 40], np.float32)
 
 
+class Squashed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log1p(-(x.tanh() ** 2))
+
+
 def graph_of(operator: str, to: Path, kind: int = TensorProto.FLOAT) -> Path:
     value = helper.make_tensor_value_info
     nodes = [helper.make_node(operator, ["x"], ["y"], name=operator)]
@@ -84,6 +89,14 @@ def test_a_sample_of_positive_numbers_says_nothing_of_small_negative_ones(
     np.testing.assert_allclose(found, model(small).numpy(), rtol=1e-5)
 
 
+def test_how_far_a_tanh_is_from_one(tmp_path: Path) -> None:
+    """The sample's cases are all nearer to 0, or so far away that both are infinite."""
+    pack = onnxpack.export(Squashed(), torch.rand(4, 8), tmp_path / "pack")
+    x = torch.tensor([[5.0, 7, 7.5, 7.9, 8.3, 8.5, 8.65, 8.7]])
+    (found,) = onnxpack.Model(pack).run({"x": x.numpy()}).values()
+    np.testing.assert_allclose(found, Squashed()(x).numpy(), rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("operator", "kind"), [("Relu", TensorProto.FLOAT), ("Sigmoid", TensorProto.DOUBLE)]
 )
@@ -141,7 +154,8 @@ def test_what_reads_the_tails_of_a_sigmoid(
 
 def test_a_derivative_is_exported_with_exact_activations(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = Applies(lambda z: torch.log1p(-(z.tanh() ** 2) + 1e-12)).eval()
+    # A product of matrices stands between, so that the graph says nothing about small values.
+    model = Applies(lambda z: ((1 - z.tanh() ** 2) @ torch.ones(3, 1) + 1e-12).log()).eval()
     pack = onnxpack.export(model, torch.randn(2, 4), tmp_path / "pack")
     assert pack.manifest is not None
     assert pack.manifest.source.strategy == "torchscript trace, exact activations"

@@ -163,3 +163,13 @@ def test_prove(graphs, with_golden, x):
 
 def test_signature_type(graphs):
     assert isinstance(Model(graphs.double()).signature, Signature)
+
+
+def test_a_pack_refuses_what_is_empty_and_was_not_proven(graphs, with_manifest, double_signature):
+    """ONNX Runtime ends the process at a batch of 0 before a GRU; a mean of nothing is 0 there."""
+    model = Model(with_manifest(graphs.double(), double_signature))
+    empty = np.zeros((0, 4), np.float32)
+    with pytest.raises(FeedError, match=r"input 'x' is float32\[0, 4\]: 'batch' is 0"):
+        model(empty)
+    with pytest.raises(FeedError, match="was proven with at least 1"):
+        model.bind({"x": empty})

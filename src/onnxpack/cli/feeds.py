@@ -52,7 +52,7 @@ def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Ar
         named[spec.name] = _read_one(text, spec, model)
     if len(in_order) + sum(text.endswith(".npz") for text in texts) < len(texts):
         named = random_feeds(model, seed=seed) | named
-    return model.signature.bind((), named)
+    return model.bind(named)
 
 
 def random_feeds(model: Model, *, seed: int) -> dict[str, Array]:

@@ -8,8 +8,8 @@ that a small negative number loses its digits. Written with Exp and Tanh, all ar
 framework's.
 
 This takes more operators. So an activation is written anew only where its small values count: they
-leave the graph, or reach an operator that makes small differences large. All of them, and Tanh, are
-tried where a graph differs far from the sample.
+leave the graph, or reach an operator that makes small differences large. All are tried where a
+graph differs far from the sample.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ MIXING = {
 def sharpen(model: ir.Model) -> None:
     """Make each activation exact whose small values count, in place.
 
-    A Tanh stays: it is off only next to 1 and -1, by one rounding.
+    The logarithm of ``1 - tanh(x)**2``, in the density of a squashed normal distribution, reads
+    how far a Tanh is from 1.
     """
     for node in _activations(model):
-        if node.op_type != "Tanh" and _is_read_closely(node.outputs[0]):
+        if _is_read_closely(node.outputs[0]):
             _make_exact(node)
 
 
@@ -107,10 +108,14 @@ def _sigmoid(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:
 
 
 def _tanh(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:
-    """``sign(x) * (1 - exp(-2|x|)) / (1 + exp(-2|x|))``, and as it was near zero."""
+    """``sign(x) * (1 - 2 exp(-2|x|) / (1 + exp(-2|x|)))``, and as it was near zero.
+
+    One subtraction from 1, of a number that is exact: next to 1 the result is correctly rounded.
+    """
     size, one = tape.op("Abs", [x]), constant(tape, 1, np.float32)
     power = tape.op("Exp", [tape.op("Mul", [size, constant(tape, -2, np.float32)])])
-    far = tape.op("Div", [tape.op("Sub", [one, power]), tape.op("Add", [one, power])])
+    rest = tape.op("Div", [tape.op("Add", [power, power]), tape.op("Add", [one, power])])
+    far = tape.op("Sub", [one, rest])
     signed = tape.op("Mul", [far, tape.op("Sign", [x])])
     is_near = tape.op("Less", [size, constant(tape, NEAR, np.float32)])
     return tape.op("Where", [is_near, tape.op("Tanh", [x]), signed])

@@ -8,7 +8,7 @@ nothing of two axes that share a name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,18 @@ class Feeder:
 
     Args:
         signature: whose inputs the feeds are for.
+        at_least_one: names of the dims that were not proven at 0; an empty input is refused there.
     """
 
-    __slots__ = ("_count", "_dtypes", "_names", "_scalars", "_shared", "_strings", "signature")
+    __slots__ = (
+        "_at_least_one", "_count", "_dtypes", "_names", "_scalars", "_shared", "_strings",
+        "signature",
+    )  # fmt: skip
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, *, at_least_one: Collection[str] = ()) -> None:
         inputs = signature.inputs
         self.signature = signature
+        self._at_least_one = at_least_one
         self._names = tuple(spec.name for spec in inputs)
         self._count = len(inputs)
         self._strings = any(spec.dtype == "str" for spec in inputs)
@@ -43,14 +48,25 @@ class Feeder:
         """
         feed = named if not args else dict(zip(self._names, args, strict=False))
         if len(args) + len(named) != self._count or (args and named) or self._strings:
-            return self.signature.bind(args, named)
+            return self.bind(args, named)
         for name, dtype in self._dtypes:
             value = feed.get(name)
-            if type(value) is not np.ndarray or value.dtype != dtype:
-                return self.signature.bind(args, named)
+            if type(value) is not np.ndarray or value.dtype != dtype or not value.size:
+                return self.bind(args, named)
         if (self._shared or self._scalars) and not self._fits(feed):
-            return self.signature.bind(args, named)
+            return self.bind(args, named)
         return feed
+
+    def bind(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Array]:
+        """The same, the careful way; each refusal is worded here.
+
+        Raises:
+            FeedError: an input is missing, unknown, given twice, does not fit, or is empty where
+                only others were proven.
+        """
+        arrays = self.signature.bind(args, named)
+        self.signature.refuse_empty(arrays, self._at_least_one)
+        return arrays
 
     def _fits(self, feed: Mapping[str, Array]) -> bool:
         """Whether scalars are scalars, and axes of one name have one size."""

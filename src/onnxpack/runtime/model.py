@@ -54,7 +54,7 @@ class Model:
         self.signature: Final = _signature(self.pack, opened.session)
         self.provider: Final = short_name(opened.provider)
         self.placement: Final = {short_name(k): n for k, n in opened.placement.items()}
-        self._feeder: Final = Feeder(self.signature)
+        self._feeder: Final = Feeder(self.signature, at_least_one=_at_least_one(self.pack))
         self._session: Final = opened.session
         self._outputs: Final = [spec.name for spec in self.signature.outputs]
         self._foreign: Final = foreign_errors()
@@ -92,6 +92,14 @@ class Model:
             raise self._explain(exc, feed) from exc
         return dict(zip(self._outputs, values, strict=True))
 
+    def bind(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
+        """Return the arrays that a prediction would take, by name, without predicting.
+
+        Raises:
+            FeedError: an input is missing, unknown, or does not fit; the message says how.
+        """
+        return self._feeder.bind((), inputs)
+
     def prove(self) -> Report:
         """Replay the pack's golden data here, on this provider: a finding for each output."""
         return replay.prove(self.run, self.pack, self.signature)
@@ -116,7 +124,7 @@ class Model:
 
     def _explain(self, exc: Exception, feed: Mapping[str, Array]) -> Exception:
         # The careful way finds the input at fault and raises the exact message.
-        self.signature.bind((), feed)
+        self.bind(feed)
         return run_error(exc, self.provider)
 
 
@@ -126,3 +134,12 @@ def _signature(pack: Pack, session: Any) -> Signature:
         return found
     agree(pack.manifest.signature, found)
     return pack.manifest.signature
+
+
+def _at_least_one(pack: Pack) -> frozenset[str]:
+    """The dynamic dims of a pack that no case of its proof had at 0; none of a bare graph."""
+    if pack.manifest is None:
+        return frozenset()
+    cases = pack.manifest.parity.cases
+    empty = {dim for case in cases for dim, size in case.dims.items() if size == 0}
+    return frozenset(pack.manifest.signature.dynamic) - empty

@@ -105,7 +105,7 @@ class Served:
         """
         if not self.at_once(feeds):
             # One that does not fit is refused here, before it meets others in a batch.
-            bound = self.signature.bind((), feeds)
+            bound = self.model.bind(feeds)
             return await self._batcher.submit(bound, self._rows(bound))
         start = perf_counter()
         answer = self.model.run(feeds)

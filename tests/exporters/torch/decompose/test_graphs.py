@@ -180,6 +180,11 @@ VALUES: dict[str, tuple[Any, list[Tensor], list[tuple[Tensor, ...]]]] = {
         [randn(2, 8)],
         [(randn(2, 8, seed=3),)],
     ),
+    "erfc": (
+        lambda x: (torch.erfc(x), torch.special.ndtr(x)),
+        [randn(2, 8)],
+        [(BENDS,), (torch.arange(-32.0, 32.0).reshape(8, 8) / 4,)],
+    ),
     "erfinv": (
         torch.erfinv,
         [randn(2, 8).tanh()],

@@ -122,11 +122,6 @@ def cosine_similarity(x: Tensor, other: Tensor, dim: int = 1, eps: float = 1e-8)
     return (x * other).sum(dim)
 
 
-def ndtr(x: Tensor) -> Tensor:
-    """The share of a normal distribution below."""
-    return (1 + torch.erf(x * 0.5**0.5)) / 2
-
-
 def threshold(x: Tensor, threshold: float, value: float, inplace: bool = False) -> Any:
     """NaN stays."""
     return NotImplemented if inplace else torch.where(x <= threshold, value, x)

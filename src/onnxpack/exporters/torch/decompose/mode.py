@@ -38,6 +38,7 @@ from onnxpack.exporters.torch.decompose import (
     sparse,
     special,
 )
+from onnxpack.exporters.torch.decompose.keywords import renamed
 from onnxpack.exporters.torch.decompose.outside import stand_ins
 
 
@@ -72,12 +73,17 @@ def _decomposed(func: Any, args: Any, options: Any) -> Any:
     if func in METHODS:
         return METHODS[func](*args, **options)
     name = getattr(func, "__name__", "")
-    if name in IN_PLACE:
-        answer = DECOMPOSITIONS[name[:-1]](*args, **options)
-        return answer if answer is NotImplemented else args[0].copy_(answer)
-    if name not in DECOMPOSITIONS or options.get("out") is not None:
+    in_place = name in IN_PLACE
+    ours = DECOMPOSITIONS.get(name[:-1] if in_place else name)
+    if ours is None or options.get("out") is not None:
         return NotImplemented
-    answer = DECOMPOSITIONS[name](*args, **options)
+    options = {name: value for name, value in options.items() if name != "out"}
+    named = renamed(func, ours, args, options) if options else {}
+    if named is None:
+        return NotImplemented
+    answer = ours(*args, **named)
+    if in_place:
+        return answer if answer is NotImplemented else args[0].copy_(answer)
     # What PyTorch answers is a tensor of its own, also where there is nothing to compute: a later
     # write in place to the answer must not reach the input. Identity suffices: no decomposition
     # ends in a view of another shape.
@@ -136,6 +142,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "divide": division.divide,
     "einsum": complexes.einsum,
     "embedding": index.embedding,
+    "erfc": special.erfc,
     "erfinv": special.erfinv,
     "expm1": logarithms.expm1,
     "fft_fft": fourier.of_length(torch.fft.fft),
@@ -195,12 +202,13 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "softshrink": arithmetic.softshrink,
     "sort": order.sort,
     "sparse_coo_tensor": sparse.from_places,
+    "special_erfc": special.erfc,
     "special_erfinv": special.erfinv,
     "special_expm1": logarithms.expm1,
     "special_log1p": logarithms.log1p,
     "special_logit": logarithms.logit,
     "special_logsumexp": logarithms.logsumexp,
-    "special_ndtr": arithmetic.ndtr,
+    "special_ndtr": special.ndtr,
     "special_xlogy": logarithms.xlogy,
     "std": reductions.std,
     "take_along_dim": index.take_along_dim,

@@ -1,0 +1,156 @@
+"""What a function decides while its sizes are symbols, which a graph would lose."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import onnxpack
+from onnxpack.errors import ExportError, ParityError
+
+X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
+TABLE = {300: 0.5, 24: 0.25}
+
+
+@dataclass(frozen=True)
+class Shape:
+    rows: Any
+
+
+def caught(x: Any) -> Any:
+    try:
+        large = x.shape[0] > 300
+    except Exception:
+        large = False
+    return (x / 2 if large else x) @ W
+
+
+def by_class(x: Any) -> Any:
+    if isinstance(x.shape[0], int) and x.shape[0] > 300:
+        x = x / 2
+    return x @ W
+
+
+SIZES: dict[str, Callable[[Any], Any]] = {
+    "equal": lambda x: (x / 2 if x.shape[0] == 300 else x) @ W,
+    "not equal": lambda x: (x / 2 if x.shape[0] != 3 else x) @ W,
+    "one of two": lambda x: (x / 2 if x.shape[0] in (300, 301) else x) @ W,
+    "looked up": lambda x: x * TABLE.get(x.shape[0], 1.0) @ W,
+    "member": lambda x: (x / 2 if x.shape[0] in {300, 301} else x) @ W,
+    "remainder": lambda x: (x / 2 if x.shape[0] % 100 == 0 else x) @ W,
+    "number of elements": lambda x: (x / 2 if x.size == 1200 else x) @ W,
+    "shape": lambda x: (x / 2 if x.shape == (300, 4) else x) @ W,
+    "bytes": lambda x: (x / 2 if x.nbytes == 4800 else x) @ W,
+    "square": lambda x: (x / 2 if x.shape[0] == x.shape[1] else x) @ W,
+    "text": lambda x: (x / 2 if str(x.shape[0]) == "300" else x) @ W,
+    "formatted": lambda x: (x / 2 if f"{x.shape}" == "(300, 4)" else x) @ W,
+    "in a dataclass": lambda x: (x / 2 if Shape(x.shape[0]) == Shape(300) else x) @ W,
+    "of a class": by_class,
+}
+
+
+@pytest.mark.parametrize("function", SIZES.values(), ids=SIZES)
+def test_a_function_that_decides_by_a_size_is_refused(
+    function: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match="a size that varies decides at test_watch.py") as error:
+        onnxpack.export(jax.jit(function), X, tmp_path / "pack")
+    assert "likely cause: the function decides in Python from a size" in error.value.message
+    fixed = onnxpack.export(jax.jit(function), X, tmp_path / "fixed", static=True)
+    np.testing.assert_allclose(onnxpack.Model(fixed)(X), function(X), rtol=1e-5)
+
+
+class Asks(eqx.Module):
+    w: jax.Array
+
+    def __call__(self, x: Any) -> Any:
+        if not isinstance(x, jax.core.Tracer) and bool((x == -999).any()):
+            x = jnp.where(x == -999, 0.0, x)
+        return x @ self.w
+
+
+class Catches(eqx.Module):
+    w: jax.Array
+
+    def __call__(self, x: Any) -> Any:
+        try:
+            if bool((x == -999).any()):
+                x = jnp.where(x == -999, 0.0, x)
+        except jax.errors.ConcretizationTypeError:
+            pass
+        return x @ self.w
+
+
+class AsksInFlax(nnx.Module):
+    def __init__(self) -> None:
+        self.w = nnx.Param(jnp.asarray(W))
+
+    def __call__(self, x: Any) -> Any:
+        if not isinstance(x, jax.core.Tracer) and bool((x == -999).any()):
+            x = jnp.where(x == -999, 0.0, x)
+        return x @ self.w[...]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Asks(jnp.asarray(W)), "the function asks whether it is traced"),
+        (AsksInFlax(), "the function asks whether it is traced"),
+        (Catches(jnp.asarray(W)), "an error of JAX is caught"),
+        (jax.jit(caught), "an error of JAX is caught"),
+    ],
+    ids=["equinox", "flax", "caught value", "caught size"],
+)
+def test_what_only_a_tracer_sees_is_refused(model: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=f"{said} at test_watch.py"):
+        onnxpack.export(model, X, tmp_path / "pack")
+
+
+@functools.lru_cache
+def positions(size: Any) -> Any:
+    return jnp.arange(4) / 4
+
+
+@functools.partial(jax.jit, static_argnames="rows")
+def scaled(x: Any, rows: Any) -> Any:
+    return x / rows
+
+
+def checked(x: Any) -> Any:
+    assert x.shape[0] != 0
+    assert x.shape[1] == 4
+    assert isinstance(x, jax.Array)
+    if x.shape[0] == x.shape[0] and isinstance(x.shape, tuple):
+        x = scaled(x, x.shape[0])
+    return (x + positions(x.shape[0])).reshape(x.shape[0], -1) @ W
+
+
+def test_questions_that_have_one_answer_are_no_decisions(tmp_path: Path) -> None:
+    pack = onnxpack.export(jax.jit(checked), X, tmp_path / "pack")
+    x = np.resize(X, (7, 4))
+    wanted = checked(jnp.asarray(x))
+    np.testing.assert_allclose(onnxpack.Model(pack)(x), wanted, rtol=1e-4, atol=1e-6)
+    assert "isinstance" not in globals()
+
+
+def test_an_error_that_ends_the_function_is_no_decision(tmp_path: Path) -> None:
+    @jax.jit
+    def function(x: Any) -> Any:
+        try:
+            return x @ W
+        except TypeError as exc:
+            raise ValueError("4 columns are expected") from exc
+
+    pack = onnxpack.export(function, X, tmp_path / "pack")
+    np.testing.assert_allclose(onnxpack.Model(pack)(X), X @ W, rtol=1e-5)
