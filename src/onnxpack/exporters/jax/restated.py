@@ -19,7 +19,7 @@ from jax2onnx.plugins import plugin_system
 from jax2onnx.plugins._ir_shapes import _ensure_value_metadata, _stamp_type_and_shape
 from jax2onnx.plugins.jax.lax import _control_flow_utils, div
 
-from onnxpack.exporters.jax import indexed, integer, running
+from onnxpack.exporters.jax import indexed, integer, running, tails
 from onnxpack.exporters.replaced import existing, replaced
 
 Restated = Callable[..., Any]
@@ -79,6 +79,10 @@ ALWAYS: Mapping[str, Restated] = {
     "concatenate": _concatenate,
     "cummax": running.cummax,
     "cummin": running.cummin,
+    "jax.nn.gelu": tails.gelu,
+    "erfc": tails.erfc,
+    "expm1": tails.expm1,
+    "log1p": tails.log1p,
 }
 FOR_INTEGERS: Mapping[str, Restated] = {
     "integer_pow": integer.integer_pow,

@@ -22,6 +22,9 @@ TAIL_OF_ERF = (
 )  # fmt: skip
 """Press et al., "Numerical Recipes", 6.2: the logarithm of erfc, to a relative 1.2e-7."""
 
+NEAR = 0.5
+"""Below it ``1 - erf(x)`` is exact to a rounding, and the polynomial to two."""
+
 
 def erfc(x: Tensor) -> Any:
     """``torch.erfc``; the exporters write ``1 - erf(x)``, which is 0 above 4.
@@ -33,7 +36,8 @@ def erfc(x: Tensor) -> Any:
     size = x.double().abs()
     share = 1 / (1 + size / 2)
     tail = share * (_polynomial(TAIL_OF_ERF, share) - size * size).exp()
-    return torch.where(x < 0, 2 - tail, tail).float()
+    far = torch.where(x < 0, 2 - tail, tail).float()
+    return torch.where(x.abs() < NEAR, 1 - torch.erf(x), far)
 
 
 def ndtr(x: Tensor) -> Any:
