@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.parity.cases import Case
+from onnxpack.parity.nonfinite import INFINITE
 from onnxpack.parity.prove import NOISE_CEILING, Question, Usual, empty_throughout, prove
 
 TIGHT = Tolerance(rtol=1e-6, atol=1e-7)
@@ -197,3 +198,17 @@ def test_copies_of_the_model_show_what_rounding_decides_far_from_the_sample(twic
         wiser = Question(case, {"y": expected}, in_float64, beside=beside)
         assert not only(twice, plain).passed
         assert only(twice, wiser).passed is stress
+
+
+@pytest.mark.parametrize("name", [INFINITE, "NaN among the numbers"])
+def test_only_to_infinities_a_number_may_stand_for_nan(twice: Path, name: str) -> None:
+    x = X.copy()
+    x[0, 0] = np.inf
+    expected = x * 2
+    expected[0, 0] = np.nan
+    case = Case(name, {"x": x}, {"batch": 2})
+    found = only(twice, Question(case, {"y": expected}, lambda feeds: None))
+    assert found.passed is (name == INFINITE)
+    assert ("the model answers NaN there" in found.reason) is found.passed
+    expected[0, 1] += 1
+    assert not only(twice, Question(case, {"y": expected}, lambda feeds: None)).passed

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from onnxpack.pack.manifest import SkippedCase
+from onnxpack.pack.manifest import CaseEvidence, SkippedCase
+from onnxpack.parity.nonfinite import INFINITE
 from onnxpack.parity.prove import Question
 from onnxpack.signature import Array
 
 SIZES = re.compile(r"\w+=\d+(, \w+=\d+)*")
 """The name of a case of other sizes: ``batch=2, tokens=5``."""
 MASKS = "masks that keep"
+UNASKED = (
+    "the model has a loop that ends by values, so it was asked nothing far from the sample: there "
+    "the loop may not end"
+)
 SHOWN = 3
 """So many names and reasons are shown in a note; pack.json has them all."""
 
@@ -22,6 +27,17 @@ def doubts(questions: Sequence[Question], skipped: Sequence[SkippedCase] = ()) -
     """A note for each thing that the cases did not show."""
     yield from _of_outputs(questions)
     yield from _of_refused_inputs(skipped)
+
+
+def doubts_of_infinities(evidence: Iterable[CaseEvidence]) -> Iterator[str]:
+    """Yield a note if a pack answers to infinities where the model answers NaN."""
+    for case in evidence:
+        differing = [each.output for each in case.outputs if each.passed and each.reason]
+        if case.name == INFINITE and differing:
+            yield (
+                f"{', '.join(differing)}: where an input is infinite, the model answers NaN, and "
+                "the pack may answer a number"
+            )
 
 
 def _of_outputs(questions: Sequence[Question]) -> Iterator[str]:

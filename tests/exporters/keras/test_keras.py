@@ -289,3 +289,27 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "net.keras").write_bytes(b"nothing")
     with pytest.raises(TargetError):
         load_target(str(tmp_path / "net.keras"))
+
+
+class LearnedPositions(layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = layers.Embedding(200, 6)
+
+    def call(self, x: Any) -> Any:
+        return x + self.embedding(keras.ops.arange(keras.ops.shape(x)[1]))
+
+
+def test_positions_of_a_length_that_varies(tmp_path: Path) -> None:
+    """Keras has no dtype for a symbol, and took the trace's sizes for numbers."""
+    inputs = keras.Input((None,), dtype="int32")
+    found = LearnedPositions()(layers.Embedding(20, 6)(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(found)))
+    ids = np.random.default_rng(0).integers(0, 20, (3, 7)).astype(np.int32)
+    pack = onnxpack.export(model, ids, tmp_path / "pack")
+    assert pack.manifest is not None
+    assert pack.manifest.source.strategy == "torchscript trace"
+    longer = np.random.default_rng(1).integers(0, 20, (2, 33)).astype(np.int32)
+    wanted = keras.ops.convert_to_numpy(model(longer))
+    np.testing.assert_allclose(onnxpack.Model(pack)(longer), wanted, rtol=1e-4, atol=1e-5)
+    assert keras.config.is_traceback_filtering_enabled()

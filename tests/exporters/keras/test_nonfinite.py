@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 import onnxpack
+from onnxpack.errors import ExportError
 
 
 def noise(*shape: int) -> Any:
@@ -51,3 +52,31 @@ def test_nan_is_kept(tmp_path: Path, made: Any) -> None:
         wanted = keras.ops.convert_to_numpy(model(feeds, training=False))
         (found,) = session.run(None, {"x": feeds})
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_gelu_is_exported_with_a_note_about_infinities(tmp_path: Path) -> None:
+    """PyTorch's gelu is NaN at both infinities, and ONNX Runtime's at one of them."""
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="gelu")])
+    pack = onnxpack.export(model, to=tmp_path / "pack")
+    assert pack.manifest is not None
+    assert any("the model answers NaN, and the pack" in note for note in pack.manifest.notes)
+    assert onnxpack.Model(pack).prove().ok
+
+
+def test_a_loop_that_may_not_end_is_asked_nothing_far_away(tmp_path: Path) -> None:
+    """At infinity this one never ends: the export hung."""
+
+    class Halves(layers.Layer):
+        def call(self, x: Any) -> Any:
+            (found,) = keras.ops.while_loop(
+                lambda y: keras.ops.max(keras.ops.abs(y)) > 1.0, lambda y: (y * 0.5,), (x,)
+            )
+            return found
+
+        def compute_output_spec(self, x: Any) -> Any:
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, Halves()(inputs))
+    with pytest.raises(ExportError, match="a tensor's values decide"):
+        onnxpack.export(model, to=tmp_path / "pack")

@@ -17,15 +17,12 @@ from onnxpack.exporters.jax.inference import Ready
 from onnxpack.exporters.jax.structure import Arguments, name_outputs, to_array
 from onnxpack.exporters.nonfinite import with_nan_kept
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.doubts import UNASKED
 from onnxpack.parity.nonfinite import nonfinite_values
 from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
 from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
-UNASKED = (
-    "the model has a loop that ends by values, so it was asked nothing far from the sample: there "
-    "the loop may not end"
-)
 COMPILING = 2**15
 """JAX compiles every operation anew for each shape, which takes far longer than a small model."""
 

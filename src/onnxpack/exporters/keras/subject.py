@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import keras
@@ -12,11 +13,14 @@ from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
+from onnxpack.exporters.keras.traced import with_open_sizes
 from onnxpack.exporters.keras.widened import widened
 from onnxpack.exporters.nonfinite import with_nan_kept
+from onnxpack.exporters.replaced import existing, replaced
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.subject import TorchSubject
 from onnxpack.parity.cases import Axes
+from onnxpack.parity.doubts import UNASKED
 from onnxpack.parity.nonfinite import nonfinite_values
 from onnxpack.parity.subject import Attempt, Cause, Strategy
 from onnxpack.parity.ties import hard_values
@@ -54,6 +58,9 @@ class KerasSubject(TorchSubject):
         if self.axes is not None:
             self.axes = {name: self.axes.get(name, {}) for name in self.sample}
         self._keras, self._inputs = model, inputs
+        self.loops = self._calls_while_loop()
+        if self.loops:
+            self.notes = (*self.notes, UNASKED)
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
@@ -62,12 +69,27 @@ class KerasSubject(TorchSubject):
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """PyTorch's; then JAX's, which keeps loops over time that PyTorch's unroll."""
-        yield from with_nan_kept(super().strategies(axes, opset, outputs))
+        own = map(with_open_sizes, super().strategies(axes, opset, outputs))
+        yield from with_nan_kept(own)
         yield from with_nan_kept(rebuilt(self._keras, self.sample, axes, opset, outputs))
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.keras.causes`."""
         return diagnose(self._keras) or super().diagnose(attempts)
+
+    def _calls_while_loop(self) -> bool:
+        """Whether the model loops until its values say so, which it may never do at infinity."""
+        called: list[bool] = []
+        core = import_module("keras.src.backend.torch.core")
+        plain = existing(core, "while_loop", function=True)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            called.append(True)
+            return plain(*args, **kwargs)
+
+        with replaced(core, "while_loop", watched):
+            self.run(self.sample)
+        return bool(called)
 
     def _widened(self) -> FlatModule | None:
         wide = widened(self._keras)

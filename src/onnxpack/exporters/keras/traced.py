@@ -1,0 +1,70 @@
+"""Keras on the torch backend under PyTorch's exporters: sizes that vary stay open.
+
+``keras.src.backend.standardize_shape`` makes None of a size that ``torch.export`` holds as a
+symbol (Keras 3.15), and a number of one that ``torch.jit.trace`` holds as a tensor: each layer
+calls it only to check its input, and each such number would count as a decision. So a traced size
+becomes None there as well. ``keras.ops.arange`` looks for the dtype of a symbol, and finds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import keras
+import torch
+
+from onnxpack.exporters.replaced import existing, replaced, replaced_item
+from onnxpack.parity.subject import Probes, Strategy
+
+CHECKS_SHAPES = ("keras.src.backend", "keras.src.models.sequential")
+"""The modules whose ``standardize_shape`` layers and models call."""
+
+
+def with_open_sizes(strategy: Strategy) -> Strategy:
+    """Return the strategy; while it makes its graph, Keras keeps sizes open."""
+
+    def make(to: Path) -> Probes:
+        with _open_sizes():
+            return strategy.make(to)
+
+    return replace(strategy, make=make)
+
+
+@contextmanager
+def _open_sizes() -> Iterator[None]:
+    backend, sequential = map(import_module, CHECKS_SHAPES)
+    plain = existing(backend, "standardize_shape", function=True)
+    dtypes = existing(import_module("keras.src.backend.common.dtypes"), "PYTHON_DTYPES_MAP")
+    with (
+        _plain_errors(),
+        replaced(backend, "standardize_shape", _opening(plain)),
+        replaced(sequential, "standardize_shape", _opening(plain)),
+        replaced_item(dtypes, torch.SymInt, dtypes[int]),
+    ):
+        yield
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Let an error through as it is: Keras would write the sizes of all arguments into it."""
+    filtered = keras.config.is_traceback_filtering_enabled()
+    keras.config.disable_traceback_filtering()
+    try:
+        yield
+    finally:
+        if filtered:
+            keras.config.enable_traceback_filtering()
+
+
+def _opening(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def standardize_shape(shape: Any) -> Any:
+        if isinstance(shape, Sequence):
+            shape = tuple(None if isinstance(size, torch.Tensor) else size for size in shape)
+        return plain(shape)
+
+    return standardize_shape
