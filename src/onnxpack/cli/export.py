@@ -162,7 +162,7 @@ def command(
             loaded.model,
             rows,
             output or Path(loaded.name),
-            dynamic=named,
+            dynamic=named or None,
             static=static,
             opset=opset or DEFAULT_OPSET,
             tolerance=tolerance,

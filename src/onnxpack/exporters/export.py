@@ -108,7 +108,8 @@ def export(
             booster): then one is made up, and a note says so.
         to: the folder to write; by default named after the model.
         dynamic: axes to name besides the first, which is ``batch``:
-            ``{"ids": {1: "tokens"}}``.
+            ``{"ids": {1: "tokens"}}``. None names those that the model is known for, such as the
+            tokens of transformers; ``{}`` names no other.
         static: fix every size that is not named in ``dynamic``.
         opset: the version of the ONNX operator set.
         tolerance: what counts as equal.
@@ -326,8 +327,8 @@ def _replays(question: Question, case: CaseEvidence) -> bool:
 
 
 def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynamic | None:
-    """The axes that the user names, else those that the model itself would."""
-    return given if given or static else subject.dynamic
+    """Return the axes that the user names, also if they are none; else the model's own."""
+    return given if given is not None or static else subject.dynamic
 
 
 def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:

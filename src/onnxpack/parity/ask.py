@@ -158,9 +158,12 @@ def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
 
 
 def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -> bool:
-    """Whether inputs differ from the sample's sizes on dynamic axes alone."""
+    """Whether inputs have the sample's sizes on fixed axes, and one size on axes of one name."""
+    found: dict[str, int] = {}
     return all(
-        size == sample[name].shape[axis] or axis in axes.get(name, {})
+        size == found.setdefault(dim, size)
+        if (dim := axes.get(name, {}).get(axis)) is not None
+        else size == sample[name].shape[axis]
         for name, array in feeds.items()
         for axis, size in enumerate(array.shape)
     )
@@ -294,7 +297,7 @@ def _refuse_unvaried(
 
 def _fix(axis: int) -> str:
     return (
-        f"leave axis {axis} out of dynamic (--dynamic)"
+        f"leave axis {axis} out of dynamic (--dynamic); dynamic={{}} lets only the batch vary"
         if axis
         else "fix the sizes with static=True (--static), and name those that do vary in dynamic "
         "(--dynamic)"

@@ -242,3 +242,11 @@ def test_classes_that_training_lacked(tmp_path: Path, loss: str, y: Any, options
     plain = cb.CatBoost({**SMALL, "loss_function": loss, **options}).fit(X, y)
     raw = onnxpack.Model(onnxpack.export(plain, X[:5], tmp_path / "plain"))(X)
     np.testing.assert_allclose(raw, plain.predict(X), 1e-9)
+
+
+def test_a_sum_of_models_is_refused(tmp_path: Path) -> None:
+    """It holds no parameters, and CatBoost's own error came through."""
+    summed = cb.sum_models([regressor(), regressor()], weights=[1.0, -2.0])
+    with pytest.raises(ExportError, match="holds no training parameters") as caught:
+        onnxpack.export(summed, X, tmp_path / "pack")
+    assert "each into a pack of its own" in caught.value.remedy

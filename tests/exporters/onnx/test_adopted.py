@@ -99,6 +99,23 @@ def test_a_loop_as_its_specification_says(tmp_path: Path, condition: str) -> Non
     assert any("Loop might not end" in note for note in pack.manifest.notes)
 
 
+def test_regions_are_asked_nothing_far_from_the_sample(tmp_path: Path) -> None:
+    """At boxes of 1e4 pixels ONNX's evaluator looks at each of 1e8 points in Python."""
+    body = (
+        "r = Slice(x, zero, four, one) b = Abs(r) i = ConstantOfShape<value = int64[1] {0}>(n)"
+        " y = RoiAlign<output_height=2, output_width=2>(p, b, i)"
+    )
+    constants = (
+        "zero = Constant<value = int64[1] {0}>() four = Constant<value = int64[1] {4}>()"
+        " one = Constant<value = int64[1] {1}>() s = Shape(x) n = Slice(s, zero, one)"
+        " q = Constant<value = int64[4] {1, 1, 8, 8}>()"
+        " p = ConstantOfShape<value = float[1] {0.5}>(q) "
+    )
+    path = parsed(tmp_path / "g.onnx", constants + body, "float[N,1,2,2] y")
+    pack = onnxpack.export(path, X, tmp_path / "pack")
+    assert any("takes too long for RoiAlign" in note for note in pack.manifest.notes)
+
+
 def test_a_failure_of_the_evaluator_is_not_the_samples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

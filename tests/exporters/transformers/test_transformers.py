@@ -251,3 +251,37 @@ def test_real_weights(tmp_path: Path) -> None:
              tokenizer(sentences, padding=True, return_tensors="np").items()}  # fmt: skip
     for wanted, found in zip(answer(loaded.model, **feeds), run(pack, **feeds), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_seven_types_a_token_vary_with_the_tokens(tmp_path: Path) -> None:
+    config = transformers.TapasConfig(**SMALL, type_vocab_sizes=[3, 6, 6, 2, 2, 4, 2])
+    sample = {
+        "input_ids": torch.randint(1, 50, (2, 6)),
+        "attention_mask": torch.ones(2, 6, dtype=torch.long),
+        "token_type_ids": torch.randint(0, 2, (2, 6, 7)),
+    }
+    pack = onnxpack.export(transformers.TapasModel(config), sample, tmp_path / "pack")
+    assert pack.manifest is not None
+    assert {spec.shape[1] for spec in pack.manifest.signature.inputs if spec.shape} == {"tokens"}
+
+
+def test_no_dim_but_the_batch_varies_on_request(tmp_path: Path) -> None:
+    pack = onnxpack.export(bert(), torch.randint(1, 50, (2, 6)), tmp_path / "pack", dynamic={})
+    assert pack.manifest is not None
+    assert [spec.shape for spec in pack.manifest.signature.inputs] == [("batch", 6)]
+
+
+def test_a_mask_of_samples_varies_with_the_samples(tmp_path: Path) -> None:
+    """It was called tokens, and asked at other sizes than what it masks."""
+    config = transformers.Wav2Vec2Config(
+        **SMALL, conv_dim=[8, 8], conv_stride=[4, 2], conv_kernel=[8, 4],
+        num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    sample = {
+        "input_values": torch.randn(2, 200),
+        "attention_mask": torch.ones(2, 200, dtype=torch.long),
+    }
+    pack = onnxpack.export(transformers.Wav2Vec2ForCTC(config), sample, tmp_path / "pack")
+    assert pack.manifest is not None
+    shapes = [spec.shape for spec in pack.manifest.signature.inputs]
+    assert shapes == [("batch", "samples"), ("batch", "samples")]

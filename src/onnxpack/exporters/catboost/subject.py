@@ -9,7 +9,7 @@ from typing import Any
 import catboost
 import numpy as np
 
-from onnxpack.errors import SampleError, TargetError
+from onnxpack.errors import ExportError, SampleError, TargetError
 from onnxpack.exporters.catboost.categories import number_categories, read_categories
 from onnxpack.exporters.catboost.links import (
     BINARY,
@@ -53,17 +53,13 @@ class CatBoostSubject(BoosterSubject):
             )
         self.is_classifier = isinstance(model, catboost.CatBoostClassifier)
         self.labels = class_names(model.classes_) if self.is_classifier else None
+        self.loss = _loss_of(model)
         self.description = Description.of(model)
         given, sample = sample, _in_training_order(model, sample)
         self._reordered = sample is not given
         known = read_categories(self.description, sample)
         self._codes = number_categories(model, self.description, known)
         self.rows = read_rows(sample, self.description.features, known, plain=True)
-
-    @property
-    def loss(self) -> str:
-        """The name of the loss, without its parameters."""
-        return str(self.model.get_all_params().get("loss_function", "RMSE")).partition(":")[0]
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
@@ -175,3 +171,20 @@ def random_sample(model: Any) -> Array:
         )
     rows = np.random.default_rng(0).standard_normal((2, description.features))
     return rows.astype(np.float32)
+
+
+def _loss_of(model: Any) -> str:
+    """Return the name of the loss, without its parameters.
+
+    Raises:
+        ExportError: the model does not hold it.
+    """
+    try:
+        known = model.get_all_params()
+    except catboost.CatBoostError as exc:
+        raise ExportError(
+            "this CatBoost model holds no training parameters, as one of sum_models() holds none, "
+            "so nothing says what its raw values mean.",
+            remedy="export the models that it was made of, each into a pack of its own",
+        ) from exc
+    return str(known.get("loss_function", "RMSE")).partition(":")[0]

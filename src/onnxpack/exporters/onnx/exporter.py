@@ -18,7 +18,7 @@ from onnxpack.errors import PackError, ParityError, SampleError
 from onnxpack.exporters.onnx.causes import open_model, refuse_draws
 from onnxpack.exporters.onnx.evaluator import Evaluator
 from onnxpack.exporters.onnx.inputs import make_constant, notes_of_constants
-from onnxpack.exporters.onnx.nonfinite import notes_of_nonfinite
+from onnxpack.exporters.onnx.nonfinite import FAR, notes_of_nonfinite
 from onnxpack.exporters.target.loaded import LoadedTarget
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
@@ -70,6 +70,7 @@ class OnnxSubject(Subject):
             for spec in signature.inputs
         }
         self._names = [spec.name for spec in signature.outputs]
+        self.loops = any(node.op_type in FAR for node in self._graph.graph.all_nodes())
         refuse_draws(pack.model_path, self._graph)
         self._evaluate = Evaluator(pack.model_path, self._names, self._model)
         self.sample = self._choose_sample(signature, sample)

@@ -19,11 +19,13 @@ from torch import nn
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.frames import listed
+from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.torch.dynamo import Dynamo
 from onnxpack.exporters.torch.patch.settings import has_torchscript_exporter
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.copies import watch_copies
 from onnxpack.exporters.torch.watch.gradients import find_gradient
+from onnxpack.exporters.torch.watch.scripted import raises_errors
 from onnxpack.exporters.torch.watch.selftest import check_witnesses
 from onnxpack.exporters.torch.watch.unseen import Unseen, watch_unseen
 from onnxpack.exporters.torch.watch.values import find_conversions
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
 NARROWED = (
     "the model is of float64: the graph computes in float32, for which ONNX Runtime has kernels, "
     "and is proven within the tolerance against the model in float64"
+)
+SILENT = (
+    "forward() raises errors of its own (raise, assert), and a graph raises none: the pack answers "
+    "where the model would not"
 )
 EMPTY_ROWS = ", zeros for empty rows"
 DIFFERENTIATED = "dynamo, differentiated"
@@ -50,7 +56,8 @@ def climb(setup: Setup) -> Iterator[Strategy]:
     """
     subject = setup.subject
     if isinstance(subject.model, torch.jit.ScriptModule):
-        yield _strategy(setup, "torchscript", _scripts(setup).script)
+        strategy = _strategy(setup, "torchscript", _scripts(setup).script)
+        yield replace(strategy, note=_note_of_errors(subject.model))
         return
     if subject.program is not None:
         yield _strategy(setup, "dynamo", Dynamo(setup).save_program)
@@ -70,11 +77,25 @@ def climb(setup: Setup) -> Iterator[Strategy]:
         yield _strategy(each, f"dynamo{suffix}", Dynamo(each).export)
     # TorchScript would take the branch that nobody runs of a model that asks for it.
     if has_torchscript_exporter() and not unseen.scripting:
-        yield _strategy(setup, "torchscript script", _scripts(setup).script)
+        strategy = _strategy(setup, "torchscript script", _scripts(setup).script)
+        yield replace(strategy, note=_note_of_errors(setup.flat.model))
     narrow = subject.in_float32()
     if narrow is not None:
         for strategy in climb(replace(setup, subject=narrow)):
             yield replace(strategy, note=NARROWED)
+
+
+def _note_of_errors(model: torch.nn.Module) -> str:
+    """What to say of the errors that a script raises; nothing if it raises none, or is no script.
+
+    A module that cannot be scripted is refused by the strategy itself.
+    """
+    try:
+        with hidden():
+            script = model if isinstance(model, torch.jit.ScriptModule) else torch.jit.script(model)
+    except Exception:  # noqa: BLE001 - the compiler fails in many ways
+        return ""
+    return SILENT if raises_errors(script) else ""
 
 
 def _scripts(setup: Setup) -> TorchScript:

@@ -64,11 +64,14 @@ def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Ten
             remedy="return a tensor in its place: torch.as_tensor(value), or leave it out",
         )
     named = list(flatten(answer))
-    outputs = {_free_name(_output_name(path, answer), taken): tensor for path, tensor in named}
+    outputs: dict[str, torch.Tensor] = {}
+    for path, tensor in named:
+        name = _free_name(_output_name(path, answer), taken)
+        if name in outputs:
+            raise ExportError(f"two outputs of the model are called {name!r}.")
+        outputs[name] = tensor
     if not outputs:
         raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no tensor.")
-    if len(outputs) < len(named):
-        raise ExportError(f"two outputs of the model have the same name: {sorted(outputs)}.")
     return outputs
 
 

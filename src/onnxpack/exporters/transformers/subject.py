@@ -29,10 +29,8 @@ NAMED = {
     "input_values": "samples",
 }
 """What the second axis of an input of this name is called."""
-
-
-WIDE = ("bbox", "inputs_embeds")
-"""Those that hold a few numbers for each place, not one."""
+RANKS = {"bbox": (3,), "inputs_embeds": (3,), "token_type_ids": (2, 3)}
+"""How many axes an input of this name has, where that is not 2: TAPAS has seven types a token."""
 
 
 class TransformersSubject(TorchSubject):
@@ -48,11 +46,7 @@ class TransformersSubject(TorchSubject):
         without_cache = self._without_cache(model, sample)
         super().__init__(model, without_cache, framework="transformers")
         self.framework_version = __version__
-        self.dynamic = {
-            name: {1: NAMED[name]}
-            for name, array in self.sample.items()
-            if name in NAMED and array.ndim == (3 if name in WIDE else 2)
-        }
+        self.dynamic = _named_axes(self.sample)
         cached = "keys and values of the attention (past_key_values) are neither taken nor given"
         switched = without_cache is not sample
         own = (note for note in self.notes if "'use_cache'" not in note)
@@ -76,6 +70,17 @@ class TransformersSubject(TorchSubject):
         if named and "use_cache" in takes(model) and "use_cache" not in sample:
             return {**sample, "use_cache": False}
         return sample
+
+
+def _named_axes(sample: Mapping[str, Array]) -> dict[str, dict[int, str]]:
+    """What the second axis of each input is called; a mask goes with the input that it masks."""
+    heard = "input_values" in sample and "input_ids" not in sample
+    names = {**NAMED, "attention_mask": NAMED["input_values"]} if heard else NAMED
+    return {
+        name: {1: names[name]}
+        for name, array in sample.items()
+        if name in names and array.ndim in RANKS.get(name, (2,))
+    }
 
 
 def class_names(model: Any) -> tuple[str, ...] | None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from onnxpack.errors import ExportError
-from onnxpack.exporters.torch.watch.scripted import refuse_lost_writes
+from onnxpack.exporters.torch.watch.scripted import raises_errors, refuse_lost_writes
 
 LOSES = {
     "flat": "y = x * 1\nflat = y.view(-1)\nflat[flat > 0] = 3\nreturn y",
@@ -67,3 +67,19 @@ def test_a_write_that_it_keeps(script: Any, kind: str) -> None:
 
 def test_a_module_without_a_graph() -> None:
     refuse_lost_writes(torch.nn.Linear(1, 1))
+
+
+RAISES = {
+    "raise": "if bool(x.sum() > 9):\n    raise RuntimeError('large')\nreturn x",
+    "assert": "assert x.shape[0] == 2, 'rows'\nreturn x",
+}
+QUIET = {
+    "nothing": "return x * 2",
+    "torch's own": "return torch.nn.functional.batch_norm(x, x[0], x[0], training=True)",
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("kind", RAISES | QUIET)
+def test_errors_that_a_script_raises(script: Any, kind: str) -> None:
+    assert raises_errors(script((RAISES | QUIET)[kind])) is (kind in RAISES)

@@ -16,6 +16,9 @@ import torch
 from onnxpack.errors import ExportError
 from onnxpack.exporters.torch.watch.writes import FOLLOWED, PARTS
 
+OF_TORCH = ("site-packages/torch/", "code/__torch__/torch/")
+"""Where torch's own functions are, in a library and in a saved script."""
+
 
 def refuse_lost_writes(module: torch.nn.Module) -> None:
     """Refuse a scripted module of which the exporter would lose what is written in place.
@@ -47,6 +50,22 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
                     f"lose that write: {str(step.node).strip()}",
                     remedy="write it without views: x = torch.where(mask, value, x)",
                 )
+
+
+def raises_errors(module: torch.nn.Module) -> bool:
+    """Whether a scripted module has a ``raise`` or ``assert`` of its own, which no graph keeps.
+
+    Those in torch's own functions check shapes.
+    """
+    graph: Any = getattr(module, "inlined_graph", None)
+    if graph is None:
+        return False
+    places = [
+        step.node.sourceRange()
+        for step in walk(graph)
+        if step.node.kind() == "prim::RaiseException"
+    ]
+    return not all(any(home in place for home in OF_TORCH) for place in places)
 
 
 def _sharing(aliases: Any, steps: list[_Step]) -> Callable[[Any, Any], bool]:
