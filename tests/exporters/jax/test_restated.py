@@ -119,6 +119,16 @@ def test_running_extremes_keep_infinities_and_nan(tmp_path: Path) -> None:
     equal_at(running, x, (feeds,), folder=tmp_path)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_running_products(dtype: Any, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(1, 9, (4, 7)).astype(dtype)
+    products = lambda x: [  # noqa: E731
+        jnp.cumprod(x, axis=1),
+        lax.cumprod(x, axis=1, reverse=True),
+    ]
+    equal_at(products, x, (x - 5,), (x % 4,), folder=tmp_path)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.int32, np.int8])
 def test_shifts(dtype: Any, tmp_path: Path) -> None:
     limits = np.iinfo(dtype)

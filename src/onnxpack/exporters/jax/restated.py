@@ -79,6 +79,7 @@ ALWAYS: Mapping[str, Restated] = {
     "concatenate": _concatenate,
     "cummax": running.cummax,
     "cummin": running.cummin,
+    "cumprod": running.cumprod,
     "jax.nn.gelu": tails.gelu,
     "erfc": tails.erfc,
     "expm1": tails.expm1,

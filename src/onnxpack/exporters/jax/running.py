@@ -1,7 +1,8 @@
-"""Running maxima and minima, by comparisons only.
+"""Running maxima, minima and products, step by step.
 
-jax2onnx 0.17 writes them with MaxPool, which starts from the least finite number: infinities are
-lost, and a NaN is skipped.
+jax2onnx 0.17 writes the first two with MaxPool, which starts from the least finite number:
+infinities are lost, and a NaN is skipped. It writes a product as CumProd, which is an operator from
+opset 26 on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ def cummin(array: Any, *, axis: int, reverse: bool) -> Any:
     return _running(lax.min, array, axis, reverse=reverse)
 
 
-def _running(best: Callable[[Any, Any], Any], array: Any, axis: int, *, reverse: bool) -> Any:
+def cumprod(array: Any, *, axis: int, reverse: bool) -> Any:
+    """Return the product of the numbers so far, as ``lax.cumprod`` does."""
+    return _running(lax.mul, array, axis, reverse=reverse)
+
+
+def _running(join: Callable[[Any, Any], Any], array: Any, axis: int, *, reverse: bool) -> Any:
     """Each with what is 1, 2, 4, ... places before it, so all before it after a few steps.
 
     Raises:
@@ -30,12 +36,12 @@ def _running(best: Callable[[Any, Any], Any], array: Any, axis: int, *, reverse:
     """
     size = array.shape[axis]
     if not isinstance(size, int):
-        raise NotImplementedError(f"a running maximum or minimum over an axis that varies, {size}")
+        raise NotImplementedError(f"a running maximum, minimum or product over an axis that varies, {size}")
     far = 1
     while far < size:
         first = lax.slice_in_dim(array, 0, size - far, axis=axis)
         last = lax.slice_in_dim(array, far, size, axis=axis)
-        both = best(first, last)
+        both = join(first, last)
         if reverse:
             kept = lax.slice_in_dim(array, size - far, size, axis=axis)
             array = lax.concatenate([both, kept], axis)
