@@ -147,6 +147,16 @@ VALUES: dict[str, tuple[Any, list[Tensor], list[tuple[Tensor, ...]]]] = {
         [WHOLE.abs(), WHOLE.abs()],
         [(WHOLE * 1001, WHOLE.abs() // 2), (near(WHOLE), WHOLE - 3)],
     ),
+    "large powers": (
+        lambda x, y: x ** y.abs(),
+        [WHOLE, WHOLE.abs() % 5],
+        [(WHOLE, (WHOLE * 97).abs()), (WHOLE * 2 + 1, WHOLE.abs() * 10**15)],
+    ),
+    "shifts": (
+        lambda x, y: (x << y, x >> y),
+        [WHOLE, WHOLE.abs() % 5],
+        [(WHOLE, WHOLE.abs() + 60), (WHOLE, WHOLE), (-WHOLE, (WHOLE * 5).abs())],
+    ),
     "powers of bytes": (lambda x: x**2, [BYTES // 16], [(BYTES,)]),
     "roots": (lambda x: (x**0.5, x**-0.5), [randn(2, 8).abs()], [(BENDS,)]),
     "clamped integers": (lambda x: x.clamp(0.5, 5.5), [WHOLE], [(WHOLE * 2,)]),

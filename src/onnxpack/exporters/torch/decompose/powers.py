@@ -9,8 +9,6 @@ from torch import Tensor
 
 LARGEST = 64
 """The largest exponent that is written as products."""
-BITS = 8
-"""The bits of an exponent that are looked at: above, only 0, 1 and -1 do not overflow."""
 
 
 def power(x: Any, exponent: Any) -> Any:
@@ -53,15 +51,17 @@ def _by_products(x: Tensor, exponent: int) -> Tensor:
 
 
 def _by_bits(x: Any, exponent: Tensor) -> Tensor:
-    """Square and multiply, for exponents that vary; negative ones give 1, -1 or 0."""
+    """Square and multiply, for exponents that vary; negative ones give 1, -1 or 0.
+
+    Every bit of the exponent counts: an odd number that overflows wraps round, and never ends at 0.
+    """
     kind = torch.result_type(x, exponent)
     plain = x.to(kind) if isinstance(x, Tensor) else torch.scalar_tensor(x, dtype=kind)
     base, exponent = plain, exponent.to(kind)
     odd = torch.remainder(exponent, 2)
-    # Large exponents keep their parity: 0, 1 and -1 are right, and even numbers vanish.
-    rest = _bounded(exponent, odd)
+    rest = exponent.clamp(min=0)
     answer = torch.ones_like(base + exponent)
-    for _ in range(BITS):
+    for _ in range(8 * exponent.element_size() - kind.is_signed):
         bit = torch.remainder(rest, 2) != 0
         answer = torch.where(bit, answer * base, answer)
         base, rest = base * base, torch.floor_divide(rest, 2)
@@ -69,8 +69,3 @@ def _by_bits(x: Any, exponent: Tensor) -> Tensor:
         return answer
     inverse = torch.where(plain == 1, 1, torch.where(plain == -1, 1 - 2 * odd, 0)).to(kind)
     return torch.where(exponent < 0, inverse, answer)
-
-
-def _bounded(exponent: Tensor, odd: Tensor) -> Tensor:
-    most = 2 ** (BITS if exponent.element_size() > 1 else BITS - 1) - 2
-    return torch.where(exponent < most, exponent, odd + most).clamp(min=0)
