@@ -21,9 +21,12 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 import onnxpack
 from onnxpack.errors import ExportError, OnnxpackError
 from onnxpack.exporters import replaced as module
+from onnxpack.exporters.classes import classes_answered
+from onnxpack.exporters.jax import watch
 from onnxpack.exporters.jax.plugins import layers_known, layers_unknown
 from onnxpack.exporters.jax.restated import primitives_restated
-from onnxpack.exporters.replaced import existing, replaced, replaced_item
+from onnxpack.exporters.keras.traced import calls_while_loop, open_sizes
+from onnxpack.exporters.replaced import added, existing, replaced, replaced_item
 from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.sklearn.handed import watched
 from onnxpack.exporters.torch.decompose.outside import stand_ins
@@ -87,10 +90,24 @@ def boosters_watched() -> Iterator[None]:
     yield
 
 
+@contextmanager
+def classes_known() -> Iterator[None]:
+    with classes_answered(lambda thing: None) as open_module:
+        open_module(globals())
+        yield
+
+
+@contextmanager
+def loops_watched() -> Iterator[None]:
+    calls_while_loop(lambda: None)
+    yield
+
+
 PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "attention": written_out,
     "autocast off": without_autocast,
     "autocast watched": watch_autocast,
+    "classes": classes_known,
     "detectors": boxes_may_lack,
     "encoders": lambda: padding_left_out(frozenset({ENCODER})),
     "fast paths": fast_paths_asked,
@@ -101,14 +118,17 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "hidden": hidden,
     "layers known": pools_known,
     "layers unknown": layers_unknown,
+    "loops": loops_watched,
     "masks": masks_unasked,
     "outside": stand_ins,
+    "open sizes": open_sizes,
     "packed": lambda: plainly_packed(LSTM),
     "quiet": quiet,
     "primitives restated": primitives_restated,
     "recurrent": shapes_of_recurrent_layers,
     "sizes": watch_trace,
-    "symbolic": lambda: symbolic._text_of_sizes(symbolic._RecordingEnv()),
+    "truth": lambda: watch._truth_asked({}),
+    "symbolic": lambda: symbolic.text_of_sizes(lambda size: None),
 }
 
 
@@ -172,9 +192,9 @@ def test_every_module_that_replaces_is_asked() -> None:
     root = Path(onnxpack.__file__).parent
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
-        "attention", "detectors", "encoders", "forks", "forms", "gradients", "handed", "masks",
-        "outside", "packed", "plugins", "precision", "recurrent", "restated", "silence", "sizes",
-        "symbolic",
+        "attention", "classes", "detectors", "encoders", "forks", "forms", "gradients", "handed",
+        "masks", "outside", "packed", "plugins", "precision", "recurrent", "restated", "silence",
+        "sizes", "symbolic", "traced",
     }  # fmt: skip
     assert users == asked
 
@@ -303,3 +323,19 @@ def test_pools_of_flax_are_back() -> None:
     with pools_known():
         assert nnx.avg_pool is not own
     assert nnx.avg_pool is own
+
+
+class Plain:
+    """A class that answers no question about its truth."""
+
+
+def test_what_is_added_is_removed_again() -> None:
+    with added(Plain, "__bool__", lambda self: False):
+        assert not Plain()
+    assert Plain()
+    assert "__bool__" not in vars(Plain)
+
+
+def test_what_is_there_is_not_added() -> None:
+    with pytest.raises(ExportError, match=r"has Plain\.__doc__"), added(Plain, "__doc__", ""):
+        pass

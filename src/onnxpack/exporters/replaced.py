@@ -50,6 +50,28 @@ def replaced(holder: Any, name: str, value: Any) -> Iterator[Any]:
 
 
 @contextmanager
+def added(holder: Any, name: str, value: Any) -> Iterator[None]:
+    """Give a class of another library an attribute that it lacks, and remove it again.
+
+    Raises:
+        ExportError: it has one, so it is not the library that onnxpack knows.
+    """
+    with LOCK:
+        if name in vars(holder):
+            raise ExportError(
+                f"{_library(holder)} has {holder.__name__}.{name}, which onnxpack adds while it "
+                "exports.",
+                remedy="pip install --upgrade onnxpack",
+            )
+        try:
+            _set(holder, name, value)
+            yield
+        finally:
+            if name in vars(holder):
+                delattr(holder, name)
+
+
+@contextmanager
 def replaced_item(mapping: MutableMapping[Any, Any], key: Any, value: Any) -> Iterator[None]:
     """Give a key of a mapping another value; a key that was absent is removed again.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +37,33 @@ def caught(x: Any) -> Any:
     return (x / 2 if large else x) @ W
 
 
-def by_class(x: Any) -> Any:
+def of_a_class(x: Any) -> Any:
     if isinstance(x.shape[0], int) and x.shape[0] > 300:
         x = x / 2
     return x @ W
 
 
+def by_type(x: Any) -> Any:
+    return (x / 2 if type(x.shape[0]) is int and x.shape[0] == 300 else x) @ W
+
+
+def matched(x: Any) -> Any:
+    match x.shape:
+        case (int(rows), _) if rows > 200:
+            return x @ W / 2
+    return x @ W
+
+
 SIZES: dict[str, Callable[[Any], Any]] = {
+    "true": lambda x: (x if x.shape[0] - 300 else x / 2) @ W,
+    "not true": lambda x: (x if x.shape[0] % 100 else x / 2) @ W,
+    "by type": by_type,
+    "matched": matched,
+    "of numpy": lambda x: (x / 2 if np.array_equal(x.shape, (300, 4)) else x) @ W,
+    "in an array": lambda x: (x / 2 if np.isin(300, x.shape) else x) @ W,
+    "a set": lambda x: (x / 2 if len(set(x.shape)) == 1 else x) @ W,
+    "sets": lambda x: (x / 2 if {300} & {*x.shape} else x) @ W,
+    "counted": lambda x: (x / 2 if Counter(x.shape)[300] else x) @ W,
     "equal": lambda x: (x / 2 if x.shape[0] == 300 else x) @ W,
     "not equal": lambda x: (x / 2 if x.shape[0] != 3 else x) @ W,
     "one of two": lambda x: (x / 2 if x.shape[0] in (300, 301) else x) @ W,
@@ -56,7 +77,6 @@ SIZES: dict[str, Callable[[Any], Any]] = {
     "text": lambda x: (x / 2 if str(x.shape[0]) == "300" else x) @ W,
     "formatted": lambda x: (x / 2 if f"{x.shape}" == "(300, 4)" else x) @ W,
     "in a dataclass": lambda x: (x / 2 if Shape(x.shape[0]) == Shape(300) else x) @ W,
-    "of a class": by_class,
 }
 
 
@@ -69,6 +89,14 @@ def test_a_function_that_decides_by_a_size_is_refused(
     assert "likely cause: the function decides in Python from a size" in error.value.message
     fixed = onnxpack.export(jax.jit(function), X, tmp_path / "fixed", static=True)
     np.testing.assert_allclose(onnxpack.Model(fixed)(X), function(X), rtol=1e-5)
+
+
+def asks(x: Any) -> Any:
+    return (x / 2 if isinstance(x, jax.core.Tracer) else x) @ W
+
+
+def asks_for_type(x: Any) -> Any:
+    return (x / 2 if "Tracer" in type(x).__name__ else x) @ W
 
 
 class Asks(eqx.Module):
@@ -105,15 +133,18 @@ class AsksInFlax(nnx.Module):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (Asks(jnp.asarray(W)), "the function asks whether it is traced"),
-        (AsksInFlax(), "the function asks whether it is traced"),
-        (Catches(jnp.asarray(W)), "an error of JAX is caught"),
-        (jax.jit(caught), "an error of JAX is caught"),
+        (Asks(jnp.asarray(W)), "the function decides in Python from an array's values"),
+        (AsksInFlax(), "the function decides in Python from an array's values"),
+        (jax.jit(asks), r"the function asks whether it is traced at test_watch\.py"),
+        (jax.jit(asks_for_type), r"the function asks whether it is traced at test_watch\.py"),
+        (Catches(jnp.asarray(W)), r"an error of JAX is caught at test_watch\.py"),
+        (jax.jit(caught), r"an error of JAX is caught at test_watch\.py"),
+        (jax.jit(of_a_class), "the function decides in Python from a size"),
     ],
-    ids=["equinox", "flax", "caught value", "caught size"],
+    ids=["equinox", "flax", "jit", "type", "caught value", "caught size", "class of a size"],
 )
 def test_what_only_a_tracer_sees_is_refused(model: Any, said: str, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=f"{said} at test_watch.py"):
+    with pytest.raises(ExportError, match=said):
         onnxpack.export(model, X, tmp_path / "pack")
 
 

@@ -379,6 +379,87 @@ def test_proven(check: Any, name: str) -> None:
     check.proven(make, inputs, **options)
 
 
+def of_a_class(linear: Any, x: Tensor) -> Tensor:
+    return linear(x / 2 if isinstance(x.shape[0], int) and x.shape[0] > 300 else x)
+
+
+def of_no_other(linear: Any, x: Tensor) -> Tensor:
+    size = x.shape[0]
+    plain = not isinstance(size, torch.Tensor) and not isinstance(size, torch.SymInt)
+    return linear(x / 2 if plain and size > 300 else x)
+
+
+def by_type(linear: Any, x: Tensor) -> Tensor:
+    return linear(x / 2 if type(x.shape[0]) is int and x.shape[0] == 300 else x)
+
+
+def by_name_of_type(linear: Any, x: Tensor) -> Tensor:
+    return linear(x / 2 if type(x.size(0)).__name__ == "int" and x.size(0) > 300 else x)
+
+
+def in_a_list(linear: Any, x: Tensor) -> Tensor:
+    known = [size if type(size) is int else -1 for size in x.shape]
+    return linear(x) * (2.0 if known[0] == 300 else 1.0)
+
+
+def matched(linear: Any, x: Tensor) -> Tensor:
+    match tuple(x.shape):
+        case (int(rows), _) if rows > 300:
+            x = x / 2
+    return linear(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        (of_no_other, ParityError),
+        (by_type, ExportError),
+        (by_name_of_type, ParityError),
+        (in_a_list, ExportError),
+        (of_a_class, ParityError),
+        (matched, ExportError),
+    ],
+)
+def test_the_class_of_a_size_is_not_that_of_its_symbol(
+    check: Any, function: Any, error: type[ExportError]
+) -> None:
+    word = "matches a class of numbers" if function is matched else "a size that varies decides"
+    check.refused(lambda: Calls(function), x, error, word)
+    assert "isinstance" not in globals()
+
+
+def test_the_class_of_what_is_no_size_may_be_asked(check: Any) -> None:
+    def function(linear: Any, x: Tensor) -> Tensor:
+        known = isinstance(x, Tensor) and isinstance(x.shape, tuple) and type(linear) is nn.Linear
+        return linear(x) * (2 if known else 1)
+
+    check.proven(lambda: Calls(function), x, fresh=(1, 5))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda linear, x: linear(x) * {"3x4": 0.5}.get(f"{x.shape[0]}x{x.shape[1]}", 1.0),
+        lambda linear, x: linear(x / 2 if str(tuple(x.shape)) == "(300, 4)" else x),
+        lambda linear, x: linear(x) * len(str(x.size(0))),
+    ],
+    ids=["key", "shape", "digits"],
+)
+def test_text_of_a_size_is_refused(check: Any, function: Any) -> None:
+    """``torch.export`` gives the name of the symbol, and its graph was proven."""
+    found = check.refused(lambda: Calls(function), x, ExportError, "becomes text or a key")
+    assert "dynamo: a size that varies becomes text" in found.message
+
+
+def test_the_class_of_a_tensor_is_not_that_of_one_without_values(check: Any) -> None:
+    def function(linear: Any, x: Tensor) -> Tensor:
+        if type(x) is Tensor and bool((x == -999).any()):
+            x = torch.where(x == -999, 0, x)
+        return linear(x)
+
+    check.refused(lambda: Calls(function), x, ExportError, "a tensor's values decide")
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(check: Any, name: str) -> None:
     make, inputs, options, error, word = REFUSED[name]

@@ -2,18 +2,22 @@
 
 JAX answers ``x.shape[0] == 4`` with False if the size is a symbol, as it says itself (`shape
 polymorphism <https://docs.jax.dev/en/latest/export/shape_poly.html>`_): the branch for 4 rows is
-lost without an error. A dict that is looked up by a size finds nothing, ``isinstance(size, int)``
-is False, and ``except`` hides the errors of all other questions. So while a function is traced,
-each question of this kind that code outside of JAX asks is recorded, and the graph is refused.
+lost without an error. A dict that is looked up by a size finds nothing, ``if size % 100`` is always
+true, and ``except`` hides the errors of all other questions. So while a function is traced, each
+question of this kind that code outside of JAX asks is recorded, and the graph is refused. Questions
+about classes are in :mod:`onnxpack.exporters.classes`.
 """
 
 from __future__ import annotations
 
-import dis
+import ast
+import linecache
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import _lru_cache_wrapper
+from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
 
@@ -23,14 +27,17 @@ from jax.errors import InconclusiveDimensionOperation
 from jax.export import is_symbolic_dim, symbolic_shape
 
 from onnxpack.errors import ExportError
-from onnxpack.exporters.catching import catching, is_of_python, is_watched
+from onnxpack.exporters.catching import catching, is_of_python, is_watched, looked_up
+from onnxpack.exporters.classes import StandIn, classes_answered, matches_numbers
 from onnxpack.exporters.frames import Place, module_of, package_of, place_in
 from onnxpack.exporters.profiled import profiled
-from onnxpack.exporters.replaced import existing, replaced_item
+from onnxpack.exporters.replaced import added, existing
 
-SOUND = {"jax", "jaxlib", "jax2onnx", "numpy"}
+SOUND = {"jax", "jaxlib", "jax2onnx", "onnxpack"}
 """Packages whose questions about sizes are part of how JAX traces with symbols."""
 
+JITTED = "PjitFunction"
+"""The type of what ``jax.jit`` makes; it is public by no name."""
 METHODS = ("__eq__", "__ne__", "__hash__", "__str__", "__repr__")
 """Methods of a size that answer although it is a symbol; the others raise an error."""
 
@@ -48,6 +55,15 @@ class Decisions:
     sizes: dict[Place, None] = field(default_factory=dict)
     tracer: dict[Place, None] = field(default_factory=dict)
     caught: dict[Place, None] = field(default_factory=dict)
+
+    def stands_in(self, thing: Any) -> StandIn | None:
+        """What a symbol or a tracer stands for; the latter is there in ``jax.jit`` too."""
+        if is_symbolic_dim(thing):
+            return StandIn(1)
+        if not isinstance(thing, jax.core.Tracer):
+            return None
+        with jax.ensure_compile_time_eval():
+            return StandIn(jnp.zeros(()), self.tracer)
 
     def refuse(self) -> None:
         """Raise an error that names the first line.
@@ -68,7 +84,11 @@ def watched(function: Callable[..., Any], found: Decisions) -> Callable[..., Any
     """Return the function; what it decides while it runs is added to ``found``."""
 
     def call(*arrays: Any) -> Any:
-        with _own_questions(found) as entered, profiled(_Calls(found, entered)):
+        with (
+            classes_answered(found.stands_in) as open_module,
+            _truth_asked(found.sizes),
+            profiled(_Calls(found, open_module)),
+        ):
             return function(*arrays)
 
     return call
@@ -77,8 +97,8 @@ def watched(function: Callable[..., Any], found: Decisions) -> Callable[..., Any
 class _Calls:
     """A profile function that sees each method of a size, and which line it was called from."""
 
-    def __init__(self, found: Decisions, entered: Callable[[FrameType], None]) -> None:
-        self._found, self._entered = found, entered
+    def __init__(self, found: Decisions, open_module: Callable[[dict[str, Any]], None]) -> None:
+        self._found, self._open_module = found, open_module
         self._asked = _questions()
         self._watched: dict[CodeType, bool] = {}
         self._builtin: dict[FrameType, Any] = {}
@@ -87,7 +107,7 @@ class _Calls:
         if event == "call":
             caller = frame.f_back
             if self._is_watched(frame):
-                self._entered(frame)
+                self._open_module(frame.f_globals)
             if frame.f_code in self._asked:
                 self._note_size(frame, self._asked[frame.f_code])
             elif caller is not None and self._is_watched(caller) and _is_of_jax(frame):
@@ -102,35 +122,85 @@ class _Calls:
     def _is_watched(self, frame: FrameType) -> bool:
         if frame.f_code not in self._watched:
             self._watched[frame.f_code] = is_watched(frame)
+            if self._watched[frame.f_code] and matches_numbers(frame):
+                self._found.sizes[place_in(frame)] = None
         return self._watched[frame.f_code]
 
     def _note_size(self, frame: FrameType, method: str) -> None:
-        asking = frame.f_back
-        while asking is not None and _passes_on(asking):
-            asking = asking.f_back
-        if asking is None or package_of(module_of(asking)) in SOUND | {"onnxpack"}:
+        asking = _asking(frame.f_back)
+        if asking is None:
             return
         if method in ("__eq__", "__ne__"):
             names = frame.f_code.co_varnames
             undecided = _is_undecided(*(frame.f_locals[name] for name in names[:2]))
         elif method == "__hash__":
-            undecided = self._looks_up(asking)
+            undecided = asking in self._builtin or not _keeps_for_later(asking)
         else:
             undecided = True
         if undecided:
             self._found.sizes[place_in(asking)] = None
 
-    def _looks_up(self, asking: FrameType) -> bool:
-        """Whether a hash is for a look-up; what is called with a size may keep it as a key."""
-        if asking in self._builtin:
-            return True
-        steps = {step.offset: step.opname for step in dis.get_instructions(asking.f_code)}
-        return not steps.get(asking.f_lasti, "").startswith("CALL")
+
+@contextmanager
+def _truth_asked(sizes: dict[Place, None]) -> Iterator[None]:
+    """Record who asks whether a size is true: JAX 0.10 defines no answer, so Python says yes."""
+
+    def truth(size: Any) -> bool:
+        asking = _asking(sys._getframe(1))  # noqa: SLF001 - the line that asks
+        if asking is not None and _is_undecided(size, 0):
+            sizes[place_in(asking)] = None
+        return True
+
+    with added(type(symbolic_shape("n")[0]), "__bool__", truth):
+        yield
+
+
+def _asking(frame: FrameType | None) -> FrameType | None:
+    """The frame for which a question is asked; None if that is one of JAX's own."""
+    while frame is not None and _passes_on(frame):
+        frame = frame.f_back
+    return None if frame is None or package_of(module_of(frame)) in SOUND else frame
+
+
+def _keeps_for_later(asking: FrameType) -> bool:
+    """Whether a frame calls what takes a size as a key of its answers, and no dict or set.
+
+    ``jax.jit`` does so with static arguments, and ``lru_cache``: each answer is computed by the
+    size itself.
+    """
+    positions = next(islice(asking.f_code.co_positions(), asking.f_lasti // 2, None))
+    lines = linecache.getlines(asking.f_code.co_filename, asking.f_globals)
+    try:
+        calling = looked_up(_called(lines, *positions), asking)
+    except (LookupError, AttributeError, TypeError, SyntaxError):
+        return False
+    return isinstance(calling, _lru_cache_wrapper) or type(calling).__name__ == JITTED
+
+
+def _called(
+    lines: list[str], first: int | None, last: int | None, start: int | None, end: int | None
+) -> ast.expr:
+    """What a piece of source calls.
+
+    Raises:
+        LookupError: the source is not at hand, or is no call.
+        SyntaxError: it is no expression.
+    """
+    if first is None or last is None or not lines:
+        raise LookupError
+    piece = [line.encode() for line in lines[first - 1 : last]]
+    piece[-1] = piece[-1][:end]
+    piece[0] = piece[0][start:]
+    expression = ast.parse(b"".join(piece).decode().strip(), mode="eval").body
+    if not isinstance(expression, ast.Call):
+        raise LookupError
+    return expression.func
 
 
 def _passes_on(frame: FrameType) -> bool:
-    """Whether a frame compares for its caller: Python's own, or code made by a dataclass."""
-    return is_of_python(frame) or frame.f_code.co_filename == "<string>"
+    """Whether a frame compares for its caller: of Python, of numpy, or made by a dataclass."""
+    made = frame.f_code.co_filename == "<string>" and frame.f_code.co_name.startswith("__")
+    return made or is_of_python(frame) or package_of(module_of(frame)) == "numpy"
 
 
 def _is_of_jax(frame: FrameType) -> bool:
@@ -163,38 +233,3 @@ def _questions() -> dict[CodeType, str]:
     """
     (size,) = symbolic_shape("n")
     return {existing(getattr(type(size), name), "__code__"): name for name in METHODS}
-
-
-@contextmanager
-def _own_questions(found: Decisions) -> Iterator[Callable[[FrameType], None]]:
-    """Let modules of the user's, once they are entered, find an ``isinstance`` that records."""
-
-    def asked(thing: Any, kinds: Any) -> bool:
-        answer = isinstance(thing, kinds)
-        beside = _untraced(thing)
-        if beside is not None and isinstance(beside, kinds) != answer:
-            places = found.sizes if is_symbolic_dim(thing) else found.tracer
-            places[place_in(sys._getframe(1))] = None  # noqa: SLF001 - the line that asks
-        return answer
-
-    with ExitStack() as stack:
-        seen: set[int] = set()
-
-        def enter(frame: FrameType) -> None:
-            names = frame.f_globals
-            if id(names) not in seen:
-                seen.add(id(names))
-                if "isinstance" not in names:
-                    stack.enter_context(replaced_item(names, "isinstance", asked))
-
-        yield enter
-
-
-def _untraced(thing: Any) -> Any:
-    """What would be there if nothing were traced; None where the same would be."""
-    if is_symbolic_dim(thing):
-        return 1
-    if not isinstance(thing, jax.core.Tracer):
-        return None
-    with jax.ensure_compile_time_eval():
-        return jnp.zeros(())

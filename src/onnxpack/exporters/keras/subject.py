@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import keras
@@ -13,10 +12,9 @@ from onnxpack.exporters.keras.causes import diagnose
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.outputs import name_outputs
 from onnxpack.exporters.keras.rebuild import rebuilt
-from onnxpack.exporters.keras.traced import with_open_sizes
+from onnxpack.exporters.keras.traced import calls_while_loop, with_open_sizes
 from onnxpack.exporters.keras.widened import widened
 from onnxpack.exporters.nonfinite import with_nan_kept
-from onnxpack.exporters.replaced import existing, replaced
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.subject import TorchSubject
 from onnxpack.parity.cases import Axes
@@ -58,7 +56,7 @@ class KerasSubject(TorchSubject):
         if self.axes is not None:
             self.axes = {name: self.axes.get(name, {}) for name in self.sample}
         self._keras, self._inputs = model, inputs
-        self.loops = self._calls_while_loop()
+        self.loops = calls_while_loop(lambda: self.run(self.sample))
         if self.loops:
             self.notes = (*self.notes, UNASKED)
 
@@ -76,20 +74,6 @@ class KerasSubject(TorchSubject):
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.keras.causes`."""
         return diagnose(self._keras) or super().diagnose(attempts)
-
-    def _calls_while_loop(self) -> bool:
-        """Whether the model loops until its values say so, which it may never do at infinity."""
-        called: list[bool] = []
-        core = import_module("keras.src.backend.torch.core")
-        plain = existing(core, "while_loop", function=True)
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            called.append(True)
-            return plain(*args, **kwargs)
-
-        with replaced(core, "while_loop", watched):
-            self.run(self.sample)
-        return bool(called)
 
     def _widened(self) -> FlatModule | None:
         wide = widened(self._keras)

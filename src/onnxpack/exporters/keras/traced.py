@@ -9,7 +9,7 @@ becomes None there as well. ``keras.ops.arange`` looks for the dtype of a symbol
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -29,14 +29,34 @@ def with_open_sizes(strategy: Strategy) -> Strategy:
     """Return the strategy; while it makes its graph, Keras keeps sizes open."""
 
     def make(to: Path) -> Probes:
-        with _open_sizes():
+        with open_sizes():
             return strategy.make(to)
 
     return replace(strategy, make=make)
 
 
+def calls_while_loop(run: Callable[[], Any]) -> bool:
+    """Whether a model loops until its values say so, which it may never do at infinity.
+
+    Args:
+        run: asks the model; one that refuses its sample is refused when it is asked again.
+    """
+    called: list[bool] = []
+    core = import_module("keras.src.backend.torch.core")
+    plain = existing(core, "while_loop", function=True)
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        called.append(True)
+        return plain(*args, **kwargs)
+
+    with replaced(core, "while_loop", watched), suppress(Exception):
+        run()
+    return bool(called)
+
+
 @contextmanager
-def _open_sizes() -> Iterator[None]:
+def open_sizes() -> Iterator[None]:
+    """While this lasts, Keras makes no number of a size that varies."""
     backend, sequential = map(import_module, CHECKS_SHAPES)
     plain = existing(backend, "standardize_shape", function=True)
     dtypes = existing(import_module("keras.src.backend.common.dtypes"), "PYTHON_DTYPES_MAP")

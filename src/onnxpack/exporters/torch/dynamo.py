@@ -6,7 +6,8 @@ become cases of the proof.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from typing import Any
 import torch
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.frames import Place, listed, of_torch, user_line
 from onnxpack.exporters.ports import name_ports
 from onnxpack.exporters.torch.rewrite.views import with_known_views
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.conditions import Condition
 from onnxpack.exporters.torch.watch.gradients import differentiated
 from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
+from onnxpack.exporters.torch.watch.symbolic import text_of_sizes
 from onnxpack.parity.ask import at_sizes, refuse_too_large
 from onnxpack.parity.cases import tile
 from onnxpack.parity.subject import Probes
@@ -38,7 +41,7 @@ class Dynamo:
         return self._explore(program, self._exported)
 
     def _exported(self, tensors: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
-        with self.setup.followed():
+        with self.setup.followed(), _no_text_of_sizes():
             return torch.export.export(
                 self.setup.flat,
                 tuple(tensors),
@@ -116,3 +119,23 @@ class Dynamo:
                 raise ExportError("torch.onnx.export gave no program")
             name_ports(converted.model.graph, list(self.setup.subject.sample), self.setup.outputs)
             converted.save(to)
+
+
+@contextmanager
+def _no_text_of_sizes() -> Iterator[None]:
+    """Refuse a model that makes text of a size: ``torch.export`` gives it the symbol's name.
+
+    Raises:
+        ExportError: it did.
+    """
+    places: dict[Place, None] = {}
+
+    def note(_size: Any) -> None:
+        place = user_line(of_torch)
+        if place is not None:
+            places[place] = None
+
+    with text_of_sizes(note):
+        yield
+    if places:
+        raise ExportError(f"a size that varies becomes text or a key at {listed(places)}")

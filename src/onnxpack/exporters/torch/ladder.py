@@ -66,6 +66,7 @@ def climb(setup: Setup) -> Iterator[Strategy]:
     with watch_unseen() as unseen, watch_copies() as copies:
         gradient = find_gradient(lambda: copies.returned(subject.answer()))
     _refuse(unseen, subject.model_class)
+    setup = replace(setup, modules=tuple(unseen.modules.values()))
     copies.refuse(subject.model_class)
     _refuse_hidden_by_precision(subject)
     if gradient:

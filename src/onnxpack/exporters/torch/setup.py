@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.classes import classes_answered
+from onnxpack.exporters.replaced import existing
 from onnxpack.exporters.torch.causes import plain_words
 from onnxpack.exporters.torch.decompose.mode import Decomposed
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
@@ -19,6 +21,7 @@ from onnxpack.exporters.torch.patch.forks import forks_inline
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.silence import quiet
 from onnxpack.exporters.torch.rewrite.restated import restated
+from onnxpack.exporters.torch.watch.sizes import stands_in
 from onnxpack.parity.cases import Axes, sizes, tile
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ class Setup:
         opset: of the graph.
         outputs: the names of the graph's outputs.
         empty_rows: let attention give zeros where a row may look at nothing; else it gives NaN.
+        modules: the names of each module of the user's whose code runs in ``forward``.
     """
 
     subject: TorchSubject
@@ -41,6 +45,7 @@ class Setup:
     opset: int
     outputs: tuple[str, ...]
     empty_rows: bool = True
+    modules: tuple[dict[str, Any], ...] = ()
 
     @cached_property
     def flat(self) -> FlatModule:
@@ -81,8 +86,11 @@ class Setup:
     @contextmanager
     def followed(self) -> Iterator[None]:
         """Put the stand-ins in place while an exporter looks at the model."""
-        with quiet(), self.decomposed(), forks_inline(), _in_plain_words():
-            yield
+        with _vmaps_closed(), classes_answered(stands_in) as open_module:
+            for names in self.modules:
+                open_module(names)
+            with quiet(), self.decomposed(), forks_inline(), _in_plain_words():
+                yield
 
     @contextmanager
     def decomposed(self) -> Iterator[None]:
@@ -100,3 +108,18 @@ def _in_plain_words() -> Iterator[None]:
         raise
     except Exception as exc:
         raise ExportError(plain_words(exc)) from exc
+
+
+@contextmanager
+def _vmaps_closed() -> Iterator[None]:
+    """Leave each ``torch.vmap`` that an error of an exporter left open (PyTorch 2.14).
+
+    Every later draw at random in this process would fail within it.
+    """
+    functorch = existing(torch._C, "_functorch")  # noqa: SLF001
+    depth = existing(functorch, "get_dynamic_layer_stack_depth")()
+    undo = existing(functorch, "pop_dynamic_layer_stack_and_undo_to_depth", function=True)
+    try:
+        yield
+    finally:
+        undo(depth)

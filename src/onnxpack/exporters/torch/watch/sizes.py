@@ -21,8 +21,11 @@ from torch._C import (  # type: ignore[attr-defined]
     _get_value_trace,
     _set_tracing_state,
 )
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.overrides import TorchFunctionMode
 
+from onnxpack.exporters.classes import StandIn
 from onnxpack.exporters.frames import Place, user_line
 from onnxpack.exporters.replaced import replaced
 from onnxpack.exporters.torch.watch.values import TO_PYTHON
@@ -94,6 +97,30 @@ def _note(found: list[Learned], sizes: Callable[[], tuple[int | None, ...]]) -> 
     place = user_line(_methods_of_tensors)
     if place is not None and _get_tracing_state():
         found.append(Learned(place, sizes()))
+
+
+# Made here, since no mode is on: in a FakeTensorMode they would have no values either.
+TENSOR = torch.empty(0)
+WEIGHT = torch.nn.Parameter(TENSOR)
+
+
+def stands_in(thing: Any) -> StandIn | None:
+    """What there is under a trace only: symbols, tensors of sizes, tensors without values."""
+    if isinstance(thing, torch.SymInt) or _is_traced_size(thing):
+        return StandIn(1)
+    if isinstance(thing, FakeTensor | FunctionalTensor):
+        empty = torch.empty(0)
+        return StandIn(
+            torch.nn.Parameter(empty) if isinstance(thing, torch.nn.Parameter) else empty
+        )
+    return None
+
+
+def _is_traced_size(thing: Any) -> bool:
+    if not isinstance(thing, torch.Tensor) or thing.dim() or thing.dtype is not torch.int64:
+        return False
+    sizes = _sizes_behind(thing) if _get_tracing_state() else ()
+    return bool(sizes) and None not in sizes
 
 
 def _methods_of_tensors(module: str) -> bool:

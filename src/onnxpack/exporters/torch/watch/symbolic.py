@@ -117,7 +117,7 @@ def witness(
         writes = Writes()
         stack.enter_context(writes.assignments())
         stack.enter_context(_Operators(env, writes))
-        stack.enter_context(_text_of_sizes(env))
+        stack.enter_context(text_of_sizes(lambda size: env.note(size.node.expr, decides=True)))
         stack.enter_context(torch.no_grad())
         try:
             writes.returned(run(*fakes))
@@ -272,8 +272,12 @@ class _Operators(TorchDispatchMode):
 
 
 @contextmanager
-def _text_of_sizes(env: _RecordingEnv) -> Iterator[None]:
-    """A size that becomes text or a key is known for good; torch asks nobody for that."""
+def text_of_sizes(note: Callable[[Any], None]) -> Iterator[None]:
+    """A size that becomes text or a key is known for good; torch asks nobody for that.
+
+    Args:
+        note: is called with each symbol of which a line of the user's makes text or a key.
+    """
     kind: Any = torch.SymInt
     with ExitStack() as stack:
         for name in ("__repr__", "__str__", "__format__", "__hash__"):
@@ -281,7 +285,7 @@ def _text_of_sizes(env: _RecordingEnv) -> Iterator[None]:
 
             def watched(size: Any, *args: Any, _plain: Any = plain) -> Any:
                 if user_line(_of_tensors) is not None:
-                    env.note(size.node.expr, decides=True)
+                    note(size)
                 return _plain(size, *args)
 
             stack.enter_context(replaced(kind, name, watched))

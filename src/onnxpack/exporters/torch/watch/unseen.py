@@ -23,6 +23,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from onnxpack.exporters.catching import catching, is_watched
+from onnxpack.exporters.classes import matches_numbers
 from onnxpack.exporters.frames import (
     Place,
     frames_of_model,
@@ -71,6 +72,7 @@ LEAVE_OUT = (
     "leave it out of forward(), prints of values too; decide with tensors: "
     "torch.where(condition, a, b)"
 )
+MATCHES = "matches a class of numbers, which a size is not while it is traced"
 HANDS_ON = "hands work to another thread or process, which no exporter follows"
 
 
@@ -84,6 +86,8 @@ class Unseen:
         scripting: lines that ask for TorchScript.
         read: lines that turn a tensor into text, or that ask for its memory.
         elsewhere: lines that hand work to another thread or process.
+        matched: code with a ``case`` of a class of numbers.
+        modules: the names of each module whose code ran and is no known library's.
     """
 
     caught: dict[Place, None] = field(default_factory=dict)
@@ -91,6 +95,8 @@ class Unseen:
     scripting: dict[Place, None] = field(default_factory=dict)
     read: dict[Place, None] = field(default_factory=dict)
     elsewhere: dict[Place, None] = field(default_factory=dict)
+    matched: dict[Place, None] = field(default_factory=dict)
+    modules: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def cause(self) -> Cause | None:
         """Why no exporter can be trusted with the model; None where nothing was found."""
@@ -98,6 +104,7 @@ class Unseen:
             (self.caught, CATCHES, CHECK_BEFORE),
             (self.asked, ASKS, "take the question out of forward(), or answer it in __init__"),
             (self.read, READS, LEAVE_OUT),
+            (self.matched, MATCHES, "ask with if and ==, without case int()"),
             (self.elsewhere, HANDS_ON, "compute it in forward() itself"),
         ):
             if places:
@@ -118,6 +125,7 @@ class _Calls:
 
     def __init__(self, found: Unseen) -> None:
         self._found = found
+        self._entered: set[CodeType] = set()
         tables = _questions()
         self._code: Mapping[CodeType, str] = tables[0]
         self._compiled: Mapping[Any, str] = tables[1]
@@ -125,6 +133,8 @@ class _Calls:
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "call":
             kind, caller = self._code.get(frame.f_code), frame.f_back
+            if frame.f_code not in self._entered:
+                self._enter(frame)
         elif event == "c_call":
             try:
                 kind, caller = self._compiled.get(argument), frame
@@ -134,6 +144,13 @@ class _Calls:
             return
         if kind is not None and caller is not None:
             self._note(kind, caller)
+
+    def _enter(self, frame: FrameType) -> None:
+        self._entered.add(frame.f_code)
+        if is_watched(frame):
+            self._found.modules[id(frame.f_globals)] = frame.f_globals
+            if matches_numbers(frame):
+                self._found.matched[place_in(frame)] = None
 
     def _note(self, kind: str, caller: FrameType) -> None:
         places = {"scripting": self._found.scripting, "asked": self._found.asked}

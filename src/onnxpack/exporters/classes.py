@@ -1,0 +1,109 @@
+"""Questions about the class of a size or of an array, which are answered differently under a trace.
+
+``isinstance(x.shape[0], int)``, ``type(x.shape[0])`` and ``case int():`` tell a symbol from a
+number, and ``isinstance(x, jax.core.Tracer)`` tells a trace from a call. So modules of the user's
+find an ``isinstance`` and a ``type`` that answer as they would if nothing were traced: the code
+goes the way that its users go, and what it then asks of the size itself is seen. A ``case`` cannot
+be answered so, and is looked for in the byte code.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from onnxpack.exporters.frames import Place, place_in
+from onnxpack.exporters.replaced import replaced_item
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """Something that is only there while a model is traced.
+
+    Attributes:
+        real: what would be there if nothing were traced.
+        places: gets the lines that ask for a class that only one of both has; None if they need
+            not be known, since each further question to the thing itself is seen.
+    """
+
+    real: Any
+    places: dict[Place, None] | None = None
+
+
+@contextmanager
+def classes_answered(
+    stands_in: Callable[[Any], StandIn | None],
+) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yield a function that lets a module of the user's find the functions that answer so.
+
+    Args:
+        stands_in: returns what a thing stands for; None if it stands for itself.
+    """
+
+    def is_instance(thing: Any, kinds: Any) -> bool:
+        known = stands_in(thing)
+        if known is None:
+            return isinstance(thing, kinds)
+        answer = isinstance(known.real, kinds)
+        if known.places is not None and answer != isinstance(thing, kinds):
+            known.places[place_in(sys._getframe(1))] = None  # noqa: SLF001 - the line that asks
+        return answer
+
+    def type_of(thing: Any) -> type:
+        known = stands_in(thing)
+        if known is None:
+            return type(thing)
+        if known.places is not None:
+            known.places[place_in(sys._getframe(2))] = None  # noqa: SLF001 - the line that asks
+        return type(known.real)
+
+    stand_ins = {"isinstance": is_instance, "type": _type_by(type_of)}
+    seen: set[int] = set()
+    with ExitStack() as stack:
+
+        def open_module(names: dict[str, Any]) -> None:
+            if id(names) not in seen:
+                seen.add(id(names))
+                for name in stand_ins.keys() - names.keys():
+                    stack.enter_context(replaced_item(names, name, stand_ins[name]))
+
+        yield open_module
+
+
+def matches_numbers(frame: FrameType) -> bool:
+    """Whether code has a ``case`` of a class of integers, or of one that cannot be told."""
+    loaded: Any = None
+    names: tuple[Mapping[str, Any], ...] = (frame.f_globals, vars(builtins))
+    for step in dis.get_instructions(frame.f_code):
+        if step.opname == "MATCH_CLASS":
+            if not isinstance(loaded, builtins.type) or issubclass(int, loaded):
+                return True
+        elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            loaded = next((each[step.argval] for each in names if step.argval in each), None)
+        elif step.opname == "LOAD_ATTR":
+            loaded = getattr(loaded, step.argval, None)
+    return False
+
+
+def _type_by(type_of: Callable[[Any], type]) -> type:
+    """Return a stand-in for ``type``: also a metaclass, and an instance check, as ``type`` is."""
+
+    class Answering(type):
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            if len(args) == 1 and not kwargs:
+                return type_of(args[0])
+            return builtins.type(*args, **kwargs)
+
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, builtins.type)
+
+        def __subclasscheck__(cls, subclass: Any) -> bool:
+            return issubclass(subclass, builtins.type)
+
+    return Answering("type", (builtins.type,), {})
