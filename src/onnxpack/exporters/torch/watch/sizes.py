@@ -109,10 +109,7 @@ def stands_in(thing: Any) -> StandIn | None:
     if isinstance(thing, torch.SymInt) or _is_traced_size(thing):
         return StandIn(1)
     if isinstance(thing, FakeTensor | FunctionalTensor):
-        empty = torch.empty(0)
-        return StandIn(
-            torch.nn.Parameter(empty) if isinstance(thing, torch.nn.Parameter) else empty
-        )
+        return StandIn(WEIGHT if isinstance(thing, torch.nn.Parameter) else TENSOR)
     return None
 
 
