@@ -2,9 +2,9 @@
 
 ``isinstance(x.shape[0], int)``, ``type(x.shape[0])`` and ``case int():`` tell a symbol from a
 number, and ``isinstance(x, jax.core.Tracer)`` tells a trace from a call. So modules of the user's
-find an ``isinstance`` and a ``type`` that answer as they would if nothing were traced: the code
-goes the way that its users go, and what it then asks of the size itself is seen. A ``case`` cannot
-be answered so, and is looked for in the byte code.
+find an ``isinstance``, a ``type`` and a ``hasattr`` that answer as they would if nothing were
+traced: the code goes the way that its users go, and what it then asks of the size itself is seen.
+A ``case`` cannot be answered so, and is looked for in the byte code.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -46,12 +47,12 @@ def classes_answered(
         stands_in: returns what a thing stands for; None if it stands for itself.
     """
 
-    def is_instance(thing: Any, kinds: Any) -> bool:
+    def answered(question: Callable[[Any, Any], bool], thing: Any, asked: Any) -> bool:
         known = stands_in(thing)
         if known is None:
-            return isinstance(thing, kinds)
-        answer = isinstance(known.real, kinds)
-        if known.places is not None and answer != isinstance(thing, kinds):
+            return question(thing, asked)
+        answer = question(known.real, asked)
+        if known.places is not None and answer != question(thing, asked):
             known.places[place_in(sys._getframe(1))] = None  # noqa: SLF001 - the line that asks
         return answer
 
@@ -63,7 +64,11 @@ def classes_answered(
             known.places[place_in(sys._getframe(2))] = None  # noqa: SLF001 - the line that asks
         return type(known.real)
 
-    stand_ins = {"isinstance": is_instance, "type": _type_by(type_of)}
+    stand_ins = {
+        "hasattr": partial(answered, hasattr),
+        "isinstance": partial(answered, isinstance),
+        "type": _type_by(type_of),
+    }
     seen: set[int] = set()
     with ExitStack() as stack:
 

@@ -305,3 +305,18 @@ def test_a_loop_that_may_not_end_is_asked_nothing_far_from_the_sample(tmp_path: 
     assert any("loop" in note for note in pack.manifest.notes)
     names = {case.name for case in pack.manifest.parity.cases}
     assert names.isdisjoint({"×1e4", "×30", "negated"})
+
+
+def test_a_bound_module_of_linen(tmp_path: Path) -> None:
+    module = linen.Dense(3)
+    variables = module.init(jax.random.key(0), np.ones((1, 4), np.float32))
+    pack = onnxpack.export(module.bind(variables), np.ones((2, 4), np.float32), tmp_path / "pack")
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    wanted = module.apply(variables, x)
+    np.testing.assert_allclose(np.asarray(onnxpack.Model(pack)(x)), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_module_of_linen_without_variables(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="holds no variables") as caught:
+        onnxpack.export(linen.Dense(3), np.ones((2, 4), np.float32), tmp_path / "pack")
+    assert "(model, variables)" in caught.value.remedy

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import MissingExtraError, SampleError
+from onnxpack.errors import MissingExtraError, SampleError, TargetError
 from onnxpack.exporters.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ class JaxExporter:
     """Takes what JAX has compiled, and what its two libraries of layers call a module.
 
     These are ``jax.jit(f)`` and a ``functools.partial`` of it, an ``nnx.Module``, a pair of a
-    ``linen.Module`` and its variables, an ``equinox.Module``. A plain function is none: nothing
-    tells that it is JAX's.
+    ``linen.Module`` and its variables, or one bound to them, an ``equinox.Module``. A plain
+    function is none: nothing tells that it is JAX's.
     """
 
     refines = ""
@@ -38,6 +38,7 @@ class JaxExporter:
             or _is(inner, "flax.nnx", "Module")
             or (_is(inner, "equinox", "Module") and callable(inner))
             or _is(bound, "flax.linen", "Module")
+            or _is(inner, "flax.linen", "Module")
         )
 
     @contextmanager
@@ -46,6 +47,7 @@ class JaxExporter:
 
         Raises:
             SampleError: no sample was given.
+            TargetError: a module of linen has no variables.
             MissingExtraError: jax2onnx is not installed.
         """
         try:
@@ -62,10 +64,27 @@ class JaxExporter:
                 "a JAX model is exported with a sample of its input.",
                 remedy="onnxpack.export(model, x[:2], ...) (--sample 2x28x28x1)",
             )
+        if _is(model, "flax.linen", "Module"):
+            model = _unbound(model)
         # What jax.jit compiles is a Python function, which may keep something.
         function = getattr(model, "__wrapped__", None)
         with jax_settings_kept(), unchanged(model, function), ready(model) as found:
             yield JaxSubject(found, sample, shown=model)
+
+
+def _unbound(module: Any) -> tuple[Any, Any]:
+    """Return a bound module of linen with its variables apart.
+
+    Raises:
+        TargetError: it is not bound to any.
+    """
+    if module.scope is None:
+        raise TargetError(
+            f"a {type(module).__name__} of flax.linen holds no variables.",
+            remedy="onnxpack.export((model, variables), x, ...)",
+        )
+    unbound, variables = module.unbind()
+    return unbound, variables
 
 
 def _is(thing: object, home: str, name: str) -> bool:
