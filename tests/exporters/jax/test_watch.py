@@ -55,6 +55,8 @@ def matched(x: Any) -> Any:
 
 
 SIZES: dict[str, Callable[[Any], Any]] = {
+    "a float": lambda x: (x / 2 if x.shape[0] == 300.0 else x) @ W,
+    "of numpy's": lambda x: (x / 2 if x.shape[0] == np.int64(300) else x) @ W,
     "true": lambda x: (x if x.shape[0] - 300 else x / 2) @ W,
     "not true": lambda x: (x if x.shape[0] % 100 else x / 2) @ W,
     "by type": by_type,
@@ -160,6 +162,7 @@ def scaled(x: Any, rows: Any) -> Any:
 
 def checked(x: Any) -> Any:
     assert x.shape[0] != 0
+    assert x.shape[0] not in (None, "all", (), 0.5)
     assert x.shape[1] == 4
     assert isinstance(x, jax.Array)
     if x.shape[0] == x.shape[0] and isinstance(x.shape, tuple):

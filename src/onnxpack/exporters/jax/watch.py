@@ -23,6 +23,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.errors import InconclusiveDimensionOperation
 from jax.export import is_symbolic_dim, symbolic_shape
 
@@ -38,6 +39,8 @@ SOUND = {"jax", "jaxlib", "jax2onnx", "onnxpack"}
 
 JITTED = "PjitFunction"
 """The type of what ``jax.jit`` makes; it is public by no name."""
+NEVER_SIZES = (bytes, dict, list, set, str, tuple, type(None))
+"""Classes of which nothing equals a size."""
 METHODS = ("__eq__", "__ne__", "__hash__", "__str__", "__repr__")
 """Methods of a size that answer although it is a symbol; the others raise an error."""
 
@@ -208,14 +211,20 @@ def _is_of_jax(frame: FrameType) -> bool:
 
 
 def _is_undecided(size: Any, other: Any) -> bool:
-    """Whether sizes are equal for some values of the symbols, and different for others."""
+    """Whether a size equals something for some values of its symbols, and not for others."""
+    if isinstance(other, NEVER_SIZES):
+        return False
+    if isinstance(other, float | np.floating):  # 300 == 300.0
+        if not float(other).is_integer():
+            return False
+        other = int(other)
     try:
         gap = size - other
-        if not is_symbolic_dim(gap):
-            return False
-        return not (_holds(lambda: gap >= 1) or _holds(lambda: gap <= -1))
-    except Exception:  # noqa: BLE001 - what cannot be subtracted from a size does not equal it
-        return False
+    except Exception:  # noqa: BLE001 - what cannot be compared here may still be equal there
+        return True
+    if not is_symbolic_dim(gap):
+        return not isinstance(gap, int)
+    return not (_holds(lambda: gap >= 1) or _holds(lambda: gap <= -1))
 
 
 def _holds(comparison: Callable[[], bool]) -> bool:
