@@ -67,7 +67,7 @@ def is_watched(frame: FrameType) -> bool:
 def is_of_python(frame: FrameType) -> bool:
     """Whether a frame runs code of Python's own library."""
     file = frame.f_code.co_filename
-    return "site-packages" not in file and file.startswith(STANDARD)
+    return "site-packages" not in file and file.startswith((*STANDARD, "<frozen "))
 
 
 def catching(frame: FrameType) -> Place | None:

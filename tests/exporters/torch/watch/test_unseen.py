@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import cProfile
+import inspect
 import math
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -151,6 +154,10 @@ def submitted(x: Tensor) -> Tensor:
         (lambda x: x if torch.compiler.is_exporting() else -x, "asked"),
         (lambda x: x if torch.onnx.is_in_onnx_export() else -x, "asked"),
         (lambda x: x if torch._C._get_tracing_state() else -x, "asked"),
+        (lambda x: x if torch._C._len_torch_dispatch_stack() else -x, "asked"),
+        (lambda x: x if len(inspect.stack()) > 99 else -x, "asked"),
+        (lambda x: x if sys._getframe(1).f_lineno < 9 else -x, "asked"),
+        (lambda x: x if "export" in str(traceback.extract_stack()) else -x, "asked"),
         (lambda x: x if torch.jit.is_scripting() else -x, "scripting"),
         (lambda x: x if "nan" in repr(x) else -x, "read"),
         (lambda x: x if "nan" in str(x) else -x, "read"),

@@ -9,9 +9,12 @@ sees anything. No exporter follows any of these, so such a model is refused befo
 from __future__ import annotations
 
 import concurrent.futures
+import inspect
 import multiprocessing.process
 import queue
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,13 +37,19 @@ from onnxpack.exporters.frames import (
 from onnxpack.exporters.profiled import profiled
 from onnxpack.exporters.torch.watch.calls import calls_script
 from onnxpack.parity.subject import Cause
+from onnxpack.parity.user_code import is_users
 
 ABOUT_THE_TRACER = (
     "jit.is_tracing", "compiler.is_compiling", "compiler.is_dynamo_compiling",
     "compiler.is_exporting", "onnx.is_in_onnx_export", "_dynamo.is_compiling",
-    "_C._is_tracing", "_C._get_tracing_state",
+    "_C._is_tracing", "_C._get_tracing_state", "_C._len_torch_dispatch_stack",
+    "_C._len_torch_function_stack", "utils._python_dispatch._get_current_dispatch_mode",
 )  # fmt: skip
 """Functions of torch that answer a tracer otherwise than everybody else."""
+ABOUT_THE_CALLER: tuple[Any, ...] = (
+    inspect.currentframe, inspect.stack, sys._getframe, traceback.extract_stack,  # noqa: SLF001
+)  # fmt: skip
+"""Functions of Python that show an exporter among the callers."""
 SCRIPTING = "jit.is_scripting"
 """False under a tracer and in plain Python, true in TorchScript."""
 TO_TEXT = {"__format__", "__repr__", "__str__"}
@@ -153,6 +162,11 @@ class _Calls:
                 self._found.matched[place_in(frame)] = None
 
     def _note(self, kind: str, caller: FrameType) -> None:
+        if kind == "caller":
+            # A library looks at the stack for names of modules and for warnings.
+            if is_users(caller.f_code.co_filename):
+                self._found.asked[place_in(caller)] = None
+            return
         places = {"scripting": self._found.scripting, "asked": self._found.asked}
         if kind in places:
             if is_watched(caller) and not calls_script(caller):
@@ -202,6 +216,7 @@ def _questions() -> tuple[dict[CodeType, str], dict[Any, str]]:
     compiled: dict[Any, str] = {}
     named = {**dict.fromkeys(ABOUT_THE_TRACER, "asked"), SCRIPTING: "scripting"}
     functions = [(_found(name), kind) for name, kind in named.items()]
+    functions += [(function, "caller") for function in ABOUT_THE_CALLER]
     functions += [(function, "elsewhere") for function in ELSEWHERE]
     for function, kind in functions:
         if hasattr(function, "__code__"):
