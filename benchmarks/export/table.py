@@ -37,8 +37,8 @@ The last two columns are seconds that the proof takes (the model's own answers t
 the graph's) for each second of the whole rest of the export, and of the making of the graph alone:
 the median, and the quartiles about it.
 
-The rows were run at several states of the code, those of PyTorch and Keras last. Of torchvision
-only seven were run again: with random weights, `raft_large` and `raft_small` are refused for what
+The rows were run at several states of the code. Those of PyTorch and Keras are the newest, from
+2 cores of an AMD EPYC. Of torchvision seven were run again with them: with random weights, `raft_large` and `raft_small` are refused for what
 they answer at ×1e-5, and `retinanet_resnet50_fpn` at ×1e4. The machine was busy with other work,
 which the last two columns show.
 
