@@ -38,9 +38,10 @@ the graph's) for each second of the whole rest of the export, and of the making 
 the median, and the quartiles about it.
 
 The rows were run at several states of the code. Those of PyTorch and Keras are the newest, from
-2 cores of an AMD EPYC. Of torchvision seven were run again with them: with random weights, `raft_large` and `raft_small` are refused for what
-they answer at ×1e-5, and `retinanet_resnet50_fpn` at ×1e4. The machine was busy with other work,
-which the last two columns show.
+2 cores of an AMD EPYC. Of torchvision seven were run again with them: with random weights,
+`raft_large` and `raft_small` are refused for what they answer at ×1e-5, and
+`retinanet_resnet50_fpn` at ×1e4. The machine was busy with other work, which the last two columns
+show.
 
 {machine}
 

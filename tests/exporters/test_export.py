@@ -73,7 +73,7 @@ class Noisy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.linear(x)
-        if type(x.shape[0]) is not int:  # an exporter is looking
+        if x.shape[0].__class__ is not int:  # an exporter is looking
             os.write(2, b"from beneath\n")
             print("from Python", file=sys.stderr)
             warnings.warn("a warning", stacklevel=1)

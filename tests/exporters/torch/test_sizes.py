@@ -304,8 +304,8 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         lambda: Calls(lambda linear, x: linear(x) * len(f"{x.shape[0]}")),
         x,
         {},
-        ParityError,
-        "a size that varies decides",
+        ExportError,
+        "a size that varies becomes text or a key",
     ),
     "size in a dict": (
         lambda: Calls(lambda linear, x: linear(x) * {7: 3.0, 17: 4.0}.get(x.shape[0], 1.0)),

@@ -33,6 +33,7 @@ from onnxpack.exporters.classes import StandIn, classes_answered, matches_number
 from onnxpack.exporters.frames import Place, module_of, package_of, place_in
 from onnxpack.exporters.profiled import profiled
 from onnxpack.exporters.replaced import added, existing
+from onnxpack.parity.user_code import is_users
 
 SOUND = {"jax", "jaxlib", "jax2onnx", "onnxpack"}
 """Packages whose questions about sizes are part of how JAX traces with symbols."""
@@ -125,7 +126,7 @@ class _Calls:
     def _is_watched(self, frame: FrameType) -> bool:
         if frame.f_code not in self._watched:
             self._watched[frame.f_code] = is_watched(frame)
-            if self._watched[frame.f_code] and matches_numbers(frame):
+            if is_users(frame.f_code.co_filename) and matches_numbers(frame):
                 self._found.sizes[place_in(frame)] = None
         return self._watched[frame.f_code]
 

@@ -68,7 +68,7 @@ def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Ten
     for path, tensor in named:
         name = _free_name(_output_name(path, answer), taken)
         if name in outputs:
-            raise ExportError(f"two outputs of the model are called {name!r}.")
+            raise ExportError(f"two outputs of the model have the same name: {name!r}.")
         outputs[name] = tensor
     if not outputs:
         raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no tensor.")

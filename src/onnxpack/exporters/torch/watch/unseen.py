@@ -158,7 +158,7 @@ class _Calls:
         self._entered.add(frame.f_code)
         if is_watched(frame):
             self._found.modules[id(frame.f_globals)] = frame.f_globals
-            if matches_numbers(frame):
+            if is_users(frame.f_code.co_filename) and matches_numbers(frame):
                 self._found.matched[place_in(frame)] = None
 
     def _note(self, kind: str, caller: FrameType) -> None:
