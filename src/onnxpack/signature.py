@@ -118,12 +118,12 @@ class Signature(msgspec.Struct, frozen=True):
     def refuse_empty(self, arrays: Mapping[str, Array], dims: Container[str]) -> None:
         """Refuse inputs in which one of these dims has size 0.
 
-        A pack is proven with at least one element along each dim. At none, ONNX Runtime 1.32 ends
-        the process in its LSTM and GRU kernels, and its means are 0 where a framework's are NaN.
+        ONNX Runtime 1.32 ends the process there in its LSTM and GRU kernels, and its means of
+        nothing are 0 where a framework's are NaN.
 
         Args:
             arrays: inputs that fit, by name.
-            dims: names of the dims that were not proven at 0.
+            dims: names of the dims that must not be 0.
 
         Raises:
             FeedError: there is such an input.

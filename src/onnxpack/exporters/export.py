@@ -24,6 +24,7 @@ from onnxpack.comparison.scale import common
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import OnnxpackError, TargetError, UsageError
 from onnxpack.exporters.activations import write_exact_activations
+from onnxpack.exporters.empty import unproven_at_zero
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.finish import finish, graph_versions
 from onnxpack.exporters.silence import SHOWN
@@ -168,6 +169,7 @@ def export(
         outputs = [spec.name for spec in signature.outputs]
         proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
         golden, evidence = _choose_golden(proven)
+        unproven = unproven_at_zero(proven.graph, proven.signature)
         further = ((proven.note,) if proven.note else ()) + tuple(doubts_of_infinities(evidence))
         for note in further:
             say(note)
@@ -182,7 +184,7 @@ def export(
             parity=Parity(
                 tolerance=tolerance,
                 cases=evidence,
-                skipped=skipped,
+                skipped=(*skipped, *unproven),
                 unordered=questions[0].unordered,
             ),
             labels=_labels(labels, subject),

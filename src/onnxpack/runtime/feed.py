@@ -21,7 +21,7 @@ class Feeder:
 
     Args:
         signature: whose inputs the feeds are for.
-        at_least_one: names of the dims that were not proven at 0; an empty input is refused there.
+        at_least_one: names of the dims that must not be 0; an empty input is refused there.
     """
 
     __slots__ = (

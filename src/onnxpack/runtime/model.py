@@ -137,9 +137,8 @@ def _signature(pack: Pack, session: Any) -> Signature:
 
 
 def _at_least_one(pack: Pack) -> frozenset[str]:
-    """The dynamic dims of a pack that no case of its proof had at 0; none of a bare graph."""
+    """The dynamic dims that must not be 0, as the pack's own proof says."""
     if pack.manifest is None:
         return frozenset()
-    cases = pack.manifest.parity.cases
-    empty = {dim for case in cases for dim, size in case.dims.items() if size == 0}
-    return frozenset(pack.manifest.signature.dynamic) - empty
+    skipped = {case.name for case in pack.manifest.parity.skipped}
+    return frozenset(dim for dim in pack.manifest.signature.dynamic if f"{dim}=0" in skipped)

@@ -1,0 +1,36 @@
+"""Dims that a pack must not take at size 0, because of an operator in its graph.
+
+No case has such a size, and ONNX Runtime 1.32 on CPU does not survive all of them. The pack keeps
+them as cases that were not run, and a model refuses an input of that size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+
+from onnxpack.pack.manifest import SkippedCase
+from onnxpack.parity.dims import BATCH
+from onnxpack.signature import Signature
+
+FATAL = ("Einsum", "GRU", "LSTM")
+"""Operators whose kernels end the process: Einsum divides by the size."""
+HOLLOW = ("ReduceMax", "ReduceMean", "ReduceMin")
+"""Operators that answer a number of nothing, where frameworks answer NaN or raise an error."""
+
+
+def unproven_at_zero(graph: Path, signature: Signature) -> Iterator[SkippedCase]:
+    """Yield a case for each dynamic dim that the graph must not be given at 0."""
+    operators = {node.op_type for node in ir.load(graph).graph.all_nodes()}
+    fatal = [name for name in FATAL if name in operators]
+    hollow = [name for name in HOLLOW if name in operators]
+    for dim in signature.dynamic:
+        if fatal:
+            reason = f"ONNX Runtime ends the process there in its {fatal[0]}"
+        elif hollow and dim != BATCH:
+            reason = f"ONNX Runtime's {hollow[0]} of nothing is a number"
+        else:
+            continue
+        yield SkippedCase(f"{dim}=0", reason)

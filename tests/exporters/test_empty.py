@@ -1,0 +1,49 @@
+"""Inputs of size 0 where ONNX Runtime does not survive them, or makes a number of nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import onnxpack
+from onnxpack.errors import FeedError
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.layer = kind(3, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.layer(x)[0]
+
+
+class Products(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("bnd,bmd->bnm", x, x)
+
+
+class Mean(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(1)
+
+
+@pytest.mark.parametrize("model", [Recurrent(nn.GRU), Recurrent(nn.LSTM), Products()])
+def test_an_empty_batch_is_refused_and_the_process_lives(model: Any, tmp_path: Path) -> None:
+    pack = onnxpack.export(model.eval(), torch.randn(2, 6, 3), tmp_path / "pack")
+    with pytest.raises(FeedError, match="'batch' is 0, and the pack was proven with at least 1"):
+        onnxpack.Model(pack)(np.zeros((0, 6, 3), np.float32))
+
+
+def test_a_mean_of_nothing_is_refused(tmp_path: Path) -> None:
+    dynamic = {"x": {0: "batch", 1: "time"}}
+    pack = onnxpack.export(Mean(), torch.randn(2, 6, 3), tmp_path / "pack", dynamic=dynamic)
+    model = onnxpack.Model(pack)
+    with pytest.raises(FeedError, match="'time' is 0"):
+        model(np.zeros((2, 0, 3), np.float32))
+    assert np.asarray(model(np.zeros((0, 6, 3), np.float32))).shape == (0, 3)
