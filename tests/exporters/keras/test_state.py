@@ -133,3 +133,26 @@ def test_a_predict_of_its_own_is_refused(tmp_path: Path, make: Any) -> None:
     with pytest.raises(ExportError, match="is not Keras's own") as caught:
         onnxpack.export(model, X, tmp_path / "pack")
     assert "into call()" in caught.value.remedy
+
+
+class ScaledByTheFirst(keras.Model):
+    """Divides by the largest number of the first input that it is ever asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(2)
+        self.scale: float | None = None
+
+    def call(self, x: Any) -> Any:
+        if self.scale is None:
+            self.scale = float(ops.max(ops.abs(x)))
+        return self.dense(x / self.scale)
+
+
+def test_what_the_first_call_keeps_is_refused(tmp_path: Path) -> None:
+    """The export's own first call must be the one whose traces are looked for."""
+    model = ScaledByTheFirst()
+    model(X)
+    model.scale = None
+    with pytest.raises(NondeterministicError, match="the model answers by what it was asked first"):
+        onnxpack.export(model, X, tmp_path / "pack")

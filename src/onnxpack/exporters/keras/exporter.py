@@ -60,6 +60,7 @@ class KerasExporter:
         with inference_mode_of(model), keras_settings_kept(model):
             subject = KerasSubject(model, inputs)
             refuse_impressions(subject)
+            subject.look_for_loops()
             yield subject
 
 

@@ -56,7 +56,14 @@ class KerasSubject(TorchSubject):
         if self.axes is not None:
             self.axes = {name: self.axes.get(name, {}) for name in self.sample}
         self._keras, self._inputs = model, inputs
-        self.loops = calls_while_loop(lambda: self.run(self.sample))
+
+    def look_for_loops(self) -> None:
+        """Ask the model once, so that one that loops by its values is asked nothing far away.
+
+        This must not be the model's first call, whose traces are looked for elsewhere. The answer
+        is kept for the next run.
+        """
+        self.loops = calls_while_loop(lambda: self.run_first(self.sample))
         if self.loops:
             self.notes = (*self.notes, UNASKED)
 
