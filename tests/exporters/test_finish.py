@@ -77,7 +77,7 @@ def test_proven_shapes_are_stated(tmp_path: Path) -> None:
 
 
 def test_versions(tmp_path: Path) -> None:
-    source = graph_versions(candidate(tmp_path / "c.onnx"), ORIGIN)
+    source = graph_versions(ir.load(candidate(tmp_path / "c.onnx")), ORIGIN)
     assert (source.opset, source.ir_version, source.strategy) == (18, 10, "dynamo")
 
 

@@ -128,7 +128,7 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "recurrent": shapes_of_recurrent_layers,
     "sizes": watch_trace,
     "truth": lambda: watch._truth_asked({}),
-    "symbolic": lambda: symbolic.text_of_sizes(lambda size: None),
+    "symbolic": lambda: symbolic.text_of_sizes(lambda size, place: None),
 }
 
 

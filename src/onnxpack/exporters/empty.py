@@ -7,11 +7,10 @@ them as cases that were not run, and a model refuses an input of that size.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import onnx_ir as ir
 
-from onnxpack.pack.manifest import SkippedCase
+from onnxpack.pack.manifest import SkippedCase, at_zero
 from onnxpack.parity.dims import BATCH
 from onnxpack.signature import Signature
 
@@ -21,9 +20,9 @@ HOLLOW = ("ReduceMax", "ReduceMean", "ReduceMin")
 """Operators that answer a number of nothing, where frameworks answer NaN or raise an error."""
 
 
-def unproven_at_zero(graph: Path, signature: Signature) -> Iterator[SkippedCase]:
+def unproven_at_zero(model: ir.Model, signature: Signature) -> Iterator[SkippedCase]:
     """Yield a case for each dynamic dim that the graph must not be given at 0."""
-    operators = {node.op_type for node in ir.load(graph).graph.all_nodes()}
+    operators = {node.op_type for node in model.graph.all_nodes()}
     fatal = [name for name in FATAL if name in operators]
     hollow = [name for name in HOLLOW if name in operators]
     for dim in signature.dynamic:
@@ -33,4 +32,4 @@ def unproven_at_zero(graph: Path, signature: Signature) -> Iterator[SkippedCase]
             reason = f"ONNX Runtime's {hollow[0]} of nothing is a number"
         else:
             continue
-        yield SkippedCase(f"{dim}=0", reason)
+        yield SkippedCase(at_zero(dim), reason)

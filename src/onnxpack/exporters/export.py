@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx_ir as ir
 
 from onnxpack.comparison.detections import as_sets
 from onnxpack.comparison.elements import NOISE_CEILING
@@ -169,7 +170,7 @@ def export(
         outputs = [spec.name for spec in signature.outputs]
         proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
         golden, evidence = _choose_golden(proven)
-        unproven = unproven_at_zero(proven.graph, proven.signature)
+        graph = ir.load(proven.graph)
         further = ((proven.note,) if proven.note else ()) + tuple(doubts_of_infinities(evidence))
         for note in further:
             say(note)
@@ -180,11 +181,11 @@ def export(
             description=description,
             license=license,
             signature=proven.signature,
-            source=graph_versions(proven.graph, _origin(subject, proven)),
+            source=graph_versions(graph, _origin(subject, proven)),
             parity=Parity(
                 tolerance=tolerance,
                 cases=evidence,
-                skipped=(*skipped, *unproven),
+                skipped=(*skipped, *unproven_at_zero(graph, proven.signature)),
                 unordered=questions[0].unordered,
             ),
             labels=_labels(labels, subject),

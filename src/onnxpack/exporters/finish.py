@@ -63,9 +63,8 @@ def finish(
     return stated
 
 
-def graph_versions(graph: Path, origin: Mapping[str, str]) -> Source:
-    """The manifest's source record, with the versions that the graph itself states."""
-    model = ir.load(graph)
+def graph_versions(model: ir.Model, origin: Mapping[str, str]) -> Source:
+    """Return the manifest's source record, with the versions that the graph itself states."""
     return Source(**origin, opset=model.opset_imports.get("", 0), ir_version=model.ir_version or 0)
 
 

@@ -1,6 +1,6 @@
 """Fourier transforms are computed in float64.
 
-ONNX Runtime 1.32's DFT and STFT on CPU lose digits in float32 where the length is no power of two
+ONNX Runtime 1.32's DFT and STFT on CPU lose digits in float32 if the length is not a power of two
 (Bluestein's algorithm, with chirps in float32): the spectrum of 400 numbers is off by 8e-4 of its
 standard deviation, where PyTorch's own is off by 1e-6. In float64 it is off by 2e-12, in about the
 same time.

@@ -17,7 +17,7 @@ def profiled(function: Callable[[FrameType, str, Any], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        # cProfile is no function that could be set, and is enabled instead.
+        # cProfile cannot be set as a function; it is enabled again instead.
         if before is None or callable(before):
             sys.setprofile(before)
         else:

@@ -85,6 +85,14 @@ class SkippedCase(msgspec.Struct, frozen=True):
     reason: str
 
 
+def at_zero(dim: str) -> str:
+    """Return the name of the case in which a dim has size 0.
+
+    A pack that holds it as skipped refuses such an input: ONNX Runtime may not survive it.
+    """
+    return f"{dim}=0"
+
+
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence that the graph answers as the framework does.
 

@@ -160,13 +160,13 @@ def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
 def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -> bool:
     """Whether inputs have the sample's sizes on fixed axes, and one size on axes of one name."""
     found: dict[str, int] = {}
-    return all(
-        size == found.setdefault(dim, size)
-        if (dim := axes.get(name, {}).get(axis)) is not None
-        else size == sample[name].shape[axis]
-        for name, array in feeds.items()
-        for axis, size in enumerate(array.shape)
-    )
+    for name, array in feeds.items():
+        named = axes.get(name, {})
+        for axis, size in enumerate(array.shape):
+            own = sample[name].shape[axis]
+            if size != (found.setdefault(named[axis], size) if axis in named else own):
+                return False
+    return True
 
 
 def ask_at(

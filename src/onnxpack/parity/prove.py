@@ -34,6 +34,20 @@ from onnxpack.signature import Array
 Outputs = Mapping[str, Array]
 
 
+class Remembered:
+    """What an iterable gives, as often as wanted: each item is computed once."""
+
+    def __init__(self, items: Iterable[Outputs]) -> None:
+        self._left = iter(items)
+        self._known: list[Outputs] = []
+
+    def __iter__(self) -> Iterator[Outputs]:
+        yield from self._known
+        for item in self._left:
+            self._known.append(item)
+            yield item
+
+
 @dataclass(frozen=True)
 class Question:
     """A case with the framework's answer to it.
@@ -51,6 +65,11 @@ class Question:
     unordered: Sets = ()
     again: Callable[[Mapping[str, Array]], Outputs] | None = None
     beside: Callable[[Mapping[str, Array]], Iterable[Outputs]] | None = None
+
+    @cached_property
+    def copies(self) -> Iterable[Outputs]:
+        """The answers of models beside this one, each computed when first wanted."""
+        return Remembered(() if self.beside is None else self.beside(self.case.feeds))
 
     @cached_property
     def exact(self) -> Outputs | None:
@@ -163,8 +182,7 @@ def _judge(
 def _better(question: Question) -> Iterator[Outputs]:
     """The answers that show what float32 costs, one after the other."""
     yield question.exact or {}
-    if question.beside is not None:
-        yield from question.beside(question.case.feeds)
+    yield from question.copies
 
 
 def _judge_decided(
@@ -181,8 +199,7 @@ def _judge_decided(
     ask = question.again if question.exact is None else question.in_float64
     beside = ask(nudged(question.case.feeds)) if ask is not None else None
     witnesses = [each for each in (question.exact, beside) if each is not None]
-    if question.beside is not None:
-        witnesses.extend(question.beside(question.case.feeds))
+    witnesses.extend(question.copies)
     if not witnesses:
         return ()
     decided, reasons = without_undecided(question.expected, witnesses, actual, tolerance)

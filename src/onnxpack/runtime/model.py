@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from onnxpack.errors import UsageError
-from onnxpack.pack.manifest import Preprocess
+from onnxpack.pack.manifest import Preprocess, at_zero
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
 from onnxpack.report import Report
@@ -141,4 +141,4 @@ def _at_least_one(pack: Pack) -> frozenset[str]:
     if pack.manifest is None:
         return frozenset()
     skipped = {case.name for case in pack.manifest.parity.skipped}
-    return frozenset(dim for dim in pack.manifest.signature.dynamic if f"{dim}=0" in skipped)
+    return frozenset(dim for dim in pack.manifest.signature.dynamic if at_zero(dim) in skipped)

@@ -44,8 +44,8 @@ class Arguments:
             SampleError: they do not fit the function, or hold no array.
         """
         parameters = _parameters(function)
-        name = getattr(function, "__name__", type(function).__name__)
-        args, kwargs = bind(parameters, sample, function=name)
+        called = getattr(function, "__name__", type(function).__name__)
+        args, kwargs = bind(parameters, sample, function=called)
         in_order = [each.name for each in parameters or () if each.name in kwargs]
         kwargs = {name: kwargs[name] for name in (*in_order, *kwargs)}
         names = [*positional_names(parameters, len(args)), *kwargs]

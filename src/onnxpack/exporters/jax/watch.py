@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import _lru_cache_wrapper
+from functools import _lru_cache_wrapper, cache
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
@@ -41,7 +41,7 @@ SOUND = {"jax", "jaxlib", "jax2onnx", "onnxpack"}
 JITTED = "PjitFunction"
 """The type of what ``jax.jit`` makes; it is public by no name."""
 NEVER_SIZES = (bytes, dict, list, set, str, tuple, type(None))
-"""Classes of which nothing equals a size."""
+"""Classes whose values never equal a size."""
 METHODS = ("__eq__", "__ne__", "__hash__", "__str__", "__repr__")
 """Methods of a size that answer although it is a symbol; the others raise an error."""
 
@@ -66,8 +66,7 @@ class Decisions:
             return StandIn(1)
         if not isinstance(thing, jax.core.Tracer):
             return None
-        with jax.ensure_compile_time_eval():
-            return StandIn(jnp.zeros(()), self.tracer)
+        return StandIn(_an_array(), self.tracer)
 
     def refuse(self) -> None:
         """Raise an error that names the first line.
@@ -82,6 +81,13 @@ class Decisions:
         ):
             if places:
                 raise ExportError(f"not traced, since {what} at {next(iter(places))}")
+
+
+@cache
+def _an_array() -> Any:
+    """An array that is no tracer, also if it is made while a function is traced."""
+    with jax.ensure_compile_time_eval():
+        return jnp.zeros(())
 
 
 def watched(function: Callable[..., Any], found: Decisions) -> Callable[..., Any]:
@@ -187,8 +193,8 @@ def _called(
     """What a piece of source calls.
 
     Raises:
-        LookupError: the source is not at hand, or is no call.
-        SyntaxError: it is no expression.
+        LookupError: the source is missing, or is not a call.
+        SyntaxError: the source is not an expression.
     """
     if first is None or last is None or not lines:
         raise LookupError

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.frames import package_of
 
 CONFIG = "config.json"
 VALUES = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
@@ -73,4 +74,4 @@ def _foreign(config: Any) -> Iterator[str]:
 
 
 def _is_of_keras(module: object) -> bool:
-    return isinstance(module, str) and (module == "keras" or module.startswith("keras."))
+    return isinstance(module, str) and package_of(module) == "keras"

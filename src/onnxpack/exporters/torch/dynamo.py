@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from onnxpack.errors import ExportError
-from onnxpack.exporters.frames import Place, listed, of_torch, user_line
+from onnxpack.exporters.frames import Place, listed
 from onnxpack.exporters.ports import name_ports
 from onnxpack.exporters.torch.rewrite.views import with_known_views
 from onnxpack.exporters.torch.setup import Setup
@@ -129,13 +129,7 @@ def _no_text_of_sizes() -> Iterator[None]:
         ExportError: it did.
     """
     places: dict[Place, None] = {}
-
-    def note(_size: Any) -> None:
-        place = user_line(of_torch)
-        if place is not None:
-            places[place] = None
-
-    with text_of_sizes(note):
+    with text_of_sizes(lambda _, place: places.setdefault(place)):
         yield
     if places:
         raise ExportError(f"a size that varies becomes text or a key at {listed(places)}")

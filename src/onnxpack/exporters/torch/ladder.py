@@ -87,7 +87,7 @@ def climb(setup: Setup) -> Iterator[Strategy]:
 
 
 def _note_of_errors(model: torch.nn.Module) -> str:
-    """What to say of the errors that a script raises; nothing if it raises none, or is no script.
+    """Return a note if a script raises errors; an empty text if it does not, or cannot be compiled.
 
     A module that cannot be scripted is refused by the strategy itself.
     """

@@ -36,7 +36,7 @@ def renamed(
     own, theirs = _names(ours), _names_of_torch(func)
     found = {_renamed(name, own, theirs): value for name, value in options.items()}
     try:
-        inspect.signature(ours).bind(*args, **found)
+        _signature(ours).bind(*args, **found)
     except TypeError:
         return None
     return found if len(found) == len(options) else None
@@ -51,10 +51,14 @@ def _renamed(name: str, own: Sequence[str], theirs: Sequence[str]) -> str:
     return own[place] if name not in own and place < len(own) else name
 
 
+_signature = cache(inspect.signature)
+"""Reading one takes longer than all the rest, and a trace asks for it at every call."""
+
+
 @cache
 def _names(function: Callable[..., Any]) -> Sequence[str]:
     """The parameters that can be given by position, and by name too."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = _signature(function).parameters.values()
     return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
 
 

@@ -14,12 +14,12 @@ from torch import Tensor
 
 
 def left(x: Any, other: Any) -> Any:
-    """``x << other``."""
+    """Return ``x << other``, which is 0 beyond the width."""
     return _within(torch.bitwise_left_shift, x, other, torch.zeros_like)
 
 
 def right(x: Any, other: Any) -> Any:
-    """``x >> other``, which keeps the sign."""
+    """Return ``x >> other``, which keeps the sign."""
     return _within(torch.bitwise_right_shift, x, other, lambda number: -(number < 0).to(number))
 
 

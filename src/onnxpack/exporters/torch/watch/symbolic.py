@@ -117,7 +117,7 @@ def witness(
         writes = Writes()
         stack.enter_context(writes.assignments())
         stack.enter_context(_Operators(env, writes))
-        stack.enter_context(text_of_sizes(lambda size: env.note(size.node.expr, decides=True)))
+        stack.enter_context(text_of_sizes(lambda size, _: env.note(size.node.expr, decides=True)))
         stack.enter_context(torch.no_grad())
         try:
             writes.returned(run(*fakes))
@@ -272,11 +272,11 @@ class _Operators(TorchDispatchMode):
 
 
 @contextmanager
-def text_of_sizes(note: Callable[[Any], None]) -> Iterator[None]:
+def text_of_sizes(note: Callable[[Any, Place], None]) -> Iterator[None]:
     """A size that becomes text or a key is known for good; torch asks nobody for that.
 
     Args:
-        note: is called with each symbol of which a line of the user's makes text or a key.
+        note: takes each symbol that becomes text or a key, and the line that makes it so.
     """
     kind: Any = torch.SymInt
     with ExitStack() as stack:
@@ -284,8 +284,9 @@ def text_of_sizes(note: Callable[[Any], None]) -> Iterator[None]:
             plain = getattr(kind, name)
 
             def watched(size: Any, *args: Any, _plain: Any = plain) -> Any:
-                if user_line(_of_tensors) is not None:
-                    note(size)
+                place = user_line(_of_tensors)
+                if place is not None:
+                    note(size, place)
                 return _plain(size, *args)
 
             stack.enter_context(replaced(kind, name, watched))

@@ -96,7 +96,7 @@ class Unseen:
         read: lines that turn a tensor into text, or that ask for its memory.
         elsewhere: lines that hand work to another thread or process.
         matched: code with a ``case`` of a class of numbers.
-        modules: the names of each module whose code ran and is no known library's.
+        modules: the globals of each module of the user's, or of an unknown library, that ran.
     """
 
     caught: dict[Place, None] = field(default_factory=dict)
