@@ -8,23 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-
-def log1p(x: Tensor) -> Tensor:
-    """``torch.log1p``, right for tiny numbers: the exporters write ``log(1 + x)``.
-
-    What rounding took from ``1 + x`` is given back by a quotient (Higham, Accuracy and Stability
-    of Numerical Algorithms, 1.14.1).
-    """
-    whole = 1 + x
-    kept = (whole == 1) | (whole == torch.inf)
-    near = torch.where(kept, 2, whole)
-    return torch.where(kept, x, near.log() * (x / (near - 1)))
+from onnxpack.exporters import tails
 
 
-def expm1(x: Tensor) -> Tensor:
+def log1p(x: Tensor) -> Any:
+    """``torch.log1p``, right for tiny numbers: the exporters write ``log(1 + x)``."""
+    return tails.log1p(torch, x)
+
+
+def expm1(x: Tensor) -> Any:
     """``torch.expm1``, right for tiny numbers: the exporters write ``exp(x) - 1``."""
-    near = x.clamp(-1, 1)
-    return torch.where(x.abs() < 1, torch.tanh(near / 2) * (near.exp() + 1), x.exp() - 1)
+    return tails.expm1(torch, x)
 
 
 def logaddexp(x: Tensor, other: Tensor) -> Any:

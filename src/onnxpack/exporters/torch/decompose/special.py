@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from onnxpack.exporters import tails
+
 MIDDLE = (
     2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
     -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
@@ -16,28 +18,11 @@ TAIL = (
     -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
 )  # fmt: skip
 """Giles, "Approximating the erfinv function" (GPU Computing Gems 2), single precision."""
-TAIL_OF_ERF = (
-    0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418,
-    0.37409196, 1.00002368, -1.26551223,
-)  # fmt: skip
-"""Press et al., "Numerical Recipes", 6.2: the logarithm of erfc, to a relative 1.2e-7."""
-
-NEAR = 0.5
-"""Below it ``1 - erf(x)`` is exact to a rounding, and the polynomial to two."""
 
 
 def erfc(x: Tensor) -> Any:
-    """``torch.erfc``; the exporters write ``1 - erf(x)``, which is 0 above 4.
-
-    In float64, since the exponent has to be exact to a rounding of the answer.
-    """
-    if x.dtype is not torch.float32:
-        return NotImplemented
-    size = x.double().abs()
-    share = 1 / (1 + size / 2)
-    tail = share * (_polynomial(TAIL_OF_ERF, share) - size * size).exp()
-    far = torch.where(x < 0, 2 - tail, tail).float()
-    return torch.where(x.abs() < NEAR, 1 - torch.erf(x), far)
+    """``torch.erfc``; the exporters write ``1 - erf(x)``, which is 0 above 4."""
+    return tails.erfc(torch, x, torch.erf) if x.dtype is torch.float32 else NotImplemented
 
 
 def ndtr(x: Tensor) -> Any:
