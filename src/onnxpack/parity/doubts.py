@@ -17,7 +17,7 @@ SIZES = re.compile(r"\w+=\d+(, \w+=\d+)*")
 MASKS = "masks that keep"
 UNASKED = (
     "the model has a loop that ends by values, so it was asked nothing far from the sample: there "
-    "the loop may not end"
+    "the loop might not end"
 )
 SHOWN = 3
 """So many names and reasons are shown in a note; pack.json has them all."""

@@ -71,7 +71,7 @@ def open_sizes() -> Iterator[None]:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Let an error through as it is: Keras would write the sizes of all arguments into it."""
+    """Keep Keras from adding the sizes of all arguments to the text of an error."""
     filtered = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()
     try:
