@@ -62,7 +62,7 @@ class Judged:
     strategy: str
     questions: tuple[Question, ...]
     evidence: tuple[CaseEvidence, ...]
-    note: str = ""
+    notes: Callable[[], Sequence[str]]
 
     @property
     def holds(self) -> bool:
@@ -171,7 +171,7 @@ def export(
         proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
         golden, evidence = _choose_golden(proven)
         graph = ir.load(proven.graph)
-        further = ((proven.note,) if proven.note else ()) + tuple(doubts_of_infinities(evidence))
+        further = (*proven.notes(), *doubts_of_infinities(evidence))
         for note in further:
             say(note)
         say(f"proven by {proven.strategy}; writing the pack")
@@ -289,7 +289,7 @@ def _judge(
         evidence = tuple(map(inquiry.judge, prove(graph, questions, inquiry.tolerance)))
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
-    return Judged(graph, signature, strategy.name, questions, evidence, strategy.note)
+    return Judged(graph, signature, strategy.name, questions, evidence, strategy.notes)
 
 
 def _locate(inquiry: _Inquiry, judged: Judged) -> Divergence | None:

@@ -9,7 +9,7 @@ user can accept the case by its name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnxpack.exporters.keep_nan import keep_nan, loses_nan
@@ -54,6 +54,6 @@ def with_nan_kept(
     """
     for strategy in strategies:
         made = _Made(strategy, saturating)
-        yield Strategy(strategy.name, made.make)
+        yield replace(strategy, make=made.make)
         if made.candidate is not None and loses_nan(made.candidate, saturating=saturating):
-            yield Strategy(strategy.name + SUFFIX, made.make_keeping_nan)
+            yield replace(strategy, name=strategy.name + SUFFIX, make=made.make_keeping_nan)

@@ -29,12 +29,12 @@ class Strategy:
         make: writes a candidate to a path, and gives the sizes of the dynamic dims at which it
             may be wrong, to be tried besides the usual cases. It raises ExportError, in plain
             words, where the model will not, or must not, be exported this way.
-        note: what users must know about a graph that is made so; empty where there is nothing.
+        notes: says what users must know about the graph, once it is made.
     """
 
     name: str
     make: Callable[[Path], Probes]
-    note: str = ""
+    notes: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
+
+import onnxpack
+from onnxpack.errors import ExportError
 
 WITHOUT = """
 import sys
@@ -41,3 +46,35 @@ def test_without_the_torchscript_exporter(tmp_path: Path, code: str) -> None:
         check=True,
         timeout=300,
     )
+
+
+class Listed(nn.Module):
+    """The compiler wants a type for ``tolist()``."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Decide from a value."""
+        return x * 2 if max(x.flatten().tolist()) > 100 else x
+
+
+class Checked(nn.Module):
+    """A branch, which only a script keeps, and an error, which no graph keeps."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Decide from values."""
+        if bool(x.isnan().any()):
+            raise ValueError("not a number")
+        return x * 2 if bool(x.sum() > 0) else x
+
+
+def test_what_the_compiler_says_first(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"script: Expected type hint for result of tolist\(\)"):
+        onnxpack.export(Listed(), torch.randn(2, 3), tmp_path / "pack")
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+@pytest.mark.parametrize("scripted", [False, True])
+def test_a_script_that_raises_has_a_note(tmp_path: Path, *, scripted: bool) -> None:
+    model = torch.jit.script(Checked()) if scripted else Checked()
+    pack = onnxpack.export(model, torch.randn(2, 3), tmp_path / "pack")
+    assert pack.manifest is not None
+    assert any("a graph raises none" in note for note in pack.manifest.notes)

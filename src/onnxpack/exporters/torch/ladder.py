@@ -9,8 +9,9 @@ it freezes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,11 @@ from torch import nn
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.frames import listed
-from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.torch.dynamo import Dynamo
 from onnxpack.exporters.torch.patch.settings import has_torchscript_exporter
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.copies import watch_copies
 from onnxpack.exporters.torch.watch.gradients import find_gradient
-from onnxpack.exporters.torch.watch.scripted import raises_errors
 from onnxpack.exporters.torch.watch.selftest import check_witnesses
 from onnxpack.exporters.torch.watch.unseen import Unseen, watch_unseen
 from onnxpack.exporters.torch.watch.values import find_conversions
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
 NARROWED = (
     "the model is of float64: the graph computes in float32, for which ONNX Runtime has kernels, "
     "and is proven within the tolerance against the model in float64"
-)
-SILENT = (
-    "forward() raises errors of its own (raise, assert), and a graph raises none: the pack answers "
-    "where the model would not"
 )
 EMPTY_ROWS = ", zeros for empty rows"
 DIFFERENTIATED = "dynamo, differentiated"
@@ -56,8 +51,7 @@ def climb(setup: Setup) -> Iterator[Strategy]:
     """
     subject = setup.subject
     if isinstance(subject.model, torch.jit.ScriptModule):
-        strategy = _strategy(setup, "torchscript", _scripts(setup).script)
-        yield replace(strategy, note=_note_of_errors(subject.model))
+        yield _script(setup, "torchscript")
         return
     if subject.program is not None:
         yield _strategy(setup, "dynamo", Dynamo(setup).save_program)
@@ -78,25 +72,20 @@ def climb(setup: Setup) -> Iterator[Strategy]:
         yield _strategy(each, f"dynamo{suffix}", Dynamo(each).export)
     # TorchScript would take the branch that nobody runs of a model that asks for it.
     if has_torchscript_exporter() and not unseen.scripting:
-        strategy = _strategy(setup, "torchscript script", _scripts(setup).script)
-        yield replace(strategy, note=_note_of_errors(setup.flat.model))
+        yield _script(setup, "torchscript script")
     narrow = subject.in_float32()
     if narrow is not None:
         for strategy in climb(replace(setup, subject=narrow)):
-            yield replace(strategy, note=NARROWED)
+            yield replace(strategy, notes=partial(_with_note, NARROWED, strategy.notes))
 
 
-def _note_of_errors(model: torch.nn.Module) -> str:
-    """Return a note if a script raises errors; an empty text if it does not, or cannot be compiled.
+def _script(setup: Setup, name: str) -> Strategy:
+    scripts = _scripts(setup)
+    return replace(_strategy(setup, name, scripts.script), notes=scripts.notes)
 
-    A module that cannot be scripted is refused by the strategy itself.
-    """
-    try:
-        with hidden():
-            script = model if isinstance(model, torch.jit.ScriptModule) else torch.jit.script(model)
-    except Exception:  # noqa: BLE001 - the compiler fails in many ways
-        return ""
-    return SILENT if raises_errors(script) else ""
+
+def _with_note(note: str, others: Callable[[], Sequence[str]]) -> tuple[str, ...]:
+    return (note, *others())
 
 
 def _scripts(setup: Setup) -> TorchScript:

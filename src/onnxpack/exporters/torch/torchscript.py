@@ -24,7 +24,7 @@ from onnxpack.exporters.torch.rewrite.numbers import with_numbers_kept
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.conditions import all_differing
-from onnxpack.exporters.torch.watch.scripted import refuse_lost_writes
+from onnxpack.exporters.torch.watch.scripted import raises_errors, refuse_lost_writes
 from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
 from onnxpack.exporters.torch.watch.symbolic import Observation, witness
 from onnxpack.exporters.torch.watch.values import find_conversions
@@ -33,11 +33,18 @@ from onnxpack.parity.subject import Probes
 MAX_OPSET = 20
 
 
-@dataclass(frozen=True)
+SILENT = (
+    "forward() raises errors of its own (raise, assert), and a graph raises none: the pack answers "
+    "where the model would not"
+)
+
+
+@dataclass
 class TorchScript:
     """The ways to a graph by the TorchScript exporter."""
 
     setup: Setup
+    _raises: bool = False
 
     def trace(self, to: Path) -> Probes:
         """Trace, if both witnesses saw nothing that decides: the watches and the symbolic run."""
@@ -114,10 +121,15 @@ class TorchScript:
             else:
                 model = torch.jit.script(with_plain_cells(model))
             refuse_lost_writes(model)
+            self._raises = raises_errors(model)
             model = with_numbers_kept(model)
             traced = self._jit_trace(self.setup.flat.around(model))
         self._export(traced, to)
         return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what users must know about the last script."""
+        return (SILENT,) if self._raises else ()
 
     def _export(self, module: torch.nn.Module, to: Path) -> None:
         if self.setup.opset > MAX_OPSET:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class TransformersSubject(TorchSubject):
         """PyTorch's ladder, with attention written out; then as it is."""
         ladder = list(super().strategies(axes, opset, outputs))
         for strategy in ladder:
-            yield Strategy(strategy.name, _attention_written_out(strategy.make))
+            yield replace(strategy, make=_attention_written_out(strategy.make))
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.transformers.padding`."""
