@@ -12,7 +12,7 @@ WORKERS ?= 2
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/pip install --quiet --no-compile "torch>=2.9" torchvision
-	$(BIN)/pip install --quiet --no-compile --editable ".[torch,lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,jax,vision,view,serve,grpc,image,otel]" --group dev --group docs
+	$(BIN)/pip install --quiet --no-compile --editable ".[torch,lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,jax,vision,view,serve,grpc,image,otel,optimize]" --group dev --group docs
 	touch $@
 
 demo: .venv/.done  ## train, export, prove, run: the main job end to end

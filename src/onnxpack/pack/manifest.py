@@ -28,6 +28,13 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=0)]
 Pixels = Annotated[int, msgspec.Meta(gt=0, le=2**16)]
 Spread = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Ratio = Annotated[float, msgspec.Meta(ge=0)]
+VariantName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+MAX_VARIANTS = 32
+
+LATER = ("measurements", "variants")
+"""Fields that the first packs had not: they are written where they hold something."""
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -140,6 +147,122 @@ class Step(msgspec.Struct, frozen=True):
     options: dict[str, Any]
 
 
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How long one call takes, of a pack or of what it is compared with.
+
+    Attributes:
+        name: of what was timed: ``pack``, ``eager``, ``torch.compile``.
+        seconds: of a call, the median.
+        quartiles: of the seconds of a call.
+        ratio: how many times faster than the reference of the same run; None for the reference.
+        interval: the 95 % confidence interval of the ratio.
+    """
+
+    name: str
+    seconds: Seconds
+    quartiles: tuple[Seconds, Seconds]
+    ratio: Ratio | None = None
+    interval: tuple[Ratio, Ratio] | None = None
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """Timings of one run, at one size, on one machine.
+
+    Attributes:
+        dims: the size of each dynamic dim.
+        threads: of one operator, of everything that was timed.
+        provider: the execution provider of the pack.
+        processor: as the machine names it.
+        versions: of the libraries that ran.
+        timings: the reference first.
+    """
+
+    dims: dict[str, int]
+    threads: int
+    provider: str
+    processor: str
+    versions: dict[str, str]
+    timings: tuple[Timing, ...]
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How a variant was run when it was judged.
+
+    Attributes:
+        runtime: what runs the graph.
+        runtime_version: its version.
+        precision: what OpenVINO computes in: ``f32`` or ``bf16``; empty for ONNX Runtime.
+        threads: of one operator.
+        processor: as the machine names it.
+        features: the processor's instruction sets that matter here, such as ``avx512_vnni``.
+    """
+
+    runtime: Literal["onnxruntime", "openvino"]
+    runtime_version: str
+    precision: Literal["", "f32", "bf16"] = ""
+    threads: int
+    processor: str
+    features: tuple[str, ...]
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a variant keeps of the original's answers, on data that did not calibrate it.
+
+    Attributes:
+        measure: ``parity`` (equal within the pack's tolerance), ``agreement`` (of labels),
+            ``neighbour`` (of embeddings), ``error`` (relative, of numbers), ``boxes``, or the
+            name of a function of the user's.
+        value: of the measure, 1 where all is kept.
+        lower: the lower bound of its 95 % confidence interval.
+        samples: how many rows it was measured on.
+        max_loss: what the user allows.
+    """
+
+    measure: str
+    value: float
+    lower: float
+    samples: Size
+    max_loss: float
+
+
+class Distance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a variant's answers lie from the original's in one golden set of its own.
+
+    Attributes:
+        golden: the folder, inside the variant's.
+        output: the name of the output.
+        distance: the Euclidean length of the difference over that of the original's answer, as
+            measured where the variant was made.
+        labels: how many rows have the same largest element along the last axis.
+    """
+
+    golden: str
+    output: str
+    distance: float
+    labels: Size
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """A faster graph beside the proven one.
+
+    Attributes:
+        base: the sha256 of the graph that it was made from.
+        steps: what was done to it.
+        recipe: how it was run when it was judged.
+        kept: what it keeps.
+        speed: beside the base, which is the reference.
+        evidence: of its own golden sets; empty where the pack's own are replayed, within the
+            pack's tolerance.
+    """
+
+    base: Sha256
+    steps: tuple[Step, ...]
+    recipe: Recipe
+    kept: Kept
+    speed: Measurement
+    evidence: tuple[Distance, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """``pack.json``: what the pack is, where it came from, its proof and its files."""
 
@@ -156,13 +279,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     derived_from: str | None = None
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    variants: Annotated[dict[VariantName, Variant], msgspec.Meta(max_length=MAX_VARIANTS)] = {}
     files: dict[str, FileEntry]
 
 
 def encode(manifest: Manifest) -> bytes:
     """The manifest's canonical bytes."""
-    compact = msgspec.json.encode(manifest, order="deterministic")
-    ordered = msgspec.json.encode(msgspec.json.decode(compact), order="sorted")
+    plain = msgspec.to_builtins(manifest)
+    for name in LATER:
+        if not plain[name]:
+            del plain[name]
+    ordered = msgspec.json.encode(plain, order="sorted")
     return msgspec.json.format(ordered, indent=2) + b"\n"
 
 

@@ -1,0 +1,1 @@
+"""Bench: how fast a pack is beside its framework."""
