@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnxpack import errors as errors
+    from onnxpack.benchmark.bench import bench as bench
     from onnxpack.comparison.tolerance import Tolerance as Tolerance
     from onnxpack.exporters.export import export as export
     from onnxpack.pack.manifest import Preprocess as Preprocess
@@ -31,6 +32,7 @@ _HOMES = {
     "TensorSpec": "onnxpack.signature",
     "Tolerance": "onnxpack.comparison.tolerance",
     "Settings": "onnxpack.server.settings",
+    "bench": "onnxpack.benchmark.bench",
     "export": "onnxpack.exporters.export",
     "open_pack": "onnxpack.pack.read",
     "serve": "onnxpack.server.run",

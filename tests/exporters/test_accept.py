@@ -65,7 +65,7 @@ class StepExporter:
 
 @pytest.fixture(autouse=True)
 def steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_module, "_exporter_for", lambda model, sample: StepExporter())
+    monkeypatch.setattr(export_module, "exporter_for", lambda model, sample: StepExporter())
 
 
 def test_it_is_refused_with_what_to_type(tmp_path: Path) -> None:

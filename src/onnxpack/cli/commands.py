@@ -22,6 +22,7 @@ MODULES = {
     "inspect": "inspect",
     "view": "view",
     "run": "run",
+    "bench": "bench",
     "serve": "serve",
     "image": "image",
     "image compare": "image_compare",

@@ -34,6 +34,33 @@ def parse_axes(text: str) -> dict[str, dict[int, str]]:
     return axes
 
 
+def parse_counts(option: str, text: str) -> tuple[int, ...]:
+    """``1,8,32`` as numbers.
+
+    Args:
+        option: what the user typed before them, for the message.
+
+    Raises:
+        UsageError: a part is no positive whole number.
+    """
+    counts = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if 0 in counts:
+        raise UsageError(f"{option} {text!r} is no list of sizes.", remedy=f"{option} 1,8,32")
+    return counts
+
+
+def parse_sizes(text: str) -> tuple[str, tuple[int, ...]]:
+    """``tokens=32,128`` as the name of a dynamic dim and its sizes.
+
+    Raises:
+        UsageError: it is not NAME=N,N.
+    """
+    name, equals, counts = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--size {text!r} is not NAME=N,N.", remedy="--size tokens=32,128")
+    return name.strip(), parse_counts(f"--size {name}", counts)
+
+
 def parse_names(text: str) -> tuple[str, ...]:
     """``boxes,scores`` as names."""
     return tuple(filter(None, (name.strip() for name in text.split(","))))

@@ -6,13 +6,10 @@ no framework.
 
 from __future__ import annotations
 
-import functools
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FunctionType
 from typing import Any
 
 import msgspec
@@ -23,8 +20,9 @@ from onnxpack.comparison.detections import as_sets
 from onnxpack.comparison.elements import NOISE_CEILING
 from onnxpack.comparison.scale import common
 from onnxpack.comparison.tolerance import Tolerance
-from onnxpack.errors import OnnxpackError, TargetError, UsageError
+from onnxpack.errors import OnnxpackError, UsageError
 from onnxpack.exporters.activations import write_exact_activations
+from onnxpack.exporters.choose import exporter_for
 from onnxpack.exporters.empty import unproven_at_zero
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.finish import finish, graph_versions
@@ -40,9 +38,8 @@ from onnxpack.parity.cases import Axes
 from onnxpack.parity.doubts import doubts, doubts_of_infinities
 from onnxpack.parity.locate import Divergence, locate
 from onnxpack.parity.prove import Question, prove
-from onnxpack.parity.subject import Attempt, Exporter, Probes, Strategy, Subject
+from onnxpack.parity.subject import Attempt, Probes, Strategy, Subject
 from onnxpack.parity.verdict import refusal
-from onnxpack.plugins import exporters
 from onnxpack.signature import Signature
 
 DEFAULT_OPSET = 18
@@ -151,7 +148,7 @@ def export(
     check_name(name, version)
     with (
         mistakes_named(sample),
-        _exporter_for(model, sample).open(model, sample) as subject,
+        exporter_for(model, sample).open(model, sample) as subject,
         TemporaryDirectory() as work,
     ):
         say("asking the model")
@@ -347,34 +344,6 @@ def _origin(subject: Subject, proven: Judged) -> Mapping[str, str]:
         "model_class": subject.model_class,
         "strategy": proven.strategy,
     }
-
-
-def _exporter_for(model: Any, sample: Any) -> Exporter:
-    """The one that accepts the model, and that no other which accepts it refines."""
-    asked: dict[str, Exporter] = {name: point.load()() for name, point in exporters().items()}
-    accepting = {name: each for name, each in asked.items() if each.accepts(model)}
-    refined = {each.refines for each in accepting.values()}
-    for name, exporter in accepting.items():
-        if name not in refined:
-            return exporter
-    raise TargetError(
-        f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "
-        f"knows; it exports: {', '.join(exporters())}.",
-        remedy=_instead(model, sample),
-    )
-
-
-def _instead(model: Any, sample: Any) -> str:
-    """What the user may have meant."""
-    if any(point.load()().accepts(sample) for point in exporters().values()):
-        return "the model comes first: onnxpack.export(sample, model, ...)"
-    if isinstance(model, FunctionType | functools.partial) and "jax" in sys.modules:
-        return "if it is a function of JAX's: onnxpack.export(jax.jit(function), sample, ...)"
-    if isinstance(model, type):
-        return f"export an instance: {model.__name__}(...)"
-    if isinstance(model, Mapping):
-        return "weights alone are no model: make it, and load them with model.load_state_dict(...)"
-    return ""
 
 
 def _silent(_: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -14,6 +15,7 @@ from onnxpack.pack.manifest import CaseEvidence
 from onnxpack.parity.axes import Dynamic
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.locate import Divergence
+from onnxpack.parity.threads import limit_threads
 from onnxpack.signature import Array
 
 Probes: TypeAlias = Sequence[Mapping[str, int]]
@@ -80,6 +82,20 @@ class Cause:
     certain: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """One way in which users run the framework's own model, to be timed beside a pack.
+
+    Attributes:
+        name: in the framework's words: ``eager``, ``torch.compile``, ``predict_proba``.
+        prepare: makes inputs ready, and gives the call that answers them: what users do once is
+            done here, and is not timed.
+    """
+
+    name: str
+    prepare: Callable[[Mapping[str, Array]], Callable[[], object]]
+
+
 class Subject(ABC):
     """A model under export, with its sample, ready to be asked.
 
@@ -122,6 +138,20 @@ class Subject(ABC):
     @abstractmethod
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """The ladder, best first."""
+
+    def baselines(self) -> Iterator[Baseline]:
+        """The ways in which users run the model, the usual one first."""
+        yield Baseline(self.framework, lambda feeds: partial(self.run, feeds))
+
+    @contextmanager
+    def limited(self, threads: int) -> Iterator[None]:
+        """Let the framework compute on so many threads, and no more.
+
+        Raises:
+            UsageError: this framework cannot be told.
+        """
+        with limit_threads(self.framework, threads):
+            yield
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """Inputs at which a graph of this very model may go wrong, each with a name.

@@ -44,13 +44,20 @@ def load_onnxruntime() -> ModuleType:
     return ort
 
 
-def open_session(graph: Path | bytes, providers: Sequence[str], *, threads: int) -> Any:
+def open_session(
+    graph: Path | bytes,
+    providers: Sequence[str],
+    *,
+    threads: int,
+    profile_to: Path | None = None,
+) -> Any:
     """An ``onnxruntime.InferenceSession`` that logs nothing and never changes its provider.
 
     Args:
         graph: the graph's file, or its bytes.
         providers: full names, in order of preference.
         threads: of one operator.
+        profile_to: how the name of the profile begins that is written when it ends; None for none.
 
     Raises:
         PackError: the graph cannot be loaded, or an operator has no implementation.
@@ -61,6 +68,9 @@ def open_session(graph: Path | bytes, providers: Sequence[str], *, threads: int)
     options.intra_op_num_threads = threads
     options.log_severity_level = SILENT
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if profile_to is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = os.fspath(profile_to)
     try:
         with _loading(ort, providers):
             return ort.InferenceSession(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any
 
 import catboost
@@ -43,6 +44,7 @@ class CatBoostSubject(BoosterSubject):
     framework = "catboost"
     framework_version = catboost.__version__
     unknown_is_missing = False
+    _threads = -1
 
     def __init__(self, model: Any, sample: Any) -> None:
         self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"
@@ -74,6 +76,20 @@ class CatBoostSubject(BoosterSubject):
         label = np.asarray(self.model.predict(data))
         shares = np.asarray(self.model.predict_proba(data))
         return {LABEL: label, PROBABILITIES: shares}
+
+    def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
+        """A call of the model's method, on as many threads as it may take."""
+        data = self.rows.restore(feeds)
+        return partial(getattr(self.model, method), data, thread_count=self._threads)
+
+    @contextmanager
+    def limited(self, threads: int) -> Iterator[None]:
+        """CatBoost has threads of its own, and is told with each call."""
+        before, self._threads = self._threads, threads
+        try:
+            yield
+        finally:
+            self._threads = before
 
     def ensemble(self) -> Ensemble:
         """The trees."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from onnxpack.errors import UsageError
 from onnxpack.exporters.jax.causes import diagnose
 from onnxpack.exporters.jax.convert import Job, ladder
 from onnxpack.exporters.jax.inference import Ready
@@ -19,8 +21,9 @@ from onnxpack.exporters.nonfinite import with_nan_kept
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.doubts import UNASKED
 from onnxpack.parity.nonfinite import nonfinite_values
-from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
+from onnxpack.parity.subject import Attempt, Baseline, Cause, Strategy, Subject
 from onnxpack.parity.ties import hard_values
+from onnxpack.runtime.threads import read_budget
 from onnxpack.signature import Array
 
 COMPILING = 2**15
@@ -71,6 +74,27 @@ class JaxSubject(Subject):
         except Exception:  # noqa: BLE001 - code that fixes float32 fails in its own ways
             return None
 
+    def baselines(self) -> Iterator[Baseline]:
+        """The model as it is called, and compiled by ``jax.jit``."""
+        compiled = jax.jit(self._traced)
+        yield Baseline("as called", lambda feeds: self._waiting(self._asked, feeds))
+        yield Baseline("jax.jit", lambda feeds: self._waiting(compiled, feeds))
+
+    @contextmanager
+    def limited(self, threads: int) -> Iterator[None]:
+        """XLA takes the machine's threads once and for all.
+
+        Raises:
+            UsageError: another number was asked for.
+        """
+        if threads != read_budget().threads:
+            raise UsageError(
+                f"JAX computes on all {read_budget().threads} threads of this process, and cannot "
+                f"be told to take {threads}.",
+                remedy="limit the process: taskset -c 0 onnxpack bench ...",
+            )
+        yield
+
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
         yield from hard_values(self.sample)
@@ -93,6 +117,15 @@ class JaxSubject(Subject):
             return frozenset(_named(jax.make_jaxpr(self._traced)(*arrays).jaxpr))
         except Exception:  # noqa: BLE001 - what JAX cannot trace is refused when it is exported
             return frozenset()
+
+    def _asked(self, *arrays: Any) -> tuple[Any, ...]:
+        return tuple(self._answer(self._ready.ask, arrays).values())
+
+    @staticmethod
+    def _waiting(function: Callable[..., Any], feeds: Mapping[str, Array]) -> Callable[[], object]:
+        """A call that ends when its answer is there: JAX computes behind the caller's back."""
+        arrays = [jnp.asarray(array) for array in feeds.values()]
+        return lambda: jax.block_until_ready(function(*arrays))
 
     def _traced(self, *arrays: Any) -> tuple[Any, ...]:
         return tuple(self._answer(self._ready.trace, arrays).values())

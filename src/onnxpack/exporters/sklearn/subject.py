@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from onnxpack.exporters.sklearn.ties import describe_ties
 from onnxpack.exporters.trees.subject import UNKNOWN_NOTE
 from onnxpack.exporters.value_names import notes_of_renamed, rename_outputs
 from onnxpack.parity.cases import Axes
-from onnxpack.parity.subject import Attempt, Cause, Probes, Strategy, Subject
+from onnxpack.parity.subject import Attempt, Baseline, Cause, Probes, Strategy, Subject
 from onnxpack.signature import Array
 
 
@@ -84,6 +85,11 @@ class SklearnSubject(Subject):
         """The graph that onnxpack's own converters write, in scikit-learn's precision."""
         yield Strategy("converters", lambda to: self._write(to, opset))
 
+    def baselines(self) -> Iterator[Baseline]:
+        """Each method that the pack answers, the one that tells most first."""
+        for method in (*self._methods.values(),)[::-1]:
+            yield Baseline(method, partial(self._prepared, getattr(self.model, method)))
+
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.sklearn.edges`."""
         return edge_feeds(
@@ -102,6 +108,11 @@ class SklearnSubject(Subject):
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.sklearn.causes` and :mod:`.ties`."""
         return self._tied(attempts) or diagnose(self.model, attempts)
+
+    def _prepared(
+        self, method: Callable[[Any], object], feeds: Mapping[str, Array]
+    ) -> Callable[[], object]:
+        return partial(method, self.rows.restore(feeds))
 
     def _tied(self, attempts: Sequence[Attempt]) -> Cause | None:
         """Equal distances in the first of the cases that failed, where they are the reason."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from onnxpack.comparison.detections import Sets, sets_of_a_detector
 from onnxpack.errors import ExportError, SampleError
 from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.structure.arguments import bind, positional_names
+from onnxpack.exporters.torch.baselines import baselines
 from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.edges import edges
 from onnxpack.exporters.torch.flat import FlatModule
@@ -40,7 +41,7 @@ from onnxpack.exporters.torch.structure import (
 )
 from onnxpack.exporters.torch.watch.nondeterminism import find_unsteadiness
 from onnxpack.parity.cases import Axes
-from onnxpack.parity.subject import Attempt, Cause, Strategy, Subject
+from onnxpack.parity.subject import Attempt, Baseline, Cause, Strategy, Subject
 from onnxpack.signature import Array
 
 WIDENED = (
@@ -204,6 +205,25 @@ class TorchSubject(Subject):
             except Exception:  # noqa: BLE001 - a copy, or its answer, can be refused in any way
                 return
             yield found
+
+    def baselines(self) -> Iterator[Baseline]:
+        """See :mod:`onnxpack.exporters.torch.baselines`; in the user's own precision."""
+
+        def own(feeds: Mapping[str, Array]) -> list[torch.Tensor]:
+            given = zip(self.tensors(feeds), self._own, strict=True)
+            return [tensor.to(kind) for tensor, kind in given]
+
+        return baselines(self._narrow or self.flat, own, is_program=self.program is not None)
+
+    @contextmanager
+    def limited(self, threads: int) -> Iterator[None]:
+        """PyTorch's own number of threads."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.torch.edges`."""

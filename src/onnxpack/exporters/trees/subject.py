@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,7 +17,7 @@ from onnxpack.exporters.trees.graph import Graph
 from onnxpack.exporters.trees.rows import Rows
 from onnxpack.exporters.value_names import notes_of_renamed, rename_outputs
 from onnxpack.parity.cases import Axes
-from onnxpack.parity.subject import Probes, Strategy, Subject
+from onnxpack.parity.subject import Baseline, Probes, Strategy, Subject
 from onnxpack.signature import Array
 
 PREDICTION, LABEL, PROBABILITIES, SCORES = "prediction", "label", "probabilities", "scores"
@@ -33,12 +34,14 @@ class BoosterSubject(Subject):
     """Trees with rows as their sample.
 
     Attributes:
+        model: the booster or the estimator.
         rows: the sample.
         unknown_is_missing: whether a category that the model does not know is as good as none.
         is_classifier: whether there are labels and probabilities.
         own_objective: whether it was trained by a function of the user's.
     """
 
+    model: Any
     rows: Rows
     unknown_is_missing = True
     own_objective = False
@@ -92,6 +95,15 @@ class BoosterSubject(Subject):
             return ()
 
         yield Strategy("trees", make)
+
+    def baselines(self) -> Iterator[Baseline]:
+        """What the model's users call, the method that tells most first."""
+        for method in ("predict_proba", "predict") if self.is_classifier else ("predict",):
+            yield Baseline(method, partial(self.prepare, method))
+
+    def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
+        """A call of one of the model's methods, with its rows at hand."""
+        return partial(getattr(self.model, method), self.rows.restore(feeds))
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :func:`edges.edge_matrices`; then the rows that are hardest to label."""

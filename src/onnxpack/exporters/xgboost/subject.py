@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,14 @@ class XGBoostSubject(BoosterSubject):
         names = self.booster.feature_names or []
         reordered = "mismatch" in str(exc) and is_reordered(list(self.rows.feeds), names)
         return f"sample = sample[{names}]" if reordered else ""
+
+    def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
+        """A call of the estimator's method; a booster also makes its matrix of the rows."""
+        data = self.rows.restore(feeds)
+        if not self.is_estimator:
+            return partial(self._booster_answer, data)
+        named = isinstance(data, np.ndarray)
+        return partial(getattr(self.model, method), data, validate_features=not named)
 
     def _answer(self, data: object) -> dict[str, Array]:
         if not self.is_estimator:

@@ -1,0 +1,246 @@
+"""The straight line of a benchmark: open, ask both, time in turn, report."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxpack.benchmark.clock import Call, Timed, interleave
+from onnxpack.benchmark.inputs import BATCH, read_golden, resize, sizes_asked
+from onnxpack.benchmark.machine import load, processor, versions
+from onnxpack.benchmark.outcome import PACK, Outcome, Point, Row
+from onnxpack.benchmark.profile import profile as profile_graph
+from onnxpack.benchmark.ratio import faster
+from onnxpack.benchmark.start import Source, measure_start
+from onnxpack.exporters.exclusive import exclusive
+from onnxpack.exporters.restored import open_beside
+from onnxpack.pack.manifest import Timing
+from onnxpack.pack.model import Pack
+from onnxpack.parity.subject import Baseline, Subject
+from onnxpack.runtime.model import Model
+from onnxpack.runtime.providers import AUTO
+from onnxpack.signature import Array
+
+SECONDS = 3.0
+BUSY = 0.3
+"""Processes a core, by the load average of the last minute, above which the reader is told."""
+PERCENTILES = (50, 90, 95, 99)
+
+
+@exclusive()
+def bench(
+    pack: Pack | str | Path,
+    against: Any = None,
+    *,
+    sample: Any = None,
+    batch: Sequence[int] = (),
+    sizes: Mapping[str, Sequence[int]] | None = None,
+    threads: int | None = None,
+    provider: str = AUTO,
+    seconds: float = SECONDS,
+    profile: bool = False,
+    starts: Sequence[Source] = (),
+    progress: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Time a pack beside the model that it was made from.
+
+    Both are asked in turn, block by block, on the same inputs and with as many threads. The inputs
+    are the pack's golden data, repeated or cut to each size. The framework's model is run in the
+    ways that its users know: PyTorch's eager, channels-last, ``torch.compile`` and bfloat16;
+    scikit-learn's and boosters' own methods; ``jax.jit``.
+
+    Args:
+        pack: a pack or its path, with golden data.
+        against: the model that was exported; None times the pack alone.
+        sample: as it was given at export, where the inputs have a structure of their own.
+        batch: the sizes of the batch; by default 1.
+        sizes: of other dynamic dims, by name; every combination is timed.
+        threads: of one operator, of everything that is timed; by default what affinity and quota
+            allow.
+        provider: the execution provider of the pack.
+        seconds: about how long each way is timed at each size.
+        profile: also tell which operators take the time.
+        starts: what is started in fresh processes.
+        progress: told of each phase, in a line.
+
+    Returns:
+        What was found. The reference of all ratios is the framework's usual way; where the pack is
+        timed alone there is none.
+
+    Raises:
+        UsageError: there is no golden data, no such dim, or the framework cannot be told how many
+            threads it may take.
+        SampleError: the golden data is no sample of the model, and none was given.
+        ParityError: the model answers otherwise than the pack.
+    """
+    say = progress or _silent
+    busy = load()
+    model = Model(pack, provider=provider, threads=threads)
+    golden = read_golden(model.pack, model.signature)
+    asked = {**({BATCH: batch} if batch else {}), **(sizes or {})}
+    points = sizes_asked(model.signature, golden, asked)
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        subject = None
+        if against is not None:
+            say("asking the framework's model")
+            opened = open_beside(model.pack, model.signature, against, golden, sample)
+            subject = stack.enter_context(opened)
+            stack.enter_context(subject.limited(model.threads))
+        measured = tuple(
+            _measure(model, subject, golden, dims, seconds=seconds, say=say) for dims in points
+        )
+    first = resize(model.signature, golden, points[0])
+    started = []
+    for source in starts:
+        say(f"starting processes: {source.name}")
+        started.append(measure_start(source, first))
+    framework = subject and f"{subject.framework} {subject.framework_version}"
+    return Outcome(
+        pack=model.name,
+        digest=model.pack.digest,
+        framework=framework or "",
+        threads=model.threads,
+        provider=model.provider,
+        processor=processor(),
+        versions=versions(_packages(subject)),
+        points=measured,
+        starts=tuple(started),
+        operators=profile_graph(model.pack, first, threads=model.threads) if profile else (),
+        notes=tuple(_doubts(busy)),
+    )
+
+
+def _measure(
+    model: Model,
+    subject: Subject | None,
+    golden: Mapping[str, Array],
+    dims: Mapping[str, int],
+    *,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Point:
+    feeds = resize(model.signature, golden, dims)
+    answer = model.run(feeds)
+    calls: dict[str, Call] = {}
+    rows: dict[str, Row] = {}
+    at = ", ".join(f"{name}={size}" for name, size in dims.items()) or "fixed sizes"
+    for baseline in subject.baselines() if subject else ():
+        say(f"{at}: {baseline.name}")
+        rows[baseline.name], call = _prepare(baseline, feeds, answer)
+        if call is not None:
+            calls[baseline.name] = call
+    rows[PACK] = Row(PACK)
+    calls[PACK] = partial(model.run, feeds)
+    say(f"{at}: timing {len(calls)} in turn")
+    timed = interleave(calls, seconds=seconds)
+    reference = next(iter(timed))
+    return Point(
+        dict(dims),
+        tuple(
+            _filled(row, timed, reference, dims.get(BATCH)) if name in timed else row
+            for name, row in rows.items()
+        ),
+    )
+
+
+def _prepare(
+    baseline: Baseline, feeds: Mapping[str, Array], answer: Mapping[str, Array]
+) -> tuple[Row, Call | None]:
+    """The row without its timing, and the call; None where the framework fails."""
+    try:
+        call = baseline.prepare(feeds)
+        given = call()
+    except Exception as exc:  # noqa: BLE001 - a framework can fail in any way, which is told
+        lines = str(exc).strip().splitlines() or [""]
+        return Row(baseline.name, failure=f"{type(exc).__name__}: {lines[0]}"), None
+    return Row(baseline.name, difference=_difference(given, answer)), call
+
+
+def _filled(row: Row, timed: Mapping[str, Timed], reference: str, batch: int | None) -> Row:
+    own = timed[row.name]
+    found = None if row.name == reference else faster(own, timed[reference])
+    timing = Timing(
+        name=row.name,
+        seconds=own.median,
+        quartiles=(own.percentile(25), own.percentile(75)),
+        ratio=found.value if found else None,
+        interval=(found.low, found.high) if found else None,
+    )
+    return replace(
+        row,
+        timing=timing,
+        percentiles={percent: own.percentile(percent) for percent in PERCENTILES},
+        rate=batch / own.median if batch else None,
+    )
+
+
+def _difference(given: object, answer: Mapping[str, Array]) -> float | None:
+    """How far an answer lies from the pack's; None where it cannot be told."""
+    arrays = list(_arrays(given))
+    expected = [array for array in answer.values() if array.dtype.kind in "fiu"]
+    if len(arrays) != len(answer) or len(expected) != len(answer):
+        # A method of an estimator gives one of several outputs.
+        expected = [each for each in expected if len(arrays) == 1 and each.shape == arrays[0].shape]
+        expected = [each for each in expected if each.dtype.kind == "f"][:1]
+    if len(expected) != len(arrays) or any(
+        mine.shape != other.shape for mine, other in zip(expected, arrays, strict=True)
+    ):
+        return None
+    return max(map(_distance, expected, arrays), default=None)
+
+
+def _distance(expected: Array, found: Array) -> float:
+    wide = expected.astype(np.float64)
+    length = float(np.linalg.norm(wide))
+    apart = float(np.linalg.norm(found.astype(np.float64) - wide))
+    return apart / length if length else apart
+
+
+def _arrays(given: object) -> Iterator[Array]:
+    """The arrays of a framework's answer, in order."""
+    if isinstance(given, Mapping):
+        for value in given.values():
+            yield from _arrays(value)
+    elif isinstance(given, list | tuple):
+        for value in given:
+            yield from _arrays(value)
+    elif hasattr(given, "detach"):
+        yield given.detach().float().cpu().numpy()
+    elif hasattr(given, "__array__"):
+        found = np.asarray(given)
+        if found.dtype.kind in "fiu":
+            yield found
+
+
+def _doubts(busy: float) -> Iterator[str]:
+    if busy > BUSY:
+        yield (
+            f"the machine was busy: {busy:.1f} processes ran on each core before the first timing; "
+            "on an idle one the intervals are narrower"
+        )
+
+
+def _packages(subject: Subject | None) -> list[str]:
+    names = {"lightning": ("torch", "lightning"), "sklearn": ("scikit-learn",)}
+    own = names.get(subject.framework, (subject.framework,)) if subject else ()
+    return ["onnxpack", "onnxruntime", "numpy", *own]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings of a framework at each of a thousand calls would be timed, and flood."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _silent(_: str) -> None:
+    return None

@@ -1,0 +1,89 @@
+"""Timing several calls in turn, so that what drifts on a machine drifts for all of them.
+
+Calls are timed in blocks, block after block, in rounds. A block begins with calls that are not
+counted: the threads of the call before may still be spinning, and its data fill the caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TypeAlias
+
+import numpy as np
+
+Call: TypeAlias = Callable[[], object]
+
+ROUNDS = 9
+"""At least; the interval of a ratio is drawn from the rounds."""
+BLOCK = 0.1
+"""Seconds that a block takes, or the time of one call."""
+SETTLE = 0.01
+"""Seconds of calls before a block that are not counted: OpenMP's and ONNX Runtime's threads spin
+for some milliseconds after their last work."""
+MAX_CALLS = 20_000
+"""Of one block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """The seconds of each call, round by round."""
+
+    rounds: tuple[tuple[float, ...], ...]
+
+    @property
+    def median(self) -> float:
+        """The median of all calls, in seconds."""
+        return self.percentile(50)
+
+    def percentile(self, percent: float) -> float:
+        """A percentile of all calls, in seconds."""
+        return float(np.percentile(np.concatenate(self.rounds), percent))
+
+    @property
+    def medians(self) -> Sequence[float]:
+        """The median of each round, in seconds."""
+        return [float(np.median(each)) for each in self.rounds]
+
+
+def interleave(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Timed]:
+    """Time calls in turn.
+
+    Args:
+        calls: what to time, by name. Each has been called before: what a first call does once is
+            not timed.
+        seconds: about how long each of them is timed; slow calls take longer, since each round
+            needs one.
+    """
+    lengths = {name: _block_length(call) for name, call in calls.items()}
+    longest = max(BLOCK, *(count * each for count, each in lengths.values()))
+    rounds = max(ROUNDS, int(seconds / longest))
+    blocks: dict[str, list[tuple[float, ...]]] = {name: [] for name in calls}
+    names = list(calls)
+    for at in range(rounds):
+        # Each round begins with another one, so that none always runs after the same neighbour.
+        first = at % len(names)
+        for name in names[first:] + names[:first]:
+            blocks[name].append(_block(calls[name], lengths[name][0]))
+    return {name: Timed(tuple(found)) for name, found in blocks.items()}
+
+
+def _block_length(call: Call) -> tuple[int, float]:
+    """How many calls make a block, and the seconds of one."""
+    each = min(_block(call, 3))
+    return min(MAX_CALLS, max(1, int(BLOCK / max(each, 1e-9)))), each
+
+
+def _block(call: Call, count: int) -> tuple[float, ...]:
+    settled = perf_counter() + SETTLE
+    while True:
+        call()
+        if perf_counter() >= settled:
+            break
+    found = []
+    for _ in range(count):
+        start = perf_counter()
+        call()
+        found.append(perf_counter() - start)
+    return tuple(found)

@@ -1,0 +1,101 @@
+"""Inputs of any size, made of the pack's own golden data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from onnxpack.errors import UsageError
+from onnxpack.pack.model import Pack
+from onnxpack.pack.tensor import read_tensor
+from onnxpack.signature import Array, Dim, Signature
+
+BATCH = "batch"
+MAX_BYTES = 2**31
+"""Of the inputs of one size."""
+
+
+def read_golden(pack: Pack, signature: Signature) -> dict[str, Array]:
+    """The inputs of the first golden set, by name.
+
+    Raises:
+        UsageError: the pack has none.
+        PackError: it cannot be read.
+    """
+    if not pack.golden:
+        raise UsageError(
+            f"{pack.path} holds no golden data, from which inputs could be made.",
+            remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
+        )
+    arrays = [read_tensor(path)[1] for path in pack.golden[0].inputs]
+    return {spec.name: array for spec, array in zip(signature.inputs, arrays, strict=True)}
+
+
+def sizes_asked(
+    signature: Signature,
+    golden: Mapping[str, Array],
+    asked: Mapping[str, Sequence[int]],
+) -> list[dict[str, int]]:
+    """Every combination of the sizes that were asked for; other dims are as in the golden data.
+
+    Args:
+        asked: sizes by the name of a dynamic dim. Where ``batch`` is not among them, it is 1.
+
+    Raises:
+        UsageError: there is no such dim, or a size is not positive.
+    """
+    own = dims_of(signature, golden)
+    for name, sizes in asked.items():
+        if name not in own:
+            known = ", ".join(own) or "none"
+            raise UsageError(f"{name!r} is no dynamic dim of this pack; they are: {known}.")
+        if not sizes or min(sizes) < 1:
+            raise UsageError(f"the sizes of {name!r} are {list(sizes)}, expected at least 1.")
+    own |= {BATCH: 1} if BATCH in own else {}
+    choices = [asked.get(name, (size,)) for name, size in own.items()]
+    return [dict(zip(own, chosen, strict=True)) for chosen in product(*choices)]
+
+
+def dims_of(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, int]:
+    """The size of each dynamic dim in arrays that fit."""
+    dims: dict[str, int] = {}
+    for spec in signature.inputs:
+        for dim, size in zip(spec.shape or (), arrays[spec.name].shape, strict=False):
+            if isinstance(dim, str):
+                dims.setdefault(dim, size)
+    return dims
+
+
+def resize(
+    signature: Signature, arrays: Mapping[str, Array], dims: Mapping[str, int]
+) -> dict[str, Array]:
+    """The arrays with each dynamic dim at another size: repeated, or cut.
+
+    Values stay what they are, so indices stay legal.
+
+    Raises:
+        UsageError: they would take more than 2 GiB.
+    """
+    shapes = {spec.name: _shape(spec.shape, arrays[spec.name], dims) for spec in signature.inputs}
+    total = sum(
+        int(np.prod(shape, dtype=object)) * arrays[name].itemsize for name, shape in shapes.items()
+    )
+    if total > MAX_BYTES:
+        raise UsageError(f"inputs of {dims} take {total} bytes, at most {MAX_BYTES} are made.")
+    return {name: _tile(arrays[name], shape) for name, shape in shapes.items()}
+
+
+def _shape(spec: Sequence[Dim] | None, array: Array, dims: Mapping[str, int]) -> tuple[int, ...]:
+    if spec is None:
+        return array.shape
+    return tuple(dims[dim] if isinstance(dim, str) else dim for dim in spec)
+
+
+def _tile(array: Array, shape: tuple[int, ...]) -> Array:
+    for axis, size in enumerate(shape):
+        if array.shape[axis] == 0:
+            raise UsageError("the golden data is empty, so no inputs can be made of it.")
+        array = np.take(array, np.arange(size) % array.shape[axis], axis=axis)
+    return np.ascontiguousarray(array)

@@ -1,0 +1,244 @@
+"""``onnxpack bench``: how fast is the pack, and how fast was the framework?"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from onnxpack.cli import parameters, say, show
+from onnxpack.cli.command import Command
+
+if TYPE_CHECKING:
+    from onnxpack.benchmark.outcome import Outcome, Point, Row
+
+NAME = "bench"
+EXAMPLE = """Example:
+  onnxpack bench resnet18 --against torchvision:resnet18
+  onnxpack bench tagger --against train.py:make_model --batch 1,8,32 --size tokens=32,128
+  onnxpack bench resnet18 --profile"""
+
+HEADS = ("", "median", "p95", "rows/s", "faster", "95 % interval", "differs by")
+COUNTS = "N,N,…"
+MOST = 8
+"""Operators of a profile that a person is shown."""
+
+
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@click.option(
+    "--against",
+    metavar="TARGET",
+    help="The model that the pack was made from, as onnxpack export takes it.",
+)
+@click.option(
+    "--sample",
+    multiple=True,
+    metavar="SPEC",
+    help="The sample of the export, where the golden data cannot stand for it.",
+)
+@click.option("--batch", metavar=COUNTS, default="1", help="Sizes of the batch.")
+@click.option(
+    "--size",
+    multiple=True,
+    metavar=f"NAME={COUNTS}",
+    help="Sizes of another dynamic dim; may be repeated.",
+)
+@click.option(
+    "--threads",
+    type=parameters.COUNT,
+    metavar="N",
+    help="Threads of one operator, of all that is timed; by default what the quota allows.",
+)
+@parameters.provider
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    default=3.0,
+    help="About how long each way is timed at each size.",
+)
+@parameters.flag("--profile", "Also tell which operators take the time.")
+@parameters.flag("--record", "Put the timings into the pack; its digest changes.")
+@click.option(
+    "--chart", type=parameters.PATH, metavar="FILE", help="Draw the timings: .svg or .png."
+)
+@parameters.class_name
+@parameters.flag("--trust", "Unpickle the target: this runs whatever code is in it.")
+@parameters.json("Print every figure as JSON.")
+def command(
+    pack: Path,
+    against: str | None,
+    sample: tuple[str, ...],
+    batch: str,
+    size: tuple[str, ...],
+    threads: int | None,
+    provider: str,
+    seconds: float,
+    profile: bool,
+    record: bool,
+    chart: Path | None,
+    class_name: str | None,
+    trust: bool,
+    json: bool,
+) -> None:
+    """Time a pack beside the model that it was made from.
+
+    Both take turns on the same inputs and threads. Besides the usual way the framework's faster
+    ways are timed: channels last, bfloat16, torch.compile. First predictions of fresh processes
+    and their memory are measured too.
+    """
+    from onnxpack.benchmark.bench import bench
+    from onnxpack.benchmark.chart import check_chart, draw_chart
+    from onnxpack.benchmark.record import record_outcome
+    from onnxpack.benchmark.start import Source
+    from onnxpack.cli import recipe
+    from onnxpack.exporters.silence import descriptors_hidden
+    from onnxpack.exporters.target.load import load_target
+    from onnxpack.exporters.target.sample import read_sample
+    from onnxpack.runtime.threads import read_budget
+
+    if chart is not None:
+        check_chart(chart)
+    asked = dict(recipe.parse_sizes(text) for text in size)
+    count = threads or read_budget().threads
+    starts = [Source("pack", str(pack), count)]
+    with (
+        redirect_stdout(sys.stderr),
+        descriptors_hidden(),
+        show.progress(verbose=False) as progress,
+    ):
+        model = None
+        if against is not None:
+            model = load_target(against, class_name=class_name, trust=trust).model
+            starts.append(
+                Source(
+                    "framework", str(pack), count,
+                    target=against, class_name=class_name, trust=trust, sample=sample,
+                )
+            )  # fmt: skip
+        found = bench(
+            pack,
+            model,
+            sample=read_sample(sample) if sample else None,
+            batch=recipe.parse_counts("--batch", batch),
+            sizes=asked,
+            threads=threads,
+            provider=provider,
+            seconds=seconds,
+            profile=profile,
+            starts=starts,
+            progress=progress,
+        )
+    if chart is not None:
+        draw_chart(found, chart)
+    if record:
+        record_outcome(pack, found)
+    for line in found.notes:
+        say.note(f"note: {line}")
+    if json:
+        say.emit(_document(found))
+    else:
+        _print(found)
+
+
+def _print(found: Outcome) -> None:
+    beside = f" beside {found.framework}" if found.framework else ""
+    say.out(
+        f"{found.pack}{beside}, {found.threads} {'thread' if found.threads == 1 else 'threads'}, "
+        f"{found.provider}, {found.processor}"
+    )
+    for point in found.points:
+        say.out()
+        say.out(_at(point))
+        show.table(HEADS, [_cells(row) for row in point.rows], right=HEADS[1:])
+        for row in point.rows:
+            if row.failure:
+                say.out(f"{row.name} was not timed: {row.failure}")
+    if found.starts:
+        say.out()
+        show.table(
+            ("fresh process", "to the first prediction", "memory"),
+            [
+                (start.name, f"{start.seconds:.2f} s", say.size(start.memory))
+                for start in found.starts
+            ],
+            right=("to the first prediction", "memory"),
+        )
+    if found.operators:
+        say.out()
+        show.table(
+            ("operator", "nodes", "time", "share"),
+            [
+                (each.name, str(each.nodes), duration(each.seconds), f"{each.share:.1%}")
+                for each in found.operators[:MOST]
+            ],
+            right=("nodes", "time", "share"),
+        )
+    say.out()
+    for line in verdicts(found):
+        say.out(line)
+
+
+def _at(point: Point) -> str:
+    return ", ".join(f"{name}={size}" for name, size in point.dims.items()) or "its fixed sizes"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    timing = row.timing
+    if timing is None:
+        return (row.name, "not run", "", "", "", "", "")
+    ratio = "" if timing.ratio is None else f"{timing.ratio:.2f} ×"
+    low, high = timing.interval or (0.0, 0.0)
+    return (
+        row.name,
+        duration(timing.seconds),
+        duration(row.percentiles[95]),
+        "" if row.rate is None else f"{row.rate:,.0f}" if row.rate >= 10 else f"{row.rate:.1f}",
+        ratio,
+        f"{low:.2f} – {high:.2f}" if timing.interval else "",
+        "" if row.difference is None else f"{row.difference:.1g}",
+    )
+
+
+def verdicts(found: Outcome) -> list[str]:
+    """What the figures say, in a sentence for each size."""
+    return [line for point in found.points if (line := _verdict(point))]
+
+
+def _verdict(point: Point) -> str:
+    pack, fastest = point.row("pack").timing, point.fastest
+    if pack is None or pack.ratio is None or fastest is None or fastest.timing is None:
+        return ""
+    reference = point.rows[0].name
+    line = f"{_at(point)}: the pack is {_faster(pack.ratio, reference)}"
+    if fastest.name != reference:
+        line += f", and {_faster(fastest.timing.seconds / pack.seconds, fastest.name)}, its fastest"
+    low, high = pack.interval or (0.0, 0.0)
+    if low <= 1 <= high:
+        line += f"; the difference to {reference} is within the noise"
+    return f"{line}."
+
+
+def _faster(ratio: float, than: str) -> str:
+    if ratio >= 1:
+        return f"{ratio:.2f} × as fast as {than}"
+    return f"{1 / ratio:.2f} × slower than {than}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that people say: 1.23 ms."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / 1e-9:.0f} ns"
+
+
+def _document(found: Outcome) -> dict[str, Any]:
+    import msgspec
+
+    document: dict[str, Any] = msgspec.to_builtins(found)
+    return {**document, "verdicts": verdicts(found)}
