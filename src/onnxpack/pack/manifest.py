@@ -30,7 +30,8 @@ Pixels = Annotated[int, msgspec.Meta(gt=0, le=2**16)]
 Spread = Annotated[float, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Ratio = Annotated[float, msgspec.Meta(ge=0)]
-VariantName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+VariantName = Annotated[str, msgspec.Meta(pattern=r"^(?!(auto|base)\Z)[a-z0-9][a-z0-9-]{0,62}\Z")]
+"""Not ``auto`` and ``base``: where a variant is chosen by name, these words mean something else."""
 MAX_VARIANTS = 32
 
 LATER = ("measurements", "variants")
@@ -261,6 +262,21 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     kept: Kept
     speed: Measurement
     evidence: tuple[Distance, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether it keeps float32's accuracy, so that the pack's own golden data judges it."""
+        return not self.evidence
+
+    @property
+    def timing(self) -> Timing | None:
+        """Its own timing beside the base; None if its speed was not measured."""
+        return next((each for each in self.speed.timings if each.ratio is not None), None)
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster than the base it was; 0 if its speed was not measured."""
+        return (self.timing.ratio or 0.0) if self.timing else 0.0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

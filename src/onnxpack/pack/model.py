@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnxpack.comparison.tolerance import Tolerance
-from onnxpack.pack.manifest import Manifest
+from onnxpack.pack.manifest import Manifest, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,23 @@ class GoldenSet:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantFiles:
+    """A faster graph of a pack, in ``variants/NAME``.
+
+    Attributes:
+        name: the folder's.
+        model_path: the graph.
+        golden: its own golden sets; none if the pack's own judge it.
+        entry: what the manifest says of it.
+    """
+
+    name: str
+    model_path: Path
+    golden: tuple[GoldenSet, ...]
+    entry: Variant
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """A pack, a model-zoo folder, or a bare ``.onnx`` file.
 
@@ -28,6 +46,8 @@ class Pack:
         golden: the sets of golden data, in order of their number.
         manifest: None for what is not a pack: it carries no evidence.
         digest: ``sha256:…`` of the manifest's bytes; None where there is none.
+        variants: the faster graphs by name; of those that the manifest names, only the ones whose
+            folder is there, since an image leaves out some.
     """
 
     path: Path
@@ -35,6 +55,8 @@ class Pack:
     golden: tuple[GoldenSet, ...] = ()
     manifest: Manifest | None = None
     digest: str | None = None
+    # Left out of the hash: a mapping has none.
+    variants: Mapping[str, VariantFiles] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:

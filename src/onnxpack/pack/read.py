@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from onnxpack.errors import PackError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
 from onnxpack.pack.external import check_external
-from onnxpack.pack.model import GoldenSet, Pack
+from onnxpack.pack.manifest import Manifest, Variant
+from onnxpack.pack.model import GoldenSet, Pack, VariantFiles
 
 MANIFEST = "pack.json"
 MODEL = "model.onnx"
+VARIANTS = "variants"
+"""The folder of the faster graphs, each in a folder of its own."""
 MAX_SETS = 1000
 MAX_TENSORS = 1000
 """Of one set, and of one side."""
@@ -66,7 +69,46 @@ def _open_folder(folder: Path) -> Pack:
         manifest = manifests.decode(content)
     except PackError as exc:
         raise PackError(f"{folder}: {exc.message}", remedy=exc.remedy) from exc
-    return Pack(folder, model_path, golden, manifest, manifests.digest(content))
+    variants = {found.name: found for found in _find_variants(folder, names, manifest)}
+    return Pack(folder, model_path, golden, manifest, manifests.digest(content), variants)
+
+
+def read_variant(folder: Path, name: str, entry: Variant) -> VariantFiles:
+    """Read what a variant's folder holds, as carefully as a pack's.
+
+    Args:
+        folder: with the graph, and the golden sets if it has any.
+        name: the variant's.
+        entry: what the manifest says of it.
+
+    Raises:
+        PackError: it is not a folder, holds no graph, or is malformed or hostile.
+    """
+    _check_folder(folder, "a variant lies in a folder of its own")
+    model_path = folder / MODEL
+    with paths.open_inside(folder, MODEL):
+        pass
+    check_external(model_path)
+    golden = _find_golden(folder, paths.list_names(folder))
+    return VariantFiles(name, model_path, golden, entry)
+
+
+def _find_variants(folder: Path, names: set[str], manifest: Manifest) -> Iterator[VariantFiles]:
+    """The variants that the manifest names and whose folder is there; ``validate`` wants all."""
+    if VARIANTS not in names or not manifest.variants:
+        return
+    place = folder / VARIANTS
+    _check_folder(place, "variants lie in a folder")
+    present = paths.list_names(place)
+    for name, entry in sorted(manifest.variants.items()):
+        if name in present:
+            yield read_variant(place / name, name, entry)
+
+
+def _check_folder(folder: Path, expected: str) -> None:
+    """Refuse what is not a folder itself: a symlink leads out of the pack."""
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise PackError(f"{folder} is not a folder; {expected}.")
 
 
 def _find_model(folder: Path, names: set[str], *, is_pack: bool) -> Path:
@@ -91,8 +133,7 @@ def _find_golden(folder: Path, names: Iterable[str]) -> tuple[GoldenSet, ...]:
 
 
 def _read_set(folder: Path) -> GoldenSet:
-    if not stat.S_ISDIR(folder.lstat().st_mode):
-        raise PackError(f"{folder} is not a folder; golden data lies in a folder of its own.")
+    _check_folder(folder, "golden data lies in a folder of its own")
     found: dict[str, set[int]] = {"input": set(), "output": set()}
     for name in paths.list_names(folder):
         match = _TENSOR.fullmatch(name)

@@ -17,6 +17,7 @@ from onnxpack.pack.interface import Interface, read_interface
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MANIFEST
+from onnxpack.pack.validate_variants import check_ports, check_variants
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Signature
 
@@ -61,6 +62,7 @@ def _with_manifest(
         f"{manifest.source.framework}, and all passed",
         lambda: _evidence(pack, manifest),
     )
+    yield from check_variants(pack, manifest)
 
 
 def _without_manifest(pack: Pack, interface: Interface | None) -> Iterator[Finding]:
@@ -128,16 +130,8 @@ def _signature(manifest: Manifest, interface: Interface) -> Iterator[Finding]:
     ):
         if found != wanted:
             yield error("graph", f"its {what} is {found}, expected {wanted} as in pack.json.")
-    for side, ports, specs in (
-        ("inputs", interface.inputs, manifest.signature.inputs),
-        ("outputs", interface.outputs, manifest.signature.outputs),
-    ):
-        if len(ports) != len(specs):
-            yield error("signature", f"the graph has {len(ports)} {side}, expected {len(specs)}.")
-        for port, spec in zip(ports, specs, strict=False):
-            if port.differs(spec):
-                message = f"the graph's {side} hold {port}, expected {spec.name}: {spec}."
-                yield error("signature", message)
+    for message in check_ports(interface, manifest.signature):
+        yield error("signature", message)
 
 
 def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -65,10 +65,36 @@ def write_pack(
         PackError: ``to`` is taken, or the pack cannot be written there.
     """
     _check_golden(manifest, golden)
+
+    def fill(writer: Writer) -> None:
+        writer.copy_graph(model)
+        for number, data in enumerate(golden):
+            for relative, content in _tensors(manifest.signature, data):
+                writer.write(f"{set_name(number)}/{relative}", content)
+
+    return write_folder(to, manifest, fill, force=force)
+
+
+def write_folder(
+    to: Path, manifest: Manifest, fill: Callable[[Writer], object], *, force: bool = False
+) -> Pack:
+    """Write a pack whose model and golden data someone else brings, and open it.
+
+    Args:
+        to: the folder to make.
+        manifest: its ``files`` are found here; those given are not looked at.
+        fill: writes graphs and golden data; what is made from the manifest is added.
+        force: replace a pack, or an empty folder, that is there already.
+
+    Raises:
+        PackError: ``to`` is taken, or the pack cannot be written there.
+    """
     check_destination(to, force=force)
     try:
         with _made_folder(to.parent), _temporary_folder(to) as made:
-            _fill(made, manifest, model, golden)
+            writer = Writer(made)
+            fill(writer)
+            _describe(writer, manifest)
             _settle(made)
             _move_in(made, to, force=force)
     except OSError as exc:
@@ -118,16 +144,8 @@ def _check_golden(manifest: Manifest, golden: Sequence[GoldenData]) -> None:
             raise ValueError(f"golden data is {data}, the signature {manifest.signature}")
 
 
-def _fill(folder: Path, manifest: Manifest, model: Path, golden: Sequence[GoldenData]) -> None:
-    writer = _Writer(folder)
-    with paths.open_file(model) as source:
-        writer.copy(MODEL, source)
-    for location in dict.fromkeys(reference.location for reference in check_external(model)):
-        with paths.open_inside(model.parent, location, alone=True) as source:
-            writer.copy(location, source)
-    for number, data in enumerate(golden):
-        for relative, content in _tensors(manifest.signature, data):
-            writer.write(f"{set_name(number)}/{relative}", content)
+def _describe(writer: Writer, manifest: Manifest) -> None:
+    """Write what is made from the manifest, and the manifest itself."""
     known = msgspec.structs.replace(manifest, files=dict(writer.entries))
     writer.write(CARD, write_card(known).encode())
     writer.write(SBOM, write_sbom(known))
@@ -147,17 +165,35 @@ def _tensors(signature: Signature, data: GoldenData) -> Iterator[tuple[str, byte
             yield f"{side}_{at}.pb", encode_tensor(spec.name, arrays[spec.name])
 
 
-class _Writer:
-    """Writes files into one new folder and remembers their digests."""
+class Writer:
+    """Writes files into one new folder and remembers their digests.
+
+    Attributes:
+        entries: what was written, by its path in the folder.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.entries: dict[str, FileEntry] = {}
 
     def write(self, relative: str, content: bytes) -> None:
+        """Write these bytes to a new file."""
         self.copy(relative, BytesIO(content))
 
+    def copy_graph(self, model: Path, into: str = "") -> None:
+        """Copy a graph, as ``model.onnx``, with the files beside it that it refers to.
+
+        Args:
+            into: the folder, with a slash at its end; empty for the pack itself.
+        """
+        with paths.open_file(model) as source:
+            self.copy(f"{into}{MODEL}", source)
+        for location in dict.fromkeys(reference.location for reference in check_external(model)):
+            with paths.open_inside(model.parent, location, alone=True) as source:
+                self.copy(f"{into}{location}", source)
+
     def copy(self, relative: str, source: BinaryIO) -> None:
+        """Copy a stream to a new file, to its end."""
         with self._new(relative) as target:
             self.entries[relative] = measure(source, copy_to=target)
 

@@ -1,0 +1,102 @@
+"""Validating the variants of a pack: each is a graph like the base, with evidence of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from onnxpack.errors import PackError
+from onnxpack.pack import paths
+from onnxpack.pack.external import check_external
+from onnxpack.pack.golden import check_golden
+from onnxpack.pack.interface import Interface, read_interface
+from onnxpack.pack.manifest import Manifest, Variant
+from onnxpack.pack.model import Pack, VariantFiles
+from onnxpack.pack.read import MODEL, VARIANTS
+from onnxpack.report import Finding, error, ok
+from onnxpack.signature import Signature
+
+PARITY = "parity"
+"""The measure of a variant that passes the pack's own golden data within its tolerance."""
+
+
+def check_variants(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
+    """Every fault of a pack's variants, and one finding for each that is sound."""
+    for name in sorted(_folders(pack.path) - manifest.variants.keys()):
+        yield error(f"{VARIANTS}/{name}", "it is in the folder, and pack.json does not name it.")
+    for name, entry in sorted(manifest.variants.items()):
+        subject = f"{VARIANTS}/{name}"
+        if name not in pack.variants:
+            yield error(subject, "pack.json names it, and there is no such folder.")
+            continue
+        findings = list(_check(subject, pack.variants[name], manifest))
+        yield from findings or [ok(subject, _describe(entry))]
+
+
+def check_ports(interface: Interface, signature: Signature) -> Iterator[str]:
+    """Every way in which the inputs and outputs of a graph differ from a signature."""
+    for side, ports, specs in (
+        ("inputs", interface.inputs, signature.inputs),
+        ("outputs", interface.outputs, signature.outputs),
+    ):
+        if len(ports) != len(specs):
+            yield f"the graph has {len(ports)} {side}, expected {len(specs)}."
+        for port, spec in zip(ports, specs, strict=False):
+            if port.differs(spec):
+                yield f"the graph's {side} hold {port}, expected {spec.name}: {spec}."
+
+
+def _folders(pack: Path) -> set[str]:
+    place = pack / VARIANTS
+    return paths.list_names(place) if place.is_dir() and not place.is_symlink() else set()
+
+
+def _describe(entry: Variant) -> str:
+    sets = len({each.golden for each in entry.evidence})
+    judged = "the pack's own golden data" if entry.exact else f"{sets} golden sets of its own"
+    return f"a graph with the pack's signature, judged by {judged}"
+
+
+def _check(subject: str, variant: VariantFiles, manifest: Manifest) -> Iterator[Finding]:
+    base = manifest.files.get(MODEL)
+    if base is None or variant.entry.base != base.sha256:
+        found = base.sha256 if base else "not in pack.json"
+        yield error(subject, f"it was made from {variant.entry.base}, and {MODEL} is {found}.")
+    try:
+        # A graph whose external data is refused is not handed to a loader that follows it.
+        check_external(variant.model_path)
+        faults = list(check_ports(read_interface(variant.model_path), manifest.signature))
+    except PackError as exc:
+        faults = [exc.message]
+    for message in faults:
+        yield error(subject, message)
+    for found in check_golden(variant.golden, manifest.signature, named=True):
+        yield error(f"{subject}/{found.subject}", found.message, found.remedy)
+    for message in _evidence(variant, manifest.signature):
+        yield error(subject, message)
+
+
+def _evidence(variant: VariantFiles, signature: Signature) -> Iterator[str]:
+    entry = variant.entry
+    present = {golden.name for golden in variant.golden}
+    if entry.exact and entry.kept.measure != PARITY:
+        yield f"it keeps its {entry.kept.measure} only in part, and no golden set shows how far."
+    named = Counter((each.golden, each.output) for each in entry.evidence)
+    outputs = {spec.name for spec in signature.outputs}
+    for name in sorted({golden for golden, _ in named} - present):
+        yield f"its evidence names {name}, which is not in its folder."
+    for name in sorted({output for _, output in named} - outputs):
+        yield f"its evidence names output {name!r}, which the model does not have."
+    for golden in sorted(present):
+        for output in sorted(outputs):
+            count = named[golden, output]
+            if count != 1:
+                yield f"its evidence names {output!r} of {golden} {count} times, expected once."
+    for each in entry.evidence:
+        # At 1, the answers are as far from the original's as zeros are.
+        if not 0 <= each.distance < 1:
+            yield (
+                f"{each.output!r} of {each.golden} has distance {each.distance:g}, expected at "
+                "least 0 and less than 1."
+            )
