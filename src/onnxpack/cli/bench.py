@@ -191,7 +191,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     timing = row.timing
     if timing is None:
         return (row.name, "not run", "", "", "", "", "")
-    ratio = "" if timing.ratio is None else f"{timing.ratio:.2f} ×"
+    ratio = "" if timing.ratio is None else f"{times(timing.ratio)} ×"
     low, high = timing.interval or (0.0, 0.0)
     return (
         row.name,
@@ -199,7 +199,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         duration(row.percentiles[95]),
         "" if row.rate is None else f"{row.rate:,.0f}" if row.rate >= 10 else f"{row.rate:.1f}",
         ratio,
-        f"{low:.2f} – {high:.2f}" if timing.interval else "",
+        f"{times(low)} – {times(high)}" if timing.interval else "",
         "" if row.difference is None else f"{row.difference:.1g}",
     )
 
@@ -225,8 +225,13 @@ def _verdict(point: Point) -> str:
 
 def _faster(ratio: float, than: str) -> str:
     if ratio >= 1:
-        return f"{ratio:.2f} × as fast as {than}"
-    return f"{1 / ratio:.2f} × slower than {than}"
+        return f"{times(ratio)} × as fast as {than}"
+    return f"{times(1 / ratio)} × slower than {than}"
+
+
+def times(ratio: float) -> str:
+    """A ratio with three digits that mean something: 0.27, 1.55, 137."""
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def duration(seconds: float) -> str:

@@ -94,6 +94,18 @@ class ExporterContract(ABC):
         for other in FOREIGN:
             _hold(not given.exporter.accepts(other), f"accepts() takes {other!r}")
 
+    def test_it_can_be_timed(self, tmp_path: Path) -> None:
+        """The usual way of its users answers the sample, on one thread where it can be told."""
+        given = self.given(tmp_path)
+        with given.exporter.open(given.model, given.sample) as subject:
+            usual = next(subject.baselines())
+            _hold(usual.prepare(subject.sample)() is not None, f"{usual.name} gives nothing")
+            try:
+                with subject.limited(1):
+                    usual.prepare(subject.sample)()
+            except UsageError as exc:
+                _hold(bool(exc.remedy), f"no cure for {exc.message}")
+
     def test_it_says_no_without_importing_its_framework(self, tmp_path: Path) -> None:
         """In a fresh process: saying no must cost nothing."""
         name = self.given(tmp_path).name
