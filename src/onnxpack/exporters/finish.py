@@ -12,8 +12,10 @@ import onnx_ir as ir
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.activations import sharpen
+from onnxpack.exporters.batch_statistics import write_batch_statistics
 from onnxpack.exporters.fourier import transform_in_float64
 from onnxpack.exporters.integers import add_exactly
+from onnxpack.exporters.open_clip import open_clips
 from onnxpack.exporters.ports import add_unread
 from onnxpack.exporters.random_operators import refuse_random
 from onnxpack.pack.manifest import Source
@@ -42,14 +44,16 @@ def finish(
 
     Raises:
         ExportError: the graph's inputs or outputs are not those of the signature, the file that
-            an exporter wrote cannot be read, it draws at random, or its integers cannot be
-            reduced exactly.
+            an exporter wrote cannot be read, it draws at random, it would keep a state, or its
+            integers cannot be reduced exactly.
     """
     try:
         model = ir.load(source)
     except ir.serde.SerdeError as exc:
         raise ExportError(f"the exporter wrote a graph that cannot be read: {exc}") from exc
     refuse_random(model)
+    write_batch_statistics(model)
+    open_clips(model)
     add_exactly(model)
     sharpen(model)
     transform_in_float64(model)

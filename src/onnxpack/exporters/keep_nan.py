@@ -19,6 +19,10 @@ from onnxpack.exporters.splice import graph_of, name_new
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Array
 
+RECURRENT = ("GRU", "LSTM", "RNN")
+"""ONNX Runtime 1.32 clips what their gates take, and NaN becomes a bound."""
+LENGTHS = 4
+"""The place of the lengths of rows among the inputs of GRU, LSTM and RNN."""
 AXES_ARE_INPUTS = 18
 """The opset from which on ReduceMax takes its axes as an input."""
 
@@ -26,6 +30,13 @@ AXES_ARE_INPUTS = 18
 def loses_nan(graph: Path, *, saturating: bool = False) -> bool:
     """Whether an operator of the graph loses NaN; see :func:`keep_nan`."""
     return bool(_losing(ir.load(graph), saturating))
+
+
+def operators_losing_nan(graph: Path) -> list[str]:
+    """The names of the operators that lose NaN, also of those that :func:`keep_nan` cannot mend."""
+    model = ir.load(graph)
+    losing = [*_losing(model, saturating=False), *standard_nodes(model, RECURRENT)]
+    return sorted({node.op_type for node in losing})
 
 
 def keep_nan(source: Path, to: Path, *, saturating: bool = False) -> None:
@@ -46,8 +57,17 @@ def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
         node
         for node in standard_nodes(model, _MENDED)
         if (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
+        and (node.op_type not in RECURRENT or _is_plain(node, model))
         and _is_floating(first_input(node))
     ]
+
+
+def _is_plain(node: ir.Node, model: ir.Model) -> bool:
+    """Whether all steps of all rows are read, in the usual layout."""
+    lengths = node.inputs[LENGTHS] if len(node.inputs) > LENGTHS else None
+    batch_first = node.attributes.get_int("layout", 0)
+    opset = model.opset_imports.get("", 0)
+    return lengths is None and not batch_first and opset >= AXES_ARE_INPUTS
 
 
 def _is_floating(value: ir.Value) -> bool:
@@ -87,6 +107,38 @@ def _place(node: ir.Node, opset: int) -> None:
         before = []
     any_nan = _is_one(among)
     _replace(node, [*number, *before, among, *any_nan, first], any_nan[-1], first)
+
+
+def _recurrent(node: ir.Node, _opset: int) -> None:
+    """NaN from the first step on whose input holds one, in the direction of reading.
+
+    Every gate sums over the whole input of a step, and every later step over all that came before.
+    """
+    found = ir.node("IsNaN", [first_input(node)])
+    number = ir.node("Cast", [found.outputs[0]], {"to": ir.DataType.FLOAT})
+    features = _constant(np.array([2], np.int64))
+    steps = ir.node("ReduceMax", [number.outputs[0], features.outputs[0]])  # [steps, batch, 1]
+    time, half = _constant(np.array(0, np.int64)), _constant(np.array(0.5, np.float32))
+    made = [found, number, features, steps, time, half]
+    direction = node.attributes.get_string("direction", "forward")
+    read = {"forward": (0,), "reverse": (1,), "bidirectional": (0, 1)}[direction]
+    so_far = [
+        ir.node("CumSum", [steps.outputs[0], time.outputs[0]], {"reverse": back}) for back in read
+    ]
+    at = _constant(np.array([1], np.int64))
+    placed = [ir.node("Unsqueeze", [each.outputs[0], at.outputs[0]]) for each in so_far]
+    joined = ir.node("Concat", [each.outputs[0] for each in placed], {"axis": 1})
+    lost = ir.node("Greater", [joined.outputs[0], half.outputs[0]])  # [steps, directions, batch, 1]
+    first = _constant(np.array([0], np.int64))
+    anywhere = ir.node("ReduceMax", [steps.outputs[0], first.outputs[0]], {"keepdims": 1})
+    lost_at_end = ir.node("Greater", [anywhere.outputs[0], half.outputs[0]])  # [1, batch, 1]
+    made += [*so_far, at, *placed, joined, lost, first, anywhere, lost_at_end]
+    otherwise = _nan_like(node)
+    for place in reversed(range(len(node.outputs))):
+        condition = lost_at_end if place else lost
+        _replace(node, [], condition, otherwise, place=place, known=True)
+    name_new([*made, otherwise], node)
+    graph_of(node).insert_after(node, [*made, otherwise])
 
 
 def _saturated(node: ir.Node, _opset: int) -> None:
@@ -137,8 +189,11 @@ _MENDED: dict[str, Callable[[ir.Node, int], None]] = {
     "ArgMax": _place,
     "ArgMin": _place,
     "Cast": _saturated,
+    "GRU": _recurrent,
     "GlobalMaxPool": _reduction,
+    "LSTM": _recurrent,
     "MaxPool": _reduction,
+    "RNN": _recurrent,
     "ReduceMax": _reduction,
     "ReduceMin": _reduction,
     "ThresholdedRelu": _elementwise,
@@ -166,21 +221,35 @@ def _constant(array: Array) -> ir.Node:
     return ir.node("Constant", [], {"value": ir.tensor(array)})
 
 
-def _replace(node: ir.Node, made: list[ir.Node], condition: ir.Node, otherwise: ir.Node) -> None:
-    """What takes the node's output takes ``otherwise`` where ``condition`` holds."""
-    output = node.outputs[0]
+def _replace(
+    node: ir.Node,
+    made: list[ir.Node],
+    condition: ir.Node,
+    otherwise: ir.Node,
+    *,
+    place: int = 0,
+    known: bool = False,
+) -> None:
+    """What takes an output of the node takes ``otherwise`` where ``condition`` holds.
+
+    Args:
+        made: new nodes that come before the choice, ``condition`` among them.
+        place: of the output.
+        known: whether the caller puts ``otherwise`` into the graph.
+    """
+    output = node.outputs[place]
     name, uses = output.name, list(output.uses())
     chosen = ir.node("Where", [condition.outputs[0], otherwise.outputs[0], output])
     result = chosen.outputs[0]
     result.type, result.shape = output.type, output.shape
     output.name = f"{name}_of_numbers"
     result.name = name
-    for user, place in uses:
-        user.replace_input_with(place, result)
+    for user, at in uses:
+        user.replace_input_with(at, result)
     graph = graph_of(node)
-    for place, given in enumerate(graph.outputs):
+    for at, given in enumerate(graph.outputs):
         if given is output:
-            graph.outputs[place] = result
-    last = [] if otherwise in made else [otherwise]
+            graph.outputs[at] = result
+    last = [] if known or otherwise in made else [otherwise]
     name_new([*made, *last, chosen], node)
     graph.insert_after(node, [*made, *last, chosen])

@@ -44,6 +44,7 @@ class KerasSubject(TorchSubject):
     """A Keras model whose backend is torch."""
 
     root = "model.keras"
+    asks_nan = True
 
     def __init__(self, model: Any, inputs: Inputs) -> None:
         called = Called(model, inputs)
@@ -75,7 +76,7 @@ class KerasSubject(TorchSubject):
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """PyTorch's; then JAX's, which keeps loops over time that PyTorch's unroll."""
         own = map(with_open_sizes, super().strategies(axes, opset, outputs))
-        yield from with_nan_kept(own)
+        yield from own
         yield from with_nan_kept(rebuilt(self._keras, self.sample, axes, opset, outputs))
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:

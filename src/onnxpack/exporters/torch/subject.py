@@ -13,6 +13,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 from onnxpack.comparison.detections import Sets, sets_of_a_detector
 from onnxpack.errors import ExportError, SampleError
+from onnxpack.exporters.nonfinite import with_nan_kept
 from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.structure.arguments import bind, positional_names
 from onnxpack.exporters.torch.baselines import baselines
@@ -39,6 +40,7 @@ from onnxpack.exporters.torch.structure import (
     parameters_of,
     to_tensors,
 )
+from onnxpack.exporters.torch.watch.missing import POOLS_REGIONS, RECKONS, called_functions
 from onnxpack.exporters.torch.watch.nondeterminism import find_unsteadiness
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Baseline, Cause, Strategy, Subject
@@ -227,7 +229,7 @@ class TorchSubject(Subject):
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """See :mod:`onnxpack.exporters.torch.edges`."""
-        yield from edges(self.sample, lambda: self.run(self.sample), self.weights)
+        yield from edges(self.sample, self._called, self.weights)
 
     def unordered(self, outputs: Mapping[str, Array]) -> Sets:
         """What a detector of torchvision finds is a set."""
@@ -248,8 +250,9 @@ class TorchSubject(Subject):
         return narrow
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """See :mod:`onnxpack.exporters.torch.ladder`."""
-        return climb(Setup(self, axes, opset, tuple(outputs)))
+        """See :mod:`onnxpack.exporters.torch.ladder`; with NaN kept where a graph loses it."""
+        ladder = climb(Setup(self, axes, opset, tuple(outputs)))
+        return with_nan_kept(ladder, asked=self.asks_nan)
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The output of each module, by forward hooks; of one called twice, the last."""
@@ -290,6 +293,16 @@ class TorchSubject(Subject):
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """See :mod:`onnxpack.exporters.torch.causes`."""
         return diagnose(self.model, attempts, lambda: self.run(self.sample))
+
+    @property
+    def asks_nan(self) -> bool:
+        """Whether the model is asked with NaN: it calls a function that reckons with it."""
+        return bool(self._called & RECKONS) and not self._called & POOLS_REGIONS
+
+    @cached_property
+    def _called(self) -> frozenset[str]:
+        """The functions of PyTorch that the model calls."""
+        return called_functions(lambda: self.run(self.sample))
 
     @cached_property
     def _double(self) -> FlatModule | None:
