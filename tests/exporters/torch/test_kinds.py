@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import onnxpack
-from onnxpack.errors import ExportError, SampleError
+from onnxpack.errors import ExportError, NondeterministicError, SampleError
 
 # torch announces the end of TorchScript and of its old quantisation wherever they are used.
 pytestmark = [
@@ -82,6 +82,29 @@ def program() -> Any:
     return torch.export.export(net().eval(), (x(2),), dynamic_shapes=({0: batch},))
 
 
+class Counting(nn.Module):
+    """Answers otherwise from the fifty-first call on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+        self.calls: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Count."""
+        self.calls += 1
+        return x + self.calls * (self.calls > 50)
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 3)).eval()
+
+
+def program_of(model: nn.Module) -> Any:
+    batch = torch.export.Dim("batch")
+    return torch.export.export(model.eval(), (x(2),), dynamic_shapes=({0: batch},))
+
+
 def frozen_program() -> Any:
     return torch.export.export(net().eval(), (x(2),))
 
@@ -130,6 +153,7 @@ PROVEN: dict[str, tuple[Any, Any, str]] = {
     "scripted": (scripted, x, "RecursiveScriptModule"),
     "traced": (traced, x, "TopLevelTracedModule"),
     "exported program": (program, x, "ExportedProgram"),
+    "scripted statistics": (lambda: torch.jit.script(normalised()), x, "RecursiveScriptModule"),
     "frozen script": (frozen_script, x, "RecursiveScriptModule"),
     "on computed weights": (computed, x, "Sequential"),
     "on frozen parameters": (lambda: net().requires_grad_(False), x, "Sequential"),
@@ -145,6 +169,18 @@ def test_proven(check: Any, name: str) -> None:
 
 def test_a_frozen_program_is_proven_at_its_own_size(check: Any) -> None:
     check.proven(frozen_program, x, static=True, fresh=(2, 2))
+
+
+def test_the_module_of_a_program_has_one_mode(tmp_path: Path) -> None:
+    module = program_of(normalised()).module()
+    model = onnxpack.Model(onnxpack.export(module, x(2), tmp_path / "pack"))
+    given = x(33)
+    torch.testing.assert_close(torch.from_numpy(model(given.numpy())), module(given))
+
+
+@pytest.mark.parametrize("make", [lambda: program_of(Counting()), Counting])
+def test_a_program_that_counts_is_refused(check: Any, make: Any) -> None:
+    check.refused(make, x, NondeterministicError, "self.calls")
 
 
 def test_a_scripted_module_takes_its_arguments_by_name(check: Any) -> None:

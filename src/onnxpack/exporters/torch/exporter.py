@@ -61,7 +61,9 @@ class TorchExporter:
         if _is_program(model):
             module = model.module()
             with torch_settings_kept(), unchanged(module, model.state_dict, model.constants):
-                yield TorchSubject(module, sample, shown=model, program=model)
+                subject = TorchSubject(module, sample, shown=model, program=model)
+                refuse_impressions(subject)
+                yield subject
         else:
             module = _unwrapped(model)
             _refuse_lazy(module)
@@ -82,12 +84,24 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
     trains = module.training if hasattr(module, "training") else False
     with torch_settings_kept(), unchanged(module, never_written=_never_written(module)):
         try:
-            if any(getattr(part, "training", False) for part in module.modules()):
+            if _has_modes(module) and any(
+                getattr(part, "training", False) for part in module.modules()
+            ):
                 module.eval()
             yield
         finally:
-            if trains:
+            if trains and _has_modes(module):
                 module.train()  # a train() of the user's own may undo what eval() did elsewhere
+
+
+def _has_modes(module: torch.nn.Module) -> bool:
+    """Whether it can be switched: the module of a program has the mode of its export.
+
+    PyTorch 2.14 puts a ``train`` of its own on such a module, which raises NotImplementedError.
+    """
+    import torch
+
+    return not (isinstance(module, torch.fx.GraphModule) and "train" in vars(module))
 
 
 def refuse_impressions(subject: TorchSubject) -> None:

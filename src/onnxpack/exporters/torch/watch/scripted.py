@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from onnxpack.errors import ExportError
+from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.torch.watch.writes import FOLLOWED, PARTS
 
 OF_TORCH = ("site-packages/torch/", "code/__torch__/torch/")
@@ -26,7 +27,7 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
     Raises:
         ExportError: there is such a write.
     """
-    graph: Any = getattr(module, "inlined_graph", None)
+    graph: Any = getattr(_without_training(module), "inlined_graph", None)
     if graph is None:  # a scripted module without forward() has none
         return
     steps = list(walk(graph))
@@ -50,6 +51,18 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
                     f"lose that write: {str(step.node).strip()}",
                     remedy="write it without views: x = torch.where(mask, value, x)",
                 )
+
+
+def _without_training(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy in which ``if self.training`` is decided, as it is in every BatchNorm; else as it is.
+
+    A branch that only training takes counts what it has seen, in place.
+    """
+    try:
+        with hidden():
+            return torch.jit.freeze(module, optimize_numerics=False)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - what cannot be frozen is looked at whole
+        return module
 
 
 def raises_errors(module: torch.nn.Module) -> bool:
