@@ -71,8 +71,8 @@ def _check(subject: str, variant: VariantFiles, manifest: Manifest) -> Iterator[
         faults = [exc.message]
     for message in faults:
         yield error(subject, message)
-    for found in check_golden(variant.golden, manifest.signature, named=True):
-        yield error(f"{subject}/{found.subject}", found.message, found.remedy)
+    for fault in check_golden(variant.golden, manifest.signature, named=True):
+        yield error(f"{subject}/{fault.subject}", fault.message, fault.remedy)
     for message in _evidence(variant, manifest.signature):
         yield error(subject, message)
 
