@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from onnxpack.errors import PackError, ProviderError
-from onnxpack.signature import Array, Dim, Signature, TensorSpec
+from onnxpack.signature import Array, Dim, Signature, TensorSpec, describe, dtype_name
 
 _TELEMETRY = "openvino_telemetry"
 _IMPORTING = threading.Lock()
@@ -40,6 +40,7 @@ class OpenVinoSession:
         self.signature = _read_signature(compiled, expected)
         self.nodes = _count_nodes(compiled)
         self._compiled = compiled
+        self._expected = expected
         self._foreign = foreign
         self._inputs = tuple(spec.name for spec in self.signature.inputs)
         self._places = {spec.name: at for at, spec in enumerate(self.signature.outputs)}
@@ -50,7 +51,7 @@ class OpenVinoSession:
         """Return the outputs of these names.
 
         Raises:
-            PackError: the graph failed.
+            PackError: the graph failed, or an answer has another shape than the inputs call for.
         """
         try:
             request = self._idle.pop()
@@ -63,7 +64,26 @@ class OpenVinoSession:
         except self._foreign as exc:
             raise PackError(f"the graph failed on OpenVINO: {plain(exc)}.") from exc
         self._idle.append(request)
+        self._check_shapes(feed, answer)
         return [answer[self._places[name]] for name in outputs]
+
+    def _check_shapes(self, feed: Mapping[str, Array], answer: Sequence[Array]) -> None:
+        """Refuse an answer whose sizes contradict those of the inputs.
+
+        Where sizes do not fit each other inside a graph, as in a product of matrices, OpenVINO
+        (2026.4) raises nothing: it answers with an empty array.
+        """
+        dims: dict[str, int] = {}
+        for spec in self._expected.inputs:
+            spec.fits(feed[spec.name].shape, dims)
+        for spec, array in zip(self._expected.outputs, answer, strict=True):
+            if not spec.fits(array.shape, dims):
+                found = describe(dtype_name(array.dtype), array.shape)
+                sizes = ", ".join(f"{dim} = {size}" for dim, size in dims.items())
+                raise PackError(
+                    f"the graph failed on OpenVINO: output {spec.name!r} is {found}, expected "
+                    f"{spec}" + (f" where {sizes}." if sizes else ".")
+                )
 
 
 def open_openvino(
