@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from onnxpack.cli import say, show
-from onnxpack.pack import describe as words
-from onnxpack.pack.manifest import Measurement, Variant
+
+if TYPE_CHECKING:
+    from onnxpack.pack.manifest import Measurement, Variant
 
 
 def show_variants(variants: Mapping[str, Variant]) -> None:
     """Print what each variant is, what it keeps and how fast it was; nothing if there is none."""
+    from onnxpack.pack import describe as words
+
     for name, entry in sorted(variants.items()):
         say.out()
         show.facts(
@@ -27,6 +31,8 @@ def show_variants(variants: Mapping[str, Variant]) -> None:
 
 def show_measurements(measurements: Iterable[Measurement]) -> None:
     """Print the timings of a pack, a table for each run; nothing if there is none."""
+    from onnxpack.pack import describe as words
+
     for each in measurements:
         say.out()
         say.out(f"speed at {words.describe_conditions(each)}")
