@@ -193,6 +193,15 @@ def test_golden_data_of_another_shape_is_refused(int8_pack):
     assert "expected" in model.notes[0]
 
 
+def test_evidence_that_is_not_there_proves_nothing(int8_pack):
+    shutil.rmtree(int8_pack.path / "variants/int8/test_data_set_0")
+    model = Model(int8_pack.path)
+    assert model.variant is None
+    assert "names it as evidence, and it is not in the variant's folder" in model.notes[0]
+    with pytest.raises(ProviderError):
+        Model(int8_pack.path, variant="int8")
+
+
 def test_names(int8_pack, network_pack, graphs):
     with pytest.raises(UsageError, match=r"has no variant 'int9'.*Did you mean 'int8'\?"):
         Model(int8_pack, variant="int9")

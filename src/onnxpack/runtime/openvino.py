@@ -129,7 +129,7 @@ def load_openvino() -> ModuleType:
     """
     try:
         with _IMPORTING, _WithoutTelemetry():
-            return import_module("openvino")
+            return sys.modules.get("openvino") or import_module("openvino")
     except ImportError as exc:
         raise ProviderError(
             f"OpenVINO, which runs this variant, cannot be imported: {exc}.",

@@ -61,8 +61,11 @@ def replay_variant(run: Run, variant: VariantFiles, signature: Signature) -> Ite
 
     Returns:
         A finding for each set and output: ok if the distance is at most ``ROOM`` times what was
-        recorded, and no fewer labels are the same.
+        recorded, and no fewer labels are the same. A set that is not there is an error.
     """
+    present = {golden.name for golden in variant.golden}
+    for name in sorted({each.golden for each in variant.entry.evidence} - present):
+        yield error(name, "pack.json names it as evidence, and it is not in the variant's folder.")
     for golden in variant.golden:
         try:
             example = read_example(golden, signature)

@@ -8,7 +8,6 @@ each variant replays its evidence before it answers, and the processor's feature
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple, TypeAlias
 
@@ -122,6 +121,8 @@ def _get(pack: Pack, name: str) -> VariantFiles:
         return pack.variants[name]
     if pack.manifest is not None and name in pack.manifest.variants:
         raise PackError(f"variant {name!r} is named by pack.json, and its files are not here.")
+    from difflib import get_close_matches
+
     names = [AUTO, BASE, *pack.variants]
     near = get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
