@@ -202,6 +202,16 @@ def test_evidence_that_is_not_there_proves_nothing(int8_pack):
         Model(int8_pack.path, variant="int8")
 
 
+def test_a_variant_of_another_graph_is_refused(int8_pack):
+    """A pack that was exported again, with the variants of before."""
+    entry = msgspec.structs.replace(int8_pack.manifest.variants["int8"], base="0" * 64)
+    changed = msgspec.structs.replace(int8_pack.manifest, variants={"int8": entry})
+    (int8_pack.path / "pack.json").write_bytes(manifests.encode(changed))
+    model = Model(int8_pack.path)
+    assert model.variant is None
+    assert "was made from another model.onnx" in model.notes[0]
+
+
 def test_names(int8_pack, network_pack, graphs):
     with pytest.raises(UsageError, match=r"has no variant 'int9'.*Did you mean 'int8'\?"):
         Model(int8_pack, variant="int9")

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 from onnxpack.errors import PackError, ProviderError, UsageError
 from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import Pack, VariantFiles
+from onnxpack.pack.read import MODEL
 from onnxpack.report import Level
 from onnxpack.runtime.catalog import CPU
 from onnxpack.runtime.choose import Opened, open_beyond_cpu, open_on
@@ -63,16 +64,20 @@ def choose(pack: Pack, variant: str, provider: str, *, threads: int) -> Chosen:
             answer here as it did where it was made.
         UsageError: there is no variant of this name.
     """
-    if variant not in (AUTO, BASE):
-        return _choose_named(pack, variant, provider, threads)
-    candidates = _by_speed(pack) if variant == AUTO else []
-    if not candidates or pack.manifest is None:
+    manifest = pack.manifest
+    if manifest is None or variant not in (AUTO, *pack.variants):
+        _check_name(pack, variant)
+        return _base(pack, open_on(pack.model_path, provider, threads=threads))
+    if variant != AUTO:
+        return _choose_named(pack, manifest, variant, provider, threads)
+    candidates = _by_speed(pack)
+    if not candidates:
         return _base(pack, open_on(pack.model_path, provider, threads=threads))
     accelerated = open_beyond_cpu(pack.model_path, provider, threads=threads)
     if accelerated is not None:
         where = short_name(accelerated.provider)
         return _base(pack, accelerated, [f"variants are for the CPU: the base runs on {where}."])
-    return _first_that_replays(pack, pack.manifest, candidates, threads)
+    return _first_that_replays(pack, manifest, candidates, threads)
 
 
 def _by_speed(pack: Pack) -> list[VariantFiles]:
@@ -89,7 +94,7 @@ def _first_that_replays(
     for each in candidates:
         try:
             opened = _open_variant(each, manifest, threads)
-            fault = _fault(each, pack, opened, read_sample)
+            fault = _fault(each, pack, manifest, opened, read_sample)
         except (PackError, ProviderError) as exc:
             fault = f"{exc.message} → {exc.remedy}" if exc.remedy else exc.message
         else:
@@ -99,26 +104,28 @@ def _first_that_replays(
     return _base(pack, open_on(pack.model_path, CPU_NAME, threads=threads), notes)
 
 
-def _choose_named(pack: Pack, name: str, provider: str, threads: int) -> Chosen:
-    found = _get(pack, name)
-    if pack.manifest is None or resolve(provider)[-1] != CPU:
+def _choose_named(pack: Pack, manifest: Manifest, name: str, provider: str, threads: int) -> Chosen:
+    if resolve(provider)[-1] != CPU:
         raise ProviderError(
             f"variant {name!r} is for the CPU, and provider {provider!r} was asked for.",
             remedy="take provider 'cpu', or variant 'base'",
         )
-    opened = _open_variant(found, pack.manifest, threads)
-    fault = _fault(found, pack, opened, _sample_reader(pack, pack.manifest.signature))
+    found = pack.variants[name]
+    opened = _open_variant(found, manifest, threads)
+    read_sample = _sample_reader(pack, manifest.signature)
+    fault = _fault(found, pack, manifest, opened, read_sample)
     if fault:
         raise ProviderError(
             f"variant {name!r} does not answer here as it did where it was made: {fault}",
             remedy="take variant 'auto' or 'base': the base is proven",
         )
-    return Chosen(opened, pack.manifest.signature, name)
+    return Chosen(opened, manifest.signature, name)
 
 
-def _get(pack: Pack, name: str) -> VariantFiles:
-    if name in pack.variants:
-        return pack.variants[name]
+def _check_name(pack: Pack, name: str) -> None:
+    """Refuse the name of a variant that is not here."""
+    if name in (AUTO, BASE):
+        return
     if pack.manifest is not None and name in pack.manifest.variants:
         raise PackError(f"variant {name!r} is named by pack.json, and its files are not here.")
     from difflib import get_close_matches
@@ -140,7 +147,10 @@ def _base(pack: Pack, opened: Opened, notes: Sequence[str] = ()) -> Chosen:
 
 
 def _open_variant(variant: VariantFiles, manifest: Manifest, threads: int) -> Opened:
-    recipe = variant.entry.recipe
+    recipe, base = variant.entry.recipe, manifest.files.get(MODEL)
+    # Its evidence is of that graph's answers, so it says nothing of how far it is from this one.
+    if base is None or variant.entry.base != base.sha256:
+        raise PackError(f"variant {variant.name!r} was made from another {MODEL}.")
     if recipe.runtime == OPENVINO:
         session = open_openvino(
             variant.model_path, manifest.signature, precision=recipe.precision, threads=threads
@@ -152,15 +162,19 @@ def _open_variant(variant: VariantFiles, manifest: Manifest, threads: int) -> Op
     return opened
 
 
-def _fault(variant: VariantFiles, pack: Pack, opened: Opened, read_sample: ReadSample) -> str:
+def _fault(
+    variant: VariantFiles,
+    pack: Pack,
+    manifest: Manifest,
+    opened: Opened,
+    read_sample: ReadSample,
+) -> str:
     """Why a variant may not answer here; empty if its evidence replays.
 
     Raises:
         PackError: golden data cannot be read, or there is none.
     """
-    if pack.manifest is None:
-        return "the pack has no manifest."
-    signature = pack.manifest.signature
+    signature = manifest.signature
     predict = _runner(opened, signature)
     if variant.entry.exact:
         findings = replay_example(predict, pack, read_sample())
