@@ -151,3 +151,27 @@ def test_a_pack_as_an_image_holds_it_is_served(varied: Any, tmp_path: Path) -> N
     assert find_faults(opened) == ()
     (opened.path / "variants/small/test_data_set_0/input_0.pb").write_bytes(b"altered")
     assert len(find_faults(opened)) == 1
+
+
+def test_image_ships_the_variants_that_are_named(
+    onnxpack: Run, varied: Any, add_variant: Any, tmp_path: Path
+) -> None:
+    full = add_variant(varied, "ov", scaled(varied, 1.0), runtime="openvino", precision="f32")
+
+    def folders(*options: str) -> tuple[set[str], str]:
+        told = onnxpack(
+            "image", full.path, "--dockerfile", tmp_path / "context", "--force", *options
+        )
+        assert told.code == 0, told.err
+        place = tmp_path / "context/model/pets/variants"
+        return {path.name for path in place.iterdir()} if place.exists() else set(), told.err
+
+    found, err = folders()
+    assert found == {"small", "wrong"}
+    assert "left out, since images hold only onnxruntime: variant ov" in err
+    assert folders("--variant", "small") == ({"small"}, "")
+    assert folders("--variant", "base") == (set(), "")
+    told = onnxpack("image", full.path, "--dockerfile", tmp_path / "other", "--variant", "ov")
+    assert told.code == 2
+    assert "images hold only onnxruntime" in told.err
+    assert not (tmp_path / "other").exists()
