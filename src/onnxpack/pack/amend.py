@@ -62,7 +62,7 @@ def amend_pack(
 def _find_variants(
     pack: Pack, manifest: Manifest, given: Mapping[str, Path]
 ) -> tuple[list[VariantFiles], list[VariantFiles]]:
-    """The variants that are given, and those of the pack that are kept."""
+    """Return the variants that are given, and those of the pack that are kept."""
     new, kept = [], []
     for name, entry in sorted(manifest.variants.items()):
         if name in given:

@@ -138,14 +138,14 @@ def load_openvino() -> ModuleType:
 
 
 def foreign_errors(openvino: ModuleType) -> tuple[type[Exception], ...]:
-    """The exceptions that OpenVINO raises, which share no base of their own."""
+    """Return the exceptions that OpenVINO raises, which share no base of their own."""
     named = (value for value in vars(openvino.frontend).values() if isinstance(value, type))
     own = (kind for kind in named if issubclass(kind, Exception))
     return (*own, RuntimeError, TypeError, ValueError)
 
 
 def plain(exc: Exception) -> str:
-    """An OpenVINO message without the places in its sources."""
+    """Return an OpenVINO message without the places in its sources."""
     lines = [line.strip() for line in str(exc).splitlines()]
     told = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
     return " ".join(told).rstrip(". ") or type(exc).__name__

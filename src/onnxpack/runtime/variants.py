@@ -29,7 +29,7 @@ BASE = "base"
 CPU_NAME = "cpu"
 
 ReadSample: TypeAlias = Callable[[], Example]
-"""Reads the pack's first golden set; several variants are judged by it, and it is read once."""
+"""Reads the pack's first golden set. It judges several variants, and is read only once."""
 
 
 class Chosen(NamedTuple):
@@ -81,7 +81,7 @@ def choose(pack: Pack, variant: str, provider: str, *, threads: int) -> Chosen:
 
 
 def _by_speed(pack: Pack) -> list[VariantFiles]:
-    """The variants that were faster than the base, the fastest first."""
+    """Return the variants that were faster than the base, the fastest first."""
     faster = [each for each in pack.variants.values() if each.entry.ratio > 1]
     return sorted(faster, key=lambda each: (-each.entry.ratio, each.name))
 
@@ -169,7 +169,7 @@ def _fault(
     opened: Opened,
     read_sample: ReadSample,
 ) -> str:
-    """Why a variant may not answer here; empty if its evidence replays.
+    """Return why a variant may not answer here; empty if its evidence replays.
 
     Raises:
         PackError: golden data cannot be read, or there is none.
@@ -206,7 +206,7 @@ def _sample_reader(pack: Pack, signature: Signature) -> ReadSample:
 
 
 def _note(variant: VariantFiles, fault: str) -> str:
-    """Which variant is not taken, why, and what that costs."""
+    """Say which variant is not taken, why, and what that costs."""
     entry = variant.entry
     return (
         f"variant {variant.name!r} is not used here: {fault.rstrip('.')}. It was {entry.ratio:.2f} "
