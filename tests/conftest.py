@@ -114,6 +114,103 @@ class RegistryServer:
         return f"{self.address}/{rest}"
 
 
+@dataclass(frozen=True)
+class VariantMaker:
+    """Adds variants to a pack, in its place, with evidence that is measured here."""
+
+    folder: Path
+
+    def __call__(
+        self,
+        pack: Any,
+        name: str,
+        graph: Any,
+        *,
+        rows: Any = None,
+        ratio: float | None = 2.0,
+        recorded: Any = None,
+        runtime: str = "onnxruntime",
+        precision: str = "",
+    ) -> Any:
+        """Give back the pack with one variant more.
+
+        Args:
+            graph: an ``onnx.ModelProto``.
+            rows: the input of its own golden set; without, the pack's own judge it.
+            ratio: how fast it was beside the base.
+            recorded: the graph whose distances the manifest records, if it is another.
+        """
+        import msgspec
+
+        from onnxpack.pack.amend import amend_pack
+        from onnxpack.pack.manifest import Distance, Kept
+
+        made = self.folder / name
+        made.mkdir(parents=True)
+        (made / "model.onnx").write_bytes(graph.SerializeToString())
+        evidence: tuple[Distance, ...] = ()
+        kept = Kept(measure="parity", value=1.0, lower=1.0, samples=2, max_loss=0.0)
+        if rows is not None:
+            evidence = self._evidence(pack, made, rows, recorded or graph)
+            kept = Kept(measure="agreement", value=0.99, lower=0.98, samples=99, max_loss=0.01)
+        entry = _variant(pack, evidence, kept, ratio, runtime, precision)
+        named = {**pack.manifest.variants, name: entry}
+        manifest = msgspec.structs.replace(pack.manifest, variants=named)
+        return amend_pack(pack, pack.path, manifest, variants={name: made}, force=True)
+
+    def _evidence(self, pack: Any, made: Path, rows: Any, recorded: Any) -> tuple[Any, ...]:
+        import onnxruntime
+
+        from onnxpack.comparison.distance import distance, same_labels
+        from onnxpack.pack.manifest import Distance
+        from onnxpack.pack.tensor import encode_tensor
+
+        def answer(graph: Any) -> Any:
+            session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+            return session.run([output], {given: rows})[0]
+
+        given = pack.manifest.signature.inputs[0].name
+        output = pack.manifest.signature.outputs[0].name
+        expected = answer(pack.model_path.read_bytes())
+        actual = answer(recorded.SerializeToString())
+        golden = made / "test_data_set_0"
+        golden.mkdir()
+        (golden / "input_0.pb").write_bytes(encode_tensor(given, rows))
+        (golden / "output_0.pb").write_bytes(encode_tensor(output, expected))
+        found, labels = distance(expected, actual), same_labels(expected, actual)
+        return (Distance(golden=golden.name, output=output, distance=found, labels=labels),)
+
+
+def _variant(
+    pack: Any, evidence: Any, kept: Any, ratio: float | None, runtime: Any, precision: Any
+) -> Any:
+    from onnxpack.pack.manifest import Measurement, Recipe, Step, Timing, Variant
+
+    timings = (
+        Timing(name="base", seconds=2e-3, quartiles=(2e-3, 2e-3)),
+        Timing(name="variant", seconds=1e-3, quartiles=(1e-3, 1e-3), ratio=ratio),
+    )
+    return Variant(
+        base=pack.manifest.files["model.onnx"].sha256,
+        steps=(Step("quantize", {"weights": "int8"}),),
+        recipe=Recipe(
+            runtime=runtime, runtime_version="1", precision=precision, threads=1,
+            processor="Another Processor", features=("avx512_vnni",),
+        ),
+        kept=kept,
+        speed=Measurement(
+            dims={}, threads=1, provider="cpu", processor="Another Processor", versions={},
+            timings=timings,
+        ),
+        evidence=evidence,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def add_variant(tmp_path: Path) -> VariantMaker:
+    return VariantMaker(tmp_path / "made")
+
+
 @pytest.fixture(scope="session")
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What XDG_CACHE_HOME says: for images Debian and the wheels are fetched once."""

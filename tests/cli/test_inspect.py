@@ -54,6 +54,7 @@ def test_json(onnxpack: Run, pack: Any) -> None:
         "signature",
         "graph",
         "golden",
+        "variants",
         "manifest",
         "nodes",
     ]

@@ -7,14 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
 from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
-from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Source
+from onnxpack.pack.amend import amend_pack
+from onnxpack.pack.manifest import (
+    CaseEvidence,
+    Distance,
+    Kept,
+    Manifest,
+    Measurement,
+    Parity,
+    Recipe,
+    Source,
+    Step,
+    Timing,
+    Variant,
+)
 from onnxpack.pack.model import Pack
+from onnxpack.pack.tensor import encode_tensor
 from onnxpack.pack.write import GoldenData, write_pack
 from onnxpack.signature import Signature, TensorSpec
 
@@ -116,3 +131,89 @@ def external_parts(tmp_path: Path, parts: Parts) -> Parts:
         size_threshold=0,
     )
     return Parts(parts.manifest, folder / "model.onnx", parts.golden)
+
+
+def make_variant(manifest: Manifest, **changes: Any) -> Variant:
+    """The entry of a variant that was made from ``manifest``'s graph, with one set of its own."""
+    entry = Variant(
+        base=manifest.files["model.onnx"].sha256,
+        steps=(Step("quantize", {"weights": "int8"}),),
+        recipe=Recipe(
+            runtime="onnxruntime",
+            runtime_version="1.32.0",
+            threads=2,
+            processor="A Processor",
+            features=("avx512_vnni",),
+        ),
+        kept=Kept(measure="agreement", value=0.99, lower=0.98, samples=500, max_loss=0.01),
+        speed=Measurement(
+            dims={"batch": 1},
+            threads=2,
+            provider="cpu",
+            processor="A Processor",
+            versions={"onnxruntime": "1.32.0"},
+            timings=(
+                Timing(name="base", seconds=2e-3, quartiles=(1.9e-3, 2.1e-3)),
+                Timing(
+                    name="int8",
+                    seconds=1e-3,
+                    quartiles=(9e-4, 1.1e-3),
+                    ratio=2.0,
+                    interval=(1.9, 2.1),
+                ),
+            ),
+        ),
+        evidence=(Distance(golden="test_data_set_0", output="y", distance=0.01, labels=1),),
+    )
+    return msgspec.structs.replace(entry, **changes)
+
+
+def exact_variant(manifest: Manifest, **changes: Any) -> Variant:
+    """The entry of a variant that keeps float32's accuracy."""
+    kept = Kept(measure="parity", value=1.0, lower=1.0, samples=2, max_loss=0.0)
+    return make_variant(manifest, kept=kept, evidence=(), **changes)
+
+
+def make_variant_folder(folder: Path, *, sets: int = 1, external: bool = False) -> Path:
+    """A folder as ``amend_pack`` takes it: the tiny graph, and golden sets of ones."""
+    folder.mkdir(parents=True)
+    onnx.save(
+        make_graph(),
+        folder / "model.onnx",
+        save_as_external_data=external,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    for number in range(sets):
+        golden = folder / f"test_data_set_{number}"
+        golden.mkdir()
+        x = np.full((1, 3), number + 1, np.float32)
+        (golden / "input_0.pb").write_bytes(encode_tensor("x", x))
+        (golden / "output_0.pb").write_bytes(encode_tensor("y", x @ WEIGHT))
+    return folder
+
+
+@pytest.fixture
+def variants() -> type:
+    """The makers above; tests import nothing from a conftest."""
+
+    class Makers:
+        entry = staticmethod(make_variant)
+        exact = staticmethod(exact_variant)
+        folder = staticmethod(make_variant_folder)
+
+    return Makers
+
+
+@pytest.fixture
+def varied(pack: Pack, tmp_path: Path) -> Pack:
+    """The tiny pack with an ``exact`` and an ``int8`` variant."""
+    assert pack.manifest is not None
+    named = {"int8": make_variant(pack.manifest), "exact": exact_variant(pack.manifest)}
+    made = tmp_path / "made"
+    folders = {
+        "int8": make_variant_folder(made / "int8", external=True),
+        "exact": make_variant_folder(made / "exact", sets=0),
+    }
+    manifest = msgspec.structs.replace(pack.manifest, variants=named)
+    return amend_pack(pack, tmp_path / "varied", manifest, variants=folders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess, Source
 from onnxpack.pack.model import GoldenSet, Pack
+from onnxpack.pack.write import GoldenData, write_pack
 from onnxpack.signature import Signature, TensorSpec
 
 F = TensorProto.FLOAT
@@ -137,3 +139,88 @@ def double_signature() -> Signature:
 @pytest.fixture
 def x() -> np.ndarray:
     return np.arange(8, dtype=np.float32).reshape(2, 4)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A classifier of two layers as an ONNX graph, and variations of it."""
+
+    first: np.ndarray
+    second: np.ndarray
+
+    def graph(self, *, scale: float = 1.0, output: str = "y", width: int = 64) -> ModelProto:
+        """``y = scale * relu(x @ first) @ second``."""
+        value = helper.make_tensor_value_info
+        constants = {"first": self.first, "second": (self.second * scale).astype(np.float32)}
+        graph = helper.make_graph(
+            [
+                helper.make_node("MatMul", ["x", "first"], ["hidden"]),
+                helper.make_node("Relu", ["hidden"], ["active"]),
+                helper.make_node("MatMul", ["active", "second"], [output]),
+            ],
+            "network",
+            [value("x", F, ["batch", width])],
+            [value(output, F, ["batch", 10])],
+            [numpy_helper.from_array(array, name) for name, array in constants.items()],
+        )
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    def answer(self, x: np.ndarray) -> np.ndarray:
+        return np.maximum(x @ self.first, 0) @ self.second
+
+    def int8(self, folder: Path) -> ModelProto:
+        """Weights and activations in int8, by onnxruntime's own tool."""
+        import onnx
+        from onnxruntime.quantization import quantize_dynamic
+
+        onnx.save(self.graph(), folder / "float.onnx")
+        quantize_dynamic(folder / "float.onnx", folder / "int8.onnx")
+        return onnx.load(folder / "int8.onnx")
+
+
+def random_rows(count: int, seed: int = 7) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, 64), np.float32)
+
+
+@pytest.fixture
+def rows() -> Callable[..., np.ndarray]:
+    return random_rows
+
+
+@pytest.fixture
+def network() -> Network:
+    source = np.random.default_rng(1)
+    first = source.standard_normal((64, 128), np.float32) / 8
+    return Network(first, source.standard_normal((128, 10), np.float32) / 8)
+
+
+@pytest.fixture
+def network_pack(network: Network, tmp_path: Path) -> Pack:
+    """The network as a pack of two golden sets."""
+    path = tmp_path / "network.onnx"
+    path.write_bytes(network.graph().SerializeToString())
+    signature = Signature(
+        (TensorSpec("x", "float32", ("batch", 64)),), (TensorSpec("y", "float32", ("batch", 10)),)
+    )
+    cases = tuple(
+        CaseEvidence(
+            name=f"case {number}",
+            dims={"batch": 4},
+            golden=f"test_data_set_{number}",
+            outputs=(OutputEvidence("y", 1e-7, 1e-6, 1.0, True),),
+        )
+        for number in range(2)
+    )
+    source = Source(
+        framework="torch", framework_version="2", model_class="a.B", strategy="s", opset=17,
+        ir_version=8,
+    )  # fmt: skip
+    manifest = Manifest(
+        name="network", version="1", signature=signature, source=source,
+        parity=Parity(tolerance=Tolerance(), cases=cases), files={},
+    )  # fmt: skip
+    golden = [
+        GoldenData({"x": x}, {"y": network.answer(x)})
+        for x in (random_rows(4, seed) for seed in range(2))
+    ]
+    return write_pack(tmp_path / "network", manifest, model=path, golden=golden)

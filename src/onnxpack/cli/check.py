@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -14,12 +15,15 @@ from onnxpack.errors import PackError, ProviderError
 
 if TYPE_CHECKING:
     from onnxpack.pack.model import Pack
-    from onnxpack.report import Report
+    from onnxpack.report import Finding, Report
+
+MakeFinding: TypeAlias = "Callable[[str, str, str], Finding]"
 
 NAME = "check"
 EXAMPLE = """Example:
   onnxpack check resnet18
-  onnxpack check resnet18 --provider cuda --json"""
+  onnxpack check resnet18 --provider cuda --json
+  onnxpack check resnet18 --variant int8"""
 
 
 @click.command(NAME, cls=Command, example=EXAMPLE)
@@ -29,14 +33,22 @@ EXAMPLE = """Example:
     metavar="NAME",
     help="Replay the golden data on this provider alone; by default on each that works here.",
 )
+@click.option(
+    "--variant",
+    metavar="NAME",
+    default="auto",
+    help="Replay only this variant, or only the base; by default all of them.",
+)
 @parameters.json("Print the findings as JSON.")
-def command(pack: Path, provider: str | None, json: bool) -> None:
+def command(pack: Path, provider: str | None, variant: str, json: bool) -> None:
     """Check a pack and replay its golden data here.
 
-    Its structure, every digest and its evidence are checked, then its answers.
-    All findings are shown, not the first. The exit code is 1 when one of them is an error.
+    Its structure, every digest and its evidence are checked, then its answers and those of its
+    variants. A variant that does not replay here is a warning, since the base then answers; it is
+    an error if --variant names it. All findings are shown, not the first. The exit code is 1 when
+    one of them is an error.
     """
-    report = _examine(pack, provider)
+    report = _examine(pack, provider, variant)
     if json:
         say.emit({"ok": report.ok, "findings": report.findings})
     else:
@@ -47,10 +59,12 @@ def command(pack: Path, provider: str | None, json: bool) -> None:
         raise NotOkError
 
 
-def _examine(path: Path, provider: str | None) -> Report:
+def _examine(path: Path, provider: str | None, variant: str) -> Report:
     from onnxpack.pack.read import open_pack
     from onnxpack.pack.validate import validate
     from onnxpack.report import error, report, warning
+    from onnxpack.runtime.providers import AUTO
+    from onnxpack.runtime.variants import BASE
 
     try:
         pack = open_pack(path)
@@ -61,10 +75,14 @@ def _examine(path: Path, provider: str | None) -> Report:
     found = validate(pack)
     if not found.ok:
         return found + report([warning("golden data", "not replayed: the pack is not whole")])
-    return found + _replay(pack, provider)
+    if variant == AUTO:
+        return found + _replay_base(pack, provider) + _replay_variants(pack, provider)
+    if variant == BASE:
+        return found + _replay_base(pack, provider)
+    return found + _replay_variant(pack, variant, provider or AUTO, error)
 
 
-def _replay(pack: Pack, provider: str | None) -> Report:
+def _replay_base(pack: Pack, provider: str | None) -> Report:
     from onnxpack.report import Report, error, report, warning
     from onnxpack.runtime.providers import survey
 
@@ -85,15 +103,37 @@ def _replay(pack: Pack, provider: str | None) -> Report:
     return found
 
 
-def _prove(pack: Pack, provider: str) -> Report:
-    """The replay on one provider, each finding under its name."""
+def _replay_variants(pack: Pack, provider: str | None) -> Report:
+    """Replay every variant, each by itself; they are for the CPU."""
+    from onnxpack.report import Report, warning
+
+    found = Report(())
+    if provider in (None, "auto", "cpu"):
+        for name in pack.variants:
+            found += _replay_variant(pack, name, "cpu", warning)
+    return found
+
+
+def _replay_variant(pack: Pack, name: str, provider: str, fault: MakeFinding) -> Report:
+    """Replay one variant; if it may not answer here, that is a finding of the given weight."""
+    from onnxpack.report import report
+
+    try:
+        return _prove(pack, provider, name)
+    except (PackError, ProviderError) as exc:
+        return report([fault(f"variant {name}", exc.message, exc.remedy)])
+
+
+def _prove(pack: Pack, provider: str, variant: str = "base") -> Report:
+    """The replay of one graph on one provider, each finding under their names."""
     import msgspec
 
     from onnxpack.report import report
     from onnxpack.runtime.model import Model
 
-    model = Model(pack, provider=provider)
+    model = Model(pack, provider=provider, variant=variant)
+    where = f"variant {model.variant}" if model.variant else model.provider
     return report(
-        msgspec.structs.replace(finding, subject=f"{model.provider}: {finding.subject}")
+        msgspec.structs.replace(finding, subject=f"{where}: {finding.subject}")
         for finding in model.prove().findings
     )

@@ -48,6 +48,13 @@ EXAMPLE = """Example:
 @click.option(
     "--platform", metavar="OS/ARCH", help="linux/amd64 or linux/arm64; several make an index."
 )
+@click.option(
+    "--variant",
+    multiple=True,
+    metavar="NAME",
+    help="Ship this variant beside the base; may be repeated, and base ships none. By default all "
+    "that onnxruntime runs.",
+)
 @parameters.one_of("--runtime", ("cpu", "cuda"), "Which onnxruntime is in it.", default="cpu")
 @parameters.one_of(
     "--compression",
@@ -81,6 +88,7 @@ def command(
     push: bool,
     base: str | None,
     platform: str | None,
+    variant: tuple[str, ...],
     runtime: str,
     compression: Compression,
     pull: bool,
@@ -99,7 +107,7 @@ def command(
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.read import open_pack
 
-    opened = open_pack(pack)
+    opened = _choose_variants(open_pack(pack), variant, quiet=json)
     name = Reference.parse(tag or _name_of(opened))
     if dockerfile is not None or engine is not None:
         if output or load or push or platform:
@@ -122,6 +130,16 @@ def command(
         say.emit(_as_json(built, name, where))
     else:
         _show(built, name, where)
+
+
+def _choose_variants(pack: Pack, names: tuple[str, ...], *, quiet: bool) -> Pack:
+    from onnxpack.image.build import with_variants
+
+    chosen = with_variants(pack, [name for name in names if name != "base"] if names else None)
+    left_out = sorted(pack.variants.keys() - chosen.variants.keys())
+    if left_out and not names and not quiet:
+        say.note(f"left out, since images hold only onnxruntime: variant {', '.join(left_out)}")
+    return chosen
 
 
 def _name_of(pack: Pack) -> str:

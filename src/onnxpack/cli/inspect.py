@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxpack.cli import evidence, parameters, say
+from onnxpack.cli import evidence, parameters, say, speed
 from onnxpack.cli.command import Command
 from onnxpack.errors import UsageError
 
@@ -82,6 +82,7 @@ def _document(
         "signature": signature,
         "graph": summary,
         "golden": [golden.name for golden in pack.golden],
+        "variants": sorted(pack.variants),
         "manifest": manifest,
         **({} if nodes is None else {"nodes": nodes}),
     }
@@ -105,6 +106,8 @@ def _print(
     say.out()
     if pack.manifest:
         evidence.show_parity(pack.manifest.parity)
+        speed.show_variants(pack.manifest.variants)
+        speed.show_measurements(pack.manifest.measurements)
     else:
         say.out("No evidence: this is not a pack, and nothing says that it was ever compared.")
 

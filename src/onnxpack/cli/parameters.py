@@ -30,6 +30,12 @@ provider = click.option(
     default="auto",
     help="Execution provider, as in onnxpack providers.",
 )
+variant = click.option(
+    "--variant",
+    metavar="NAME",
+    default="auto",
+    help="A variant; base, the proven graph; or auto, the fastest that replays its evidence here.",
+)
 class_name = click.option(
     "--class", "class_name", metavar="MODULE:CLASS", help="The class of a .ckpt or .safetensors."
 )

@@ -49,6 +49,7 @@ EXAMPLE = """Example:
     help="How many classes of a classifier to print.",
 )
 @parameters.provider
+@parameters.variant
 @click.option(
     "--threads",
     type=parameters.COUNT,
@@ -65,6 +66,7 @@ def command(
     output: Path | None,
     top: int,
     provider: str,
+    variant: str,
     threads: int | None,
     seed: int,
     json: bool,
@@ -76,7 +78,9 @@ def command(
     from onnxpack.cli import answers, feeds, keep
     from onnxpack.runtime.model import Model
 
-    model = Model(pack, provider=provider, threads=threads)
+    model = Model(pack, provider=provider, threads=threads, variant=variant)
+    for note in model.notes:
+        say.note(f"note: {note}")
     if output is not None:
         keep.check_path(output, len(model.signature.outputs))
     if model.pack.manifest is None:
@@ -107,6 +111,9 @@ def _document(
     return {
         "name": model.pack.name,
         "digest": model.pack.digest,
+        "variant": model.variant,
+        "runtime": model.runtime,
+        "notes": model.notes,
         "provider": model.provider,
         "placement": model.placement,
         "threads": model.threads,

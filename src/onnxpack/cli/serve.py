@@ -77,6 +77,7 @@ def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
     help="Serve gRPC too, on this port; 0 takes a free one.",
 )
 @parameters.provider
+@parameters.variant
 @_count("--threads", "N", "Threads of each session; by default its share of what the quota allows.")
 @_count("--sessions", "N", "Sessions of each model, for throughput.", default=1)
 @_count("--workers", "N", "Processes that share the port.", default=1)
@@ -129,7 +130,10 @@ def _announce(ready: Ready, settings: Settings) -> None:
         say.out(f"gRPC: {ready.grpc}")
     for model in ready.models:
         how = "proven" if model.proven else "not proven"
-        say.out(f"  {model.name} {model.version}: {how} on {model.provider}")
+        variant = f", variant {model.variant}" if model.variant else ""
+        say.out(f"  {model.name} {model.version}: {how} on {model.provider}{variant}")
+        for note in model.notes:
+            say.note(f"note: {model.name} {model.version}: {note}")
     here = replace(ready, address=_from_here(ready.address))
     line = curl_line(here, keys=bool(settings.api_keys), tls=settings.tls_cert is not None)
     say.out(f"try: {line}", flush=True)

@@ -34,12 +34,16 @@ def distance(expected: Array, actual: Array) -> float:
         np.where(finite, 0, wanted), np.where(np.isfinite(found), 0, found), equal_nan=True
     ):
         return _LARGEST
-    with np.errstate(over="ignore"):
-        lost = float(np.linalg.norm((found - wanted)[finite]))
-        length = float(np.linalg.norm(wanted[finite]))
-    if lost == 0:
+    wanted, found = wanted[finite], found[finite]
+    if np.array_equal(wanted, found):
         return 0.0
-    return min(lost / length, _LARGEST) if length > 0 else _LARGEST
+    # In units of the largest element, since the square of a large number is infinite.
+    unit = np.abs(wanted).max(initial=0.0)
+    if unit == 0:
+        return _LARGEST
+    with np.errstate(over="ignore"):
+        lost = np.linalg.norm(found / unit - wanted / unit)
+        return min(float(lost / np.linalg.norm(wanted / unit)), _LARGEST)
 
 
 def same_labels(expected: Array, actual: Array) -> int:

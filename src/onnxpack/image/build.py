@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
@@ -25,7 +25,8 @@ from onnxpack.oci.index import Index, make_index
 from onnxpack.oci.layer import Layer, write_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.pack.files import check_files
-from onnxpack.pack.model import Pack
+from onnxpack.pack.model import Pack, VariantFiles
+from onnxpack.pack.read import VARIANTS
 
 MAX_DIGITS = 11
 """Of seconds since 1970: a tar's header has no more."""
@@ -152,6 +153,34 @@ def _build(
     )  # fmt: skip
 
 
+def with_variants(pack: Pack, names: Sequence[str] | None = None) -> Pack:
+    """Return the pack with the variants that an image is to ship; the base always goes along.
+
+    Args:
+        names: which; None takes all that images can run.
+
+    Raises:
+        UsageError: there is no such variant, or images do not hold what runs it.
+    """
+    if names is None:
+        return replace(pack, variants={n: v for n, v in pack.variants.items() if _runs(v)})
+    for name in names:
+        if name not in pack.variants:
+            known = ", ".join(pack.variants) or "none"
+            raise UsageError(f"{pack.name} has no variant {name!r}; variants: {known}.")
+        if not _runs(pack.variants[name]):
+            runtime = pack.variants[name].entry.recipe.runtime
+            raise UsageError(
+                f"variant {name!r} runs on {runtime}, and images hold only onnxruntime.",
+                remedy="leave this --variant out: the image then answers with the base",
+            )
+    return replace(pack, variants={name: pack.variants[name] for name in names})
+
+
+def _runs(variant: VariantFiles) -> bool:
+    return variant.entry.recipe.runtime == "onnxruntime"
+
+
 def takes_pictures(pack: Pack) -> bool:
     """Whether it says how a picture becomes its input."""
     return pack.manifest is not None and pack.manifest.preprocess is not None
@@ -190,22 +219,30 @@ def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:
 
     # Where nothing says what is in it, the times of its files do.
     known = pack.digest or _stats(pack)
-    return cache.layer(f"model-{key_of(pack=known, name=pack.name, mtime=mtime)}", make)
+    # A pack without variants keeps the key that it had before there were any.
+    chosen = {"variants": sorted(with_variants(pack).variants)} if pack.variants else {}
+    key = key_of(pack=known, name=pack.name, mtime=mtime, **chosen)
+    return cache.layer(f"model-{key}", make)
 
 
 def shipped(pack: Pack) -> Iterator[tuple[str, Path]]:
     """The files of a pack that go into an image, by their names in it.
 
     Of the golden data the smallest sets, up to a twentieth of the model: enough to be proven again
-    on whatever processor the container meets, and soon.
+    on whatever processor the container meets, and soon. Of the variants, those that images can run,
+    with all of their golden data.
     """
     if pack.path.is_file():
         yield pack.path.name, pack.path
         return
     left_out = {golden.name for golden in pack.golden} - _kept_sets(pack)
+    variants = with_variants(pack).variants
     for path in sorted(pack.path.rglob("*")):
         name = path.relative_to(pack.path).as_posix()
-        if path.is_file() and name.partition("/")[0] not in left_out:
+        first, _, rest = name.partition("/")
+        if first == VARIANTS and rest.partition("/")[0] not in variants:
+            continue
+        if path.is_file() and first not in left_out:
             yield name, path
 
 

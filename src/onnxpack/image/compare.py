@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from onnxpack.errors import ImageError, PackError
 from onnxpack.image.base import Base, open_base
-from onnxpack.image.build import Recipe, Told, build_image
+from onnxpack.image.build import Recipe, Told, build_image, with_variants
 from onnxpack.image.builder import build_with
 from onnxpack.image.cache import Cache
 from onnxpack.image.cold import cold
@@ -85,6 +85,8 @@ def compare(
         PackError: there is no golden data to ask with.
         ImageError: the first image cannot be built, or one answers otherwise than the golden data.
     """
+    # What is compared is one model in two images, so no other graph answers for it.
+    pack = with_variants(pack, ())
     if pack.manifest is None or not pack.golden:
         raise PackError(
             f"{pack.path} is no pack with golden data, by which images are asked.",

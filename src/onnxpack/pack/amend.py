@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from onnxpack.errors import PackError
 from onnxpack.pack import paths
-from onnxpack.pack.manifest import FileEntry, Manifest
+from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import GoldenSet, Pack, VariantFiles
 from onnxpack.pack.read import MODEL, VARIANTS, read_variant
 from onnxpack.pack.write import Writer, write_folder
@@ -46,29 +47,31 @@ def amend_pack(
             f"{pack.path} is not a pack: it has no manifest to write again.",
             remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
         )
-    known = pack.manifest.files
     given = variants or {}
     _check_fit(pack, manifest, given)
-    found = [
-        read_variant(given[name], name, entry) if name in given else pack.variants[name]
-        for name, entry in sorted(manifest.variants.items())
-    ]
-    for each in found:
-        _check_evidence(each, manifest)
+    new, kept = _find_variants(pack, manifest, given)
 
     def fill(writer: Writer) -> None:
-        writer.copy_graph(pack.model_path)
-        _copy_golden(writer, pack.golden)
-        for each in found:
-            if each.name not in given:
-                _copy_variant(writer, each)
-        # Under the new manifest, a file that was altered would pass for one that was proven.
-        _check_unaltered(pack, writer.entries, known)
-        for each in found:
-            if each.name in given:
-                _copy_variant(writer, each)
+        _copy_known(writer, pack, kept)
+        for each in new:
+            _copy_variant(writer, each)
 
     return write_folder(to, manifest, fill, force=force)
+
+
+def _find_variants(
+    pack: Pack, manifest: Manifest, given: Mapping[str, Path]
+) -> tuple[list[VariantFiles], list[VariantFiles]]:
+    """Return the variants that are given, and those of the pack that are kept."""
+    new, kept = [], []
+    for name, entry in sorted(manifest.variants.items()):
+        if name in given:
+            new.append(read_variant(given[name], name, entry))
+        else:
+            kept.append(replace(pack.variants[name], entry=entry))
+    for each in (*new, *kept):
+        _check_evidence(each, manifest)
+    return new, kept
 
 
 def _check_fit(pack: Pack, manifest: Manifest, given: Mapping[str, Path]) -> None:
@@ -108,10 +111,17 @@ def _copy_golden(writer: Writer, golden: Iterable[GoldenSet], into: str = "") ->
                 writer.copy(f"{into}{each.name}/{path.name}", source)
 
 
-def _check_unaltered(
-    pack: Pack, copied: Mapping[str, FileEntry], known: Mapping[str, FileEntry]
-) -> None:
-    altered = sorted(name for name, entry in copied.items() if known.get(name) != entry)
+def _copy_known(writer: Writer, pack: Pack, kept: Iterable[VariantFiles]) -> None:
+    """Copy what the pack's own manifest names, and refuse what is not as it says.
+
+    Under the new manifest, a file that was altered would pass for one that was proven.
+    """
+    writer.copy_graph(pack.model_path)
+    _copy_golden(writer, pack.golden)
+    for each in kept:
+        _copy_variant(writer, each)
+    known = pack.manifest.files if pack.manifest else {}
+    altered = sorted(name for name, entry in writer.entries.items() if known.get(name) != entry)
     if altered:
         raise PackError(
             f"{pack.path} is not what its pack.json says: {', '.join(altered[:10])} was altered.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from onnxpack.comparison.tolerance import OutputEvidence
+from onnxpack.pack import describe as words
 from onnxpack.pack.manifest import CaseEvidence, Manifest
 from onnxpack.signature import TensorSpec, describe
 
@@ -17,6 +18,8 @@ def write_card(manifest: Manifest) -> str:
         _signature(manifest),
         _running(manifest),
         _evidence(manifest),
+        _variants(manifest),
+        _measurements(manifest),
         _notes(manifest),
         _source(manifest),
         _files(manifest),
@@ -84,6 +87,39 @@ def _evidence(manifest: Manifest) -> str:
         f"with rtol {tolerance.rtol:g} and atol {tolerance.atol:g} of what is typical around an "
         f"element.\n\n{table}" + (f"\n\nNot run:\n{skipped}" if skipped else "")
     )
+
+
+def _variants(manifest: Manifest) -> str:
+    if not manifest.variants:
+        return ""
+    rows = [
+        [
+            _code(name),
+            _line(words.describe_steps(entry.steps)),
+            _line(words.describe_kept(entry.kept)),
+            words.describe_ratio(entry.timing),
+            _line(words.describe_recipe(entry.recipe)),
+        ]
+        for name, entry in sorted(manifest.variants.items())
+    ]
+    return (
+        "## Variants\n\n"
+        "Faster graphs made from the proven one. `auto` takes the fastest whose evidence replays "
+        "on the machine that loads the pack, else the proven graph.\n\n"
+        + _table(["name", "steps", "keeps", "times as fast", "judged with"], rows)
+    )
+
+
+def _measurements(manifest: Manifest) -> str:
+    tables = [
+        f"{_line(words.describe_conditions(each))}:\n\n"
+        + _table(
+            ["what", "median", "quartiles", "times as fast"],
+            [[_line(cell) for cell in words.timing_row(timing)] for timing in each.timings],
+        )
+        for each in manifest.measurements
+    ]
+    return "\n\n".join(["## Speed", *tables]) if tables else ""
 
 
 def _notes(manifest: Manifest) -> str:

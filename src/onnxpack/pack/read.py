@@ -94,7 +94,10 @@ def read_variant(folder: Path, name: str, entry: Variant) -> VariantFiles:
 
 
 def _find_variants(folder: Path, names: set[str], manifest: Manifest) -> Iterator[VariantFiles]:
-    """The variants that the manifest names and whose folder is there; ``validate`` wants all."""
+    """Read the variants that the manifest names and whose folder is there.
+
+    A folder that is absent is left to ``validate`` to report: an image leaves out variants.
+    """
     if VARIANTS not in names or not manifest.variants:
         return
     place = folder / VARIANTS

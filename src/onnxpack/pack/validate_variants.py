@@ -22,7 +22,7 @@ PARITY = "parity"
 
 
 def check_variants(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
-    """Every fault of a pack's variants, and one finding for each that is sound."""
+    """Report every fault of a pack's variants, and each variant that is sound."""
     for name in sorted(_folders(pack.path) - manifest.variants.keys()):
         yield error(f"{VARIANTS}/{name}", "it is in the folder, and pack.json does not name it.")
     for name, entry in sorted(manifest.variants.items()):
@@ -35,7 +35,7 @@ def check_variants(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
 
 
 def check_ports(interface: Interface, signature: Signature) -> Iterator[str]:
-    """Every way in which the inputs and outputs of a graph differ from a signature."""
+    """Return every way in which the inputs and outputs of a graph differ from a signature."""
     for side, ports, specs in (
         ("inputs", interface.inputs, signature.inputs),
         ("outputs", interface.outputs, signature.outputs),
@@ -71,8 +71,8 @@ def _check(subject: str, variant: VariantFiles, manifest: Manifest) -> Iterator[
         faults = [exc.message]
     for message in faults:
         yield error(subject, message)
-    for found in check_golden(variant.golden, manifest.signature, named=True):
-        yield error(f"{subject}/{found.subject}", found.message, found.remedy)
+    for fault in check_golden(variant.golden, manifest.signature, named=True):
+        yield error(f"{subject}/{fault.subject}", fault.message, fault.remedy)
     for message in _evidence(variant, manifest.signature):
         yield error(subject, message)
 

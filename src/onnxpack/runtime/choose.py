@@ -9,7 +9,7 @@ from onnxpack.errors import PackError, ProviderError
 from onnxpack.runtime import libraries
 from onnxpack.runtime.catalog import AZURE, CPU, CUDA
 from onnxpack.runtime.providers import resolve, short_name
-from onnxpack.runtime.session import open_session, placement
+from onnxpack.runtime.session import ONNXRUNTIME, open_session, placement
 
 _BESIDE = {"TensorrtExecutionProvider": (CUDA,)}
 """Where a provider leaves nodes, these come before the CPU."""
@@ -21,6 +21,7 @@ class Opened(NamedTuple):
     session: Any
     provider: str
     placement: dict[str, int]
+    runtime: str = ONNXRUNTIME
 
 
 def open_on(graph: Path, provider: str, *, threads: int) -> Opened:
@@ -35,13 +36,34 @@ def open_on(graph: Path, provider: str, *, threads: int) -> Opened:
         PackError: the graph cannot be loaded.
         ProviderError: the provider is unknown, not installed, or runs no part of the graph.
     """
+    opened = open_beyond_cpu(graph, provider, threads=threads)
+    return opened or _open(graph, CPU, threads)
+
+
+def open_beyond_cpu(graph: Path, provider: str, *, threads: int) -> Opened | None:
+    """Open a graph on an accelerator.
+
+    Args:
+        graph: its file.
+        provider: see ``resolve``.
+        threads: of one operator.
+
+    Returns:
+        None if ``provider`` is the CPU, or ``auto`` and no accelerator runs the graph.
+
+    Raises:
+        PackError: the graph cannot be loaded.
+        ProviderError: the provider is unknown, not installed, or runs no part of the graph.
+    """
     names = resolve(provider)
+    if len(names) == 1 and names[0] != CPU:
+        return _open(graph, names[0], threads)
     for name in names[:-1]:
         try:
             return _open(graph, name, threads)
         except (PackError, ProviderError):
             continue
-    return _open(graph, names[-1], threads)
+    return None
 
 
 def _open(graph: Path, name: str, threads: int) -> Opened:

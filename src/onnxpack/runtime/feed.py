@@ -3,7 +3,7 @@
 onnxruntime checks dtypes, ranks and fixed sizes itself, so they are checked here only to word
 a refusal. What it does not check is checked always: it reads an array of foreign byte order as
 if it were its own, lets a scalar have any shape, turns any object into a string, and knows
-nothing of two axes that share a name.
+nothing of two axes that share a name. OpenVINO checks less: for it, everything is checked here.
 """
 
 from __future__ import annotations
@@ -22,20 +22,27 @@ class Feeder:
     Args:
         signature: whose inputs the feeds are for.
         at_least_one: names of the dims that must not be 0; an empty input is refused there.
+        careful: check all of every feed, for a runtime that does not.
     """
 
     __slots__ = (
-        "_at_least_one", "_count", "_dtypes", "_names", "_scalars", "_shared", "_strings",
+        "_at_least_one", "_careful", "_count", "_dtypes", "_names", "_scalars", "_shared",
         "signature",
     )  # fmt: skip
 
-    def __init__(self, signature: Signature, *, at_least_one: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        signature: Signature,
+        *,
+        at_least_one: Collection[str] = (),
+        careful: bool = False,
+    ) -> None:
         inputs = signature.inputs
         self.signature = signature
         self._at_least_one = at_least_one
         self._names = tuple(spec.name for spec in inputs)
         self._count = len(inputs)
-        self._strings = any(spec.dtype == "str" for spec in inputs)
+        self._careful = careful or any(spec.dtype == "str" for spec in inputs)
         self._dtypes = tuple((spec.name, np.dtype(spec.numpy_dtype)) for spec in inputs)
         self._scalars = tuple(spec.name for spec in inputs if spec.shape == ())
         self._shared = _shared_axes(signature)
@@ -47,7 +54,7 @@ class Feeder:
             FeedError: an input is missing, unknown, given twice, or does not fit.
         """
         feed = named if not args else dict(zip(self._names, args, strict=False))
-        if len(args) + len(named) != self._count or (args and named) or self._strings:
+        if len(args) + len(named) != self._count or (args and named) or self._careful:
             return self.bind(args, named)
         for name, dtype in self._dtypes:
             value = feed.get(name)

@@ -12,13 +12,12 @@ from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
 from onnxpack.report import Report
 from onnxpack.runtime import replay
-from onnxpack.runtime.choose import open_on
 from onnxpack.runtime.feed import Feeder
-from onnxpack.runtime.interface import agree, read_signature
 from onnxpack.runtime.providers import AUTO, short_name
-from onnxpack.runtime.session import foreign_errors, run_error
+from onnxpack.runtime.session import ONNXRUNTIME, Session, foreign_errors, run_error
 from onnxpack.runtime.threads import read_budget
-from onnxpack.signature import Array, Signature
+from onnxpack.runtime.variants import choose
+from onnxpack.signature import Array
 
 
 class Model:
@@ -29,6 +28,8 @@ class Model:
         provider: ``auto``, or an execution provider's short or full name. One that was asked
             for and does not truly run is an error.
         threads: of one operator; by default what affinity and the control group's quota allow.
+        variant: the name of a faster graph of the pack; ``base``, the proven graph; or ``auto``,
+            the fastest variant whose evidence replays on this machine, else the base.
 
     Attributes:
         pack: the pack that was opened.
@@ -36,26 +37,43 @@ class Model:
         provider: the short name of the provider that runs.
         placement: how many nodes each provider truly runs, by short name.
         threads: of one operator.
+        variant: the name of the variant that answers; None for the base.
+        runtime: what runs the graph: ``onnxruntime``, or ``openvino`` for some variants.
+        notes: which faster variants do not answer here, why, and what that costs.
 
     Raises:
         PackError: the pack is malformed, or its graph cannot be loaded.
-        ProviderError: the provider is unknown, not installed, or runs no part of the graph.
-        UsageError: ``threads`` is not a positive number.
+        ProviderError: the provider is unknown, not installed, or runs no part of the graph; or
+            the variant that was named does not answer here as it did where it was made.
+        UsageError: ``threads`` is not a positive number, or there is no such variant.
     """
 
     def __init__(
-        self, pack: Pack | str | Path, *, provider: str = AUTO, threads: int | None = None
+        self,
+        pack: Pack | str | Path,
+        *,
+        provider: str = AUTO,
+        threads: int | None = None,
+        variant: str = AUTO,
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}, expected at least 1.")
         self.pack: Final = pack if isinstance(pack, Pack) else open_pack(pack)
         self.threads: Final = threads or read_budget().threads
-        opened = open_on(self.pack.model_path, provider, threads=self.threads)
-        self.signature: Final = _signature(self.pack, opened.session)
+        chosen = choose(self.pack, variant, provider, threads=self.threads)
+        opened = chosen.opened
+        self.signature: Final = chosen.signature
+        self.variant: Final = chosen.variant
+        self.notes: Final = chosen.notes
+        self.runtime: Final = opened.runtime
         self.provider: Final = short_name(opened.provider)
         self.placement: Final = {short_name(k): n for k, n in opened.placement.items()}
-        self._feeder: Final = Feeder(self.signature, at_least_one=_at_least_one(self.pack))
-        self._session: Final = opened.session
+        self._feeder: Final = Feeder(
+            self.signature,
+            at_least_one=_at_least_one(self.pack),
+            careful=opened.runtime != ONNXRUNTIME,
+        )
+        self._session: Final[Session] = opened.session
         self._outputs: Final = [spec.name for spec in self.signature.outputs]
         self._foreign: Final = foreign_errors()
 
@@ -75,7 +93,7 @@ class Model:
         except self._foreign as exc:
             raise self._explain(exc, feed) from exc
         if len(values) == 1:
-            return values[0]  # type: ignore[no-any-return]
+            return values[0]
         return dict(zip(self._outputs, values, strict=True))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
@@ -101,8 +119,12 @@ class Model:
         return self._feeder.bind((), inputs)
 
     def prove(self) -> Report:
-        """Replay the pack's golden data here, on this provider: a finding for each output."""
-        return replay.prove(self.run, self.pack, self.signature)
+        """Replay the evidence of the graph that answers here: a finding for each output.
+
+        That is the pack's golden data, or what a variant that gives up some accuracy has of its
+        own.
+        """
+        return replay.prove(self.run, self.pack, self.signature, self.variant)
 
     @property
     def name(self) -> str:
@@ -120,20 +142,13 @@ class Model:
         return self.pack.manifest.preprocess if self.pack.manifest else None
 
     def __repr__(self) -> str:
-        return f"<Model {self.name} {self.signature} on {self.provider}>"
+        variant = f" {self.variant}" if self.variant else ""
+        return f"<Model {self.name}{variant} {self.signature} on {self.provider}>"
 
     def _explain(self, exc: Exception, feed: Mapping[str, Array]) -> Exception:
         # The careful way finds the input at fault and raises the exact message.
         self.bind(feed)
         return run_error(exc, self.provider)
-
-
-def _signature(pack: Pack, session: Any) -> Signature:
-    found = read_signature(session)
-    if pack.manifest is None:
-        return found
-    agree(pack.manifest.signature, found)
-    return pack.manifest.signature
 
 
 def _at_least_one(pack: Pack) -> frozenset[str]:

@@ -4,32 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from onnxpack.comparison.detections import compare_all
+from onnxpack.comparison.distance import distance, same_labels
 from onnxpack.comparison.elements import Noise
 from onnxpack.comparison.tolerance import OutputEvidence
 from onnxpack.errors import OnnxpackError, PackError
-from onnxpack.pack.model import GoldenSet, Pack
+from onnxpack.pack.manifest import Distance
+from onnxpack.pack.model import GoldenSet, Pack, VariantFiles
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Array, Signature, TensorSpec
 
+ROOM = 1.5
+"""A kernel that rounds otherwise moves a row by a step of its scale, and stays below this. Int8
+arithmetic that saturates, as without VNNI, moves it by ten times what was recorded."""
+LEAST = 1e-6
+"""Of a distance near 0, a multiple leaves no room at all."""
+
 Run: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
-def prove(run: Run, pack: Pack, signature: Signature) -> Report:
-    """Replay every golden set of a pack.
+class Example(NamedTuple):
+    """A golden set that was read: arrays by the names of the signature."""
+
+    golden: GoldenSet
+    feed: dict[str, Array]
+    expected: dict[str, Array]
+
+
+def prove(run: Run, pack: Pack, signature: Signature, variant: str | None = None) -> Report:
+    """Replay all the evidence of a pack's graph.
 
     Args:
         run: predicts, from arrays by name to arrays by name.
         pack: whose golden data, tolerance and allowed noise are used.
         signature: gives tensors without a name the name of their place.
+        variant: the name of the variant that runs; None for the base.
 
     Returns:
         A finding for each set and output. A set that cannot be read or run is an error; a pack
         without golden data is a warning, never ok.
     """
+    if variant is not None and not pack.variants[variant].entry.exact:
+        return report(replay_variant(run, pack.variants[variant], signature))
     if not pack.golden:
         return report([warning(pack.name, "no golden data: nothing was proven")])
     return report(
@@ -37,18 +56,84 @@ def prove(run: Run, pack: Pack, signature: Signature) -> Report:
     )
 
 
+def replay_variant(run: Run, variant: VariantFiles, signature: Signature) -> Iterator[Finding]:
+    """Replay the golden sets of a variant that gives up some accuracy.
+
+    Returns:
+        A finding for each set and output: ok if the distance is at most ``ROOM`` times what was
+        recorded, and no fewer labels are the same. A set that is not there is an error.
+    """
+    present = {golden.name for golden in variant.golden}
+    for name in sorted({each.golden for each in variant.entry.evidence} - present):
+        yield error(name, "pack.json names it as evidence, and it is not in the variant's folder.")
+    for golden in variant.golden:
+        try:
+            example = read_example(golden, signature)
+            actual = run(example.feed)
+        except OnnxpackError as exc:
+            yield error(golden.name, exc.message, exc.remedy)
+            continue
+        recorded = {
+            each.output: each for each in variant.entry.evidence if each.golden == golden.name
+        }
+        for name, expected in example.expected.items():
+            yield _near(f"{golden.name}/{name}", expected, actual[name], recorded.get(name))
+
+
+def replay_example(run: Run, pack: Pack, example: Example) -> Iterator[Finding]:
+    """Replay one golden set of a pack within its tolerance: a finding for each output."""
+    try:
+        actual = run(example.feed)
+    except OnnxpackError as exc:
+        yield error(example.golden.name, exc.message, exc.remedy)
+        return
+    noise, sets = _noise(pack, example.golden), pack.unordered
+    for evidence in compare_all(
+        example.expected, actual, pack.tolerance, unordered=sets, noise=noise
+    ):
+        yield _finding(example.golden, evidence)
+
+
+def read_example(golden: GoldenSet, signature: Signature) -> Example:
+    """Read the arrays of a golden set.
+
+    Raises:
+        PackError: a file is not a tensor, or the set does not fit the signature.
+    """
+    feed = _read(golden.inputs, signature.inputs, f"{golden.name}: inputs")
+    expected = _read(golden.outputs, signature.outputs, f"{golden.name}: outputs")
+    _all_there(golden, expected, signature)
+    return Example(golden, feed, expected)
+
+
 def _replay(run: Run, pack: Pack, signature: Signature, golden: GoldenSet) -> Iterator[Finding]:
     try:
-        feed = _read(golden.inputs, signature.inputs, f"{golden.name}: inputs")
-        expected = _read(golden.outputs, signature.outputs, f"{golden.name}: outputs")
-        _all_there(golden, expected, signature)
-        actual = run(feed)
+        example = read_example(golden, signature)
     except OnnxpackError as exc:
         yield error(golden.name, exc.message, exc.remedy)
         return
-    noise, sets = _noise(pack, golden), pack.unordered
-    for evidence in compare_all(expected, actual, pack.tolerance, unordered=sets, noise=noise):
-        yield _finding(golden, evidence)
+    yield from replay_example(run, pack, example)
+
+
+def _near(subject: str, expected: Array, actual: Array, recorded: Distance | None) -> Finding:
+    if recorded is None:
+        return error(subject, "pack.json records no distance for it.")
+    found, labels = distance(expected, actual), same_labels(expected, actual)
+    allowed = ROOM * recorded.distance + LEAST
+    if not found <= allowed:
+        return error(
+            subject,
+            f"its distance from the original's answer is {found:.3g}, expected at most "
+            f"{allowed:.3g}: {recorded.distance:.3g} was recorded where the variant was made.",
+        )
+    if labels < recorded.labels:
+        return error(
+            subject,
+            f"{labels} rows have the original's label, expected at least {recorded.labels}, as "
+            "where the variant was made.",
+        )
+    told = f", {labels} labels the same, {recorded.labels} recorded" if recorded.labels else ""
+    return ok(subject, f"distance {found:.3g}, {recorded.distance:.3g} recorded{told}")
 
 
 def _read(paths: tuple[Path, ...], specs: tuple[TensorSpec, ...], what: str) -> dict[str, Array]:

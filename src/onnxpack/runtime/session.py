@@ -8,20 +8,30 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from onnxpack.errors import FeedError, PackError, ProviderError
 from onnxpack.runtime.catalog import CPU, CUDA
+from onnxpack.signature import Array
 
+ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
+"""What runs a graph, as a variant's recipe names it."""
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
 SILENT = 4
 """Log only what kills the process: all else is raised, and needs no second voice."""
 _WARNING = 2
 """onnxruntime's own default."""
+
+
+class Session(Protocol):
+    """A graph that was opened; one may be called from many threads at once."""
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, Array], /) -> list[Array]:
+        """Return the outputs of these names, from an array for each input."""
 
 
 def load_onnxruntime() -> ModuleType:

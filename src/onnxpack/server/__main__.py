@@ -17,7 +17,7 @@ from onnxpack.errors import OnnxpackError
 from onnxpack.server.settings import Settings
 
 if TYPE_CHECKING:
-    from onnxpack.server.ready import Ready
+    from onnxpack.server.ready import Ready, ReadyModel
 
 _READERS: dict[str, Any] = {
     "str": str, "int": int, "int | None": int, "float": float, "Path | None": Path,
@@ -61,8 +61,16 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
 
 
 def _announce(ready: Ready) -> None:
-    names = ", ".join(f"{each.name} {each.version} on {each.provider}" for each in ready.models)
+    for each in ready.models:
+        for note in each.notes:
+            print(f"note: {each.name} {each.version}: {note}", file=sys.stderr)
+    names = ", ".join(map(_describe, ready.models))
     print(f"ready: {ready.address} serves {names}", file=sys.stderr)
+
+
+def _describe(model: ReadyModel) -> str:
+    variant = f", variant {model.variant}" if model.variant else ""
+    return f"{model.name} {model.version} on {model.provider}{variant}"
 
 
 if __name__ == "__main__":

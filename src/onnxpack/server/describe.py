@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from onnxpack.runtime.variants import BASE
 from onnxpack.server.datatypes import NAMES
 from onnxpack.server.served import Served
 from onnxpack.signature import TensorSpec
@@ -28,12 +29,13 @@ def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:
     return {
         "name": served.name,
         "versions": versions,
-        "platform": "onnxruntime_onnx",
+        "platform": f"{served.model.runtime}_onnx",
         "inputs": [_describe(spec) for spec in served.signature.inputs],
         "outputs": [_describe(spec) for spec in served.signature.outputs],
         "parameters": {
             "proven": served.proven,
             "provider": served.model.provider,
+            "variant": served.model.variant or BASE,
             "batching": served.policy.batched,
         },
     }
@@ -63,6 +65,7 @@ def describe_state(served: Served) -> dict[str, Any]:
         ],
         "proven": served.proven,
         "provider": served.model.provider,
+        "variant": served.model.variant or BASE,
         "placement": served.model.placement,
         "threads": served.model.threads,
         "sessions": len(served.models),

@@ -12,11 +12,13 @@ from onnxpack.errors import PackError
 from onnxpack.pack.files import check_files
 from onnxpack.pack.manifest import FileEntry
 from onnxpack.pack.model import Pack
+from onnxpack.pack.read import VARIANTS
 from onnxpack.report import Finding
 
 SHOWN = 10
 """Files that an error names."""
 _GOLDEN = re.compile(r"test_data_set_[0-9]+/", re.ASCII)
+_VARIANT = re.compile(rf"{VARIANTS}/([^/]+)/", re.ASCII)
 
 
 @contextmanager
@@ -43,13 +45,20 @@ def find_faults(pack: Pack) -> tuple[Finding, ...]:
 
 
 def _expected(pack: Pack) -> dict[str, FileEntry]:
-    """The files that have to be here: an image leaves out golden sets, so they may be missing."""
+    """The files that have to be here: an image leaves out golden sets, and whole variants."""
     named = pack.manifest.files if pack.manifest else {}
     return {
         relative: entry
         for relative, entry in named.items()
-        if not _GOLDEN.match(relative) or os.path.lexists(pack.path / relative)
+        if not _may_be_absent(relative, pack) or os.path.lexists(pack.path / relative)
     }
+
+
+def _may_be_absent(relative: str, pack: Pack) -> bool:
+    variant = _VARIANT.match(relative)
+    if variant:
+        return variant[1] not in pack.variants
+    return _GOLDEN.match(relative) is not None
 
 
 def _not_intact(pack: Pack, faults: tuple[Finding, ...]) -> PackError:

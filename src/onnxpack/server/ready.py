@@ -14,6 +14,8 @@ class ReadyModel:
     Attributes:
         provider: the short name of what runs it.
         proven: whether its golden data was reproduced there.
+        variant: the name of the variant that answers; None for the base.
+        notes: which faster variants do not answer here, and why.
     """
 
     name: str
@@ -21,6 +23,8 @@ class ReadyModel:
     provider: str
     proven: bool
     signature: Signature
+    variant: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

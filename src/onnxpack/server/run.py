@@ -201,7 +201,15 @@ class _Server(uvicorn.Server):
 
 def _ready(address: Any, app: App) -> Ready:
     models = tuple(
-        ReadyModel(each.name, each.version, each.model.provider, each.proven, each.signature)
+        ReadyModel(
+            name=each.name,
+            version=each.version,
+            provider=each.model.provider,
+            proven=each.proven,
+            signature=each.signature,
+            variant=each.model.variant,
+            notes=each.model.notes,
+        )
         for each in app.repository
     )
     host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]

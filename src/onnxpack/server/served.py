@@ -14,6 +14,7 @@ from onnxpack.report import Report
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.replay import prove
 from onnxpack.runtime.threads import read_budget
+from onnxpack.runtime.variants import BASE
 from onnxpack.server.batcher import Batcher
 from onnxpack.server.datatypes import NAMES
 from onnxpack.server.intact import intact
@@ -53,10 +54,15 @@ class Served:
         sessions = settings.sessions
         threads = settings.threads or max(1, read_budget().threads // sessions)
         with intact(pack) if settings.prove else nullcontext():
-            self.models = [
-                Model(pack, provider=settings.provider, threads=threads) for _ in range(sessions)
+            provider = settings.provider
+            first = Model(pack, provider=provider, threads=threads, variant=settings.variant)
+            # All sessions answer with one graph, whatever else a machine could choose.
+            same = first.variant or BASE
+            self.models = [first] + [
+                Model(pack, provider=provider, threads=threads, variant=same)
+                for _ in range(sessions - 1)
             ]
-        self.model = self.models[0]
+        self.model = first
         self.name = pack.name
         self.version = pack.manifest.version if pack.manifest else "1"
         self.stats = Stats()
@@ -80,7 +86,9 @@ class Served:
     @property
     def proven(self) -> bool:
         """Whether golden data was replayed here; a pack without any proves nothing."""
-        return self.proof is not None and self.proof.ok and bool(self.model.pack.golden)
+        # A variant without evidence does not answer at all.
+        has_evidence = bool(self.model.pack.golden) or self.model.variant is not None
+        return self.proof is not None and self.proof.ok and has_evidence
 
     @property
     def waiting(self) -> int:
@@ -143,7 +151,7 @@ def _prove(model: Model, check: Callable[[], None]) -> Report:
         check()
         return model.run(feeds)
 
-    return prove(run, model.pack, model.signature)
+    return prove(run, model.pack, model.signature, model.variant)
 
 
 def _check_types(signature: Signature) -> None:

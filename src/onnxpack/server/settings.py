@@ -15,6 +15,7 @@ class Settings:
         port: of HTTP; 0 takes a free one.
         grpc_port: of gRPC; 0 takes a free one, None leaves gRPC out.
         provider: the execution provider, as :class:`onnxpack.Model` takes it.
+        variant: of each pack, as :class:`onnxpack.Model` takes it.
         threads: of each session; None takes the share of this process and its sessions.
         sessions: how many sessions run side by side, for throughput.
         workers: processes that share the port.
@@ -39,6 +40,7 @@ class Settings:
     port: int = 8000
     grpc_port: int | None = None
     provider: str = "auto"
+    variant: str = "auto"
     threads: int | None = None
     sessions: int = 1
     workers: int = 1

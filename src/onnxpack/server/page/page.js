@@ -246,6 +246,7 @@ function facts(model) {
   const placed = Object.entries(model.placement).map(([where, n]) => `${count(n, "node")} on ${where}`);
   const found = [
     ["Provider", model.provider],
+    ...(model.variant === "base" ? [] : [["Variant", model.variant]]),
     ["Placement", placed.join(", ") || "–"],
     ["Threads", `${model.threads} in ${model.sessions === 1 ? "one session" : `each of ${model.sessions} sessions`}`],
     ["Batching", model.batching ? "requests run together" : `one by one: ${model.batching_reason}`],

@@ -1,0 +1,43 @@
+"""The variants and the measurements in a pack, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from onnxpack.cli import say, show
+
+if TYPE_CHECKING:
+    from onnxpack.pack.manifest import Measurement, Variant
+
+
+def show_variants(variants: Mapping[str, Variant]) -> None:
+    """Print what each variant is, what it keeps and how fast it was; nothing if there is none."""
+    from onnxpack.pack import describe as words
+
+    for name, entry in sorted(variants.items()):
+        say.out()
+        show.facts(
+            [
+                ("variant", name),
+                ("steps", words.describe_steps(entry.steps)),
+                ("keeps", words.describe_kept(entry.kept)),
+                ("times as fast", words.describe_ratio(entry.timing) or "not measured"),
+                ("measured at", words.describe_conditions(entry.speed)),
+                ("judged with", words.describe_recipe(entry.recipe)),
+            ]
+        )
+
+
+def show_measurements(measurements: Iterable[Measurement]) -> None:
+    """Print the timings of a pack, a table for each run; nothing if there is none."""
+    from onnxpack.pack import describe as words
+
+    for each in measurements:
+        say.out()
+        say.out(f"speed at {words.describe_conditions(each)}")
+        show.table(
+            ("what", "median", "quartiles", "times as fast"),
+            [words.timing_row(timing) for timing in each.timings],
+            right=("median",),
+        )

@@ -1,0 +1,215 @@
+"""Running a graph with OpenVINO: the one place where it is imported and its exceptions end.
+
+Only variants of a pack run so, and only on the CPU.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from onnxpack.errors import PackError, ProviderError
+from onnxpack.signature import Array, Dim, Signature, TensorSpec, describe, dtype_name
+
+_TELEMETRY = "openvino_telemetry"
+_IMPORTING = threading.Lock()
+_NOT_NODES = ("Parameter", "Result", "Constant")
+
+
+class OpenVinoSession:
+    """A compiled graph that answers; one may be called from many threads at once.
+
+    Attributes:
+        signature: what the compiled graph says of itself.
+        nodes: how many nodes it runs.
+
+    Args:
+        compiled: by ``openvino.Core.compile_model``.
+        expected: the signature that the graph should have.
+        foreign: the exceptions that OpenVINO raises.
+    """
+
+    def __init__(
+        self, compiled: Any, expected: Signature, foreign: tuple[type[Exception], ...]
+    ) -> None:
+        self.signature = _read_signature(compiled, expected)
+        self.nodes = _count_nodes(compiled)
+        self._compiled = compiled
+        self._expected = expected
+        self._foreign = foreign
+        self._inputs = tuple(spec.name for spec in self.signature.inputs)
+        self._places = {spec.name: at for at, spec in enumerate(self.signature.outputs)}
+        # A request belongs to one call at a time; those that wait for the next call are here.
+        self._idle: list[Any] = []
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
+        """Return the outputs of these names.
+
+        Raises:
+            PackError: the graph failed, or an answer has another shape than the inputs call for.
+        """
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        arrays = {at: feed[name] for at, name in enumerate(self._inputs)}
+        try:
+            # Outputs are copied, since the next call of this request writes over its own.
+            answer = request.infer(arrays, share_inputs=True, share_outputs=False).to_tuple()
+        except self._foreign as exc:
+            raise PackError(f"the graph failed on OpenVINO: {plain(exc)}.") from exc
+        self._idle.append(request)
+        self._check_shapes(feed, answer)
+        return [answer[self._places[name]] for name in outputs]
+
+    def _check_shapes(self, feed: Mapping[str, Array], answer: Sequence[Array]) -> None:
+        """Refuse an answer whose sizes contradict those of the inputs.
+
+        Where sizes do not fit each other inside a graph, as in a product of matrices, OpenVINO
+        (2026.4) raises nothing: it answers with an empty array.
+        """
+        dims: dict[str, int] = {}
+        for spec in self._expected.inputs:
+            spec.fits(feed[spec.name].shape, dims)
+        for spec, array in zip(self._expected.outputs, answer, strict=True):
+            if not spec.fits(array.shape, dims):
+                found = describe(dtype_name(array.dtype), array.shape)
+                sizes = ", ".join(f"{dim} = {size}" for dim, size in dims.items())
+                raise PackError(
+                    f"the graph failed on OpenVINO: output {spec.name!r} is {found}, expected "
+                    f"{spec}" + (f" where {sizes}." if sizes else ".")
+                )
+
+
+def open_openvino(
+    graph: Path, signature: Signature, *, precision: str = "f32", threads: int
+) -> OpenVinoSession:
+    """Compile a graph for the CPU.
+
+    Args:
+        graph: its file.
+        signature: the one that it should have: OpenVINO gives a tensor several names where its
+            passes merge values, and the right one is found by it.
+        precision: what is computed in: ``f32`` or ``bf16``.
+        threads: of one operator.
+
+    Raises:
+        PackError: the graph cannot be loaded, or has an operator that OpenVINO does not have.
+        ProviderError: OpenVINO is not installed.
+    """
+    openvino = load_openvino()
+    foreign = foreign_errors(openvino)
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision or "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        # Several processes of one machine would be pinned to the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    try:
+        # Core.read_model asks every front end for what it is, and some of them print.
+        reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+        model = reader.convert(reader.load(str(graph)))
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
+    except foreign as exc:
+        raise PackError(f"{graph.name!r} cannot be loaded by OpenVINO: {plain(exc)}.") from exc
+    return OpenVinoSession(compiled, signature, foreign)
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO, without its telemetry.
+
+    Raises:
+        ProviderError: it is not installed, or its library cannot be loaded.
+    """
+    try:
+        with _IMPORTING, _WithoutTelemetry():
+            return sys.modules.get("openvino") or import_module("openvino")
+    except ImportError as exc:
+        raise ProviderError(
+            f"OpenVINO, which runs this variant, cannot be imported: {exc}.",
+            remedy="pip install 'onnxpack[openvino]'",
+        ) from exc
+
+
+def foreign_errors(openvino: ModuleType) -> tuple[type[Exception], ...]:
+    """Return the exceptions that OpenVINO raises, which share no base of their own."""
+    named = (value for value in vars(openvino.frontend).values() if isinstance(value, type))
+    own = (kind for kind in named if issubclass(kind, Exception))
+    return (*own, RuntimeError, TypeError, ValueError)
+
+
+def plain(exc: Exception) -> str:
+    """Return an OpenVINO message without the places in its sources."""
+    lines = [line.strip() for line in str(exc).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
+    return " ".join(told).rstrip(". ") or type(exc).__name__
+
+
+class _WithoutTelemetry:
+    """Hides the telemetry package while OpenVINO is imported.
+
+    ``openvino.tools.ovc`` (2026.4) sends an event when it is imported, and has no setting against
+    it. Where the package cannot be imported, it takes a stub of its own.
+    """
+
+    def __enter__(self) -> None:
+        self._hidden = {
+            name: sys.modules.pop(name)
+            for name in list(sys.modules)
+            if name == _TELEMETRY or name.startswith(f"{_TELEMETRY}.")
+        }
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+
+    def __exit__(self, *_: object) -> None:
+        del sys.modules[_TELEMETRY]
+        sys.modules.update(self._hidden)
+
+
+def _read_signature(compiled: Any, expected: Signature) -> Signature:
+    return Signature(
+        inputs=_specs("input", compiled.inputs, expected.inputs),
+        outputs=_specs("output", compiled.outputs, expected.outputs),
+    )
+
+
+def _specs(
+    side: str, ports: Sequence[Any], expected: Sequence[TensorSpec]
+) -> tuple[TensorSpec, ...]:
+    wanted = [spec.name for spec in expected] + [""] * len(ports)
+    return tuple(_spec(side, port, name) for port, name in zip(ports, wanted, strict=False))
+
+
+def _spec(side: str, port: Any, wanted: str) -> TensorSpec:
+    # Without a name of its own, the place finds it, and the comparison of signatures names it.
+    name = wanted if wanted in port.names else min(port.names, default=f"unnamed {side}")
+    kind = port.element_type.get_type_name()
+    dtype = _DTYPES.get(kind)
+    if dtype is None:
+        raise PackError(f"{side} {name!r} is {kind}, which OpenVINO cannot pass to numpy.")
+    shape = port.partial_shape
+    if shape.rank.is_dynamic:
+        return TensorSpec(name, dtype, None)
+    dims: tuple[Dim, ...] = tuple(
+        f"{name}_dim_{axis}" if dim.is_dynamic else dim.get_length()
+        for axis, dim in enumerate(shape)
+    )
+    return TensorSpec(name, dtype, dims)
+
+
+_DTYPES = {
+    "boolean": "bool", "f16": "float16", "f32": "float32", "f64": "float64",
+    "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
+    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
+}  # fmt: skip
+"""numpy's name of each element type. Strings have none: OpenVINO's tensors of text are its own."""
+
+
+def _count_nodes(compiled: Any) -> int:
+    nodes = compiled.get_runtime_model().get_ops()
+    return sum(node.get_type_name() not in _NOT_NODES for node in nodes)

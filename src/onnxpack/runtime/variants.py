@@ -1,0 +1,214 @@
+"""Choosing among the graphs of a pack: the fastest that answers here as it did where it was made.
+
+A figure that was measured elsewhere says nothing of this machine: without VNNI, onnxruntime's
+``MatMulInteger`` of unsigned by signed bytes saturates (onnxruntime issues 5849, 6004, 14642). So
+each variant replays its evidence before it answers, and the processor's features decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple, TypeAlias
+
+from onnxpack.errors import PackError, ProviderError, UsageError
+from onnxpack.pack.manifest import Manifest
+from onnxpack.pack.model import Pack, VariantFiles
+from onnxpack.pack.read import MODEL
+from onnxpack.report import Level
+from onnxpack.runtime.catalog import CPU
+from onnxpack.runtime.choose import Opened, open_beyond_cpu, open_on
+from onnxpack.runtime.interface import agree, read_signature
+from onnxpack.runtime.openvino import open_openvino
+from onnxpack.runtime.providers import AUTO, resolve, short_name
+from onnxpack.runtime.replay import Example, Run, read_example, replay_example, replay_variant
+from onnxpack.runtime.session import OPENVINO, run
+from onnxpack.signature import Array, Signature
+
+BASE = "base"
+CPU_NAME = "cpu"
+
+ReadSample: TypeAlias = Callable[[], Example]
+"""Reads the pack's first golden set. It judges several variants, and is read only once."""
+
+
+class Chosen(NamedTuple):
+    """The graph that answers.
+
+    Attributes:
+        opened: its session, and where it runs.
+        signature: the manifest's, else the graph's own.
+        variant: its name; None for the base.
+        notes: which variants were not taken, and why.
+    """
+
+    opened: Opened
+    signature: Signature
+    variant: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def choose(pack: Pack, variant: str, provider: str, *, threads: int) -> Chosen:
+    """Open the graph of a pack that answers.
+
+    Args:
+        pack: with or without variants.
+        variant: a name; ``base``; or ``auto``: the fastest variant that replays here, else the
+            base.
+        provider: see ``resolve``. Variants are for the CPU.
+        threads: of one operator.
+
+    Raises:
+        PackError: the pack is malformed, or the graph cannot be loaded.
+        ProviderError: the provider does not run here, or the variant that was named does not
+            answer here as it did where it was made.
+        UsageError: there is no variant of this name.
+    """
+    manifest = pack.manifest
+    if manifest is None or variant not in (AUTO, *pack.variants):
+        _check_name(pack, variant)
+        return _base(pack, open_on(pack.model_path, provider, threads=threads))
+    if variant != AUTO:
+        return _choose_named(pack, manifest, variant, provider, threads)
+    candidates = _by_speed(pack)
+    if not candidates:
+        return _base(pack, open_on(pack.model_path, provider, threads=threads))
+    accelerated = open_beyond_cpu(pack.model_path, provider, threads=threads)
+    if accelerated is not None:
+        where = short_name(accelerated.provider)
+        return _base(pack, accelerated, [f"variants are for the CPU: the base runs on {where}."])
+    return _first_that_replays(pack, manifest, candidates, threads)
+
+
+def _by_speed(pack: Pack) -> list[VariantFiles]:
+    """Return the variants that were faster than the base, the fastest first."""
+    faster = [each for each in pack.variants.values() if each.entry.ratio > 1]
+    return sorted(faster, key=lambda each: (-each.entry.ratio, each.name))
+
+
+def _first_that_replays(
+    pack: Pack, manifest: Manifest, candidates: Sequence[VariantFiles], threads: int
+) -> Chosen:
+    notes: list[str] = []
+    read_sample = _sample_reader(pack, manifest.signature)
+    for each in candidates:
+        try:
+            opened = _open_variant(each, manifest, threads)
+            fault = _fault(each, pack, manifest, opened, read_sample)
+        except (PackError, ProviderError) as exc:
+            fault = f"{exc.message} → {exc.remedy}" if exc.remedy else exc.message
+        else:
+            if not fault:
+                return Chosen(opened, manifest.signature, each.name, tuple(notes))
+        notes.append(_note(each, fault))
+    return _base(pack, open_on(pack.model_path, CPU_NAME, threads=threads), notes)
+
+
+def _choose_named(pack: Pack, manifest: Manifest, name: str, provider: str, threads: int) -> Chosen:
+    if resolve(provider)[-1] != CPU:
+        raise ProviderError(
+            f"variant {name!r} is for the CPU, and provider {provider!r} was asked for.",
+            remedy="take provider 'cpu', or variant 'base'",
+        )
+    found = pack.variants[name]
+    opened = _open_variant(found, manifest, threads)
+    read_sample = _sample_reader(pack, manifest.signature)
+    fault = _fault(found, pack, manifest, opened, read_sample)
+    if fault:
+        raise ProviderError(
+            f"variant {name!r} does not answer here as it did where it was made: {fault}",
+            remedy="take variant 'auto' or 'base': the base is proven",
+        )
+    return Chosen(opened, manifest.signature, name)
+
+
+def _check_name(pack: Pack, name: str) -> None:
+    """Refuse the name of a variant that is not here."""
+    if name in (AUTO, BASE):
+        return
+    if pack.manifest is not None and name in pack.manifest.variants:
+        raise PackError(f"variant {name!r} is named by pack.json, and its files are not here.")
+    from difflib import get_close_matches
+
+    names = [AUTO, BASE, *pack.variants]
+    near = get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(
+        f"{pack.name} has no variant {name!r}, expected one of: {', '.join(names)}.{hint}"
+    )
+
+
+def _base(pack: Pack, opened: Opened, notes: Sequence[str] = ()) -> Chosen:
+    found = read_signature(opened.session)
+    if pack.manifest is None:
+        return Chosen(opened, found)
+    agree(pack.manifest.signature, found)
+    return Chosen(opened, pack.manifest.signature, None, tuple(notes))
+
+
+def _open_variant(variant: VariantFiles, manifest: Manifest, threads: int) -> Opened:
+    recipe, base = variant.entry.recipe, manifest.files.get(MODEL)
+    # Its evidence is of that graph's answers, so it says nothing of how far it is from this one.
+    if base is None or variant.entry.base != base.sha256:
+        raise PackError(f"variant {variant.name!r} was made from another {MODEL}.")
+    if recipe.runtime == OPENVINO:
+        session = open_openvino(
+            variant.model_path, manifest.signature, precision=recipe.precision, threads=threads
+        )
+        agree(manifest.signature, session.signature)
+        return Opened(session, CPU, {CPU: session.nodes}, OPENVINO)
+    opened = open_on(variant.model_path, CPU_NAME, threads=threads)
+    agree(manifest.signature, read_signature(opened.session))
+    return opened
+
+
+def _fault(
+    variant: VariantFiles,
+    pack: Pack,
+    manifest: Manifest,
+    opened: Opened,
+    read_sample: ReadSample,
+) -> str:
+    """Return why a variant may not answer here; empty if its evidence replays.
+
+    Raises:
+        PackError: golden data cannot be read, or there is none.
+    """
+    signature = manifest.signature
+    predict = _runner(opened, signature)
+    if variant.entry.exact:
+        findings = replay_example(predict, pack, read_sample())
+    else:
+        findings = replay_variant(predict, variant, signature)
+    wrong = next((each for each in findings if each.level is Level.ERROR), None)
+    return f"{wrong.subject}: {wrong.message}" if wrong else ""
+
+
+def _runner(opened: Opened, signature: Signature) -> Run:
+    names = [spec.name for spec in signature.outputs]
+
+    def predict(feed: Mapping[str, Array]) -> dict[str, Array]:
+        bound = signature.bind((), feed)
+        values = run(opened.session, names, bound, short_name(opened.provider))
+        return dict(zip(names, values, strict=True))
+
+    return predict
+
+
+def _sample_reader(pack: Pack, signature: Signature) -> ReadSample:
+    @cache
+    def read() -> Example:
+        if not pack.golden:
+            raise PackError("the pack holds no golden data that could judge it.")
+        return read_example(pack.golden[0], signature)
+
+    return read
+
+
+def _note(variant: VariantFiles, fault: str) -> str:
+    """Say which variant is not taken, why, and what that costs."""
+    entry = variant.entry
+    return (
+        f"variant {variant.name!r} is not used here: {fault.rstrip('.')}. It was {entry.ratio:.2f} "
+        f"times as fast as the base on {entry.speed.processor}."
+    )
