@@ -1,0 +1,116 @@
+"""int8 weights and activations by NNCF, which corrects biases and smooths activations (QDQ)."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from onnxpack.errors import MissingExtraError, OptimizeError
+from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
+from onnxpack.graph.passes.attention import has_attention
+from onnxpack.graph.passes.int8_static import Feeds
+from onnxpack.pack.manifest import Step
+
+SUBSET = 300
+"""NNCF's own default."""
+
+
+def quantize_nncf(
+    source: Path, to: Path, feeds: Feeds, *, subset: int = SUBSET, exclude: Sequence[str] = ()
+) -> Step:
+    """Quantise with ``nncf.quantize``; a graph with attention as a transformer.
+
+    Args:
+        feeds: what the ranges of activations are measured on: an array for each input.
+        subset: how many feeds are used at most. They are held in memory.
+        exclude: names of nodes that stay float32.
+
+    Raises:
+        OptimizeError: there is no feed, nothing to quantise, or it fails.
+        MissingExtraError: NNCF is not installed.
+    """
+    with attempt("nncf-int8", source, to) as under_way, _without_telemetry():
+        nncf = _import_nncf()
+        model = under_way.model
+        check_names(model, exclude, "nncf-int8")
+        rows: list[Mapping[str, Any]] = [dict(feed) for feed in islice(feeds, subset)]
+        if not rows:
+            raise OptimizeError("nncf-int8 was given no data to measure ranges on.")
+        transformer = has_attention(model)
+        with _without_progress():
+            made = nncf.quantize(
+                model,
+                nncf.Dataset(rows),
+                subset_size=len(rows),
+                model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+                ignored_scope=nncf.IgnoredScope(names=list(exclude)) if exclude else None,
+            )
+        if not count_nodes(made, "QuantizeLinear"):
+            raise OptimizeError(
+                f"nncf-int8 has nothing to do: no node of {source.name} can be quantised."
+            )
+        finish(made, source, to, under_way)
+        kind = "transformer" if transformer else "none"
+        options = {"model_type": kind, "rows": len(rows), "exclude": sorted(exclude)}
+        return Step("nncf-int8", {**options, "nncf": nncf.__version__})
+
+
+def _import_nncf() -> Any:
+    try:
+        import nncf
+    except ImportError as exc:
+        raise MissingExtraError("nncf", extra="optimize") from exc
+    return nncf
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Import and run NNCF without its telemetry, which writes to the home folder and calls home.
+
+    NNCF 3.4 has no setting for it. Where ``openvino_telemetry`` cannot be imported it uses a stub.
+    """
+    absent = object()
+    before: Any = sys.modules.get("openvino_telemetry", absent)
+    if "nncf" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # import fails
+    try:
+        if "nncf" not in sys.modules:
+            _import_nncf()
+        with _stubbed_telemetry():
+            yield
+    finally:
+        if before is absent:
+            sys.modules.pop("openvino_telemetry", None)
+        else:
+            sys.modules["openvino_telemetry"] = before
+
+
+@contextmanager
+def _stubbed_telemetry() -> Iterator[None]:
+    """Replace the telemetry of an NNCF that the user had imported before."""
+    from nncf.telemetry import decorator, wrapper
+
+    before = decorator.telemetry
+    decorator.telemetry = wrapper.NNCFTelemetryStub()
+    try:
+        yield
+    finally:
+        decorator.telemetry = before
+
+
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    """Disable NNCF's progress bars, which rich draws from a thread of its own."""
+    from nncf.common.logging.track_progress import track
+
+    plain = track.__init__
+    track.__init__ = functools.partialmethod(plain, disable=True)
+    try:
+        yield
+    finally:
+        track.__init__ = plain
