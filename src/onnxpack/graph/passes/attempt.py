@@ -8,7 +8,6 @@ scratch folder, and its graph gets the inputs and outputs of the original.
 from __future__ import annotations
 
 import errno
-import os
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -105,7 +104,7 @@ def publish(folder: Path, to: Path, name: str) -> None:
     except PackError as exc:
         raise OptimizeError(f"{name} made a graph that is not valid: {exc.message}") from exc
     for file in sorted(folder.iterdir(), key=lambda path: path.name == to.name):
-        os.replace(file, to.parent / file.name)
+        file.replace(to.parent / file.name)
 
 
 def check_names(model: ModelProto, exclude: Collection[str], name: str) -> None:

@@ -156,7 +156,8 @@ class _Constants:
         self._tensors: dict[str, Any] = {w.name: w for w in model.graph.initializer}
         for node in model.graph.node:
             if node.op_type == "Constant":
-                self._tensors |= {node.output[0]: a.t for a in node.attribute if a.name == "value"}
+                value = [a.t for a in node.attribute if a.name == "value"]
+                self._tensors |= dict(zip(node.output, value, strict=False))
 
     def get(self, name: str) -> float | None:
         from onnx import numpy_helper

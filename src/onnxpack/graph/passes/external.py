@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxpack.errors import OptimizeError
 from onnxpack.graph.passes.attempt import attempt, publish
 from onnxpack.pack.manifest import Step
+
+if TYPE_CHECKING:
+    from onnx import TensorProto
 
 PAGE = 4096
 """Bytes. A tensor that begins on a page can be mapped; a smaller one stays in the graph."""
@@ -50,12 +54,11 @@ def move_weights(source: Path, to: Path) -> Step:
         return Step("external", {"page": PAGE, "tensors": moved})
 
 
-def _content(weight: object) -> bytes:
+def _content(weight: TensorProto) -> bytes:
     """The bytes of a tensor as a file holds them; texts have no place outside of a graph."""
     import onnx
     from onnx import numpy_helper
 
-    assert isinstance(weight, onnx.TensorProto)
     if weight.data_type == onnx.TensorProto.STRING:
         return b""
     if weight.HasField("raw_data"):

@@ -77,7 +77,7 @@ def quantize_static(
 def _quantize(
     source: Path,
     made: Path,
-    reader: _Reader,
+    reader: Any,
     method: Method,
     exclude: Sequence[str],
     operators: Sequence[str],

@@ -106,11 +106,12 @@ def _stubbed_telemetry() -> Iterator[None]:
 @contextmanager
 def _without_progress() -> Iterator[None]:
     """Disable NNCF's progress bars, which rich draws from a thread of its own."""
-    from nncf.common.logging.track_progress import track
+    from nncf.common.logging import track_progress
 
-    plain = track.__init__
-    track.__init__ = functools.partialmethod(plain, disable=True)
+    bar: Any = track_progress.track
+    plain = bar.__init__
+    bar.__init__ = functools.partialmethod(plain, disable=True)
     try:
         yield
     finally:
-        track.__init__ = plain
+        bar.__init__ = plain

@@ -46,7 +46,7 @@ def load_onnxruntime() -> ModuleType:
 
     if late:
         onnxruntime.disable_telemetry_events()
-    return onnxruntime  # type: ignore[no-any-return]
+    return onnxruntime
 
 
 @contextmanager
