@@ -10,11 +10,11 @@ import numpy as np
 from onnxpack.optimize.data import Rows
 from onnxpack.signature import Array
 
-Answers: TypeAlias = Mapping[str, Array | Sequence[Array]]
+Answers: TypeAlias = "Mapping[str, Array | Sequence[Array]]"
 """For each output the rows along the first axis; a list where rows have different shapes, as the
 boxes of a detector have."""
 
-Run: TypeAlias = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+Run: TypeAlias = "Callable[[Mapping[str, Array]], Mapping[str, Array]]"
 """From an array for each input to an array for each output."""
 
 

@@ -84,9 +84,9 @@ def bind_rows(arrays: Mapping[str, Array], signature: Signature, source: str) ->
     """
     wanted = {spec.name: spec for spec in signature.inputs}
     _check_names(arrays, wanted, source)
-    size = sum(array.nbytes for array in arrays.values())
-    check_size(size, source, len(next(iter(arrays.values()), ())))
     whole = _is_whole(arrays, wanted, source)
+    size = sum(array.nbytes for array in arrays.values())
+    check_size(size, source, len(next(iter(arrays.values()))))
     dims: dict[str, int] = {}
     for name, spec in wanted.items():
         _check_row(arrays[name], spec, dims, whole=whole, source=source)
@@ -236,8 +236,8 @@ def _distinct(rows: Rows) -> list[int]:
     for index in range(len(rows)):
         digest = hashlib.sha256()
         for array in rows.arrays.values():
-            row = array[index]
-            texts = array.dtype.kind == "O"
+            row = np.asarray(array[index])
+            texts = row.dtype.kind in "OU"
             digest.update(repr(row.tolist()).encode() if texts else row.tobytes())
         seen.setdefault(digest.digest(), index)
     return list(seen.values())

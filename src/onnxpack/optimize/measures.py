@@ -120,7 +120,10 @@ def _row(answers: Answers, named: Mapping[str, str], row: int) -> dict[str, Arra
     """The confident boxes of one row."""
     parts = {kind: np.asarray(answers[name][row]) for kind, name in named.items()}
     counts = parts["scores"].reshape(-1) >= CONFIDENT
-    return {kind: part.reshape(len(counts), -1)[counts] for kind, part in parts.items()}
+    return {
+        kind: part[counts] if part.ndim > 1 else part[counts, np.newaxis]
+        for kind, part in parts.items()
+    }
 
 
 def _same_boxes(reference: dict[str, Array], candidate: dict[str, Array]) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onnxpack.errors import OptimizeError
 from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
+from onnxpack.graph.passes.prepare import prepared
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 
@@ -44,7 +45,7 @@ def quantize_dynamic(
         check_names(under_way.model, exclude, "int8-dynamic")
         made = under_way.scratch / "int8.onnx"
         quantization.quantize_dynamic(
-            under_way.saved(),
+            prepared(under_way),
             made,
             # A Gemm becomes a MatMul before it is quantised, and is then found as one.
             op_types_to_quantize=[name for name in operators if name != "Gemm"],

@@ -9,13 +9,14 @@ from typing import Any, Literal, TypeAlias, get_args
 from onnxpack.errors import OptimizeError, UsageError
 from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
 from onnxpack.graph.passes.attention import has_attention
+from onnxpack.graph.passes.prepare import prepared
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 from onnxpack.signature import Array
 
 Method: TypeAlias = Literal["minmax", "entropy", "percentile"]
 PRODUCTS = ("Conv", "Gemm", "MatMul")
-Feeds: TypeAlias = Iterable[Mapping[str, Array]]
+Feeds: TypeAlias = "Iterable[Mapping[str, Array]]"
 
 
 def quantize_static(
@@ -53,7 +54,7 @@ def quantize_static(
             operators = PRODUCTS
         reader = _Reader(feeds)
         made = under_way.scratch / "int8.onnx"
-        _quantize(under_way.saved(), made, reader, method, exclude, operators)
+        _quantize(prepared(under_way), made, reader, method, exclude, operators)
         model = onnx.load(made)
         if not count_nodes(model, "QuantizeLinear"):
             raise OptimizeError(
