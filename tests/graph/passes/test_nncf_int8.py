@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import onnx
 
 from onnxpack.graph.passes.nncf_int8 import quantize_nncf
 
@@ -29,3 +30,14 @@ def test_the_users_own_telemetry_is_put_back(products, feeds, tmp_path):
     before = (decorator.telemetry, sys.modules.get("openvino_telemetry"))
     quantize_nncf(products, tmp_path / "made" / "model.onnx", feeds(products, 1))
     assert (decorator.telemetry, sys.modules.get("openvino_telemetry")) == before
+
+
+def test_activations_are_unsigned(convolutions, feeds, tmp_path):
+    to = tmp_path / "made" / "model.onnx"
+    quantize_nncf(convolutions, to, feeds(convolutions, 4))
+    graph = onnx.load(to).graph
+    kinds = {weight.name: weight.data_type for weight in graph.initializer}
+    zeros = [node.input[2] for node in graph.node if node.op_type == "QuantizeLinear"]
+    activations = [kinds[name] for name in zeros]
+    assert len(activations) >= 2
+    assert set(activations) == {onnx.TensorProto.UINT8}
