@@ -13,6 +13,7 @@
     ├── ExportError               no graph could be made that answers as the model does
     │   ├── NondeterministicError the model answers differently to the same input
     │   └── ParityError           graphs were made, and every one answers differently
+    ├── OptimizeError             a graph cannot be made faster this way, or loses too much
     ├── ProviderError             an execution provider was asked for and does not run
     ├── WorkerError               a process of a server ended by itself
     └── MissingExtraError         an optional dependency is not installed
@@ -78,6 +79,10 @@ class NondeterministicError(ExportError):
 
 class ParityError(ExportError):
     """Graphs were made, and every one of them answers differently from the model."""
+
+
+class OptimizeError(OnnxpackError):
+    """A graph cannot be made faster this way, or loses more than is allowed."""
 
 
 class ProviderError(OnnxpackError):

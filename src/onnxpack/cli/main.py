@@ -24,6 +24,7 @@ from onnxpack.errors import (
     ImageError,
     MissingExtraError,
     OnnxpackError,
+    OptimizeError,
     PackError,
     ProviderError,
     RegistryError,
@@ -35,6 +36,7 @@ BUG, INTERRUPTED, NO_READER = 70, 130, 141
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotOkError, 1),
     (ExportError, 1),
+    (OptimizeError, 1),
     (WorkerError, 1),
     (UsageError, 2),
     (PackError, 2),

@@ -12,7 +12,7 @@ import numpy as np
 
 from onnxpack.signature import Array
 
-_LARGEST = sys.float_info.max
+INFINITE = sys.float_info.max
 """Evidence is written as JSON, which has no infinity."""
 
 
@@ -24,7 +24,7 @@ def distance(expected: Array, actual: Array) -> float:
     the share that differs.
     """
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
-        return _LARGEST
+        return INFINITE
     if expected.dtype.kind not in "fciub":
         return float(np.mean(expected != actual)) if expected.size else 0.0
     wide = np.complex128 if expected.dtype.kind == "c" else np.float64
@@ -33,17 +33,17 @@ def distance(expected: Array, actual: Array) -> float:
     if not np.array_equal(
         np.where(finite, 0, wanted), np.where(np.isfinite(found), 0, found), equal_nan=True
     ):
-        return _LARGEST
+        return INFINITE
     wanted, found = wanted[finite], found[finite]
     if np.array_equal(wanted, found):
         return 0.0
     # In units of the largest element, since the square of a large number is infinite.
     unit = np.abs(wanted).max(initial=0.0)
     if unit == 0:
-        return _LARGEST
+        return INFINITE
     with np.errstate(over="ignore"):
         lost = np.linalg.norm(found / unit - wanted / unit)
-        return min(float(lost / np.linalg.norm(wanted / unit)), _LARGEST)
+        return min(float(lost / np.linalg.norm(wanted / unit)), INFINITE)
 
 
 def same_labels(expected: Array, actual: Array) -> int:

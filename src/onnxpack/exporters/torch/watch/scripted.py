@@ -60,7 +60,8 @@ def _without_training(module: torch.nn.Module) -> torch.nn.Module:
     """
     try:
         with hidden():
-            return torch.jit.freeze(module, optimize_numerics=False)  # type: ignore[arg-type]
+            frozen: torch.nn.Module = torch.jit.freeze(module, optimize_numerics=False)
+            return frozen
     except Exception:  # noqa: BLE001 - what cannot be frozen is looked at whole
         return module
 

@@ -1,0 +1,219 @@
+"""What every pass has in common: a scratch folder, silence, and a checked result.
+
+A pass is made of the work of another library, which fails in its own words, writes files where
+it likes and renames what it likes. Here its failure becomes an OptimizeError, its files go to a
+scratch folder, and its graph gets the inputs and outputs of the original.
+"""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from onnxpack.errors import MissingExtraError, OnnxpackError, OptimizeError, PackError
+from onnxpack.graph.passes.quiet import quiet
+from onnxpack.graph.read import each_graph
+from onnxpack.pack.interface import read_interface
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
+
+INLINE_LIMIT = 1536 * 2**20
+"""Weights above this many bytes go beside the graph, since protobuf ends at 2 GiB."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Attempt(NamedTuple):
+    """A pass that is under way.
+
+    Attributes:
+        name: of the pass.
+        model: the original graph with its weights; each node has a name. The pass may change it.
+        scratch: a folder for files, which is removed at the end.
+    """
+
+    name: str
+    model: ModelProto
+    scratch: Path
+
+    @property
+    def large(self) -> bool:
+        """Whether the weights go beside the graph."""
+        return _weights(self.model) > INLINE_LIMIT
+
+    def saved(self) -> Path:
+        """Save the graph as it is now; some libraries write beside the file that they read."""
+        path = self.scratch / "source.onnx"
+        _save(self.model, path)
+        return path
+
+
+@contextmanager
+def attempt(name: str, source: Path, to: Path) -> Iterator[Attempt]:
+    """Run a pass in silence; whatever another library raises becomes an OptimizeError.
+
+    Raises:
+        OptimizeError: the pass failed.
+        MissingExtraError: a library is not installed.
+    """
+    import onnx
+
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{name}-") as scratch, quiet():
+        try:
+            model = onnx.load(source)
+            _name_nodes(model)
+            yield Attempt(name, model, Path(scratch))
+        except OnnxpackError:
+            raise
+        except ImportError as exc:
+            raise MissingExtraError(exc.name or str(exc), extra="optimize") from exc
+        except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno in _FULL:
+                raise
+            raise OptimizeError(f"{name} failed on {source.name}: {_reason(exc)}.") from exc
+
+
+def finish(made: ModelProto, source: Path, to: Path, under_way: Attempt) -> None:
+    """Write the graph that a pass made, with the inputs and outputs of the original.
+
+    Raises:
+        OptimizeError: it has other inputs or outputs, or ONNX's checker refuses it.
+    """
+    import onnx
+
+    original = onnx.load(source, load_external_data=False)
+    _restore(made, original, under_way.name)
+    folder = under_way.scratch / "made"
+    folder.mkdir()
+    _save(made, folder / to.name)
+    publish(folder, to, under_way.name)
+
+
+def publish(folder: Path, to: Path, name: str) -> None:
+    """Check a graph that was written to a scratch folder, and move it to its place.
+
+    The weights beside a graph are moved first: a graph that is there is whole.
+    """
+    try:
+        read_interface(folder / to.name)
+    except PackError as exc:
+        raise OptimizeError(f"{name} made a graph that is not valid: {exc.message}") from exc
+    for file in sorted(folder.iterdir(), key=lambda path: path.name == to.name):
+        file.replace(to.parent / file.name)
+
+
+def check_names(model: ModelProto, exclude: Collection[str], name: str) -> None:
+    """Check that every node to leave alone exists.
+
+    Raises:
+        OptimizeError: one does not exist.
+    """
+    known = {node.name for graph in each_graph(model.graph) for node in graph.node}
+    unknown = sorted(set(exclude) - known)
+    if unknown:
+        raise OptimizeError(
+            f"{name} is to leave {unknown[0]!r} alone, which is not a node of the graph."
+        )
+
+
+def count_nodes(model: ModelProto, *operators: str) -> int:
+    """Count the nodes of these operators, in bodies too."""
+    return sum(
+        node.op_type in operators for graph in each_graph(model.graph) for node in graph.node
+    )
+
+
+def opset(model: ModelProto) -> int:
+    """The version of ONNX's own operator set that the graph uses."""
+    return max((used.version for used in model.opset_import if not used.domain), default=0)
+
+
+def _name_nodes(model: ModelProto) -> None:
+    """Name each node that has no name of its own: nodes are excluded by name."""
+    taken: set[str] = set()
+    for graph in each_graph(model.graph):
+        for index, node in enumerate(graph.node):
+            if not node.name or node.name in taken:
+                first = next((output for output in node.output if output), str(index))
+                node.name = f"{node.op_type}:{first}"
+            taken.add(node.name)
+
+
+def _restore(made: ModelProto, original: ModelProto, name: str) -> None:
+    """Give a graph the inputs and outputs of the original, with their dims.
+
+    Libraries drop inputs that nothing reads, rename dynamic dims, and replace them by sizes.
+    """
+    for side in ("input", "output"):
+        found = _tensors(made, side)
+        wanted = _tensors(original, side)
+        _compare(found, wanted, name, side)
+        target = getattr(made.graph, side)
+        del target[:]
+        target.extend(wanted.values())
+    # What is stated for a value inside must not contradict what its graph states.
+    ports = {value.name for value in (*made.graph.input, *made.graph.output)}
+    inner = [value for value in made.graph.value_info if value.name not in ports]
+    del made.graph.value_info[:]
+    made.graph.value_info.extend(inner)
+
+
+def _compare(
+    found: dict[str, ValueInfoProto], wanted: dict[str, ValueInfoProto], name: str, side: str
+) -> None:
+    missing = wanted.keys() - found.keys() if side == "output" else set()
+    changed = sorted(missing | (found.keys() - wanted.keys())) + [
+        value
+        for value in found.keys() & wanted.keys()
+        if _dtype(found[value]) != _dtype(wanted[value])
+    ]
+    if changed:
+        raise OptimizeError(
+            f"{name} changed the {side} {changed[0]!r}: found {_listed(found)}, "
+            f"expected {_listed(wanted)}."
+        )
+
+
+def _tensors(model: ModelProto, side: str) -> dict[str, ValueInfoProto]:
+    # Before IR version 4 every initializer was listed among the inputs.
+    weights = {weight.name for weight in model.graph.initializer} if side == "input" else set()
+    values = getattr(model.graph, side)
+    return {value.name: value for value in values if value.name not in weights}
+
+
+def _dtype(value: ValueInfoProto) -> tuple[str | None, int]:
+    return value.type.WhichOneof("value"), value.type.tensor_type.elem_type
+
+
+def _listed(values: dict[str, ValueInfoProto]) -> str:
+    import onnx
+
+    names = onnx.TensorProto.DataType.Name
+    return ", ".join(
+        f"{name}: {names(value.type.tensor_type.elem_type).lower()}"
+        for name, value in values.items()
+    )
+
+
+def _save(model: ModelProto, path: Path) -> None:
+    import onnx
+
+    if _weights(model) <= INLINE_LIMIT:
+        onnx.save(model, path)
+    else:
+        onnx.save(model, path, save_as_external_data=True, location=f"{path.name}.data")
+
+
+def _weights(model: ModelProto) -> int:
+    return sum(len(weight.raw_data) for weight in model.graph.initializer)
+
+
+def _reason(exc: Exception) -> str:
+    lines = (line.strip().rstrip(".") for line in str(exc).splitlines())
+    first = next((line for line in lines if line), "no reason given")
+    return f"{type(exc).__name__}: {first}"

@@ -1,0 +1,75 @@
+"""int8 weights, with activations quantised at each run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnxpack.errors import OptimizeError
+from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
+from onnxpack.graph.passes.prepare import prepared
+from onnxpack.graph.passes.quiet import load_onnxruntime
+from onnxpack.pack.manifest import Step
+
+OPERATORS = ("MatMul", "Gemm", "Attention", "LSTM")
+"""Not Conv: ``ConvInteger`` is slower than a convolution in float32. Not Gather: an embedding
+table in int8 saves memory, and no time."""
+QUANTIZED = ("MatMulInteger", "QAttention", "DynamicQuantizeLSTM", "ConvInteger", "GatherQuant")
+
+
+def quantize_dynamic(
+    source: Path,
+    to: Path,
+    *,
+    exclude: Sequence[str] = (),
+    operators: Sequence[str] = OPERATORS,
+) -> Step:
+    """Quantise matrix products: uint8 activations, int8 weights with a scale for each channel.
+
+    Needs no data. int8 activations (S8S8) are not offered: on processors without AMX's signed
+    instructions they run at a fraction of the speed.
+
+    Args:
+        exclude: names of nodes that stay float32.
+        operators: kinds of node to quantise.
+
+    Raises:
+        OptimizeError: there is nothing to quantise, or it fails.
+    """
+    with attempt("int8-dynamic", source, to) as under_way:
+        import onnx
+
+        ort = load_onnxruntime()
+        from onnxruntime import quantization
+
+        check_names(under_way.model, exclude, "int8-dynamic")
+        made = under_way.scratch / "int8.onnx"
+        quantization.quantize_dynamic(
+            prepared(under_way),
+            made,
+            # A Gemm becomes a MatMul before it is quantised, and is then found as one.
+            op_types_to_quantize=[name for name in operators if name != "Gemm"],
+            per_channel=True,
+            weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=list(exclude),
+            # Shape inference knows no fused operator, so values behind one have no type.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+        model = onnx.load(made)
+        if not count_nodes(model, *QUANTIZED):
+            raise OptimizeError(
+                f"int8-dynamic has nothing to do: {source.name} has no {' or '.join(operators)} "
+                "with constant float32 weights."
+            )
+        finish(model, source, to, under_way)
+        return Step("int8-dynamic", _options(exclude, operators, ort.__version__))
+
+
+def _options(exclude: Sequence[str], operators: Sequence[str], version: str) -> dict[str, object]:
+    return {
+        "activations": "uint8",
+        "weights": "int8 per channel",
+        "operators": list(operators),
+        "exclude": sorted(exclude),
+        "onnxruntime": version,
+    }

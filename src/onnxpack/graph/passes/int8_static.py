@@ -1,0 +1,152 @@
+"""int8 weights and activations, with ranges measured on data (QDQ)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from onnxpack.errors import OptimizeError, UsageError
+from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
+from onnxpack.graph.passes.attention import has_attention
+from onnxpack.graph.passes.prepare import prepared
+from onnxpack.graph.passes.quiet import load_onnxruntime
+from onnxpack.pack.manifest import Step
+from onnxpack.signature import Array
+
+Method: TypeAlias = Literal["minmax", "entropy", "percentile"]
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+Feeds: TypeAlias = "Iterable[Mapping[str, Array]]"
+
+
+def quantize_static(
+    source: Path,
+    to: Path,
+    feeds: Feeds,
+    *,
+    method: Method = "minmax",
+    exclude: Sequence[str] = (),
+    operators: Sequence[str] = (),
+) -> Step:
+    """Quantise weights and activations: uint8 activations, int8 weights, a scale a channel.
+
+    Args:
+        feeds: what the ranges of activations are measured on: an array for each input. An
+            iterator will do; ``entropy`` and ``percentile`` hold all feeds in memory.
+        method: ``minmax`` takes the whole range; ``percentile`` leaves out the outermost 0.001 %
+            of each tensor's values; ``entropy`` chooses the range that loses least information.
+        exclude: names of nodes that stay float32.
+        operators: kinds of node to quantise. By default all that ONNX Runtime can; of a graph
+            with attention only matrix products, because its masks have the range of float32.
+
+    Raises:
+        OptimizeError: there is nothing to quantise, no feed, or it fails.
+        UsageError: the method is unknown.
+    """
+    if method not in get_args(Method):
+        raise UsageError(f"method is {method!r}, expected one of {', '.join(get_args(Method))}.")
+    with attempt("int8-static", source, to) as under_way:
+        import onnx
+
+        ort = load_onnxruntime()
+        check_names(under_way.model, exclude, "int8-static")
+        if not operators and has_attention(under_way.model):
+            operators = PRODUCTS
+        reader = _Reader(feeds)
+        made = under_way.scratch / "int8.onnx"
+        _quantize(prepared(under_way), made, reader, method, exclude, operators)
+        model = onnx.load(made)
+        if not count_nodes(model, "QuantizeLinear"):
+            raise OptimizeError(
+                f"int8-static has nothing to do: no node of {source.name} can be quantised."
+            )
+        finish(model, source, to, under_way)
+        return Step(
+            "int8-static",
+            {
+                "activations": "uint8",
+                "weights": "int8 per channel",
+                "method": method,
+                "rows": reader.read,
+                "operators": list(operators) or "all",
+                "exclude": sorted(exclude),
+                "onnxruntime": ort.__version__,
+            },
+        )
+
+
+def _quantize(
+    source: Path,
+    made: Path,
+    reader: Any,
+    method: Method,
+    exclude: Sequence[str],
+    operators: Sequence[str],
+) -> None:
+    from onnxruntime import quantization
+
+    methods = quantization.CalibrationMethod
+    options: dict[str, Any] = {
+        # By default percentiles are made symmetric, which wastes half of uint8 behind a ReLU.
+        "CalibTensorRangeSymmetric": False,
+        # The second factor of attention's products is no weight, and gains from uint8 too.
+        "MatMulConstBOnly": False,
+    }
+    if method != "minmax":
+        # Histograms are made feed by feed: else all activations of all feeds are kept, and feeds
+        # of different sizes are refused. Ranges that are only minima and maxima need no memory.
+        options["CalibStridedMinMax"] = 1
+    quantization.quantize_static(
+        source,
+        made,
+        reader,
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=list(operators) or None,
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        nodes_to_exclude=list(exclude),
+        calibrate_method={
+            "minmax": methods.MinMax,
+            "entropy": methods.Entropy,
+            "percentile": methods.Percentile,
+        }[method],
+        extra_options=options,
+    )
+
+
+class _Reader:
+    """Feeds, in the form in which onnxruntime asks for them.
+
+    With a stride of 1 it asks for the length, then for each range of one feed; the length is how
+    many feeds there are, so these are all read first.
+    """
+
+    def __init__(self, feeds: Feeds) -> None:
+        self._feeds = iter(feeds)
+        self._left: int | None = None
+        self.read = 0
+
+    def get_next(self) -> dict[str, Array] | None:
+        """Return the next feed; None at the end of the range, or of all."""
+        if self._left == 0:
+            return None
+        feed = next(self._feeds, None)
+        if feed is None:
+            if not self.read:
+                raise OptimizeError("int8-static was given no data to measure ranges on.")
+            return None
+        self.read += 1
+        self._left = None if self._left is None else self._left - 1
+        return dict(feed)
+
+    def __len__(self) -> int:
+        feeds = list(self._feeds)
+        if not feeds:
+            raise OptimizeError("int8-static was given no data to measure ranges on.")
+        self._feeds = iter(feeds)
+        return len(feeds)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Begin a range of feeds."""
+        self._left = end_index - start_index

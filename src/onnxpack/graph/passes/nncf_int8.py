@@ -1,0 +1,156 @@
+"""int8 weights and activations by NNCF, which corrects biases and smooths activations (QDQ)."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnxpack.errors import MissingExtraError, OptimizeError
+from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
+from onnxpack.graph.passes.attention import has_attention
+from onnxpack.graph.passes.int8_static import Feeds
+from onnxpack.graph.passes.prepare import prepared
+from onnxpack.pack.manifest import Step
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+SUBSET = 300
+"""NNCF's own default."""
+
+
+def quantize_nncf(
+    source: Path, to: Path, feeds: Feeds, *, subset: int = SUBSET, exclude: Sequence[str] = ()
+) -> Step:
+    """Quantise with ``nncf.quantize``; a graph with attention as a transformer.
+
+    Args:
+        feeds: what the ranges of activations are measured on: an array for each input.
+        subset: how many feeds are used at most. They are held in memory.
+        exclude: names of nodes that stay float32.
+
+    Raises:
+        OptimizeError: there is no feed, nothing to quantise, or it fails.
+        MissingExtraError: NNCF is not installed.
+    """
+    with attempt("nncf-int8", source, to) as under_way, _without_telemetry():
+        import onnx
+
+        nncf = _import_nncf()
+        check_names(under_way.model, exclude, "nncf-int8")
+        rows: list[Mapping[str, Any]] = [dict(feed) for feed in islice(feeds, subset)]
+        if not rows:
+            raise OptimizeError("nncf-int8 was given no data to measure ranges on.")
+        transformer = has_attention(under_way.model)
+        with _without_progress():
+            made = nncf.quantize(
+                onnx.load(prepared(under_way)),
+                nncf.Dataset(rows),
+                subset_size=len(rows),
+                # Ranges of activations that need not be symmetric, with attention or without.
+                preset=nncf.QuantizationPreset.MIXED,
+                model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+                ignored_scope=nncf.IgnoredScope(names=list(exclude)) if exclude else None,
+            )
+        if not count_nodes(made, "QuantizeLinear"):
+            raise OptimizeError(
+                f"nncf-int8 has nothing to do: no node of {source.name} can be quantised."
+            )
+        _make_unsigned(made)
+        finish(made, source, to, under_way)
+        kind = "transformer" if transformer else "none"
+        options = {"model_type": kind, "rows": len(rows), "exclude": sorted(exclude)}
+        return Step("nncf-int8", {**options, "nncf": nncf.__version__})
+
+
+def _make_unsigned(model: ModelProto) -> None:
+    """Store activations as uint8: NNCF 3.4 takes int8 for those that can be negative.
+
+    Both have the same 256 values, 128 apart, so no answer changes. ONNX Runtime has fast kernels
+    of int8 by int8 for few processors: EfficientNet-lite0 is slower than in float32 without this.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    zeros = {w.name: w for w in model.graph.initializer if w.data_type == TensorProto.INT8}
+    weights = {weight.name for weight in model.graph.initializer}
+    changed: dict[str, TensorProto] = {}
+    quantized: set[str] = set()
+    for node in model.graph.node:
+        is_activation = (node.op_type == "QuantizeLinear" and node.input[0] not in weights) or (
+            node.op_type == "DequantizeLinear" and node.input[0] in quantized
+        )
+        if not is_activation or len(node.input) < 3 or node.input[2] not in zeros:
+            continue
+        quantized |= set(node.output) if node.op_type == "QuantizeLinear" else set()
+        zero = zeros[node.input[2]]
+        name = f"{zero.name}_unsigned"
+        shifted = numpy_helper.to_array(zero).astype(int) + 128
+        changed[name] = helper.make_tensor(name, TensorProto.UINT8, zero.dims, shifted.flatten())
+        node.input[2] = name
+    model.graph.initializer.extend(changed.values())
+    # The types that are stated for quantised values are those of before.
+    inner = [value for value in model.graph.value_info if value.name not in quantized]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inner)
+
+
+def _import_nncf() -> Any:
+    try:
+        import nncf
+    except ImportError as exc:
+        raise MissingExtraError("nncf", extra="optimize") from exc
+    return nncf
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Import and run NNCF without its telemetry, which writes to the home folder and calls home.
+
+    NNCF 3.4 has no setting for it. Where ``openvino_telemetry`` cannot be imported it uses a stub.
+    """
+    absent = object()
+    before: Any = sys.modules.get("openvino_telemetry", absent)
+    if "nncf" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # import fails
+    try:
+        if "nncf" not in sys.modules:
+            _import_nncf()
+        with _stubbed_telemetry():
+            yield
+    finally:
+        if before is absent:
+            sys.modules.pop("openvino_telemetry", None)
+        else:
+            sys.modules["openvino_telemetry"] = before
+
+
+@contextmanager
+def _stubbed_telemetry() -> Iterator[None]:
+    """Replace the telemetry of an NNCF that the user had imported before."""
+    from nncf.telemetry import decorator, wrapper
+
+    before = decorator.telemetry
+    decorator.telemetry = wrapper.NNCFTelemetryStub()
+    try:
+        yield
+    finally:
+        decorator.telemetry = before
+
+
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    """Disable NNCF's progress bars, which rich draws from a thread of its own."""
+    from nncf.common.logging import track_progress
+
+    bar: Any = track_progress.track
+    plain = bar.__init__
+    bar.__init__ = functools.partialmethod(plain, disable=True)
+    try:
+        yield
+    finally:
+        bar.__init__ = plain

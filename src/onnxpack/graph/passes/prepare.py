@@ -1,0 +1,41 @@
+"""What onnxruntime.quantization asks to be done before it quantises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onnxpack.graph.passes.attempt import Attempt, attempt, finish
+from onnxpack.graph.passes.quiet import load_onnxruntime
+from onnxpack.pack.manifest import Step
+
+
+def prepare(source: Path, to: Path) -> Step:
+    """Infer shapes, fold constants, and fold convolutions with their normalisation.
+
+    The quantising passes do this by themselves; as a pass it shows what they begin with.
+    """
+    with attempt("prepare", source, to) as under_way:
+        import onnx
+
+        finish(onnx.load(prepared(under_way)), source, to, under_way)
+        return Step("prepare", {"onnxruntime": load_onnxruntime().__version__})
+
+
+def prepared(under_way: Attempt) -> Path:
+    """Return a file with the graph of a pass, made ready to be quantised.
+
+    Without it an exporter's arithmetic on shapes stays between the layers, and ONNX Runtime 1.32
+    joins fewer of them to int8 operators: EfficientNet-lite0 is 1.4 times slower. Nodes that
+    remain keep their names.
+    """
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    path = under_way.scratch / "prepared.onnx"
+    quant_pre_process(
+        str(under_way.saved()),
+        str(path),
+        # Symbolic inference does not know every operator, and quantisation asks only for types.
+        skip_symbolic_shape=True,
+        save_as_external_data=under_way.large,
+    )
+    return path

@@ -1,0 +1,59 @@
+"""Weights of matrix products in 8 or 4 bits; activations stay float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from onnxpack.errors import OptimizeError, UsageError
+from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
+from onnxpack.graph.passes.quiet import load_onnxruntime
+from onnxpack.pack.manifest import Step
+
+BLOCK = 32
+"""Elements that share a scale. Larger blocks are smaller on disk and lose more."""
+INT8_ARITHMETIC = 4
+"""``accuracy_level`` of MatMulNBits: multiply in int8 where the processor can. Level 0 unpacks
+the weights to float32 first, which is slower than float32 weights."""
+
+
+def quantize_weights(
+    source: Path, to: Path, *, bits: Literal[4, 8] = 8, exclude: Sequence[str] = ()
+) -> Step:
+    """Quantise constant weights of MatMul in blocks, with ONNX Runtime's MatMulNBits.
+
+    Needs no data. A Gemm is left alone, and so is a fused Attention.
+
+    Args:
+        bits: of a weight.
+        exclude: names of nodes that stay float32.
+
+    Raises:
+        OptimizeError: there is nothing to quantise, or it fails.
+        UsageError: ``bits`` is neither 4 nor 8.
+    """
+    if bits not in (4, 8):
+        raise UsageError(f"bits is {bits}, expected 4 or 8.")
+    with attempt("weights", source, to) as under_way:
+        ort = load_onnxruntime()
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+        check_names(under_way.model, exclude, "weights")
+        quantizer = MatMulNBitsQuantizer(
+            under_way.model,
+            bits=bits,
+            block_size=BLOCK,
+            is_symmetric=False,
+            accuracy_level=INT8_ARITHMETIC,
+            nodes_to_exclude=list(exclude),
+            op_types_to_quantize=("MatMul",),
+        )
+        quantizer.process()
+        if not count_nodes(quantizer.model.model, "MatMulNBits"):
+            raise OptimizeError(
+                f"weights has nothing to do: {source.name} has no MatMul with constant weights."
+            )
+        finish(quantizer.model.model, source, to, under_way)
+        options = {"bits": bits, "block": BLOCK, "exclude": sorted(exclude)}
+        return Step("weights", {**options, "onnxruntime": ort.__version__})

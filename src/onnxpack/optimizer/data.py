@@ -1,0 +1,243 @@
+"""``--data``: rows that calibrate a graph and rows that judge it.
+
+A row is what the model answers one question about: a picture, a sentence, a line of a table. In
+an array the rows lie along the first axis. Where the model's inputs have a batch axis, that is
+the first axis itself; a model without one takes a whole row at a time, so the array has one axis
+more than the input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from onnxpack.errors import UsageError
+from onnxpack.signature import Array, Signature, TensorSpec, describe, dtype_name
+
+MAX_BYTES = 2**31
+"""Of all rows together; they are held in memory."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that fit a signature.
+
+    Attributes:
+        arrays: for each input, the rows along the first axis.
+        signature: the model's.
+        whole: whether each row is a whole input, because the model has no batch axis.
+        source: where they come from, for messages.
+    """
+
+    arrays: Mapping[str, Array]
+    signature: Signature
+    whole: bool
+    source: str
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    @property
+    def batch(self) -> int:
+        """How many rows one feed holds: the model's fixed batch, else 1."""
+        if self.whole:
+            return 1
+        return max((_fixed_batch(spec) for spec in self.signature.inputs), default=1)
+
+    def feeds(self) -> Iterator[dict[str, Array]]:
+        """One feed after the other, of :attr:`batch` rows each; what is left over is dropped."""
+        for start in range(0, len(self) - self.batch + 1, self.batch):
+            part = start if self.whole else slice(start, start + self.batch)
+            yield {name: np.asarray(array[part]) for name, array in self.arrays.items()}
+
+    def take(self, indices: Sequence[int] | Array) -> Rows:
+        """Return these rows, in this order."""
+        chosen = np.asarray(indices, dtype=np.intp)
+        arrays = {name: array[chosen] for name, array in self.arrays.items()}
+        return Rows(arrays, self.signature, self.whole, self.source)
+
+
+class Split(NamedTuple):
+    """Rows for calibration, and others that judge; no row is in both.
+
+    Attributes:
+        calibration: rows to measure ranges on.
+        held_out: rows to judge with.
+        duplicates: how many rows were left out because an equal row was there before.
+    """
+
+    calibration: Rows
+    held_out: Rows
+    duplicates: int
+
+
+def bind_rows(arrays: Mapping[str, Array], signature: Signature, source: str) -> Rows:
+    """Check rows against a signature.
+
+    Raises:
+        UsageError: an input is missing or unknown, a dtype or size differs, there is no row, or
+            all rows are the same.
+    """
+    wanted = {spec.name: spec for spec in signature.inputs}
+    _check_names(arrays, wanted, source)
+    whole = _is_whole(arrays, wanted, source)
+    size = sum(array.nbytes for array in arrays.values())
+    check_size(size, source, len(next(iter(arrays.values()))))
+    dims: dict[str, int] = {}
+    for name, spec in wanted.items():
+        _check_row(arrays[name], spec, dims, whole=whole, source=source)
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        raise UsageError(f"{source}: inputs have different numbers of rows: {listed}.")
+    ordered = {name: np.ascontiguousarray(arrays[name]) for name in wanted}
+    rows = Rows(ordered, signature, whole, source)
+    _check_content(rows)
+    return rows
+
+
+def check_size(size: int, source: str, count: int) -> None:
+    """Check that rows fit into memory.
+
+    Raises:
+        UsageError: they have more than ``MAX_BYTES`` bytes.
+    """
+    if size > MAX_BYTES:
+        fitting = count * MAX_BYTES // size
+        raise UsageError(
+            f"{source} holds {count} rows of {size / 2**30:.1f} GiB in memory, expected at most "
+            f"{MAX_BYTES / 2**30:.0f} GiB: at most {fitting} such rows."
+        )
+
+
+def split(rows: Rows, *, calibration: int, seed: int = 0) -> Split:
+    """Split rows at random into some that calibrate and others that judge.
+
+    Rows are told apart by their content: of equal rows only the first is used. Else a row could
+    calibrate a graph and judge it, and copies of one row would count as many observations.
+
+    Args:
+        calibration: how many rows are to calibrate. At least half of the rows judge, so it can
+            be fewer.
+        seed: of the random order; the same seed gives the same split.
+
+    Raises:
+        UsageError: there are fewer than 2 different rows.
+    """
+    first = _distinct(rows)
+    if len(first) < 2 * rows.batch:
+        raise UsageError(
+            f"{rows.source} holds {len(first)} different rows, expected at least "
+            f"{2 * rows.batch}: some calibrate, and others judge."
+        )
+    order = np.random.default_rng(seed).permutation(first)
+    # Whole feeds only, for a model whose batch is fixed.
+    count = min(max(calibration, 0), len(order) // 2)
+    count -= count % rows.batch if calibration else 0
+    return Split(
+        calibration=rows.take(np.sort(order[:count])),
+        held_out=rows.take(np.sort(order[count:])),
+        duplicates=len(rows) - len(first),
+    )
+
+
+def _fixed_batch(spec: TensorSpec) -> int:
+    first = spec.shape[0] if spec.shape else 1
+    return first if isinstance(first, int) else 1
+
+
+def _check_names(
+    arrays: Mapping[str, Array], wanted: Mapping[str, TensorSpec], source: str
+) -> None:
+    if arrays.keys() != wanted.keys():
+        raise UsageError(
+            f"{source} holds {', '.join(sorted(arrays)) or 'nothing'}, "
+            f"expected the inputs {', '.join(wanted)}."
+        )
+
+
+def _is_whole(arrays: Mapping[str, Array], wanted: Mapping[str, TensorSpec], source: str) -> bool:
+    """Whether every array has one axis more than its input.
+
+    Raises:
+        UsageError: the number of axes fits neither way.
+    """
+    extra = set()
+    for name, spec in wanted.items():
+        rank = 0 if spec.shape is None else len(spec.shape)
+        more = arrays[name].ndim - rank if spec.shape is not None else 0
+        if more not in (0, 1) or arrays[name].ndim == 0:
+            raise _unfit(arrays[name], spec, source)
+        extra.add(more)
+    if len(extra) > 1:
+        raise UsageError(
+            f"{source}: some inputs have their rows along the batch axis and some along one axis "
+            f"more; expected {', '.join(f'{name}: {spec}' for name, spec in wanted.items())}, "
+            "with rows along the first axis."
+        )
+    return extra == {1}
+
+
+def _check_row(
+    array: Array, spec: TensorSpec, dims: dict[str, int], *, whole: bool, source: str
+) -> None:
+    text = array.dtype.kind in "OU"
+    same = dtype_name(array.dtype) == spec.dtype
+    if not same or (text and not all(isinstance(item, str) for item in array.flat)):
+        raise _unfit(array, spec, source)
+    if spec.shape is None:
+        return
+    shape = spec.shape if whole else spec.shape[1:]
+    inner = TensorSpec(spec.name, spec.dtype, shape)
+    if not inner.fits(array.shape[1:], dims):
+        raise _unfit(array, spec, source)
+
+
+def _unfit(array: Array, spec: TensorSpec, source: str) -> UsageError:
+    found = describe(dtype_name(array.dtype), array.shape)
+    return UsageError(
+        f"{source}: the rows of {spec.name!r} are {found}, expected {spec}, with rows along the "
+        "first axis.",
+    )
+
+
+def _check_content(rows: Rows) -> None:
+    """Refuse rows that say nothing: none, or all of them the same."""
+    count = len(rows)
+    if not count:
+        raise UsageError(f"{rows.source} holds no row, expected at least 2.")
+    if count < rows.batch:
+        raise UsageError(
+            f"{rows.source} holds {count} rows, expected at least {rows.batch}: "
+            "the model's batch is fixed."
+        )
+    if all(_is_constant(array) for array in rows.arrays.values()):
+        raise UsageError(
+            f"{rows.source} holds one constant in all {count} rows: ranges and answers that are "
+            "measured on it say nothing."
+        )
+
+
+def _is_constant(array: Array) -> bool:
+    if not array.size:
+        return True
+    first = array.flat[0]
+    # NaN stands for a missing value in tables, and differs from itself.
+    return bool((array != array).all() if first != first else (array == first).all())
+
+
+def _distinct(rows: Rows) -> list[int]:
+    """The first row of each content."""
+    seen: dict[bytes, int] = {}
+    for index in range(len(rows)):
+        digest = hashlib.sha256()
+        for array in rows.arrays.values():
+            row = np.asarray(array[index])
+            texts = row.dtype.kind in "OU"
+            digest.update(repr(row.tolist()).encode() if texts else row.tobytes())
+        seen.setdefault(digest.digest(), index)
+    return list(seen.values())

@@ -1,0 +1,312 @@
+"""The guard: what a candidate keeps of the original's answers, and whether that is enough.
+
+What counts is not the share that was measured but the lower bound of its confidence interval,
+see :mod:`onnxpack.optimizer.confidence`.
+
+Each output is judged by one measure, and the output that keeps least decides. By default:
+
+- ``boxes``: outputs that are recorded as sets (``unordered``), together.
+- ``agreement``: outputs of integers, booleans or texts; floats whose last axis has as many places
+  as there are labels; floats that are probabilities, so not negative with a sum of 1; floats that
+  are named ``logits``; and floats ``[n, classes]`` beside an output of labels.
+- ``neighbour``: other floats ``[n, d]`` or ``[n, tokens, d]`` with ``d`` of at least 64.
+- ``error``: all other numbers.
+
+A classifier without labels whose output is none of these, such as ``[n, 1000]`` scores, counts as
+an embedding: name ``agreement``, or export it with labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from onnxpack.comparison.detections import Sets
+from onnxpack.comparison.distance import INFINITE, distance, same_labels
+from onnxpack.errors import OnnxpackError, OptimizeError, UsageError
+from onnxpack.exporters.target.attribute import load_attribute
+from onnxpack.optimizer import measures
+from onnxpack.optimizer.answers import Answers, count_rows
+from onnxpack.optimizer.confidence import mean_bound, rows_needed, share_bound
+from onnxpack.pack.manifest import Distance, Kept
+from onnxpack.signature import Array
+
+Kind: TypeAlias = Literal["agreement", "neighbour", "error", "boxes"]
+Metric: TypeAlias = Callable[[Any, Any], Any]
+
+EMBEDDING = 64
+"""The least length of an embedding; shorter outputs are numbers that mean something each."""
+LEAST_NEIGHBOURS = 3
+"""With two rows each has only one neighbour to choose."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was kept, of one output or of several.
+
+    Attributes:
+        measure: its name, as in :class:`onnxpack.pack.manifest.Kept`.
+        outputs: the outputs that it was measured on.
+        value: 1 where all is kept.
+        lower: the lower bound of its one-sided 95 % confidence interval.
+        samples: how many rows it was measured on.
+        figures: what else was measured: the mean cosine of embeddings, the error of numbers.
+    """
+
+    measure: str
+    outputs: tuple[str, ...]
+    value: float
+    lower: float
+    samples: int
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def keeps(self, max_loss: float) -> bool:
+        """Whether at most ``max_loss`` is lost, with 95 % confidence."""
+        return self.lower >= 1.0 - max_loss
+
+    def to_kept(self, max_loss: float) -> Kept:
+        """Return the evidence as the manifest records it."""
+        return Kept(
+            measure=self.measure,
+            value=self.value,
+            lower=self.lower,
+            samples=self.samples,
+            max_loss=max_loss,
+        )
+
+
+def judge(
+    reference: Answers,
+    candidate: Answers,
+    *,
+    labels: Sequence[str] | None = None,
+    unordered: Sets = (),
+    metric: str = "",
+) -> Judgement:
+    """Judge a candidate by the output that keeps least.
+
+    Args:
+        reference: the original's answers to rows that did not calibrate the candidate.
+        candidate: its answers to the same rows.
+        labels: the names of the classes, if the pack has any.
+        unordered: groups of outputs whose rows are a set.
+        metric: ``agreement``, ``neighbour``, ``error`` or ``boxes`` for all outputs;
+            ``module:fn`` for a function of the user's, see :func:`judge_by`; empty for the
+            default, see the module.
+
+    Raises:
+        OptimizeError: the metric fails, or the answers do not fit.
+        UsageError: there is no such metric.
+    """
+    return min(
+        judge_each(reference, candidate, labels=labels, unordered=unordered, metric=metric),
+        key=lambda judgement: judgement.lower,
+    )
+
+
+def judge_each(
+    reference: Answers,
+    candidate: Answers,
+    *,
+    labels: Sequence[str] | None = None,
+    unordered: Sets = (),
+    metric: str = "",
+) -> tuple[Judgement, ...]:
+    """Judge every output, or group of outputs, by its own measure; see :func:`judge`."""
+    if metric and metric not in get_args(Kind):
+        if ":" not in metric:
+            raise UsageError(
+                f"{metric!r} is no metric, expected {', '.join(get_args(Kind))} or module:fn.",
+                remedy="--metric metrics.py:score",
+            )
+        return (judge_by(load_attribute(metric), reference, candidate, name=metric),)
+    if not reference or not count_rows(reference):
+        raise OptimizeError("there is no answer to judge: expected at least one row and output.")
+    kinds = choose_kinds(reference, labels=labels, unordered=unordered)
+    return tuple(
+        _judge(metric or kind, outputs, reference, candidate) for outputs, kind in kinds.items()
+    )
+
+
+def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: str) -> Judgement:
+    """Judge by a function of the user's.
+
+    Args:
+        function: takes the reference and the candidate, each an array for every output by name
+            (a list of arrays where rows have different shapes). It returns a score between 0 and
+            1 for each row, or one share of all rows, 1 where all is kept.
+        name: of the function.
+
+    Raises:
+        OptimizeError: it raises, or returns anything else.
+    """
+    count = count_rows(reference)
+    try:
+        scores = np.asarray(function(reference, candidate), np.float64)
+    except OnnxpackError:
+        raise
+    except Exception as exc:
+        raise OptimizeError(f"the metric {name} failed: {type(exc).__name__}: {exc}") from exc
+    if scores.shape not in ((), (count,)):
+        raise OptimizeError(
+            f"the metric {name} gives an array of shape {list(scores.shape)}, expected a score "
+            f"for each of the {count} rows, or one number."
+        )
+    if not (np.isfinite(scores) & (scores >= 0) & (scores <= 1)).all():
+        worst = scores[~((scores >= 0) & (scores <= 1))].flat[0]
+        raise OptimizeError(f"the metric {name} gives {worst}, expected scores between 0 and 1.")
+    # One number for all rows hides how they differ: the bound assumes the worst, all or nothing.
+    each = scores if scores.ndim else np.full(count, float(scores))
+    return _judgement(name, tuple(reference), each)
+
+
+def choose_kinds(
+    reference: Answers, *, labels: Sequence[str] | None = None, unordered: Sets = ()
+) -> dict[tuple[str, ...], Kind]:
+    """The measure of each output, or group of outputs; the module says how it is chosen."""
+    kinds: dict[tuple[str, ...], Kind] = {tuple(members): "boxes" for members in unordered}
+    grouped = {name for members in unordered for name in members}
+    single = {name: answer for name, answer in reference.items() if name not in grouped}
+    has_labels = any(
+        isinstance(answer, np.ndarray) and answer.dtype.kind in "iubOU"
+        for answer in single.values()
+    )
+    for name, answer in single.items():
+        kinds[name,] = _kind_of(name, answer, len(labels or ()), has_labels=has_labels)
+    return kinds
+
+
+def check_enough(samples: int, max_loss: float) -> None:
+    """Check that so many rows can show at all that no more is lost.
+
+    Raises:
+        OptimizeError: not even without a miss; the message says how many rows it takes.
+        UsageError: ``max_loss`` is not between 0 and 1.
+    """
+    needed = rows_needed(max_loss)
+    if samples < needed:
+        shown = 1.0 - share_bound(samples, samples) if samples else 1.0
+        raise OptimizeError(
+            f"{samples} rows cannot show a loss of at most {max_loss:g} with 95 % confidence: "
+            f"without a single miss they show {shown:.3g}. Expected at least {needed} rows that "
+            f"judge, so {2 * needed} in all where as many calibrate."
+        )
+
+
+def measure_distances(
+    golden: str, reference: Mapping[str, Array], answers: Mapping[str, Array]
+) -> tuple[Distance, ...]:
+    """How far answers are from the original's in one golden set, for each output.
+
+    Raises:
+        OptimizeError: an answer has another shape, or NaN where the original has none: a manifest
+            holds no infinite distance.
+    """
+    found = []
+    for name, wanted in reference.items():
+        apart = distance(wanted, answers[name])
+        if apart == INFINITE:
+            raise OptimizeError(
+                f"the answer {name!r} in {golden} is infinitely far from the original's: its "
+                "shape differs, or it has NaN."
+            )
+        found.append(
+            Distance(
+                golden=golden,
+                output=name,
+                distance=apart,
+                labels=same_labels(wanted, answers[name]),
+            )
+        )
+    return tuple(found)
+
+
+def _kind_of(name: str, answer: Array | Sequence[Array], labels: int, *, has_labels: bool) -> Kind:
+    first = np.asarray(answer[0])
+    if first.dtype.kind in "iubOU":
+        return "agreement"
+    if not isinstance(answer, np.ndarray) or answer.ndim < 2 or answer.dtype.kind != "f":
+        return "error"
+    places = answer.shape[-1]
+    classes = places > 1 and (
+        places == labels
+        or "logits" in name.lower()
+        or (has_labels and answer.ndim == 2)
+        or _are_probabilities(answer)
+    )
+    if classes:
+        return "agreement"
+    return "neighbour" if answer.ndim in (2, 3) and places >= EMBEDDING else "error"
+
+
+def _are_probabilities(answer: Array) -> bool:
+    return bool((answer >= 0).all() and np.allclose(answer.sum(axis=-1), 1.0, atol=1e-3))
+
+
+def _judge(
+    kind: str, outputs: tuple[str, ...], reference: Answers, candidate: Answers
+) -> Judgement:
+    missing = [name for name in outputs if name not in candidate]
+    if missing:
+        raise OptimizeError(f"the candidate gives no output {missing[0]!r}.")
+    if kind == "boxes":
+        return _judgement(kind, outputs, measures.boxes(reference, candidate, outputs))
+    wanted, found = (_as_array(side[outputs[0]]) for side in (reference, candidate))
+    if wanted is None or found is None or wanted.shape != found.shape:
+        return _judgement(kind, outputs, _row_by_row(kind, outputs[0], reference, candidate))
+    if kind == "agreement":
+        return _judgement(kind, outputs, measures.agreement(wanted, found))
+    if wanted.dtype.kind not in "iubfc":
+        raise UsageError(f"the output {outputs[0]!r} is text, which {kind} cannot judge.")
+    if kind == "neighbour":
+        if len(wanted) < LEAST_NEIGHBOURS:
+            raise OptimizeError(
+                f"{len(wanted)} rows have no neighbours to compare, "
+                f"expected at least {LEAST_NEIGHBOURS}."
+            )
+        figures = {"cosine": measures.cosine(wanted, found)}
+        return _judgement(kind, outputs, measures.neighbour(wanted, found), figures)
+    figures = {"rms": measures.rms_error(wanted, found), "within": measures.WITHIN}
+    return _judgement(kind, outputs, measures.within(wanted, found), figures)
+
+
+def _row_by_row(kind: str, output: str, reference: Answers, candidate: Answers) -> Array:
+    """Scores of rows that have shapes of their own; one of another shape keeps nothing."""
+    score = measures.agreement if kind == "agreement" else measures.within
+    return np.array(
+        [
+            float(score(wanted[np.newaxis], found[np.newaxis])[0])
+            if wanted.shape == found.shape
+            else 0.0
+            for wanted, found in zip(reference[output], candidate[output], strict=True)
+        ]
+    )
+
+
+def _as_array(answer: Array | Sequence[Array]) -> Array | None:
+    """One array of all rows; None where rows have different shapes."""
+    if isinstance(answer, np.ndarray):
+        return answer
+    return np.stack(answer) if len({row.shape for row in answer}) == 1 else None
+
+
+def _judgement(
+    measure: str,
+    outputs: tuple[str, ...],
+    scores: Array,
+    figures: Mapping[str, float] | None = None,
+) -> Judgement:
+    hits = int(scores.sum())
+    is_share = bool(np.isin(scores, (0.0, 1.0)).all())
+    lower = share_bound(hits, scores.size) if is_share else mean_bound(scores)
+    return Judgement(
+        measure=measure,
+        outputs=outputs,
+        value=float(scores.mean()),
+        lower=lower,
+        samples=scores.size,
+        figures=figures or {},
+    )
