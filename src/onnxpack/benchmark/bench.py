@@ -17,7 +17,7 @@ from onnxpack.benchmark.inputs import BATCH, read_golden, resize, sizes_asked
 from onnxpack.benchmark.machine import load, processor, versions
 from onnxpack.benchmark.outcome import PACK, Outcome, Point, Row
 from onnxpack.benchmark.profile import profile as profile_graph
-from onnxpack.benchmark.ratio import faster
+from onnxpack.benchmark.ratio import to_timings
 from onnxpack.benchmark.start import Source, measure_start
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.restored import open_beside
@@ -141,14 +141,9 @@ def _measure(
     calls[PACK] = partial(model.run, feeds)
     say(f"{at}: timing {len(calls)} in turn")
     timed = interleave(calls, seconds=seconds)
-    reference = next(iter(timed))
-    return Point(
-        dict(dims),
-        tuple(
-            _filled(row, timed, reference, dims.get(BATCH)) if name in timed else row
-            for name, row in rows.items()
-        ),
-    )
+    for timing in to_timings(timed):
+        rows[timing.name] = _filled(rows[timing.name], timing, timed[timing.name], dims.get(BATCH))
+    return Point(dict(dims), tuple(rows.values()))
 
 
 def _prepare(
@@ -164,21 +159,12 @@ def _prepare(
     return Row(baseline.name, difference=_difference(given, answer)), call
 
 
-def _filled(row: Row, timed: Mapping[str, Timed], reference: str, batch: int | None) -> Row:
-    own = timed[row.name]
-    found = None if row.name == reference else faster(own, timed[reference])
-    timing = Timing(
-        name=row.name,
-        seconds=own.median,
-        quartiles=(own.percentile(25), own.percentile(75)),
-        ratio=found.value if found else None,
-        interval=(found.low, found.high) if found else None,
-    )
+def _filled(row: Row, timing: Timing, timed: Timed, batch: int | None) -> Row:
     return replace(
         row,
         timing=timing,
-        percentiles={percent: own.percentile(percent) for percent in PERCENTILES},
-        rate=batch / own.median if batch else None,
+        percentiles={percent: timed.percentile(percent) for percent in PERCENTILES},
+        rate=batch / timing.seconds if batch else None,
     )
 
 

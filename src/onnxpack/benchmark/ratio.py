@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from onnxpack.benchmark.clock import Timed
+from onnxpack.pack.manifest import Timing
 
 RESAMPLES = 2000
 CONFIDENCE = 95.0
@@ -19,6 +21,24 @@ class Ratio:
     value: float
     low: float
     high: float
+
+
+def to_timings(timed: Mapping[str, Timed]) -> tuple[Timing, ...]:
+    """Return a timing for each call; the ratios are to the first."""
+    reference = next(iter(timed))
+    return tuple(_timing(name, timed, reference) for name in timed)
+
+
+def _timing(name: str, timed: Mapping[str, Timed], reference: str) -> Timing:
+    own = timed[name]
+    found = None if name == reference else faster(own, timed[reference])
+    return Timing(
+        name=name,
+        seconds=own.median,
+        quartiles=(own.percentile(25), own.percentile(75)),
+        ratio=found.value if found else None,
+        interval=(found.low, found.high) if found else None,
+    )
 
 
 def faster(call: Timed, reference: Timed) -> Ratio:

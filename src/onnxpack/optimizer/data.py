@@ -48,6 +48,15 @@ class Rows:
             return 1
         return max((_fixed_batch(spec) for spec in self.signature.inputs), default=1)
 
+    def digest(self) -> str:
+        """Return the sha256 of all rows."""
+        found = hashlib.sha256()
+        for name, array in self.arrays.items():
+            texts = array.dtype.kind in "OU"
+            found.update(f"{name} {array.dtype} {array.shape}".encode())
+            found.update(repr(array.tolist()).encode() if texts else array.tobytes())
+        return found.hexdigest()
+
     def feeds(self) -> Iterator[dict[str, Array]]:
         """One feed after the other, of :attr:`batch` rows each; what is left over is dropped."""
         for start in range(0, len(self) - self.batch + 1, self.batch):

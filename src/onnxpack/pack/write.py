@@ -69,10 +69,15 @@ def write_pack(
     def fill(writer: Writer) -> None:
         writer.copy_graph(model)
         for number, data in enumerate(golden):
-            for relative, content in _tensors(manifest.signature, data):
-                writer.write(f"{set_name(number)}/{relative}", content)
+            write_golden(writer, number, manifest.signature, data)
 
     return write_folder(to, manifest, fill, force=force)
+
+
+def write_golden(writer: Writer, number: int, signature: Signature, data: GoldenData) -> None:
+    """Write a golden set into its folder."""
+    for relative, content in _tensors(signature, data):
+        writer.write(f"{set_name(number)}/{relative}", content)
 
 
 def write_folder(

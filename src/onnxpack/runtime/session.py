@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from onnxpack.errors import FeedError, PackError, ProviderError
 from onnxpack.runtime.catalog import CPU, CUDA
 from onnxpack.signature import Array
 
-ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
+ONNXRUNTIME: Final = "onnxruntime"
+OPENVINO: Final = "openvino"
 """What runs a graph, as a variant's recipe names it."""
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
 SILENT = 4

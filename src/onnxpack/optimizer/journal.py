@@ -1,0 +1,90 @@
+"""A search that was stopped goes on where it was: what was made and found is on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnxpack.optimizer.trial import Trial
+
+LINES = "journal.jsonl"
+
+
+class Journal:
+    """A folder beside the pack that is to be written.
+
+    Its first line is the key of the search. A folder of another key is thrown away.
+
+    Args:
+        folder: where it is.
+        key: what the search is of: the pack, the data and every option.
+
+    Attributes:
+        found: the last trial of each plan, by name.
+        resumed: whether there was something to go on with.
+    """
+
+    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._lines = folder / LINES
+        content = msgspec.json.encode(key, order="sorted")
+        self._key = hashlib.sha256(content).hexdigest()
+        self.found: dict[str, Trial] = {}
+        if not self._read():
+            self.remove()
+            folder.mkdir(parents=True)
+            self._append(msgspec.json.encode(self._key))
+        self.resumed = bool(self.found)
+
+    def record(self, trial: Trial) -> None:
+        """Write a trial, so that it outlives the process."""
+        self.found[trial.name] = trial
+        self._append(msgspec.json.encode(trial))
+
+    def graph(self, name: str, make: Callable[[Path], None]) -> Path:
+        """Return a graph by name; it is made if it is not there.
+
+        Args:
+            make: writes ``model.onnx`` into the folder that it is given.
+        """
+        made = self._folder / name
+        if not made.exists():
+            part = self._folder / f"{name}.part"
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            make(part)
+            part.rename(made)
+        return made / "model.onnx"
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self) -> bool:
+        """Whether the folder is of this search; then its trials are taken."""
+        try:
+            lines = self._lines.read_bytes().splitlines()
+            if not lines or msgspec.json.decode(lines[0], type=str) != self._key:
+                return False
+        except (OSError, msgspec.DecodeError):
+            return False
+        for at, line in enumerate(lines[1:], start=1):
+            try:
+                trial = msgspec.json.decode(line, type=Trial)
+            except msgspec.DecodeError:  # the last line, where the process was killed
+                self._lines.write_bytes(b"\n".join(lines[:at]) + b"\n")
+                break
+            self.found[trial.name] = trial
+        return True
+
+    def _append(self, line: bytes) -> None:
+        with self._lines.open("ab") as stream:
+            stream.write(line + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())

@@ -1,0 +1,140 @@
+"""What candidates are compared with: the proven graph, its answers, and the golden data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from onnxpack.benchmark.inputs import BATCH, dims_of, read_golden, resize
+from onnxpack.optimizer.answers import Answers, collect
+from onnxpack.optimizer.data import Rows, Split
+from onnxpack.optimizer.guard import Judgement, judge
+from onnxpack.optimizer.space import Plan
+from onnxpack.pack.model import Pack
+from onnxpack.runtime.choose import open_on
+from onnxpack.runtime.interface import agree, read_signature
+from onnxpack.runtime.model import Model
+from onnxpack.runtime.openvino import open_openvino
+from onnxpack.runtime.replay import Run, prove
+from onnxpack.runtime.session import OPENVINO, run
+from onnxpack.signature import Array, Signature
+
+CPU = "cpu"
+
+
+class Original:
+    """The pack that is optimised, with the rows that judge.
+
+    Args:
+        pack: with a manifest and golden data.
+        split: rows that calibrate and rows that judge; None where there are none.
+        threads: of one operator.
+        metric: how answers are judged, see :mod:`onnxpack.optimizer.guard`.
+        say: told of each phase, in a line.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        split: Split | None,
+        *,
+        threads: int,
+        metric: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self.pack = pack
+        self.split = split
+        self.threads = threads
+        self.base = Model(pack, provider=CPU, variant="base", threads=threads)
+        self.signature: Signature = self.base.signature
+        self._metric = metric
+        self._say = say
+
+    def open(self, graph: Path, plan: Plan) -> Run:
+        """Open a candidate's graph; the function that is returned answers.
+
+        Raises:
+            PackError: it cannot be loaded, or has another signature.
+            ProviderError: its runtime is not installed.
+        """
+        if plan.runtime == OPENVINO:
+            session = open_openvino(
+                graph, self.signature, precision=plan.precision, threads=self.threads
+            )
+            agree(self.signature, session.signature)
+        else:
+            session = open_on(graph, CPU, threads=self.threads).session
+            agree(self.signature, read_signature(session))
+        names = [spec.name for spec in self.signature.outputs]
+
+        def predict(feed: Mapping[str, Array]) -> dict[str, Array]:
+            values = run(session, names, feed, CPU)
+            return dict(zip(names, values, strict=True))
+
+        return predict
+
+    def feeds(self, batch: int) -> dict[str, Array]:
+        """Inputs to time with: held-out rows if there are any, else the golden data."""
+        arrays = read_golden(self.pack, self.signature)
+        dims = dims_of(self.signature, arrays)
+        if self.split is not None and not self.split.held_out.whole:
+            arrays = dict(self.split.held_out.arrays)
+            dims |= dims_of(self.signature, arrays)
+        return resize(self.signature, arrays, dims | ({BATCH: batch} if BATCH in dims else {}))
+
+    def replays(self, predict: Run) -> str:
+        """Why a graph does not answer all golden sets within the tolerance; empty if it does."""
+        found = prove(predict, self.pack, self.signature)
+        return "" if found.ok else f"{found.errors[0].subject}: {found.errors[0].message}"
+
+    def screen(self, predict: Run) -> Judgement | None:
+        """Judge on the rows that calibrated, which is quick and too kind; None without rows."""
+        if self.split is None or not len(self.split.calibration):
+            return None
+        found = collect(predict, self.split.calibration)
+        return self._judge(self._calibration_answers, found)
+
+    def judge(self, predict: Run) -> Judgement:
+        """Judge on held-out rows.
+
+        Raises:
+            OptimizeError: the metric fails, or the answers do not fit.
+        """
+        return self._judge(self._held_out_answers, collect(predict, self._rows))
+
+    def examples(self, count: int) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Held-out rows as one feed, with the original's answers."""
+        rows = self._rows
+        chosen = rows.take(np.arange(min(count, len(rows))))
+        feed = next(chosen.feeds()) if chosen.whole or chosen.batch > 1 else dict(chosen.arrays)
+        return feed, self.base.run(feed)
+
+    @property
+    def _rows(self) -> Rows:
+        if self.split is None:
+            raise ValueError("there are no rows that could judge")
+        return self.split.held_out
+
+    def _judge(self, reference: Answers, found: Answers) -> Judgement:
+        manifest = self.pack.manifest
+        return judge(
+            reference,
+            found,
+            labels=manifest.labels if manifest else None,
+            unordered=self.pack.unordered,
+            metric=self._metric,
+        )
+
+    @cached_property
+    def _held_out_answers(self) -> Answers:
+        self._say(f"asking the pack about {len(self._rows)} rows that judge")
+        return collect(self.base.run, self._rows)
+
+    @cached_property
+    def _calibration_answers(self) -> Answers:
+        if self.split is None:
+            raise ValueError("there are no rows that calibrate")
+        return collect(self.base.run, self.split.calibration)

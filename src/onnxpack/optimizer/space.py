@@ -1,0 +1,172 @@
+"""The space that is searched: chains of passes, each with what runs its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from onnxpack.errors import UsageError
+from onnxpack.graph.passes.float16 import to_float16
+from onnxpack.graph.passes.fuse import fuse
+from onnxpack.graph.passes.int8_dynamic import quantize_dynamic
+from onnxpack.graph.passes.int8_static import quantize_static
+from onnxpack.graph.passes.nncf_int8 import quantize_nncf
+from onnxpack.graph.passes.offline import save_optimized
+from onnxpack.graph.passes.rewrite import rewrite
+from onnxpack.graph.passes.slim import slim
+from onnxpack.graph.passes.weights import quantize_weights
+from onnxpack.optimizer.data import Rows
+from onnxpack.pack.manifest import Step
+from onnxpack.runtime.session import ONNXRUNTIME, OPENVINO
+
+Goal: TypeAlias = Literal["latency", "throughput", "size"]
+Precision: TypeAlias = Literal["", "f32", "bf16"]
+Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A transformation of graphs, as the search knows it.
+
+    Attributes:
+        apply: reads a graph, writes another, and tells the step; one that is calibrated also
+            takes feeds.
+        exact: whether float32's own accuracy is kept.
+        calibrated: whether it measures ranges on data.
+    """
+
+    apply: Callable[..., Step]
+    exact: bool = False
+    calibrated: bool = False
+
+    def __call__(self, source: Path, to: Path, calibration: Rows | None) -> Step:
+        """Apply it."""
+        if not self.calibrated:
+            return self.apply(source, to)
+        if calibration is None:
+            raise UsageError("this pass measures ranges on data.", remedy="--data DIR")
+        return self.apply(source, to, calibration.feeds())
+
+
+PASSES: Mapping[str, Pass] = {
+    "rewrite": Pass(rewrite, exact=True),
+    "slim": Pass(slim, exact=True),
+    "fuse": Pass(fuse, exact=True),
+    "offline": Pass(save_optimized, exact=True),
+    "float16": Pass(to_float16),
+    "int8-dynamic": Pass(quantize_dynamic),
+    "int8-minmax": Pass(partial(quantize_static, method="minmax"), calibrated=True),
+    "int8-percentile": Pass(partial(quantize_static, method="percentile"), calibrated=True),
+    "int8-entropy": Pass(partial(quantize_static, method="entropy"), calibrated=True),
+    "int8-nncf": Pass(quantize_nncf, calibrated=True),
+    "weights-8": Pass(partial(quantize_weights, bits=8)),
+    "weights-4": Pass(partial(quantize_weights, bits=4)),
+}
+"""The passes by the names that ``--passes`` takes."""
+
+ON_ONNXRUNTIME: Sequence[tuple[str, ...]] = (
+    ("rewrite",),
+    ("fuse",),
+    ("int8-dynamic",),
+    ("fuse", "int8-dynamic"),
+    ("int8-minmax",),
+    ("int8-percentile",),
+    ("int8-entropy",),
+    ("int8-nncf",),
+    ("fuse", "weights-8"),
+)
+ON_OPENVINO: Sequence[tuple[tuple[str, ...], Precision]] = (
+    ((), "f32"),
+    ((), "bf16"),
+    (("int8-minmax",), "f32"),
+    (("int8-percentile",), "f32"),
+    (("int8-nncf",), "f32"),
+    (("int8-nncf",), "bf16"),
+)
+SMALL: Sequence[tuple[str, ...]] = (("float16",), ("weights-8",), ("weights-4",))
+"""Slower than float32 on most processors, and smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One point of the space.
+
+    Attributes:
+        passes: their names, in order.
+        runtime: what runs the graph.
+        precision: what OpenVINO computes in; empty for ONNX Runtime.
+    """
+
+    passes: tuple[str, ...]
+    runtime: Runtime
+    precision: Precision = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the variant."""
+        last = () if self.runtime == ONNXRUNTIME else ("openvino",)
+        wide = ("bf16",) if self.precision == "bf16" else ()
+        return "-".join((*self.passes, *last, *wide))
+
+    @property
+    def exact(self) -> bool:
+        """Whether float32's own accuracy is kept."""
+        return self.precision != "bf16" and all(PASSES[name].exact for name in self.passes)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether data is needed to make it."""
+        return any(PASSES[name].calibrated for name in self.passes)
+
+
+def plans(goal: Goal, *, chain: Sequence[str] = (), data: bool) -> Iterator[Plan]:
+    """Yield what is tried, the cheap first.
+
+    Args:
+        goal: for ``size``, passes that only make files smaller are tried too.
+        chain: passes to try in this order, and nothing else.
+        data: whether there are rows; without them only what keeps float32's accuracy is tried.
+
+    Raises:
+        UsageError: there is no pass of a name.
+    """
+    check_passes(chain)
+    for plan in _chain(chain) if chain else _all(goal):
+        if data or plan.exact:
+            yield plan
+
+
+def check_passes(names: Sequence[str]) -> None:
+    """Refuse names of passes that do not exist.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name in names:
+        if name not in PASSES:
+            raise UsageError(f"{name!r} is no pass; they are: {', '.join(PASSES)}.")
+
+
+def has_openvino() -> bool:
+    """Whether the second runtime is installed."""
+    return find_spec("openvino") is not None
+
+
+def _chain(names: Sequence[str]) -> Iterator[Plan]:
+    yield Plan(tuple(names), ONNXRUNTIME)
+    if has_openvino():
+        yield Plan(tuple(names), OPENVINO, "f32")
+
+
+def _all(goal: Goal) -> Iterator[Plan]:
+    made: list[Any] = [Plan(names, ONNXRUNTIME) for names in ON_ONNXRUNTIME]
+    if goal == "size":
+        made += [Plan(names, ONNXRUNTIME) for names in SMALL]
+    if has_openvino():
+        made += [Plan(names, OPENVINO, precision) for names, precision in ON_OPENVINO]
+    # What needs no data is made in a second, what is calibrated in ten or more.
+    yield from sorted(made, key=lambda plan: (plan.calibrated, not plan.exact))
