@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnxpack.errors import OptimizeError
 from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
-from onnxpack.graph.passes.prepare import prepared
+from onnxpack.graph.passes.prepare import names_after, prepared
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 
@@ -51,7 +51,7 @@ def quantize_dynamic(
             op_types_to_quantize=[name for name in operators if name != "Gemm"],
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=list(exclude),
+            nodes_to_exclude=names_after(exclude),
             # Shape inference knows no fused operator, so values behind one have no type.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )

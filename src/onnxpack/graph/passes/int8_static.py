@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from onnxpack.errors import OptimizeError, UsageError
 from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
 from onnxpack.graph.passes.attention import has_attention
-from onnxpack.graph.passes.prepare import prepared
+from onnxpack.graph.passes.prepare import names_after, prepared
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 from onnxpack.signature import Array
@@ -105,7 +105,7 @@ def _quantize(
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=list(exclude),
+        nodes_to_exclude=names_after(exclude),
         calibrate_method={
             "minmax": methods.MinMax,
             "entropy": methods.Entropy,

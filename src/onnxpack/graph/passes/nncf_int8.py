@@ -92,6 +92,10 @@ def _make_unsigned(model: ModelProto) -> None:
         shifted = numpy_helper.to_array(zero).astype(int) + 128
         changed[name] = helper.make_tensor(name, TensorProto.UINT8, zero.dims, shifted.flatten())
         node.input[2] = name
+    used = {name for node in model.graph.node for name in node.input}
+    for zero in zeros.values():
+        if zero.name not in used:
+            model.graph.initializer.remove(zero)
     model.graph.initializer.extend(changed.values())
     # The types that are stated for quantised values are those of before.
     inner = [value for value in model.graph.value_info if value.name not in quantized]
