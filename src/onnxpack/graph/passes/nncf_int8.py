@@ -14,7 +14,7 @@ from onnxpack.errors import MissingExtraError, OptimizeError
 from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
 from onnxpack.graph.passes.attention import has_attention
 from onnxpack.graph.passes.int8_static import Feeds
-from onnxpack.graph.passes.prepare import prepared
+from onnxpack.graph.passes.prepare import names_after, prepared
 from onnxpack.pack.manifest import Step
 
 if TYPE_CHECKING:
@@ -51,16 +51,8 @@ def quantize_nncf(
         if not rows:
             raise OptimizeError("nncf-int8 was given no data to measure ranges on.")
         transformer = has_attention(under_way.model)
-        with _without_progress():
-            made = nncf.quantize(
-                onnx.load(prepared(under_way)),
-                nncf.Dataset(rows),
-                subset_size=len(rows),
-                # Ranges of activations that need not be symmetric, with attention or without.
-                preset=nncf.QuantizationPreset.MIXED,
-                model_type=nncf.ModelType.TRANSFORMER if transformer else None,
-                ignored_scope=nncf.IgnoredScope(names=list(exclude)) if exclude else None,
-            )
+        model = onnx.load(prepared(under_way))
+        made = _quantize(nncf, model, rows, exclude, transformer=transformer)
         if not count_nodes(made, "QuantizeLinear"):
             raise OptimizeError(
                 f"nncf-int8 has nothing to do: no node of {source.name} can be quantised."
@@ -70,6 +62,29 @@ def quantize_nncf(
         kind = "transformer" if transformer else "none"
         options = {"model_type": kind, "rows": len(rows), "exclude": sorted(exclude)}
         return Step("nncf-int8", {**options, "nncf": nncf.__version__})
+
+
+def _quantize(
+    nncf: Any,
+    model: ModelProto,
+    rows: list[Mapping[str, Any]],
+    exclude: Sequence[str],
+    *,
+    transformer: bool,
+) -> ModelProto:
+    # NNCF refuses names that the graph does not have.
+    there = {node.name for node in model.graph.node} & set(names_after(exclude))
+    with _without_progress():
+        made: ModelProto = nncf.quantize(
+            model,
+            nncf.Dataset(rows),
+            subset_size=len(rows),
+            # Ranges of activations that need not be symmetric, with attention or without.
+            preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+            ignored_scope=nncf.IgnoredScope(names=sorted(there)) if there else None,
+        )
+    return made
 
 
 def _make_unsigned(model: ModelProto) -> None:
