@@ -279,3 +279,10 @@ def test_answers_of_different_sizes_stay_apart():
     rows = bind_rows({"x": table(3)}, signature, "rows")
     found = collect(lambda feed: {"y": feed["x"][: 1 + int(feed["x"][0]) % 2]}, rows)
     assert [len(row) for row in found["y"]] == [1, 2, 1]
+
+
+def test_rows_are_as_onnxruntime_takes_them():
+    foreign = bind_rows({"x": table().astype(">f4")}, takes(TABLE), "rows")
+    assert foreign.arrays["x"].dtype.isnative
+    texts = bind_rows({"x": np.array(["a", "b"])}, takes(TensorSpec("x", "str", ("n",))), "rows")
+    assert texts.arrays["x"].dtype == object

@@ -103,7 +103,7 @@ def bind_rows(arrays: Mapping[str, Array], signature: Signature, source: str) ->
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise UsageError(f"{source}: inputs have different numbers of rows: {listed}.")
-    ordered = {name: np.ascontiguousarray(arrays[name]) for name in wanted}
+    ordered = {name: _native(arrays[name]) for name in wanted}
     rows = Rows(ordered, signature, whole, source)
     _check_content(rows)
     return rows
@@ -212,6 +212,12 @@ def _unfit(array: Array, spec: TensorSpec, source: str) -> UsageError:
         f"{source}: the rows of {spec.name!r} are {found}, expected {spec}, with rows along the "
         "first axis.",
     )
+
+
+def _native(array: Array) -> Array:
+    """An array as onnxruntime takes it: this machine's byte order, texts as objects."""
+    wanted = np.dtype(object) if array.dtype.kind == "U" else array.dtype.newbyteorder("=")
+    return np.ascontiguousarray(array, dtype=wanted)
 
 
 def _check_content(rows: Rows) -> None:

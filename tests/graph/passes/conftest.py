@@ -14,19 +14,19 @@ from onnx import helper, numpy_helper
 
 import onnxpack
 
-RANDOM = np.random.default_rng(0)
 WIDE, NARROW, CLASSES, CHANNELS = 64, 32, 5, 8
 
 
-def floats(*shape: int) -> np.ndarray:
-    return RANDOM.standard_normal(shape).astype(np.float32)
+def _floats(*shape: int) -> np.ndarray:
+    """The same each time: a test of quantisation must not depend on those that ran before it."""
+    return np.random.default_rng(shape).standard_normal(shape).astype(np.float32)
 
 
-def value(name: str, *shape: int | str, kind: int = onnx.TensorProto.FLOAT) -> onnx.ValueInfoProto:
+def _value(name: str, *shape: int | str, kind: int = onnx.TensorProto.FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, list(shape))
 
 
-def graph(
+def _graph(
     nodes: list[onnx.NodeProto],
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
@@ -54,9 +54,9 @@ def products(tmp_path: Path) -> Path:
         helper.make_node("Relu", ["h"], ["r"]),
         helper.make_node("MatMul", ["r", "w2"], ["y"]),
     ]
-    weights = {"w1": floats(WIDE, NARROW), "w2": floats(NARROW, CLASSES)}
-    inputs = [value("x", "rows", WIDE), value("unread", "rows", 3, kind=onnx.TensorProto.INT64)]
-    model = graph(nodes, inputs, [value("y", "rows", CLASSES)], weights)
+    weights = {"w1": _floats(WIDE, NARROW), "w2": _floats(NARROW, CLASSES)}
+    inputs = [_value("x", "rows", WIDE), _value("unread", "rows", 3, kind=onnx.TensorProto.INT64)]
+    model = _graph(nodes, inputs, [_value("y", "rows", CLASSES)], weights)
     return save(model, tmp_path / "base")
 
 
@@ -70,9 +70,9 @@ def convolutions(tmp_path: Path) -> Path:
         helper.make_node("GlobalAveragePool", ["d"], ["p"], name="pool"),
         helper.make_node("Flatten", ["p"], ["y"], name="flat"),
     ]
-    weights = {"k1": floats(CHANNELS, 3, 3, 3), "k2": floats(CLASSES, CHANNELS, 1, 1)}
-    inputs, outputs = [value("x", "batch", 3, 16, 16)], [value("y", "batch", CLASSES)]
-    return save(graph(nodes, inputs, outputs, weights), tmp_path / "base")
+    weights = {"k1": _floats(CHANNELS, 3, 3, 3), "k2": _floats(CLASSES, CHANNELS, 1, 1)}
+    inputs, outputs = [_value("x", "batch", 3, 16, 16)], [_value("y", "batch", CLASSES)]
+    return save(_graph(nodes, inputs, outputs, weights), tmp_path / "base")
 
 
 @pytest.fixture(scope="session")
@@ -97,20 +97,20 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> onnxpack.Pack:
 
 @pytest.fixture
 def feeds() -> Callable[[Path, int], list[dict[str, np.ndarray]]]:
-    """Random feeds for a graph, of one row each."""
+    """Random feeds for a graph, of one row each; the first is always the same."""
 
     def made(path: Path, count: int = 8) -> list[dict[str, np.ndarray]]:
         inputs = onnx.load(path, load_external_data=False).graph.input
-        return [{each.name: _random(each) for each in inputs} for _ in range(count)]
+        return [{each.name: _random(each, row) for each in inputs} for row in range(count)]
 
     return made
 
 
-def _random(info: onnx.ValueInfoProto) -> np.ndarray:
+def _random(info: onnx.ValueInfoProto, row: int) -> np.ndarray:
     shape = [dim.dim_value or 1 for dim in info.type.tensor_type.shape.dim]
     if info.type.tensor_type.elem_type == onnx.TensorProto.INT64:
         return np.ones(shape, np.int64)
-    return floats(*shape)
+    return np.random.default_rng(row).standard_normal(shape).astype(np.float32)
 
 
 @pytest.fixture
@@ -136,3 +136,18 @@ def _answers(path: Path, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
 def _interface(path: Path) -> list[str]:
     loaded = onnx.load(path, load_external_data=False)
     return [str(each) for each in (*loaded.graph.input, *loaded.graph.output)]
+
+
+@pytest.fixture
+def floats() -> Callable[..., np.ndarray]:
+    return _floats
+
+
+@pytest.fixture
+def value() -> Callable[..., onnx.ValueInfoProto]:
+    return _value
+
+
+@pytest.fixture
+def graph() -> Callable[..., onnx.ModelProto]:
+    return _graph

@@ -94,3 +94,15 @@ def test_large_weights_go_beside_the_graph(products, tmp_path, monkeypatch, feed
     assert sorted(path.name for path in to.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
     feed = feeds(products, 1)[0]
     assert (answers(to, feed)["y"] == answers(products, feed)["y"]).all()
+
+
+def test_the_first_ir_versions_list_their_weights(tmp_path, floats, graph, value, interface):
+    nodes = [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])]
+    inputs = [value("x", "rows", 64), value("w", 64, 8)]
+    model = graph(nodes, inputs, [value("y", "rows", 8)], {"w": floats(64, 8)}, opset=8)
+    model.ir_version = 3
+    source, to = tmp_path / "model.onnx", tmp_path / "made" / "model.onnx"
+    onnx.save(model, source)
+    with attempt("demo", source, to) as under_way:
+        finish(under_way.model, source, to, under_way)
+    assert interface(to) == interface(source)

@@ -113,6 +113,7 @@ def test_an_unknown_node_to_exclude_is_refused(work, products, feeds, tmp_path):
         (quantize_dynamic, "MatMulInteger"),
         (quantize_weights, "MatMulNBits"),
         (quantize_static, "QuantizeLinear"),
+        (quantize_nncf, "QuantizeLinear"),
     ],
 )
 def test_excluded_nodes_stay_float(work, operator, products, feeds, tmp_path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
-from onnxpack.errors import UsageError
+from onnxpack.errors import OptimizeError, UsageError
 from onnxpack.graph.passes.int8_static import quantize_static
 
 
@@ -55,3 +56,24 @@ def test_masks_of_attention_are_left_alone(method, encoder, tmp_path, answers):
     wanted = answers(encoder.model_path, feed)["last_hidden_state"]
     found = answers(to, feed)["last_hidden_state"]
     assert np.linalg.norm(found - wanted) < 0.2 * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("exclude", [(), ("fc",)])
+def test_a_product_that_takes_its_bias_in_is_still_excluded(
+    exclude, tmp_path, floats, graph, value
+):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="fc"),
+        helper.make_node("Add", ["a", "b"], ["y"], name="bias"),
+    ]
+    weights = {"w": floats(64, 8), "b": floats(8)}
+    model = graph(nodes, [value("x", "rows", 64)], [value("y", "rows", 8)], weights)
+    source, to = tmp_path / "model.onnx", tmp_path / "made" / "model.onnx"
+    onnx.save(model, source)
+    feeds = [{"x": floats(1, 64)} for _ in range(4)]
+    if exclude:
+        with pytest.raises(OptimizeError, match=r"no node of model\.onnx can be quantised"):
+            quantize_static(source, to, feeds, exclude=exclude, operators=["Gemm", "MatMul"])
+    else:
+        quantize_static(source, to, feeds, operators=["Gemm", "MatMul"])
+        assert "w" not in {weight.name for weight in onnx.load(to).graph.initializer}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 INLINE_LIMIT = 1536 * 2**20
 """Weights above this many bytes go beside the graph, since protobuf ends at 2 GiB."""
+LISTED = 4
+"""The first IR version in which initializers need not be listed among the inputs."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -102,7 +104,8 @@ def publish(folder: Path, to: Path, name: str) -> None:
     try:
         read_interface(folder / to.name)
     except PackError as exc:
-        raise OptimizeError(f"{name} made a graph that is not valid: {exc.message}") from exc
+        reason = exc.message.partition(" is not a valid graph: ")[2] or exc.message
+        raise OptimizeError(f"{name} made a graph that is not valid: {reason}") from exc
     for file in sorted(folder.iterdir(), key=lambda path: path.name == to.name):
         file.replace(to.parent / file.name)
 
@@ -154,8 +157,10 @@ def _restore(made: ModelProto, original: ModelProto, name: str) -> None:
         wanted = _tensors(original, side)
         _compare(found, wanted, name, side)
         target = getattr(made.graph, side)
+        listed = [value for value in target if side == "input" and value.name not in found]
         del target[:]
-        target.extend(wanted.values())
+        # Before IR version 4 initializers have to be listed, later they need not be.
+        target.extend([*wanted.values(), *(listed if made.ir_version < LISTED else ())])
     # What is stated for a value inside must not contradict what its graph states.
     ports = {value.name for value in (*made.graph.input, *made.graph.output)}
     inner = [value for value in made.graph.value_info if value.name not in ports]
@@ -180,7 +185,7 @@ def _compare(
 
 
 def _tensors(model: ModelProto, side: str) -> dict[str, ValueInfoProto]:
-    # Before IR version 4 every initializer was listed among the inputs.
+    # Some exporters list initializers among the inputs, as the first IR versions had it.
     weights = {weight.name for weight in model.graph.initializer} if side == "input" else set()
     values = getattr(model.graph, side)
     return {value.name: value for value in values if value.name not in weights}

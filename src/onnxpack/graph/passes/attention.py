@@ -130,6 +130,8 @@ def _first_where(
     first = makers.get(softmax.input[0])
     if first is None or first.op_type != "Where" or first.input[0] != last.input[0]:
         return None
+    if not values.is_float32(first.input[2]):  # the mask is restated in float32
+        return None
     floor = values.get(first.input[2])
     return first if floor is not None and floor <= _MASKED else None
 
@@ -166,6 +168,11 @@ class _Constants:
         if tensor is None or any(size != 1 for size in tensor.dims):
             return None
         return float(numpy_helper.to_array(tensor).item())
+
+    def is_float32(self, name: str) -> bool:
+        from onnx import TensorProto
+
+        return name in self._tensors and self._tensors[name].data_type == TensorProto.FLOAT
 
     def add(self, name: str, value: float) -> None:
         from onnx import TensorProto, helper

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxpack.errors import OptimizeError
-from onnxpack.graph.passes.attempt import attempt, finish, opset
+from onnxpack.graph.passes.attempt import attempt, count_nodes, finish, opset
 from onnxpack.graph.passes.attention import FUSED, clear_masked, find_heads, restate_masks
 from onnxpack.graph.passes.offline import optimized
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 MIN_OPSET = 18
 """The first in which ReduceMax takes its axes as an input; older graphs keep their masks."""
@@ -28,39 +32,43 @@ def fuse(source: Path, to: Path) -> Step:
         OptimizeError: no attention was found.
     """
     with attempt("fuse", source, to) as under_way:
-        ort = load_onnxruntime()
-        from onnxruntime.transformers.fusion_options import FusionOptions
-        from onnxruntime.transformers.optimizer import optimize_model
-
         # ONNX Runtime's basic optimisation gives masks the form that is restated here.
         model = optimized(under_way, "BASIC")
         restated = restate_masks(model) if opset(model) >= MIN_OPSET else 0
-        heads, hidden = find_heads(model)
-        options = FusionOptions("bert")
-        # The mask as it is given: by default it becomes a length, which has no holes.
-        options.use_raw_attention_mask(True)
-        # Fused embeddings need such a length, and gain nothing.
-        options.enable_embed_layer_norm = False
-        fused = optimize_model(
-            model,
-            model_type="bert",
-            num_heads=heads,
-            hidden_size=hidden,
-            optimization_options=options,
-            opt_level=0,
-        )
-        counts = fused.get_fused_operator_statistics()
-        attentions = sum(counts.get(operator, 0) for operator in FUSED)
+        fused = _fuse(model)
+        attentions = count_nodes(fused, *FUSED)
         if not attentions:
             raise OptimizeError(
                 f"nothing to fuse: onnxruntime.transformers found no attention in {source.name}."
             )
         if restated:
-            if restated != counts.get("Attention", 0):
+            if restated != attentions:
                 raise OptimizeError(
-                    f"fuse restated {restated} masked attentions of {source.name} and fused only "
+                    f"fuse restated {restated} masked attentions of {source.name} and fused "
                     f"{attentions}; the others would answer differently to a mask of zeros."
                 )
-            clear_masked(fused.model)
-        finish(fused.model, source, to, under_way)
-        return Step("fuse", {"attentions": attentions, "onnxruntime": ort.__version__})
+            clear_masked(fused)
+        finish(fused, source, to, under_way)
+        version = load_onnxruntime().__version__
+        return Step("fuse", {"attentions": attentions, "onnxruntime": version})
+
+
+def _fuse(model: ModelProto) -> ModelProto:
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    heads, hidden = find_heads(model)
+    options = FusionOptions("bert")
+    # The mask as it is given: by default it becomes a length, which has no holes.
+    options.use_raw_attention_mask(True)
+    # Fused embeddings need such a length, and gain nothing.
+    options.enable_embed_layer_norm = False
+    fused: ModelProto = optimize_model(
+        model,
+        model_type="bert",
+        num_heads=heads,
+        hidden_size=hidden,
+        optimization_options=options,
+        opt_level=0,
+    ).model
+    return fused

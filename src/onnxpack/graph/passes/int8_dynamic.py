@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnxpack.errors import OptimizeError
 from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
-from onnxpack.graph.passes.prepare import prepared
+from onnxpack.graph.passes.prepare import names_after, prepared
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 
@@ -39,22 +39,9 @@ def quantize_dynamic(
     with attempt("int8-dynamic", source, to) as under_way:
         import onnx
 
-        ort = load_onnxruntime()
-        from onnxruntime import quantization
-
         check_names(under_way.model, exclude, "int8-dynamic")
         made = under_way.scratch / "int8.onnx"
-        quantization.quantize_dynamic(
-            prepared(under_way),
-            made,
-            # A Gemm becomes a MatMul before it is quantised, and is then found as one.
-            op_types_to_quantize=[name for name in operators if name != "Gemm"],
-            per_channel=True,
-            weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=list(exclude),
-            # Shape inference knows no fused operator, so values behind one have no type.
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
+        _quantize(prepared(under_way), made, exclude, operators)
         model = onnx.load(made)
         if not count_nodes(model, *QUANTIZED):
             raise OptimizeError(
@@ -62,14 +49,31 @@ def quantize_dynamic(
                 "with constant float32 weights."
             )
         finish(model, source, to, under_way)
-        return Step("int8-dynamic", _options(exclude, operators, ort.__version__))
+        return Step("int8-dynamic", _options(exclude, operators))
 
 
-def _options(exclude: Sequence[str], operators: Sequence[str], version: str) -> dict[str, object]:
+def _quantize(source: Path, made: Path, exclude: Sequence[str], operators: Sequence[str]) -> None:
+    import onnx
+    from onnxruntime import quantization
+
+    quantization.quantize_dynamic(
+        source,
+        made,
+        # A Gemm becomes a MatMul before it is quantised, and is then found as one.
+        op_types_to_quantize=[name for name in operators if name != "Gemm"],
+        per_channel=True,
+        weight_type=quantization.QuantType.QInt8,
+        nodes_to_exclude=names_after(exclude),
+        # Shape inference knows no fused operator, so values behind one have no type.
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+
+
+def _options(exclude: Sequence[str], operators: Sequence[str]) -> dict[str, object]:
     return {
         "activations": "uint8",
         "weights": "int8 per channel",
         "operators": list(operators),
         "exclude": sorted(exclude),
-        "onnxruntime": version,
+        "onnxruntime": load_onnxruntime().__version__,
     }

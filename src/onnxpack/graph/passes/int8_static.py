@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from onnxpack.errors import OptimizeError, UsageError
-from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
+from onnxpack.graph.passes.attempt import Attempt, attempt, check_names, count_nodes, finish
 from onnxpack.graph.passes.attention import has_attention
-from onnxpack.graph.passes.prepare import prepared
+from onnxpack.graph.passes.prepare import names_after, prepared
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 from onnxpack.signature import Array
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 Method: TypeAlias = Literal["minmax", "entropy", "percentile"]
 PRODUCTS = ("Conv", "Gemm", "MatMul")
@@ -28,7 +31,7 @@ def quantize_static(
     exclude: Sequence[str] = (),
     operators: Sequence[str] = (),
 ) -> Step:
-    """Quantise weights and activations: uint8 activations, int8 weights, a scale a channel.
+    """Quantise to uint8 activations and int8 weights, with a scale for each channel.
 
     Args:
         feeds: what the ranges of activations are measured on: an array for each input. An
@@ -46,43 +49,41 @@ def quantize_static(
     if method not in get_args(Method):
         raise UsageError(f"method is {method!r}, expected one of {', '.join(get_args(Method))}.")
     with attempt("int8-static", source, to) as under_way:
-        import onnx
-
-        ort = load_onnxruntime()
         check_names(under_way.model, exclude, "int8-static")
         if not operators and has_attention(under_way.model):
             operators = PRODUCTS
         reader = _Reader(feeds)
-        made = under_way.scratch / "int8.onnx"
-        _quantize(prepared(under_way), made, reader, method, exclude, operators)
-        model = onnx.load(made)
+        model = _quantize(under_way, reader, method, exclude, operators)
         if not count_nodes(model, "QuantizeLinear"):
             raise OptimizeError(
                 f"int8-static has nothing to do: no node of {source.name} can be quantised."
             )
         finish(model, source, to, under_way)
-        return Step(
-            "int8-static",
-            {
-                "activations": "uint8",
-                "weights": "int8 per channel",
-                "method": method,
-                "rows": reader.read,
-                "operators": list(operators) or "all",
-                "exclude": sorted(exclude),
-                "onnxruntime": ort.__version__,
-            },
-        )
+        return Step("int8-static", _options(method, reader.read, operators, exclude))
+
+
+def _options(
+    method: Method, rows: int, operators: Sequence[str], exclude: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "activations": "uint8",
+        "weights": "int8 per channel",
+        "method": method,
+        "rows": rows,
+        "operators": list(operators) or "all",
+        "exclude": sorted(exclude),
+        "onnxruntime": load_onnxruntime().__version__,
+    }
 
 
 def _quantize(
-    source: Path,
-    made: Path,
+    under_way: Attempt,
     reader: Any,
     method: Method,
     exclude: Sequence[str],
     operators: Sequence[str],
-) -> None:
+) -> ModelProto:
+    import onnx
     from onnxruntime import quantization
 
     methods = quantization.CalibrationMethod
@@ -96,8 +97,9 @@ def _quantize(
         # Histograms are made feed by feed: else all activations of all feeds are kept, and feeds
         # of different sizes are refused. Ranges that are only minima and maxima need no memory.
         options["CalibStridedMinMax"] = 1
+    made = under_way.scratch / "int8.onnx"
     quantization.quantize_static(
-        source,
+        prepared(under_way),
         made,
         reader,
         quant_format=quantization.QuantFormat.QDQ,
@@ -105,7 +107,7 @@ def _quantize(
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=list(exclude),
+        nodes_to_exclude=names_after(exclude),
         calibrate_method={
             "minmax": methods.MinMax,
             "entropy": methods.Entropy,
@@ -113,6 +115,7 @@ def _quantize(
         }[method],
         extra_options=options,
     )
+    return onnx.load(made)
 
 
 class _Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from onnxpack.graph.passes.attempt import Attempt, attempt, finish
@@ -25,8 +26,7 @@ def prepared(under_way: Attempt) -> Path:
     """Return a file with the graph of a pass, made ready to be quantised.
 
     Without it an exporter's arithmetic on shapes stays between the layers, and ONNX Runtime 1.32
-    joins fewer of them to int8 operators: EfficientNet-lite0 is 1.4 times slower. Nodes that
-    remain keep their names.
+    joins fewer of them to int8 operators: EfficientNet-lite0 is 1.4 times slower.
     """
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -39,3 +39,12 @@ def prepared(under_way: Attempt) -> Path:
         save_as_external_data=under_way.large,
     )
     return path
+
+
+def names_after(exclude: Collection[str]) -> list[str]:
+    """Return the names that nodes may have once the graph is prepared.
+
+    A MatMul whose bias is added becomes a Gemm of another name (ONNX Runtime 1.32). Other nodes
+    keep their names, or are part of one that does.
+    """
+    return [f"{name}{suffix}" for name in sorted(exclude) for suffix in ("", "/MatMulAddFusion")]

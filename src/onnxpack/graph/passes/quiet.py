@@ -1,6 +1,7 @@
 """Silence for the libraries that transform graphs: they print, log, warn and draw progress bars.
 
-What is hidden is what the calling thread says by Python's means. Other threads are heard.
+What is hidden is what the calling thread prints and logs; other threads are heard. Warnings are
+ignored in all threads while a pass lasts.
 """
 
 from __future__ import annotations
