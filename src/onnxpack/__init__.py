@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onnxpack.benchmark.bench import bench as bench
     from onnxpack.comparison.tolerance import Tolerance as Tolerance
     from onnxpack.exporters.export import export as export
+    from onnxpack.optimizer.optimize import optimize as optimize
     from onnxpack.pack.manifest import Preprocess as Preprocess
     from onnxpack.pack.model import Pack as Pack
     from onnxpack.pack.read import open_pack as open_pack
@@ -34,6 +35,7 @@ _HOMES = {
     "Settings": "onnxpack.server.settings",
     "bench": "onnxpack.benchmark.bench",
     "export": "onnxpack.exporters.export",
+    "optimize": "onnxpack.optimizer.optimize",
     "open_pack": "onnxpack.pack.read",
     "serve": "onnxpack.server.run",
 }

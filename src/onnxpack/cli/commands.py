@@ -23,6 +23,7 @@ MODULES = {
     "view": "view",
     "run": "run",
     "bench": "bench",
+    "optimize": "optimize",
     "serve": "serve",
     "image": "image",
     "image compare": "image_compare",

@@ -266,7 +266,7 @@ def _notes(
         )
     if parts is not None and parts.duplicates:
         notes.append(f"{parts.duplicates} rows were left out, since equal ones were there before")
-    untried = sum(trial.verdict is Verdict.UNTRIED and trial.speed is None for trial in trials)
+    untried = sum(trial.verdict is Verdict.OPEN and trial.speed is None for trial in trials)
     if untried and task.over:
         notes.append(f"the budget was spent before {untried} of {len(trials)} plans were begun")
     if busy > 0.3:

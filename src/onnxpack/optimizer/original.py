@@ -12,6 +12,7 @@ from onnxpack.benchmark.inputs import BATCH, dims_of, read_golden, resize
 from onnxpack.optimizer.answers import Answers, collect
 from onnxpack.optimizer.data import Rows, Split
 from onnxpack.optimizer.guard import Judgement, judge
+from onnxpack.optimizer.sensitive import rank_layers
 from onnxpack.optimizer.space import Plan
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.choose import open_on
@@ -51,6 +52,7 @@ class Original:
         self.base = Model(pack, provider=CPU, variant="base", threads=threads)
         self.signature: Signature = self.base.signature
         self._metric = metric
+        self._ranked: dict[Path, list[str]] = {}
         self._say = say
 
     def open(self, graph: Path, plan: Plan) -> Run:
@@ -111,6 +113,13 @@ class Original:
         chosen = rows.take(np.arange(min(count, len(rows))))
         feed = next(chosen.feeds()) if chosen.whole or chosen.batch > 1 else dict(chosen.arrays)
         return feed, self.base.run(feed)
+
+    def rank_layers(self, graph: Path) -> list[str]:
+        """The layers of a float32 graph, those that lose most in int8 first."""
+        if graph not in self._ranked:
+            feeds = self.split.calibration.feeds() if self.split else iter(())
+            self._ranked[graph] = rank_layers(graph, feeds, threads=self.threads)
+        return self._ranked[graph]
 
     @property
     def _rows(self) -> Rows:

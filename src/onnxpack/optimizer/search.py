@@ -7,7 +7,7 @@ judged from the fastest down, and what is slower than one that was found right i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -19,6 +19,7 @@ from onnxpack.benchmark.ratio import to_timings
 from onnxpack.errors import OnnxpackError
 from onnxpack.optimizer.journal import Journal
 from onnxpack.optimizer.original import Original
+from onnxpack.optimizer.sensitive import how_many
 from onnxpack.optimizer.space import PASSES, Goal, Plan
 from onnxpack.optimizer.trial import Speed, Trial, Verdict
 from onnxpack.pack.manifest import Kept, Step
@@ -80,6 +81,7 @@ def search(
             if not task.over and plan.name not in journal.found:
                 journal.record(_make(original, plan, task, journal, say))
         _judge_the_fast(original, wanted, task, journal, say)
+        wanted += _mix(original, wanted, task, journal, say)
     except KeyboardInterrupt:
         say("stopped: what was found so far is taken")
     return [journal.found.get(plan.name, Trial(plan=plan)) for plan in wanted]
@@ -91,7 +93,7 @@ def best_first(trials: Iterable[Trial], goal: Goal) -> list[Trial]:
     def rank(trial: Trial) -> float:
         return trial.size if goal == "size" else -(trial.speed.ratio if trial.speed else 0.0)
 
-    open_ = (Verdict.UNTRIED, Verdict.RIGHT, Verdict.KEPT)
+    open_ = (Verdict.OPEN, Verdict.RIGHT, Verdict.KEPT)
     return sorted((each for each in trials if each.speed and each.verdict in open_), key=rank)
 
 
@@ -103,15 +105,17 @@ def graph_of(original: Original, plan: Plan, journal: Journal) -> tuple[Path, tu
     """
     graph, steps = original.pack.model_path, list[Step]()
     for count in range(1, len(plan.passes) + 1):
-        name = "-".join(plan.passes[:count])
-        graph = journal.graph(name, partial(_apply, original, plan.passes[count - 1], graph))
+        spared = plan.spared if count == len(plan.passes) else 0
+        make = partial(_apply, original, plan.passes[count - 1], graph, spared)
+        graph = journal.graph(plan.chain(count), make)
         steps.append(msgspec.json.decode((graph.parent / "step.json").read_bytes(), type=Step))
     return graph, tuple(steps)
 
 
-def _apply(original: Original, name: str, source: Path, folder: Path) -> None:
+def _apply(original: Original, name: str, source: Path, spared: int, folder: Path) -> None:
     rows = original.split.calibration if original.split else None
-    step = PASSES[name](source, folder / "model.onnx", rows)
+    layers = original.rank_layers(source)[:spared] if spared else []
+    step = PASSES[name](source, folder / "model.onnx", rows, layers)
     (folder / "step.json").write_bytes(msgspec.json.encode(step))
 
 
@@ -160,11 +164,66 @@ def _judge_the_fast(
         # Where OpenVINO is the fastest, ONNX Runtime's fastest is wanted too: images have no other.
         if found and each.plan.runtime != ONNXRUNTIME:
             continue
-        if each.verdict is Verdict.UNTRIED:
+        if each.verdict is Verdict.OPEN:
             say(f"{each.name}: judging it{_best(journal, task)}")
             journal.record(_judge(original, each, task, journal))
         if journal.found[each.name].verdict is Verdict.RIGHT:
             found.add(each.plan.runtime)
+
+
+def _mix(
+    original: Original,
+    plans: Sequence[Plan],
+    task: Task,
+    journal: Journal,
+    say: Callable[[str], None],
+) -> list[Plan]:
+    """Leave sensitive layers of the best int8 graph in float32, until what is left is right.
+
+    Where a graph that was found right is as fast, nothing is gained, and it is not done.
+    """
+    found = [journal.found[plan.name] for plan in plans if plan.name in journal.found]
+    tried: list[Plan] = []
+    for runtime in dict.fromkeys(plan.runtime for plan in plans):
+        start = _to_be_mixed([each for each in found if each.plan.runtime == runtime], task)
+        if start is None:
+            continue
+        graph = original.pack.model_path
+        if len(start.passes) > 1:
+            graph, _ = graph_of(original, replace(start, passes=start.passes[:-1]), journal)
+        for count in how_many(len(original.rank_layers(graph))):
+            plan = replace(start, spared=count)
+            if task.over:
+                return tried
+            tried.append(plan)
+            if plan.name not in journal.found:
+                journal.record(_make(original, plan, task, journal, say))
+            trial = journal.found[plan.name]
+            if trial.verdict is Verdict.OPEN:
+                say(f"{plan.name}: judging it{_best(journal, task)}")
+                trial = _judge(original, trial, task, journal)
+                journal.record(trial)
+            if trial.verdict in (Verdict.RIGHT, Verdict.SLOWER):
+                break
+    return tried
+
+
+def _to_be_mixed(trials: Sequence[Trial], task: Task) -> Plan | None:
+    """The int8 graph that keeps most, if it is faster than what was found right."""
+    ratios = [each.speed.ratio for each in trials if each.speed and each.verdict is Verdict.RIGHT]
+    best = max(ratios, default=1.0)
+    wrong = [
+        each
+        for each in trials
+        if each.plan.mixes
+        and each.verdict in (Verdict.LOSES, Verdict.OPEN)
+        and each.speed
+        and each.speed.ratio > best
+        and each.screened is not None
+    ]
+    if not wrong or task.goal == "size":
+        return None
+    return max(wrong, key=lambda each: each.screened or 0.0).plan
 
 
 def _judge(original: Original, trial: Trial, task: Task, journal: Journal) -> Trial:

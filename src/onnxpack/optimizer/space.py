@@ -43,13 +43,20 @@ class Pass:
     exact: bool = False
     calibrated: bool = False
 
-    def __call__(self, source: Path, to: Path, calibration: Rows | None) -> Step:
-        """Apply it."""
+    def __call__(
+        self, source: Path, to: Path, calibration: Rows | None, spared: Sequence[str] = ()
+    ) -> Step:
+        """Apply it.
+
+        Args:
+            spared: names of layers that stay in float32.
+        """
+        left: dict[str, Any] = {"exclude": spared} if spared else {}
         if not self.calibrated:
-            return self.apply(source, to)
+            return self.apply(source, to, **left)
         if calibration is None:
             raise UsageError("this pass measures ranges on data.", remedy="--data DIR")
-        return self.apply(source, to, calibration.feeds())
+        return self.apply(source, to, calibration.feeds(), **left)
 
 
 PASSES: Mapping[str, Pass] = {
@@ -99,23 +106,35 @@ class Plan:
         passes: their names, in order.
         runtime: what runs the graph.
         precision: what OpenVINO computes in; empty for ONNX Runtime.
+        spared: how many layers, the most sensitive ones, the last pass leaves in float32.
     """
 
     passes: tuple[str, ...]
     runtime: Runtime
     precision: Precision = ""
+    spared: int = 0
 
     @property
     def name(self) -> str:
         """The name of the variant."""
         last = () if self.runtime == ONNXRUNTIME else ("openvino",)
         wide = ("bf16",) if self.precision == "bf16" else ()
-        return "-".join((*self.passes, *last, *wide))
+        return "-".join((self.chain(len(self.passes)), *last, *wide)).strip("-")
+
+    def chain(self, count: int) -> str:
+        """The name of the graph after so many passes."""
+        but = (f"but-{self.spared}",) if self.spared and count == len(self.passes) else ()
+        return "-".join((*self.passes[:count], *but))
 
     @property
     def exact(self) -> bool:
         """Whether float32's own accuracy is kept."""
         return self.precision != "bf16" and all(PASSES[name].exact for name in self.passes)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether layers can be left in float32: it ends in int8."""
+        return bool(self.passes) and self.passes[-1].startswith("int8") and not self.spared
 
     @property
     def calibrated(self) -> bool:

@@ -16,9 +16,9 @@ class Verdict(StrEnum):
     KEPT = "kept"
     RIGHT = "right"
     LOSES = "loses too much"
-    SLOWER = "slower"
+    SLOWER = "no faster"
     FAILED = "failed"
-    UNTRIED = "not tried"
+    OPEN = "not judged"
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     speed: Speed | None = None
     screened: float | None = None
     kept: Kept | None = None
-    verdict: Verdict = Verdict.UNTRIED
+    verdict: Verdict = Verdict.OPEN
     why: str = ""
 
     @property

@@ -68,7 +68,7 @@ def attempt(name: str, source: Path, to: Path) -> Iterator[Attempt]:
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{name}-") as scratch, quiet():
         try:
             model = onnx.load(source)
-            _name_nodes(model)
+            name_nodes(model)
             yield Attempt(name, model, Path(scratch))
         except OnnxpackError:
             raise
@@ -136,7 +136,7 @@ def opset(model: ModelProto) -> int:
     return max((used.version for used in model.opset_import if not used.domain), default=0)
 
 
-def _name_nodes(model: ModelProto) -> None:
+def name_nodes(model: ModelProto) -> None:
     """Name each node that has no name of its own: nodes are excluded by name."""
     taken: set[str] = set()
     for graph in each_graph(model.graph):

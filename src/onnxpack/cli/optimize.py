@@ -1,0 +1,199 @@
+"""``onnxpack optimize``: the fastest graphs that are still right, beside the proven one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from onnxpack.cli import parameters, say, show
+from onnxpack.cli.command import Command
+
+if TYPE_CHECKING:
+    from onnxpack.optimizer.optimize import Optimized
+    from onnxpack.optimizer.trial import Trial
+
+NAME = "optimize"
+EXAMPLE = """Example:
+  onnxpack optimize resnet18 -o resnet18-fast --data photos/
+  onnxpack optimize tagger -o tagger-fast --data rows.npz --max-loss 0.02 --for throughput
+  onnxpack optimize resnet18 -o resnet18-fast"""
+
+GOALS = ("latency", "throughput", "size")
+HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
+
+
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@parameters.pack
+@click.option(
+    "--output", "-o", type=parameters.PATH, metavar="DIR", required=True, help="The pack to write."
+)
+@parameters.one_of(
+    "--for",
+    GOALS,
+    "What counts: the latency of one row, the throughput of eight, or the size of the file.",
+    default="latency",
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    default=0.01,
+    help="The share of answers that may be lost, with 95 % confidence.",
+)
+@click.option(
+    "--data",
+    metavar="WHAT",
+    help="Rows that calibrate and judge: a folder of pictures, .npz, .npy, .csv, .parquet, or "
+    "module:fn; without them only what keeps float32's accuracy is tried.",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    default="",
+    show_default=False,
+    help="agreement, neighbour, error, boxes, or module:fn(reference, candidate); by default what "
+    "fits the outputs.",
+)
+@click.option(
+    "--passes",
+    metavar="NAME,…",
+    default="",
+    show_default=False,
+    help="Try this chain of passes and nothing else: fuse,int8-dynamic.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Begin nothing more after this; what was found is taken.",
+)
+@click.option(
+    "--threads",
+    type=parameters.COUNT,
+    metavar="N",
+    help="Threads of one operator; by default what the quota allows.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    help="Of the split into rows that calibrate and rows that judge.",
+)
+@click.option(
+    "--report", type=parameters.PATH, metavar="FILE", help="Write all that was tried as a page."
+)
+@parameters.flag("--force", "Replace a pack that is already there.")
+@parameters.json("Print all that was tried as JSON.")
+def command(
+    pack: Path,
+    output: Path,
+    max_loss: float,
+    data: str | None,
+    metric: str,
+    passes: str,
+    budget: float | None,
+    threads: int | None,
+    seed: int,
+    report: Path | None,
+    force: bool,
+    json: bool,
+    **options: Any,
+) -> None:
+    """Write a pack again with faster graphs, each judged by what it keeps.
+
+    Passes such as fusion and int8 are tried on ONNX Runtime, and on OpenVINO where it is
+    installed; all is measured on this machine. A graph is taken only if the rows that judge it
+    show, with 95 % confidence, that it loses no more than --max-loss. The proven graph stays.
+    """
+    from onnxpack.cli import recipe
+    from onnxpack.optimizer.optimize import optimize
+    from onnxpack.optimizer.report import check_report, write_report
+
+    if report is not None:
+        check_report(report)
+    with show.progress(verbose=False) as progress:
+        found = optimize(
+            pack,
+            output,
+            goal=options["for"],
+            max_loss=max_loss,
+            data=data,
+            metric=metric,
+            passes=recipe.parse_names(passes),
+            threads=threads,
+            budget=budget,
+            seed=seed,
+            force=force,
+            progress=progress,
+        )
+    if report is not None:
+        write_report(found, report)
+    for line in found.notes:
+        say.note(f"note: {line}")
+    if json:
+        say.emit(_document(found))
+    else:
+        _print(found)
+
+
+def _print(found: Optimized) -> None:
+    show.table(HEADS, [_cells(each) for each in found.trials], right=("faster", "MB"))
+    say.out()
+    say.out(verdict(found))
+    say.out()
+    say.out(f"next: onnxpack bench {found.pack.path}")
+
+
+def _cells(trial: Trial) -> tuple[str, ...]:
+    from onnxpack.cli.bench import times
+
+    speed = trial.speed
+    return (
+        trial.name,
+        trial.verdict.value,
+        f"{times(speed.ratio)} ×" if speed else "",
+        "{} – {}".format(*map(times, speed.interval)) if speed else "",
+        f"{trial.size / 1e6:.1f}" if trial.size else "",
+        trial.why,
+    )
+
+
+def verdict(found: Optimized) -> str:
+    """What was taken and what was given up for it, in a sentence."""
+    if not found.variants:
+        return (
+            f"{found.pack.path}: nothing that was tried is faster and right, so the pack holds its "
+            "proven graph alone."
+        )
+    taken = {trial.name: trial for trial in found.trials}[found.variants[0]]
+    from onnxpack.cli.bench import times
+
+    speed = times(taken.speed.ratio) if taken.speed else "?"
+    others = ", ".join(found.variants[1:])
+    return (
+        f"{found.pack.path}: {taken.name} is {speed} × as fast as the proven graph; {taken.why}."
+        + (f" Also taken: {others}." if others else "")
+    )
+
+
+def _document(found: Optimized) -> dict[str, Any]:
+    return {
+        "path": str(found.pack.path),
+        "digest": found.pack.digest,
+        "goal": found.goal,
+        "max_loss": found.max_loss,
+        "variants": found.variants,
+        "trials": [{"name": each.name, **_plain(each)} for each in found.trials],
+        "notes": found.notes,
+        "verdict": verdict(found),
+    }
+
+
+def _plain(trial: Trial) -> dict[str, Any]:
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(trial)
+    return plain
