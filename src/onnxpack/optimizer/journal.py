@@ -69,18 +69,18 @@ class Journal:
     def _read(self) -> bool:
         """Whether the folder is of this search; then its trials are taken."""
         try:
-            lines = self._lines.read_bytes().splitlines()
-            if not lines or msgspec.json.decode(lines[0], type=str) != self._key:
+            content = self._lines.read_bytes()
+            # Where the process was killed, the last line may be cut off.
+            whole = content[: content.rfind(b"\n") + 1]
+            first, *lines = whole.splitlines() or [b""]
+            if msgspec.json.decode(first, type=str) != self._key:
                 return False
+            trials = [msgspec.json.decode(line, type=Trial) for line in lines]
         except (OSError, msgspec.DecodeError):
             return False
-        for at, line in enumerate(lines[1:], start=1):
-            try:
-                trial = msgspec.json.decode(line, type=Trial)
-            except msgspec.DecodeError:  # the last line, where the process was killed
-                self._lines.write_bytes(b"\n".join(lines[:at]) + b"\n")
-                break
-            self.found[trial.name] = trial
+        if whole != content:
+            self._lines.write_bytes(whole)
+        self.found = {trial.name: trial for trial in trials}
         return True
 
     def _append(self, line: bytes) -> None:

@@ -119,6 +119,8 @@ def optimize(
         check_enough(len(parts.held_out), max_loss)
     count = threads or read_budget().threads
     original = Original(opened, parts, threads=count, metric=metric, say=say)
+    if parts is not None:
+        original.check_measure()
     task = Task(goal, max_loss, None if budget is None else monotonic() + budget)
     journal = Journal(
         destination.with_name(f".{destination.name}.search"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from onnxpack.benchmark.inputs import BATCH, dims_of, read_golden, resize
+from onnxpack.errors import OptimizeError
 from onnxpack.optimizer.answers import Answers, collect
 from onnxpack.optimizer.data import Rows, Split
 from onnxpack.optimizer.guard import Judgement, judge
@@ -106,6 +107,21 @@ class Original:
             OptimizeError: the metric fails, or the answers do not fit.
         """
         return self._judge(self._held_out_answers, collect(predict, self._rows))
+
+    def check_measure(self) -> None:
+        """Judge the original's answers by themselves: they keep all.
+
+        Raises:
+            OptimizeError: the metric fails, or finds a loss where there is none.
+            UsageError: there is no such metric.
+        """
+        judged = self._judge(self._held_out_answers, self._held_out_answers)
+        if judged.value < 1:
+            raise OptimizeError(
+                f"the metric {judged.measure} gives {judged.value:.3g} where both answers are the "
+                "same, expected 1.",
+                remedy="a metric is 1 where all is kept: --metric module:fn",
+            )
 
     def examples(self, count: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """Held-out rows as one feed, with the original's answers."""

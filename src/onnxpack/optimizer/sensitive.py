@@ -61,11 +61,14 @@ def rank_layers(graph: Path, feeds: Iterable[Mapping[str, Array]], *, threads: i
 
 
 def how_many(layers: int) -> Iterator[int]:
-    """How many layers are left in float32, attempt after attempt: 1, 2, 4 and so on to a half."""
-    count = 1
-    while count <= layers // 2:
-        yield count
-        count *= 2
+    """How many layers are left in float32, attempt after attempt: 1, 2, 3, 4, 6, 8, to a half."""
+    power = 1
+    while power <= layers // 2:
+        yield power
+        between = power + power // 2
+        if power > 1 and between <= layers // 2:
+            yield between
+        power *= 2
 
 
 def _measure_losses(session: Any, layers: int, feeds: Sequence[Mapping[str, Array]]) -> Array:
