@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onnxpack.benchmark.bench import bench as bench
     from onnxpack.comparison.tolerance import Tolerance as Tolerance
     from onnxpack.exporters.export import export as export
+    from onnxpack.optimizer.audit import audit as audit
     from onnxpack.optimizer.optimize import optimize as optimize
     from onnxpack.pack.manifest import Preprocess as Preprocess
     from onnxpack.pack.model import Pack as Pack
@@ -33,6 +34,7 @@ _HOMES = {
     "TensorSpec": "onnxpack.signature",
     "Tolerance": "onnxpack.comparison.tolerance",
     "Settings": "onnxpack.server.settings",
+    "audit": "onnxpack.optimizer.audit",
     "bench": "onnxpack.benchmark.bench",
     "export": "onnxpack.exporters.export",
     "optimize": "onnxpack.optimizer.optimize",

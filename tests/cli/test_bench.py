@@ -93,7 +93,7 @@ def row(name: str, seconds: float, ratio: float | None, spread: float = 0.01) ->
 )
 def test_what_is_said(pack: Row, line: str) -> None:
     point = Point({"batch": 1}, (row("eager", 2.0, None), pack))
-    found = Outcome("p", None, "torch 2", 2, "cpu", "a processor", {}, (point,))
+    found = Outcome("p", None, None, "torch 2", 2, "cpu", "a processor", {}, (point,))
     assert line in verdicts(found)[0]
 
 
@@ -102,7 +102,7 @@ def test_a_faster_way_of_the_framework_is_named() -> None:
         {"batch": 1},
         (row("eager", 4.0, None), row("torch.compile", 1.0, 4.0), row("pack", 2.0, 2.0)),
     )
-    found = Outcome("p", None, "torch 2", 2, "cpu", "a processor", {}, (point,))
+    found = Outcome("p", None, None, "torch 2", 2, "cpu", "a processor", {}, (point,))
     (line,) = verdicts(found)
     assert line == (
         "batch=1: the pack is 2.00 × as fast as eager, and 2.00 × slower than torch.compile, its "

@@ -15,7 +15,7 @@ import numpy as np
 from onnxpack.benchmark.clock import Call, Timed, interleave
 from onnxpack.benchmark.inputs import BATCH, read_golden, resize, sizes_asked
 from onnxpack.benchmark.machine import load, processor, versions
-from onnxpack.benchmark.outcome import PACK, Outcome, Point, Row
+from onnxpack.benchmark.outcome import BASE, PACK, Outcome, Point, Row
 from onnxpack.benchmark.profile import profile as profile_graph
 from onnxpack.benchmark.ratio import to_timings
 from onnxpack.benchmark.start import Source, measure_start
@@ -44,6 +44,7 @@ def bench(
     sizes: Mapping[str, Sequence[int]] | None = None,
     threads: int | None = None,
     provider: str = AUTO,
+    variant: str = AUTO,
     seconds: float = SECONDS,
     profile: bool = False,
     starts: Sequence[Source] = (),
@@ -65,6 +66,8 @@ def bench(
         threads: of one operator, of everything that is timed; by default what affinity and quota
             allow.
         provider: the execution provider of the pack.
+        variant: which of the pack's graphs answers; where it is not the proven one, that is timed
+            too.
         seconds: about how long each way is timed at each size.
         profile: also tell which operators take the time.
         starts: what is started in fresh processes.
@@ -82,7 +85,10 @@ def bench(
     """
     say = progress or _silent
     busy = load()
-    model = Model(pack, provider=provider, threads=threads)
+    model = Model(pack, provider=provider, threads=threads, variant=variant)
+    base = None
+    if model.variant is not None:
+        base = Model(model.pack, provider=provider, threads=threads, variant="base")
     golden = read_golden(model.pack, model.signature)
     asked = {**({BATCH: batch} if batch else {}), **(sizes or {})}
     points = sizes_asked(model.signature, golden, asked)
@@ -95,7 +101,7 @@ def bench(
             subject = stack.enter_context(opened)
             stack.enter_context(subject.limited(model.threads))
         measured = tuple(
-            _measure(model, subject, golden, dims, seconds=seconds, say=say) for dims in points
+            _measure(model, base, subject, golden, dims, seconds, say) for dims in points
         )
     first = resize(model.signature, golden, points[0])
     started = []
@@ -105,6 +111,7 @@ def bench(
     framework = subject and f"{subject.framework} {subject.framework_version}"
     return Outcome(
         pack=model.name,
+        variant=model.variant,
         digest=model.pack.digest,
         framework=framework or "",
         threads=model.threads,
@@ -114,16 +121,16 @@ def bench(
         points=measured,
         starts=tuple(started),
         operators=profile_graph(model.pack, first, threads=model.threads) if profile else (),
-        notes=tuple(_doubts(busy)),
+        notes=(*model.notes, *_doubts(busy)),
     )
 
 
 def _measure(
     model: Model,
+    base: Model | None,
     subject: Subject | None,
     golden: Mapping[str, Array],
     dims: Mapping[str, int],
-    *,
     seconds: float,
     say: Callable[[str], None],
 ) -> Point:
@@ -137,6 +144,9 @@ def _measure(
         rows[baseline.name], call = _prepare(baseline, feeds, answer)
         if call is not None:
             calls[baseline.name] = call
+    if base is not None:
+        rows[BASE] = Row(BASE, difference=_difference(base.run(feeds), answer))
+        calls[BASE] = partial(base.run, feeds)
     rows[PACK] = Row(PACK)
     calls[PACK] = partial(model.run, feeds)
     say(f"{at}: timing {len(calls)} in turn")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from onnxpack.pack.manifest import Measurement, Timing
 
 PACK = "pack"
+BASE = "pack, its proven graph"
+"""A row of its own where a variant answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Point:
     @property
     def fastest(self) -> Row | None:
         """The fastest of the framework's own ways."""
-        timed = [row for row in self.rows if row.timing and row.name != PACK]
+        timed = [row for row in self.rows if row.timing and row.name not in (PACK, BASE)]
         return min(timed, key=lambda row: row.timing.seconds if row.timing else 0, default=None)
 
 
@@ -85,6 +87,7 @@ class Outcome:
 
     Attributes:
         pack: its name.
+        variant: the name of the variant that answers; None for the proven graph.
         digest: of the pack; None where it has no manifest.
         framework: what the pack was timed against, with its version; empty where it was timed
             alone.
@@ -99,6 +102,7 @@ class Outcome:
     """
 
     pack: str
+    variant: str | None
     digest: str | None
     framework: str
     threads: int

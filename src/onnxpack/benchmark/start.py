@@ -32,6 +32,7 @@ class Source:
     Attributes:
         name: of the row.
         pack: the pack's path, with whose golden data the model is asked.
+        variant: of the pack.
         target: TARGET on the command line; None for the pack itself.
         class_name: as for ``load_target``.
         trust: as for ``load_target``.
@@ -41,6 +42,7 @@ class Source:
     name: str
     pack: str
     threads: int
+    variant: str = "auto"
     target: str | None = None
     class_name: str | None = None
     trust: bool = False
@@ -100,7 +102,7 @@ def _ask(source: Source, arrays: Mapping[str, Array]) -> None:
     if source.target is None:
         from onnxpack.runtime.model import Model
 
-        Model(source.pack, threads=source.threads).run(arrays)
+        Model(source.pack, threads=source.threads, variant=source.variant).run(arrays)
         return
     from onnxpack.exporters.choose import exporter_for
     from onnxpack.exporters.restored import restore

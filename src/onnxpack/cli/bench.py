@@ -54,6 +54,7 @@ MOST = 8
     help="Threads of one operator, of all that is timed; by default what the quota allows.",
 )
 @parameters.provider
+@parameters.variant
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -77,6 +78,7 @@ def command(
     size: tuple[str, ...],
     threads: int | None,
     provider: str,
+    variant: str,
     seconds: float,
     profile: bool,
     record: bool,
@@ -105,7 +107,7 @@ def command(
         check_chart(chart)
     asked = dict(recipe.parse_sizes(text) for text in size)
     count = threads or read_budget().threads
-    starts = [Source("pack", str(pack), count)]
+    starts = [Source("pack", str(pack), count, variant=variant)]
     with (
         redirect_stdout(sys.stderr),
         descriptors_hidden(),
@@ -128,6 +130,7 @@ def command(
             sizes=asked,
             threads=threads,
             provider=provider,
+            variant=variant,
             seconds=seconds,
             profile=profile,
             starts=starts,
@@ -147,10 +150,9 @@ def command(
 
 def _print(found: Outcome) -> None:
     beside = f" beside {found.framework}" if found.framework else ""
-    say.out(
-        f"{found.pack}{beside}, {found.threads} {'thread' if found.threads == 1 else 'threads'}, "
-        f"{found.provider}, {found.processor}"
-    )
+    variant = f" as {found.variant}" if found.variant else ""
+    threads = f"{found.threads} {'thread' if found.threads == 1 else 'threads'}"
+    say.out(f"{found.pack}{variant}{beside}, {threads}, {found.provider}, {found.processor}")
     for point in found.points:
         say.out()
         say.out(_at(point))
@@ -211,11 +213,11 @@ def verdicts(found: Outcome) -> list[str]:
 
 def _verdict(point: Point) -> str:
     pack, fastest = point.row("pack").timing, point.fastest
-    if pack is None or pack.ratio is None or fastest is None or fastest.timing is None:
+    if pack is None or pack.ratio is None:
         return ""
-    reference = point.rows[0].name
+    reference = point.rows[0].name.removeprefix("pack, ")
     line = f"{_at(point)}: the pack is {_faster(pack.ratio, reference)}"
-    if fastest.name != reference:
+    if fastest is not None and fastest.timing is not None and fastest.name != reference:
         line += f", and {_faster(fastest.timing.seconds / pack.seconds, fastest.name)}, its fastest"
     low, high = pack.interval or (0.0, 0.0)
     if low <= 1 <= high:

@@ -24,6 +24,7 @@ MODULES = {
     "run": "run",
     "bench": "bench",
     "optimize": "optimize",
+    "audit": "audit",
     "serve": "serve",
     "image": "image",
     "image compare": "image_compare",

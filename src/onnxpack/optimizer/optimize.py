@@ -9,18 +9,17 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 import msgspec
-import numpy as np
 
 from onnxpack.benchmark.inputs import dims_of
 from onnxpack.benchmark.machine import features, load, processor, versions
 from onnxpack.errors import OnnxpackError, OptimizeError, UsageError
-from onnxpack.optimizer.data import Rows, Split, bind_rows, split
+from onnxpack.optimizer.data import Rows, Split, split
 from onnxpack.optimizer.guard import check_enough, measure_distances
 from onnxpack.optimizer.journal import Journal
 from onnxpack.optimizer.original import CPU, Original
-from onnxpack.optimizer.read_data import read_data
+from onnxpack.optimizer.read_data import read_rows
 from onnxpack.optimizer.search import PARITY, Task, best_first, graph_of, search, time_beside
-from onnxpack.optimizer.space import Goal, plans
+from onnxpack.optimizer.space import Goal, check_passes, plans
 from onnxpack.optimizer.trial import Speed, Trial, Verdict
 from onnxpack.pack.amend import amend_pack
 from onnxpack.pack.manifest import Distance, Manifest, Measurement, Recipe, Variant
@@ -111,9 +110,10 @@ def optimize(
     opened = pack if isinstance(pack, Pack) else open_pack(pack)
     destination = Path(to)
     check_destination(destination, force=force)
+    check_passes(passes)
     manifest = _checked(opened)
     busy = load()
-    rows = _read(data, manifest)
+    rows = None if data is None else read_rows(data, manifest.signature, manifest.preprocess)
     parts = None if rows is None else split(rows, calibration=_calibrating(rows), seed=seed)
     if parts is not None:
         check_enough(len(parts.held_out), max_loss)
@@ -147,15 +147,6 @@ def _checked(pack: Pack) -> Manifest:
             remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
         )
     return pack.manifest
-
-
-def _read(data: str | Mapping[str, object] | None, manifest: Manifest) -> Rows | None:
-    if data is None:
-        return None
-    if isinstance(data, str):
-        return read_data(data, manifest.signature, preprocess=manifest.preprocess)
-    arrays = {name: np.asarray(value) for name, value in data.items()}
-    return bind_rows(arrays, manifest.signature, "the data")
 
 
 def _calibrating(rows: Rows) -> int:

@@ -21,6 +21,20 @@ TABLES = (".csv", ".parquet")
 _REMEDY = "--data photos/, --data rows.npz, --data rows.csv, or --data data.py:rows"
 
 
+def read_rows(
+    data: str | Mapping[str, object], signature: Signature, preprocess: Preprocess | None
+) -> Rows:
+    """Read the rows that a text names, see :func:`read_data`; or take arrays by input.
+
+    Raises:
+        UsageError: they cannot be read, or do not fit.
+    """
+    if isinstance(data, str):
+        return read_data(data, signature, preprocess=preprocess)
+    arrays = {name: np.asarray(value) for name, value in data.items()}
+    return bind_rows(arrays, signature, "the data")
+
+
 def read_data(text: str, signature: Signature, *, preprocess: Preprocess | None = None) -> Rows:
     """Read the rows that ``text`` names.
 

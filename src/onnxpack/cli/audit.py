@@ -1,0 +1,120 @@
+"""``onnxpack audit``: are these faster graphs, which somebody else made, still right?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from onnxpack.cli import parameters, say, show
+from onnxpack.cli.command import Argument, Command
+from onnxpack.cli.verdict import NotOkError
+
+if TYPE_CHECKING:
+    from onnxpack.optimizer.audit import Audited
+
+NAME = "audit"
+EXAMPLE = """Example:
+  onnxpack audit downloads/ --reference downloads/model.onnx --data rows.npz
+  onnxpack audit variants/ --reference tagger --data rows.npz --max-loss 0.05 --json"""
+
+HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
+
+
+@click.command(NAME, cls=Command, example=EXAMPLE)
+@click.argument(
+    "folder",
+    cls=Argument,
+    type=parameters.PATH,
+    metavar="DIR",
+    meaning="A folder of .onnx files: float16, int8, q4, quantized.",
+)
+@click.option(
+    "--reference",
+    type=parameters.PATH,
+    metavar="PACK",
+    required=True,
+    help="Their float original: a pack, or an .onnx file.",
+)
+@click.option(
+    "--data",
+    metavar="WHAT",
+    required=True,
+    help="Rows to judge with: a folder of pictures, .npz, .npy, .csv, .parquet, or module:fn.",
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    default=0.01,
+    help="The share of answers that may be lost, with 95 % confidence.",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    default="",
+    show_default=False,
+    help="agreement, neighbour, error, boxes, or module:fn(reference, candidate); by default what "
+    "fits the outputs.",
+)
+@click.option(
+    "--threads",
+    type=parameters.COUNT,
+    metavar="N",
+    help="Threads of one operator; by default what the quota allows.",
+)
+@parameters.json("Print every figure as JSON.")
+def command(
+    folder: Path,
+    reference: Path,
+    data: str,
+    max_loss: float,
+    metric: str,
+    threads: int | None,
+    json: bool,
+) -> None:
+    """Judge the graphs of a folder against their float original.
+
+    Each is right, right and no faster, noisy (it loses more than --max-loss), or broken. The exit
+    code is 1 if one is noisy or broken.
+    """
+    from onnxpack.optimizer.audit import Finding, audit
+
+    with show.progress(verbose=False) as progress:
+        found = audit(
+            folder,
+            reference,
+            data,
+            max_loss=max_loss,
+            metric=metric,
+            threads=threads,
+            progress=progress,
+        )
+    if json:
+        say.emit([_document(each) for each in found])
+    else:
+        show.table(HEADS, [_cells(each, folder) for each in found], right=("faster", "MB"))
+    if any(each.finding in (Finding.NOISY, Finding.BROKEN) for each in found):
+        raise NotOkError
+
+
+def _cells(each: Audited, folder: Path) -> tuple[str, ...]:
+    from onnxpack.cli.bench import times
+
+    speed = each.speed
+    return (
+        str(each.path.relative_to(folder)),
+        each.finding.value,
+        f"{times(speed.ratio)} ×" if speed else "",
+        "{} – {}".format(*map(times, speed.interval)) if speed else "",
+        f"{each.size / 1e6:.1f}",
+        each.why,
+    )
+
+
+def _document(each: Audited) -> dict[str, Any]:
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(each, enc_hook=str)
+    return plain

@@ -1,0 +1,198 @@
+"""Variants that somebody else made, judged against their float original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from onnxpack.benchmark.clock import interleave
+from onnxpack.benchmark.ratio import to_timings
+from onnxpack.errors import FeedError, PackError, UsageError
+from onnxpack.optimizer.answers import Answers, collect
+from onnxpack.optimizer.data import Rows
+from onnxpack.optimizer.guard import Judgement, check_enough, judge
+from onnxpack.optimizer.original import CPU
+from onnxpack.optimizer.read_data import read_rows
+from onnxpack.optimizer.trial import Speed
+from onnxpack.pack.manifest import Kept
+from onnxpack.pack.read import open_pack
+from onnxpack.runtime.model import Model
+from onnxpack.runtime.replay import Run
+from onnxpack.signature import Array, TensorSpec
+
+HALVES = ("float16", "float32")
+SECONDS = 1.0
+"""About how long each graph and the reference are timed."""
+
+
+class Finding(StrEnum):
+    """What is said of a graph."""
+
+    RIGHT = "right"
+    NO_FASTER = "no faster"
+    NOISY = "noisy"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """One graph of a folder.
+
+    Attributes:
+        path: of the graph.
+        finding: ``right``; ``no faster``: right, and not faster than the reference; ``noisy``: it
+            loses more than is allowed; ``broken``: it cannot be opened or run, or has another
+            signature.
+        size: bytes, with the weights beside it.
+        speed: None where it cannot be run.
+        kept: None where it cannot be judged.
+        why: the figures, or what is broken.
+    """
+
+    path: Path
+    finding: Finding
+    size: int
+    speed: Speed | None = None
+    kept: Kept | None = None
+    why: str = ""
+
+
+def audit(
+    folder: str | Path,
+    reference: str | Path,
+    data: str | Mapping[str, object],
+    *,
+    max_loss: float = 0.01,
+    metric: str = "",
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Audited, ...]:
+    """Judge every ONNX graph of a folder against its float original.
+
+    Args:
+        folder: where graphs lie, also in folders of their own.
+        reference: the float original: a pack, or an ``.onnx`` file.
+        data: rows to judge with, as ``--data`` names them, or arrays by input.
+        max_loss: the share of answers that may be lost, with 95 % confidence.
+        metric: how answers are judged; by default what fits the outputs.
+        threads: of one operator.
+        progress: told of each graph.
+
+    Raises:
+        UsageError: there is no graph, or the data does not fit.
+        OptimizeError: there are too few rows, or the metric fails.
+        PackError: the reference cannot be opened.
+    """
+    say = progress or _silent
+    model = Model(open_pack(reference), provider=CPU, variant="base", threads=threads)
+    graphs = find_graphs(Path(folder), model.pack.model_path)
+    rows = read_rows(data, model.signature, model.preprocess)
+    check_enough(len(rows), max_loss)
+    say(f"asking the reference about {len(rows)} rows")
+    known = _Reference(model, rows, collect(model.run, rows), max_loss, metric)
+    # A metric that fails would else be told of each graph.
+    known.judge(known.answers)
+    found = []
+    for path in graphs:
+        say(f"judging {path}")
+        found.append(_audit(path, known))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    model: Model
+    rows: Rows
+    answers: Answers
+    max_loss: float
+    metric: str
+
+    def judge(self, found: Answers) -> Judgement:
+        return judge(
+            self.answers,
+            found,
+            labels=self.model.labels,
+            unordered=self.model.pack.unordered,
+            metric=self.metric,
+        )
+
+
+def _audit(path: Path, reference: _Reference) -> Audited:
+    size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
+    try:
+        run = _open(path, reference.model)
+        judged = reference.judge(collect(run, reference.rows))
+        speed = _time(reference, run)
+    except (FeedError, PackError) as exc:
+        return Audited(path, Finding.BROKEN, size, why=exc.message)
+    why = f"{judged.measure} {judged.value:.4f}, at least {judged.lower:.4f}"
+    if judged.keeps(reference.max_loss):
+        finding = Finding.RIGHT if speed.interval[0] > 1 else Finding.NO_FASTER
+    else:
+        finding = Finding.NOISY
+        why += f", asked for {1 - reference.max_loss:.4f}"
+    return Audited(path, finding, size, speed, judged.to_kept(reference.max_loss), why)
+
+
+def _open(path: Path, reference: Model) -> Run:
+    """Open a graph, and let it take and give what the reference does.
+
+    Who makes a float16 graph often makes its inputs and outputs float16 too: that is no fault.
+
+    Raises:
+        PackError: it cannot be opened, or has other inputs or outputs.
+    """
+    model = Model(path, provider=CPU, threads=reference.threads)
+    for side in ("inputs", "outputs"):
+        wanted = {spec.name: spec for spec in getattr(reference.signature, side)}
+        found = {spec.name: spec for spec in getattr(model.signature, side)}
+        for name, spec in wanted.items():
+            other = found.get(name)
+            if other is None or not {spec.dtype, other.dtype} <= {spec.dtype, *HALVES}:
+                raise PackError(
+                    f"its {side} are {', '.join(map(_named, found.values()))}; expected "
+                    f"{', '.join(map(_named, wanted.values()))}."
+                )
+        if len(found) > len(wanted):
+            raise PackError(f"its {side} are {', '.join(found)}; expected {', '.join(wanted)}.")
+    taken = {spec.name: spec.numpy_dtype for spec in model.signature.inputs}
+    given = {spec.name: spec.numpy_dtype for spec in reference.signature.outputs}
+
+    def run(feed: Mapping[str, Array]) -> dict[str, Array]:
+        answer = model.run({name: array.astype(taken[name]) for name, array in feed.items()})
+        return {name: array.astype(given[name]) for name, array in answer.items()}
+
+    return run
+
+
+def _named(spec: TensorSpec) -> str:
+    return f"{spec.name}: {spec}"
+
+
+def _time(reference: _Reference, run: Run) -> Speed:
+    feed = next(reference.rows.take([0] * reference.rows.batch).feeds())
+    calls = {"reference": partial(reference.model.run, feed), "graph": partial(run, feed)}
+    base, timing = to_timings(interleave(calls, seconds=SECONDS))
+    return Speed(base, timing)
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+def find_graphs(folder: Path, reference: Path) -> list[Path]:
+    """Return the graphs of a folder, but for the reference itself.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder.")
+    same = reference.resolve()
+    graphs = sorted(path for path in folder.rglob("*.onnx") if path.resolve() != same)
+    if not graphs:
+        raise UsageError(f"{folder} holds no graph beside the reference, expected .onnx files.")
+    return graphs
