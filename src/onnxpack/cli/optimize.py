@@ -85,6 +85,11 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
 @click.option(
     "--report", type=parameters.PATH, metavar="FILE", help="Write all that was tried as a page."
 )
+@click.option(
+    "--replay-on",
+    metavar="CPU",
+    help="Also tell what answers on another processor, emulated by qemu-user: haswell.",
+)
 @parameters.flag("--force", "Replace a pack that is already there.")
 @parameters.json("Print all that was tried as JSON.")
 def command(
@@ -98,6 +103,7 @@ def command(
     threads: int | None,
     seed: int,
     report: Path | None,
+    replay_on: str | None,
     force: bool,
     json: bool,
     **options: Any,
@@ -109,11 +115,14 @@ def command(
     show, with 95 % confidence, that it loses no more than --max-loss. The proven graph stays.
     """
     from onnxpack.cli import recipe
+    from onnxpack.optimizer import emulated
     from onnxpack.optimizer.optimize import optimize
     from onnxpack.optimizer.report import check_report, write_report
 
     if report is not None:
         check_report(report)
+    if replay_on is not None:
+        emulated.check_emulator(replay_on)
     with show.progress(verbose=False) as progress:
         found = optimize(
             pack,
@@ -131,7 +140,8 @@ def command(
         )
     if report is not None:
         write_report(found, report)
-    for line in found.notes:
+    elsewhere = tuple(emulated.replay_on(output, replay_on)) if replay_on is not None else ()
+    for line in (*found.notes, *elsewhere):
         say.note(f"note: {line}")
     if json:
         say.emit(_document(found))
