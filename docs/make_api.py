@@ -13,14 +13,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import onnxpack
+from onnxpack.benchmark.outcome import Outcome, Point, Row, Start
 from onnxpack.image.build import Built, Recipe, build_image
 from onnxpack.image.publish import Published, publish
+from onnxpack.optimizer.audit import Audited
+from onnxpack.optimizer.optimize import Optimized
+from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.pack.model import GoldenSet
 from onnxpack.report import Finding, Level, Report
 from onnxpack.testing import ExporterContract, Given
 
 SECTIONS = {
     "Making and running": (onnxpack.export, onnxpack.Model, onnxpack.open_pack),
+    "Measuring": (onnxpack.bench, Outcome, Point, Row, Start),
+    "Faster graphs": (onnxpack.optimize, Optimized, Trial, Verdict, onnxpack.audit, Audited),
     "Serving": (onnxpack.serve, onnxpack.Settings),
     "What they are made of": (
         onnxpack.Pack,

@@ -41,7 +41,7 @@ def test_it_is_told_what_answers(plain: None, digits: Pack) -> None:
 
 
 def test_a_process_that_fails_is_told(plain: None, tmp_path: Path) -> None:
-    with pytest.raises(ProviderError, match="could not be opened on a haswell: .*does not exist"):
+    with pytest.raises(ProviderError, match=r"could not be opened on a haswell: .*does not exist"):
         list(emulated.replay_on(tmp_path / "none", "haswell"))
 
 
