@@ -267,10 +267,17 @@ def test_one_row_cannot_be_split():
 
 def test_answers_are_collected_row_by_row():
     rows = bind_rows({"x": table(5)}, takes(TABLE), "rows")
-    done: list[int] = []
-    found = collect(lambda feed: {"y": feed["x"][:, :2]}, rows, on_row=done.append)
-    assert (found["y"] == table(5)[:, :2]).all()
-    assert (count_rows(found), done) == (5, [1, 2, 3, 4, 5])
+    asked: list[int] = []
+
+    def run(feed):
+        asked.append(len(feed["x"]))
+        return {"y": feed["x"][:, :2]}
+
+    for batch, sizes in ((0, [1] * 5), (2, [2, 2, 1])):
+        found = collect(run, rows, batch=batch)
+        assert (found["y"] == table(5)[:, :2]).all()
+        assert (count_rows(found), asked) == (5, sizes)
+        asked.clear()
 
 
 def test_answers_of_different_sizes_stay_apart():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 import onnxpack
 from onnxpack.errors import OptimizeError, PackError, UsageError
@@ -124,6 +124,63 @@ def test_a_wrong_graph_is_never_taken(
     assert found.variants == ()
     assert onnxpack.Model(found.pack).variant is None
     assert validate(found.pack).ok
+
+
+def rewired(*nodes: onnx.NodeProto) -> Callable[[Path, Path], Step]:
+    """A pass that puts nodes from ``inner`` to the graph's output behind it."""
+
+    def apply(source: Path, to: Path) -> Step:
+        model = onnx.load(source)
+        output = model.graph.output[0].name
+        for node in model.graph.node:
+            node.output[:] = ["inner" if name == output else name for name in node.output]
+        zeros = numpy_helper.from_array(np.zeros(1, np.float32), "zero")
+        first = numpy_helper.from_array(np.zeros(1, np.int64), "first")
+        model.graph.initializer.extend([zeros, first])
+        for node in nodes:
+            made = model.graph.node.add()
+            made.CopyFrom(node)
+            made.output[:] = [output if name == "last" else name for name in node.output]
+        onnx.save(model, to)
+        return Step("rewired", {})
+
+    return apply
+
+
+def test_a_row_is_judged_among_others_too(
+    always_faster: None, only: Any, plant: Any, digits: Pack, rows: Rows, tmp_path: Path
+) -> None:
+    plant(
+        "first row for all",
+        rewired(
+            helper.make_node("Gather", ["inner", "first"], ["row"], axis=0),
+            helper.make_node("Mul", ["inner", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "row"], ["last"]),
+        ),
+    )
+    only(("first row for all",))
+    found = optimize(digits, tmp_path / "fast", data=rows)
+    (trial,) = found.trials
+    assert trial.verdict is Verdict.LOSES
+    assert trial.screened == 1.0
+    assert found.variants == ()
+
+
+def test_a_graph_that_gives_other_sizes(
+    always_faster: None, only: Any, plant: Any, digits: Pack, rows: Rows, tmp_path: Path
+) -> None:
+    plant(
+        "one row more",
+        rewired(
+            helper.make_node("Gather", ["inner", "first"], ["row"], axis=0),
+            helper.make_node("Concat", ["inner", "row"], ["last"], axis=0),
+        ),
+    )
+    only(("one row more",))
+    found = optimize(digits, tmp_path / "fast", data=rows)
+    (trial,) = found.trials
+    assert trial.verdict is Verdict.FAILED
+    assert trial.why == "test_data_set_0: output 'output' is [3, 10], expected [2, 10]"
 
 
 def test_a_graph_that_claims_to_be_exact_is_proven(

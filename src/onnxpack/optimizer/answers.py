@@ -18,22 +18,18 @@ Run: TypeAlias = "Callable[[Mapping[str, Array]], Mapping[str, Array]]"
 """From an array for each input to an array for each output."""
 
 
-def collect(run: Run, rows: Rows, *, on_row: Callable[[int], None] | None = None) -> Answers:
+def collect(run: Run, rows: Rows, *, batch: int = 0) -> Answers:
     """Ask a model about all rows, one feed at a time.
 
     Args:
         run: predicts, such as :meth:`onnxpack.Model.run`.
         rows: what to ask.
-        on_row: is called with the number of rows that are done.
+        batch: rows of a feed, see :meth:`Rows.feeds`.
     """
     parts: dict[str, list[Array]] = {}
-    done = 0
-    for feed in rows.feeds():
+    for feed in rows.feeds(batch):
         for name, array in run(feed).items():
             parts.setdefault(name, []).append(array)
-        done += rows.batch
-        if on_row is not None:
-            on_row(done)
     return {name: _joined(arrays, rows, name) for name, arrays in parts.items()}
 
 
@@ -44,9 +40,9 @@ def count_rows(answers: Answers) -> int:
 
 def _joined(arrays: list[Array], rows: Rows, name: str) -> Array | list[Array]:
     """One array with rows along the first axis where that is possible."""
-    same = len({array.shape for array in arrays}) == 1
-    if _has_batch(rows, name) and same:
+    if _has_batch(rows, name) and len({array.shape[1:] for array in arrays}) == 1:
         return np.concatenate(arrays)
+    same = len({array.shape for array in arrays}) == 1
     return np.stack(arrays) if same else arrays
 
 

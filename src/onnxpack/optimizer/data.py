@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from onnxpack.errors import UsageError
+from onnxpack.parity.dims import BATCH
 from onnxpack.signature import Array, Signature, TensorSpec, describe, dtype_name
 
 MAX_BYTES = 2**31
@@ -57,10 +58,22 @@ class Rows:
             found.update(repr(array.tolist()).encode() if texts else array.tobytes())
         return found.hexdigest()
 
-    def feeds(self) -> Iterator[dict[str, Array]]:
-        """One feed after the other, of :attr:`batch` rows each; what is left over is dropped."""
-        for start in range(0, len(self) - self.batch + 1, self.batch):
-            part = start if self.whole else slice(start, start + self.batch)
+    @property
+    def any_batch(self) -> bool:
+        """Whether a feed may hold any number of rows."""
+        firsts = [spec.shape[0] for spec in self.signature.inputs if spec.shape]
+        return not self.whole and bool(firsts) and len(set(firsts)) == 1 and firsts[0] == BATCH
+
+    def feeds(self, batch: int = 0) -> Iterator[dict[str, Array]]:
+        """One feed after the other; what is left over of a fixed batch is dropped.
+
+        Args:
+            batch: rows of a feed, where :attr:`any_batch`; by default :attr:`batch`.
+        """
+        count = batch or self.batch
+        end = len(self) if batch else len(self) - count + 1
+        for start in range(0, end, count):
+            part = start if self.whole else slice(start, start + count)
             yield {name: np.asarray(array[part]) for name, array in self.arrays.items()}
 
     def take(self, indices: Sequence[int] | Array) -> Rows:

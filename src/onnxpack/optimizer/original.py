@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from onnxpack.benchmark.inputs import BATCH, dims_of, read_golden, resize
-from onnxpack.errors import OptimizeError
+from onnxpack.errors import FeedError, OptimizeError, PackError
 from onnxpack.optimizer.answers import Answers, collect
 from onnxpack.optimizer.data import Rows, Split
 from onnxpack.optimizer.guard import Judgement, judge
@@ -20,11 +20,13 @@ from onnxpack.runtime.choose import open_on
 from onnxpack.runtime.interface import agree, read_signature
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.openvino import open_openvino
-from onnxpack.runtime.replay import Run, prove
+from onnxpack.runtime.replay import Run, prove, read_example
 from onnxpack.runtime.session import OPENVINO, run
 from onnxpack.signature import Array, Signature
 
 CPU = "cpu"
+TOGETHER = 8
+"""Rows that are judged in one feed, besides one at a time."""
 
 
 class Original:
@@ -101,12 +103,39 @@ class Original:
         return self._judge(self._calibration_answers, found)
 
     def judge(self, predict: Run) -> Judgement:
-        """Judge on held-out rows.
+        """Judge on held-out rows, one at a time and several at once; what keeps less counts.
+
+        Dynamic quantisation takes its scale from the whole batch, so that a row is answered
+        otherwise among others.
 
         Raises:
             OptimizeError: the metric fails, or the answers do not fit.
         """
-        return self._judge(self._held_out_answers, collect(predict, self._rows))
+        batches = (0, TOGETHER) if self._rows.any_batch else (0,)
+        judged = [
+            self._judge(self._held_out_answers, collect(predict, self._rows, batch=batch))
+            for batch in batches
+        ]
+        return min(judged, key=lambda judgement: judgement.lower)
+
+    def misses_a_size(self, predict: Run) -> str:
+        """Why a graph does not answer at the sizes of a golden set; empty if it does at all.
+
+        How far it is from the original there does not matter: many sets are far from any data.
+        """
+        for golden in self.pack.golden:
+            example = read_example(golden, self.signature)
+            try:
+                found = predict(example.feed)
+            except (FeedError, PackError) as exc:
+                return f"{golden.name}: {exc.message}"
+            for name, wanted in example.expected.items():
+                if found[name].shape != wanted.shape:
+                    return (
+                        f"{golden.name}: output {name!r} is {list(found[name].shape)}, expected "
+                        f"{list(wanted.shape)}"
+                    )
+        return ""
 
     def check_measure(self) -> None:
         """Judge the original's answers by themselves: they keep all.

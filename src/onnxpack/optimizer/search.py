@@ -235,6 +235,9 @@ def _judge(original: Original, trial: Trial, task: Task, journal: Journal) -> Tr
             # Another order of the same sums may miss the tolerance by a rounding: rows can tell.
             if exact.verdict is Verdict.RIGHT or original.split is None:
                 return exact
+        fault = original.misses_a_size(predict)
+        if fault:
+            return msgspec.structs.replace(trial, verdict=Verdict.FAILED, why=fault)
         screened = original.screen(predict)
         if screened and screened.value < 1 - task.max_loss - SLACK:
             return msgspec.structs.replace(
