@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import onnxpack as package
 from onnxpack.benchmark.outcome import Outcome, Point, Row
-from onnxpack.cli.bench import duration, times, verdicts
+from onnxpack.cli.bench import times, verdicts
 from onnxpack.pack.manifest import Timing
 
 
@@ -114,4 +114,3 @@ def test_figures() -> None:
     assert [times(each) for each in (0.27, 1.554, 12.34, 136.7, 1234.0)] == [
         "0.27", "1.55", "12.3", "137", "1,234",
     ]  # fmt: skip
-    assert [duration(each) for each in (2.0, 2e-3, 2e-6, 2e-9)] == ["2 s", "2 ms", "2 µs", "2 ns"]

@@ -53,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxpack.benchmark.clock.BLOCK", 1e-3)
     monkeypatch.setattr("onnxpack.benchmark.clock.SETTLE", 1e-4)
     monkeypatch.setattr("onnxpack.optimizer.search.SECONDS", 1e-3)
-    monkeypatch.setattr("onnxpack.optimizer.optimize.FINAL_SECONDS", 1e-3)
+    monkeypatch.setattr("onnxpack.optimizer.variant.FINAL_SECONDS", 1e-3)
 
 
 @pytest.fixture

@@ -92,37 +92,42 @@ def bench(
     golden = read_golden(model.pack, model.signature)
     asked = {**({BATCH: batch} if batch else {}), **(sizes or {})}
     points = sizes_asked(model.signature, golden, asked)
-    with ExitStack() as stack:
-        stack.enter_context(_quiet())
-        subject = None
-        if against is not None:
-            say("asking the framework's model")
-            opened = open_beside(model.pack, model.signature, against, golden, sample)
-            subject = stack.enter_context(opened)
-            stack.enter_context(subject.limited(model.threads))
+    with _beside(model, against, golden, sample, say) as subject:
         measured = tuple(
             _measure(model, base, subject, golden, dims, seconds, say) for dims in points
         )
     first = resize(model.signature, golden, points[0])
-    started = []
-    for source in starts:
-        say(f"starting processes: {source.name}")
-        started.append(measure_start(source, first))
-    framework = subject and f"{subject.framework} {subject.framework_version}"
     return Outcome(
         pack=model.name,
         variant=model.variant,
         digest=model.pack.digest,
-        framework=framework or "",
+        framework=f"{subject.framework} {subject.framework_version}" if subject else "",
         threads=model.threads,
         provider=model.provider,
         processor=processor(),
         versions=versions(_packages(subject)),
         points=measured,
-        starts=tuple(started),
+        starts=tuple(measure_start(source, first, say) for source in starts),
         operators=profile_graph(model.pack, first, threads=model.threads) if profile else (),
         notes=(*model.notes, *_doubts(busy)),
     )
+
+
+@contextmanager
+def _beside(
+    model: Model, against: Any, golden: Mapping[str, Array], sample: Any, say: Callable[[str], None]
+) -> Iterator[Subject | None]:
+    """The framework's model, on as many threads as the pack; None where there is none."""
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        if against is None:
+            yield None
+            return
+        say("asking the framework's model")
+        opened = open_beside(model.pack, model.signature, against, golden, sample)
+        subject = stack.enter_context(opened)
+        stack.enter_context(subject.limited(model.threads))
+        yield subject
 
 
 def _measure(

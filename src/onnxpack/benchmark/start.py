@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,12 +49,20 @@ class Source:
     sample: tuple[str, ...] = ()
 
 
-def measure_start(source: Source, feeds: Mapping[str, Array]) -> Start:
+def measure_start(
+    source: Source, feeds: Mapping[str, Array], say: Callable[[str], None] = lambda _: None
+) -> Start:
     """Start a process that loads the model and answers once, a few times.
+
+    Args:
+        source: what it loads.
+        feeds: what it is asked.
+        say: told of it, in a line.
 
     Raises:
         WorkerError: it ended without an answer.
     """
+    say(f"starting processes: {source.name}")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "feeds.npz"
         np.savez(path, **dict(feeds))  # type: ignore[arg-type]

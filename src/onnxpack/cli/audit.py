@@ -43,27 +43,9 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
     required=True,
     help="Rows to judge with: a folder of pictures, .npz, .npy, .csv, .parquet, or module:fn.",
 )
-@click.option(
-    "--max-loss",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    default=0.01,
-    help="The share of answers that may be lost, with 95 % confidence.",
-)
-@click.option(
-    "--metric",
-    metavar="NAME",
-    default="",
-    show_default=False,
-    help="agreement, neighbour, error, boxes, or module:fn(reference, candidate); by default what "
-    "fits the outputs.",
-)
-@click.option(
-    "--threads",
-    type=parameters.COUNT,
-    metavar="N",
-    help="Threads of one operator; by default what the quota allows.",
-)
+@parameters.max_loss
+@parameters.metric
+@parameters.threads
 @parameters.json("Print every figure as JSON.")
 def command(
     folder: Path,

@@ -149,6 +149,8 @@ def command(
 
 
 def _print(found: Outcome) -> None:
+    from onnxpack.pack.describe import describe_seconds
+
     beside = f" beside {found.framework}" if found.framework else ""
     variant = f" as {found.variant}" if found.variant else ""
     threads = f"{found.threads} {'thread' if found.threads == 1 else 'threads'}"
@@ -175,7 +177,7 @@ def _print(found: Outcome) -> None:
         show.table(
             ("operator", "nodes", "time", "share"),
             [
-                (each.name, str(each.nodes), duration(each.seconds), f"{each.share:.1%}")
+                (each.name, str(each.nodes), describe_seconds(each.seconds), f"{each.share:.1%}")
                 for each in found.operators[:MOST]
             ],
             right=("nodes", "time", "share"),
@@ -190,6 +192,8 @@ def _at(point: Point) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
+    from onnxpack.pack.describe import describe_seconds
+
     timing = row.timing
     if timing is None:
         return (row.name, "not run", "", "", "", "", "")
@@ -197,8 +201,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     low, high = timing.interval or (0.0, 0.0)
     return (
         row.name,
-        duration(timing.seconds),
-        duration(row.percentiles[95]),
+        describe_seconds(timing.seconds),
+        describe_seconds(row.percentiles[95]),
         "" if row.rate is None else f"{row.rate:,.0f}" if row.rate >= 10 else f"{row.rate:.1f}",
         ratio,
         f"{times(low)} – {times(high)}" if timing.interval else "",
@@ -234,14 +238,6 @@ def _faster(ratio: float, than: str) -> str:
 def times(ratio: float) -> str:
     """A ratio with three digits that mean something: 0.27, 1.55, 137."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that people say: 1.23 ms."""
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds / 1e-9:.0f} ns"
 
 
 def _document(found: Outcome) -> dict[str, Any]:

@@ -35,27 +35,14 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
     "What counts: the latency of one row, the throughput of eight, or the size of the file.",
     default="latency",
 )
-@click.option(
-    "--max-loss",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    default=0.01,
-    help="The share of answers that may be lost, with 95 % confidence.",
-)
+@parameters.max_loss
 @click.option(
     "--data",
     metavar="WHAT",
     help="Rows that calibrate and judge: a folder of pictures, .npz, .npy, .csv, .parquet, or "
     "module:fn; without them only what keeps float32's accuracy is tried.",
 )
-@click.option(
-    "--metric",
-    metavar="NAME",
-    default="",
-    show_default=False,
-    help="agreement, neighbour, error, boxes, or module:fn(reference, candidate); by default what "
-    "fits the outputs.",
-)
+@parameters.metric
 @click.option(
     "--passes",
     metavar="NAME,…",
@@ -69,12 +56,7 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
     metavar="SECONDS",
     help="Begin nothing more after this; what was found is taken.",
 )
-@click.option(
-    "--threads",
-    type=parameters.COUNT,
-    metavar="N",
-    help="Threads of one operator; by default what the quota allows.",
-)
+@parameters.threads
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

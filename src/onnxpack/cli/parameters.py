@@ -59,3 +59,26 @@ def one_of(
     return click.option(
         name, type=click.Choice(values), metavar=metavar, default=default, help=help_
     )
+
+
+threads = click.option(
+    "--threads",
+    type=COUNT,
+    metavar="N",
+    help="Threads of one operator; by default what the quota allows.",
+)
+max_loss = click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    default=0.01,
+    help="The share of answers that may be lost, with 95 % confidence.",
+)
+metric = click.option(
+    "--metric",
+    metavar="NAME",
+    default="",
+    show_default=False,
+    help="agreement, neighbour, error, boxes, or module:fn(reference, candidate); by default what "
+    "fits the outputs.",
+)

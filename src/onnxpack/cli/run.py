@@ -50,12 +50,7 @@ EXAMPLE = """Example:
 )
 @parameters.provider
 @parameters.variant
-@click.option(
-    "--threads",
-    type=parameters.COUNT,
-    metavar="N",
-    help="Threads of one operator; by default what the quota allows.",
-)
+@parameters.threads
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of random inputs."
 )

@@ -10,33 +10,27 @@ from time import monotonic
 
 import msgspec
 
-from onnxpack.benchmark.inputs import dims_of
-from onnxpack.benchmark.machine import features, load, processor, versions
-from onnxpack.errors import OnnxpackError, OptimizeError, UsageError
+from onnxpack.benchmark.machine import load, processor, versions
+from onnxpack.errors import UsageError
 from onnxpack.optimizer.data import Rows, Split, split
-from onnxpack.optimizer.guard import check_enough, measure_distances
+from onnxpack.optimizer.guard import check_enough
 from onnxpack.optimizer.journal import Journal
-from onnxpack.optimizer.original import CPU, Original
+from onnxpack.optimizer.original import Original
 from onnxpack.optimizer.read_data import read_rows
-from onnxpack.optimizer.search import PARITY, Task, best_first, graph_of, search, time_beside
+from onnxpack.optimizer.search import Task, search
 from onnxpack.optimizer.space import Goal, check_passes, plans
-from onnxpack.optimizer.trial import Speed, Trial, Verdict
+from onnxpack.optimizer.trial import Trial, Verdict
+from onnxpack.optimizer.variant import take
 from onnxpack.pack.amend import amend_pack
-from onnxpack.pack.manifest import Distance, Manifest, Measurement, Recipe, Variant
+from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import Pack
-from onnxpack.pack.read import MODEL, open_pack
-from onnxpack.pack.write import GoldenData, Writer, check_destination, set_name, write_golden
-from onnxpack.runtime.session import OPENVINO
+from onnxpack.pack.read import open_pack
+from onnxpack.pack.write import check_destination
 from onnxpack.runtime.threads import read_budget
 
 MAX_LOSS = 0.01
 CALIBRATION = 100
 """Rows that calibrate, at most; and at most a quarter of all."""
-FINAL_SECONDS = 2.0
-"""About how long a graph that is taken is timed again beside the base."""
-REPLAY_SECONDS = 0.05
-"""What the replay at each load may take; its rows are as many as that allows."""
-REPLAY_ROWS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +109,10 @@ def optimize(
     busy = load()
     rows = None if data is None else read_rows(data, manifest.signature, manifest.preprocess)
     parts = None if rows is None else split(rows, calibration=_calibrating(rows), seed=seed)
-    if parts is not None:
-        check_enough(len(parts.held_out), max_loss)
     count = threads or read_budget().threads
     original = Original(opened, parts, threads=count, metric=metric, say=say)
     if parts is not None:
+        check_enough(len(parts.held_out), max_loss)
         original.check_measure()
     task = Task(goal, max_loss, None if budget is None else monotonic() + budget)
     journal = Journal(
@@ -131,7 +124,7 @@ def optimize(
     wanted = plans(goal, chain=passes, data=rows is not None)
     trials = search(original, wanted, task, journal, say)
     with TemporaryDirectory(prefix="onnxpack-") as work:
-        taken, trials = _take(original, trials, task, journal, Path(work), say)
+        taken, trials = take(original, trials, task, journal, Path(work), say)
         named = msgspec.structs.replace(manifest, variants=manifest.variants | taken)
         folders = {name: Path(work, name) for name in taken}
         written = amend_pack(opened, destination, named, variants=folders, force=force)
@@ -161,91 +154,6 @@ def _key(pack: Pack, rows: Rows | None, options: Sequence[object]) -> dict[str, 
         "processor": processor(),
         "versions": versions(("onnxpack", "onnxruntime", "openvino", "nncf", "onnxslim")),
     }
-
-
-def _take(
-    original: Original,
-    trials: Sequence[Trial],
-    task: Task,
-    journal: Journal,
-    work: Path,
-    say: Callable[[str], None],
-) -> tuple[dict[str, Variant], list[Trial]]:
-    """Time again what was found right, and make variants of what is faster than the base."""
-    taken: dict[str, Variant] = {}
-    after = {trial.name: trial for trial in trials}
-    right = [each for each in trials if each.verdict is Verdict.RIGHT]
-    for trial in best_first(right, task.goal):
-        say(f"{trial.name}: timing it once more")
-        try:
-            last, variant = _finish(original, trial, task, journal, work / trial.name)
-        except OnnxpackError as exc:
-            last, variant = (
-                msgspec.structs.replace(trial, verdict=Verdict.FAILED, why=exc.message),
-                None,
-            )
-        after[trial.name] = last
-        if variant is not None:
-            taken[trial.name] = variant
-    return taken, list(after.values())
-
-
-def _finish(
-    original: Original, trial: Trial, task: Task, journal: Journal, folder: Path
-) -> tuple[Trial, Variant | None]:
-    graph, steps = graph_of(original, trial.plan, journal)
-    predict = original.open(graph, trial.plan)
-    speed = time_beside(original, trial.name, predict, task.batch, FINAL_SECONDS)
-    trial = msgspec.structs.replace(trial, speed=speed)
-    if speed.interval[0] <= 1 and task.goal != "size":
-        return msgspec.structs.replace(trial, verdict=Verdict.SLOWER), None
-    if trial.kept is None:
-        raise OptimizeError(f"{trial.name} was not judged.")
-    folder.mkdir()
-    writer = Writer(folder)
-    writer.copy_graph(graph)
-    evidence: tuple[Distance, ...] = ()
-    if trial.kept.measure != PARITY:
-        rows = max(1, min(REPLAY_ROWS, int(REPLAY_SECONDS / speed.timing.seconds)))
-        feed, answer = original.examples(rows)
-        evidence = measure_distances(set_name(0), answer, predict(feed))
-        write_golden(writer, 0, original.signature, GoldenData(feed, answer))
-    variant = Variant(
-        base=_base(original.pack),
-        steps=steps,
-        recipe=_recipe(trial, original),
-        kept=trial.kept,
-        speed=_measurement(speed, original, task),
-        evidence=evidence,
-    )
-    return msgspec.structs.replace(trial, verdict=Verdict.KEPT), variant
-
-
-def _base(pack: Pack) -> str:
-    return _checked(pack).files[MODEL].sha256
-
-
-def _recipe(trial: Trial, original: Original) -> Recipe:
-    runtime = trial.plan.runtime
-    return Recipe(
-        runtime=runtime,
-        runtime_version=versions([runtime]).get(runtime, ""),
-        precision=trial.plan.precision if runtime == OPENVINO else "",
-        threads=original.threads,
-        processor=processor(),
-        features=features(),
-    )
-
-
-def _measurement(speed: Speed, original: Original, task: Task) -> Measurement:
-    return Measurement(
-        dims=dims_of(original.signature, original.feeds(task.batch)),
-        threads=original.threads,
-        provider=CPU,
-        processor=processor(),
-        versions=versions(("onnxpack", "onnxruntime", "openvino")),
-        timings=(speed.base, speed.timing),
-    )
 
 
 def _notes(

@@ -16,6 +16,7 @@ from onnxpack.optimizer.guard import Judgement, judge
 from onnxpack.optimizer.sensitive import rank_layers
 from onnxpack.optimizer.space import Plan
 from onnxpack.pack.model import Pack
+from onnxpack.pack.read import MODEL
 from onnxpack.runtime.choose import open_on
 from onnxpack.runtime.interface import agree, read_signature
 from onnxpack.runtime.model import Model
@@ -57,6 +58,17 @@ class Original:
         self._metric = metric
         self._ranked: dict[Path, list[str]] = {}
         self._say = say
+
+    @property
+    def base_digest(self) -> str:
+        """The sha256 of the proven graph.
+
+        Raises:
+            PackError: the pack has no manifest.
+        """
+        if self.pack.manifest is None:
+            raise PackError(f"{self.pack.path} is not a pack: it has no manifest.")
+        return self.pack.manifest.files[MODEL].sha256
 
     def open(self, graph: Path, plan: Plan) -> Run:
         """Open a candidate's graph; the function that is returned answers.

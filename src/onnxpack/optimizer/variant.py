@@ -1,0 +1,107 @@
+"""From a graph that was found right to a variant of the pack, with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from onnxpack.benchmark.inputs import dims_of
+from onnxpack.benchmark.machine import features, processor, versions
+from onnxpack.errors import OnnxpackError, OptimizeError
+from onnxpack.optimizer.guard import measure_distances
+from onnxpack.optimizer.journal import Journal
+from onnxpack.optimizer.original import CPU, Original
+from onnxpack.optimizer.search import PARITY, Task, best_first, graph_of, time_beside
+from onnxpack.optimizer.trial import Speed, Trial, Verdict
+from onnxpack.pack.manifest import Distance, Measurement, Recipe, Variant
+from onnxpack.pack.write import GoldenData, Writer, set_name, write_golden
+from onnxpack.runtime.session import OPENVINO
+
+FINAL_SECONDS = 2.0
+"""About how long a graph that is taken is timed again beside the base."""
+REPLAY_SECONDS = 0.05
+"""What the replay at each load may take; its rows are as many as that allows."""
+REPLAY_ROWS = 8
+
+
+def take(
+    original: Original,
+    trials: Sequence[Trial],
+    task: Task,
+    journal: Journal,
+    work: Path,
+    say: Callable[[str], None],
+) -> tuple[dict[str, Variant], list[Trial]]:
+    """Time again what was found right, and make variants of what is faster than the base."""
+    taken: dict[str, Variant] = {}
+    after = {trial.name: trial for trial in trials}
+    right = [each for each in trials if each.verdict is Verdict.RIGHT]
+    for trial in best_first(right, task.goal):
+        say(f"{trial.name}: timing it once more")
+        try:
+            last, variant = _finish(original, trial, task, journal, work / trial.name)
+        except OnnxpackError as exc:
+            last, variant = (
+                msgspec.structs.replace(trial, verdict=Verdict.FAILED, why=exc.message),
+                None,
+            )
+        after[trial.name] = last
+        if variant is not None:
+            taken[trial.name] = variant
+    return taken, list(after.values())
+
+
+def _finish(
+    original: Original, trial: Trial, task: Task, journal: Journal, folder: Path
+) -> tuple[Trial, Variant | None]:
+    graph, steps = graph_of(original, trial.plan, journal)
+    predict = original.open(graph, trial.plan)
+    speed = time_beside(original, trial.name, predict, task.batch, FINAL_SECONDS)
+    trial = msgspec.structs.replace(trial, speed=speed)
+    if speed.interval[0] <= 1 and task.goal != "size":
+        return msgspec.structs.replace(trial, verdict=Verdict.SLOWER), None
+    if trial.kept is None:
+        raise OptimizeError(f"{trial.name} was not judged.")
+    folder.mkdir()
+    writer = Writer(folder)
+    writer.copy_graph(graph)
+    evidence: tuple[Distance, ...] = ()
+    if trial.kept.measure != PARITY:
+        rows = max(1, min(REPLAY_ROWS, int(REPLAY_SECONDS / speed.timing.seconds)))
+        feed, answer = original.examples(rows)
+        evidence = measure_distances(set_name(0), answer, predict(feed))
+        write_golden(writer, 0, original.signature, GoldenData(feed, answer))
+    variant = Variant(
+        base=original.base_digest,
+        steps=steps,
+        recipe=_recipe(trial, original),
+        kept=trial.kept,
+        speed=_measurement(speed, original, task),
+        evidence=evidence,
+    )
+    return msgspec.structs.replace(trial, verdict=Verdict.KEPT), variant
+
+
+def _recipe(trial: Trial, original: Original) -> Recipe:
+    runtime = trial.plan.runtime
+    return Recipe(
+        runtime=runtime,
+        runtime_version=versions([runtime]).get(runtime, ""),
+        precision=trial.plan.precision if runtime == OPENVINO else "",
+        threads=original.threads,
+        processor=processor(),
+        features=features(),
+    )
+
+
+def _measurement(speed: Speed, original: Original, task: Task) -> Measurement:
+    return Measurement(
+        dims=dims_of(original.signature, original.feeds(task.batch)),
+        threads=original.threads,
+        provider=CPU,
+        processor=processor(),
+        versions=versions(("onnxpack", "onnxruntime", "openvino")),
+        timings=(speed.base, speed.timing),
+    )
