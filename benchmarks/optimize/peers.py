@@ -21,7 +21,7 @@ from onnxpack.signature import Array
 
 PACK = "onnxruntime, as exported"
 OPENVINO = "OpenVINO, as exported"
-SECONDS = 3.0
+SECONDS = 2.0
 
 Predict = Callable[[Mapping[str, Array]], object]
 
