@@ -12,6 +12,7 @@ import argparse
 import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -133,7 +134,7 @@ def _ways(
         for precision, graph in (("TF32", float32), ("float16", float16)):
             yield (
                 f"onnxruntime, {provider}, {precision}",
-                lambda graph=graph, provider=provider: _session(graph, provider, inputs),
+                partial(_session, graph, provider, inputs),
             )
 
 

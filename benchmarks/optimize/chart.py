@@ -17,7 +17,7 @@ def draw(results: Mapping[str, Any], to: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    cases = list(results["cases"].values())
+    cases = [case for case in results["cases"].values() if "timings" in case]
     heights = [len(case["timings"]) for case in cases]
     with mpl.rc_context({"svg.hashsalt": "onnxpack", "font.size": 8}):
         size = (8, 0.6 * len(cases) + 0.22 * sum(heights))

@@ -111,7 +111,7 @@ def measure(name: str, to: Path, *, mixes: bool, max_losses: Sequence[float]) ->
         model = case.model if case.exported is None else case.exported
         onnxpack.export(model, case.sample, pack, **(case.options or {}))
         base = Model(pack, variant="base", threads=THREADS)
-        given, unseen = _keep_away(_named(case, base))
+        given, unseen = keep_away(named(case, base))
         save(
             rows={"given": len(_first(given)), "unseen": len(_first(unseen))},
             processor=processor(),
@@ -136,7 +136,7 @@ def measure(name: str, to: Path, *, mixes: bool, max_losses: Sequence[float]) ->
         save(traps=list(measure_traps(name, space.original, work)))
 
 
-def _named(case: Case, base: Model) -> Arrays:
+def named(case: Case, base: Model) -> Arrays:
     """The rows by the names that the pack gives its inputs."""
     names = [spec.name for spec in base.signature.inputs]
     if set(names) == set(case.rows):
@@ -144,7 +144,7 @@ def _named(case: Case, base: Model) -> Arrays:
     return dict(zip(names, case.rows.values(), strict=True))
 
 
-def _keep_away(rows: Arrays) -> tuple[Arrays, Arrays]:
+def keep_away(rows: Arrays) -> tuple[Arrays, Arrays]:
     """Split the rows at random into what ``optimize`` is given, and what it never sees."""
     count = len(_first(rows))
     order = np.random.default_rng(1).permutation(count)

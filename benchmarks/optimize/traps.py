@@ -81,12 +81,13 @@ def measure_traps(name: str, original: Original, work: Path) -> Iterator[dict[st
         graph.parent.mkdir(parents=True)
         try:
             trap.make(original.pack.model_path, graph, feeds)
-            yield {"name": trap.name, **_measure(graph, original, trap.name)}
+            yield {"name": trap.name, **measure_graph(graph, original, trap.name)}
         except Exception as exc:  # noqa: BLE001 - a recipe can fail in any way, which is a row too
             yield {"name": trap.name, "failure": f"{type(exc).__name__}: {exc}"[:200]}
 
 
-def _measure(graph: Path, original: Original, name: str) -> dict[str, object]:
+def measure_graph(graph: Path, original: Original, name: str) -> dict[str, object]:
+    """Time and judge a graph on onnxruntime."""
     predict: Run = original.open(graph, Plan((), "onnxruntime"))
     predict(original.feeds(1))
     speed = time_beside(original, name, predict, 1, SECONDS)
