@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 # How many tests run at once. Each worker may come to hold every framework: 4 GB.
 WORKERS ?= 2
 
-.PHONY: demo test check docs bench bench-export bench-images bench-serving soak proto clean
+.PHONY: demo test check docs bench bench-export bench-images bench-optimize bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -42,6 +42,9 @@ bench-serving: .venv/.done .venv-peers/.done  ## against LitServe, BentoML and M
 
 bench-images: .venv/.done  ## against PyTorch images; wants docker, docker-registry and mmdebstrap
 	$(BIN)/python benchmarks/images/run.py --torch "$(TORCH)"
+
+bench-optimize: .venv/.done  ## optimize beside PyTorch, OpenVINO and an exhaustive search; takes hours
+	$(BIN)/python benchmarks/optimize/measure_all.py
 
 .venv-peers/.done:
 	set -e; for peer in litserve bentoml mlserver; do \

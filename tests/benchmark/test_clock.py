@@ -44,3 +44,13 @@ def test_a_slow_call_is_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(np.arange(0, 1e6, 0.5))
     monkeypatch.setattr(clock, "perf_counter", lambda: float(next(ticks)))
     assert clock._block_length(lambda: None) == (1, 0.5)
+
+
+def test_a_block_ends_where_calls_take_far_longer_than_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clock, "SETTLE", 0.0)
+    step = clock.BLOCK
+    ticks = iter(np.arange(0, 1e6, step))
+    monkeypatch.setattr(clock, "perf_counter", lambda: float(next(ticks)))
+    assert len(clock._block(lambda: None, 10_000)) < 2 * clock.PATIENCE

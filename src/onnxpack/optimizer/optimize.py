@@ -18,7 +18,7 @@ from onnxpack.optimizer.journal import Journal
 from onnxpack.optimizer.original import Original
 from onnxpack.optimizer.read_data import read_rows
 from onnxpack.optimizer.search import Task, search
-from onnxpack.optimizer.space import Goal, check_passes, plans
+from onnxpack.optimizer.space import Goal, plans
 from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.optimizer.variant import take
 from onnxpack.pack.amend import amend_pack
@@ -29,6 +29,8 @@ from onnxpack.pack.write import check_destination
 from onnxpack.runtime.threads import read_budget
 
 MAX_LOSS = 0.01
+MAKING = 0.7
+"""The share of a budget in which graphs are made and timed; the rest is for judging them."""
 CALIBRATION = 100
 """Rows that calibrate, at most; and at most a quarter of all."""
 
@@ -96,7 +98,8 @@ def optimize(
         progress: told of each phase, in a line.
 
     Raises:
-        UsageError: the data does not fit the pack, there is no golden data, or no such pass.
+        UsageError: the data does not fit the pack, there is no golden data, no such pass, or a
+            chain of passes needs data and there is none.
         OptimizeError: there are too few rows to show so small a loss.
         PackError: the pack is malformed, or ``to`` is taken or cannot be written.
     """
@@ -104,7 +107,7 @@ def optimize(
     opened = pack if isinstance(pack, Pack) else open_pack(pack)
     destination = Path(to)
     check_destination(destination, force=force)
-    check_passes(passes)
+    wanted = list(plans(goal, chain=passes, data=data is not None))
     manifest = _checked(opened)
     busy = load()
     rows = None if data is None else read_rows(data, manifest.signature, manifest.preprocess)
@@ -114,23 +117,30 @@ def optimize(
     if parts is not None:
         check_enough(len(parts.held_out), max_loss)
         original.check_measure()
-    task = Task(goal, max_loss, None if budget is None else monotonic() + budget)
+    task = _task(goal, max_loss, budget)
     journal = Journal(
         destination.with_name(f".{destination.name}.search"),
         _key(opened, rows, (goal, max_loss, metric, list(passes), count, seed)),
     )
     if journal.resumed:
         say(f"going on with a search that was stopped: {len(journal.found)} plans are done")
-    wanted = plans(goal, chain=passes, data=rows is not None)
     trials = search(original, wanted, task, journal, say)
     with TemporaryDirectory(prefix="onnxpack-") as work:
         taken, trials = take(original, trials, task, journal, Path(work), say)
         named = msgspec.structs.replace(manifest, variants=manifest.variants | taken)
         folders = {name: Path(work, name) for name in taken}
         written = amend_pack(opened, destination, named, variants=folders, force=force)
-    journal.remove()
+    if not any(trial.verdict is Verdict.OPEN and not trial.speed for trial in trials):
+        journal.remove()
     notes = tuple(_notes(rows, parts, task, trials, busy))
     return Optimized(written, tuple(taken), tuple(trials), goal, max_loss, notes)
+
+
+def _task(goal: Goal, max_loss: float, budget: float | None) -> Task:
+    if budget is None:
+        return Task(goal, max_loss)
+    now = monotonic()
+    return Task(goal, max_loss, now + budget, now + MAKING * budget)
 
 
 def _checked(pack: Pack) -> Manifest:
@@ -168,8 +178,11 @@ def _notes(
     if parts is not None and parts.duplicates:
         notes.append(f"{parts.duplicates} rows were left out, since equal ones were there before")
     untried = sum(trial.verdict is Verdict.OPEN and trial.speed is None for trial in trials)
-    if untried and task.over:
-        notes.append(f"the budget was spent before {untried} of {len(trials)} plans were begun")
+    if untried:
+        notes.append(
+            f"{untried} of {len(trials)} plans were not begun; the same call with force (--force) "
+            "goes on with them"
+        )
     if busy > 0.3:
         notes.append(f"the machine was busy ({busy:.1f} processes a core): speeds may be off")
     return notes

@@ -44,12 +44,14 @@ class Task:
     Attributes:
         goal: ``latency`` of one row, ``throughput`` of several, or ``size`` of the file.
         max_loss: what may be lost, with 95 % confidence.
-        deadline: when no further plan is begun, by ``time.monotonic``; None for never.
+        deadline: when nothing more is begun, by ``time.monotonic``; None for never.
+        last_made: when no further graph is made, so that time is left to judge those that were.
     """
 
     goal: Goal
     max_loss: float
     deadline: float | None = None
+    last_made: float | None = None
 
     @property
     def batch(self) -> int:
@@ -60,6 +62,11 @@ class Task:
     def over(self) -> bool:
         """Whether the budget is spent."""
         return self.deadline is not None and monotonic() >= self.deadline
+
+    @property
+    def all_made(self) -> bool:
+        """Whether what is left of the budget is for judging."""
+        return self.last_made is not None and monotonic() >= self.last_made
 
 
 def search(
@@ -78,13 +85,21 @@ def search(
     wanted = list(plans)
     try:
         for plan in wanted:
-            if not task.over and plan.name not in journal.found:
+            if not task.all_made and plan.name not in journal.found:
                 journal.record(_make(original, plan, task, journal, say))
         _judge_the_fast(original, wanted, task, journal, say)
         wanted += _mix(original, wanted, task, journal, say)
     except KeyboardInterrupt:
         say("stopped: what was found so far is taken")
-    return [journal.found.get(plan.name, Trial(plan=plan)) for plan in wanted]
+    return [_explained(journal.found.get(plan.name, Trial(plan=plan))) for plan in wanted]
+
+
+def _explained(trial: Trial) -> Trial:
+    """Say of a plan that was not judged why it was not."""
+    if trial.verdict is not Verdict.OPEN or trial.why:
+        return trial
+    why = "slower than what was taken, or no time was left" if trial.speed else "not begun"
+    return msgspec.structs.replace(trial, why=why)
 
 
 def best_first(trials: Iterable[Trial], goal: Goal) -> list[Trial]:

@@ -149,7 +149,16 @@ def plans(goal: Goal, *, chain: Sequence[str] = (), data: bool) -> Iterator[Plan
         goal: for ``size``, passes that only make files smaller are tried too.
         chain: passes to try in this order, and nothing else.
         data: whether there are rows; without them only what keeps float32's accuracy is tried.
+
+    Raises:
+        UsageError: there is no pass of a name, or the chain needs rows and there are none.
     """
+    check_passes(chain)
+    lossy = [name for name in chain if not PASSES[name].exact]
+    if lossy and not data:
+        raise UsageError(
+            f"{lossy[0]} gives up accuracy, which takes rows to judge.", remedy="--data DIR"
+        )
     for plan in _chain(chain) if chain else _all(goal):
         if data or plan.exact:
             yield plan
