@@ -70,7 +70,7 @@ def candidates(found: Optimized) -> list[Bar]:
     bars: list[Bar] = []
     for trial in sorted(found.trials, key=lambda each: -(each.speed.ratio if each.speed else 0)):
         if trial.speed:
-            kept = f", at least {trial.kept.lower:.1%} kept" if trial.kept else ""
+            kept = f": at least {trial.kept.lower:.1%} of the answers" if trial.kept else ""
             colour = COLOURS.get(trial.verdict, COLOURS[Verdict.OPEN])
             words = f"{trial.verdict.value}{kept}"
             bars.append((trial.name, trial.speed.ratio, trial.speed.interval, colour, words))
@@ -103,7 +103,7 @@ def _bars(panel: Any, bars: list[Bar], title: str) -> None:
     panel.set_yticks(range(len(bars)), [name for name, *_ in bars])
     panel.axvline(1, color="#868e96", lw=1, ls=":")
     panel.invert_yaxis()
-    panel.margins(x=0.65)
+    panel.margins(x=0.9)
     panel.set_title(title, loc="left")
     panel.spines[["top", "right"]].set_visible(False)
 
