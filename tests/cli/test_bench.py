@@ -88,7 +88,7 @@ def row(name: str, seconds: float, ratio: float | None, spread: float = 0.01) ->
     [
         (row("pack", 1.0, 2.0), "the pack is 2.00 × as fast as eager"),
         (row("pack", 8.0, 0.25), "the pack is 4.00 × slower than eager"),
-        (row("pack", 2.0, 1.0), "; the difference to eager is within the noise."),
+        (row("pack", 2.0, 1.0), "the pack is as fast as eager, within the noise."),
     ],
 )
 def test_what_is_said(pack: Row, line: str) -> None:

@@ -50,6 +50,11 @@ def test_a_pass_that_does_not_exist() -> None:
         check_passes(("fuse", "fusion"))
 
 
+def test_a_chain_that_gives_up_accuracy_needs_rows() -> None:
+    with pytest.raises(UsageError, match="int8-dynamic gives up accuracy"):
+        list(plans("latency", chain=("fuse", "int8-dynamic"), data=False))
+
+
 def test_only_the_int8_passes_can_spare_layers() -> None:
     assert {name for name in PASSES if Plan((name,), "onnxruntime").mixes} == {
         "int8-dynamic", "int8-minmax", "int8-percentile", "int8-entropy", "int8-nncf",

@@ -220,12 +220,12 @@ def _verdict(point: Point) -> str:
     if pack is None or pack.ratio is None:
         return ""
     reference = point.rows[0].name.removeprefix("pack, ")
-    line = f"{_at(point)}: the pack is {_faster(pack.ratio, reference)}"
+    low, high = pack.interval or (0.0, 0.0)
+    same = low <= 1 <= high
+    ratio = f"as fast as {reference}, within the noise" if same else _faster(pack.ratio, reference)
+    line = f"{_at(point)}: the pack is {ratio}"
     if fastest is not None and fastest.timing is not None and fastest.name != reference:
         line += f", and {_faster(fastest.timing.seconds / pack.seconds, fastest.name)}, its fastest"
-    low, high = pack.interval or (0.0, 0.0)
-    if low <= 1 <= high:
-        line += f"; the difference to {reference} is within the noise"
     return f"{line}."
 
 

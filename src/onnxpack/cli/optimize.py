@@ -132,7 +132,13 @@ def command(
 
 
 def _print(found: Optimized) -> None:
-    show.table(HEADS, [_cells(each) for each in found.trials], right=("faster", "MB"))
+    from onnxpack.optimizer.trial import Verdict
+
+    made = [each for each in found.trials if each.speed or each.verdict is not Verdict.FAILED]
+    show.table(HEADS, [_cells(each) for each in made], right=("faster", "MB"))
+    for each in found.trials:
+        if each not in made:
+            say.out(f"{each.name} was not made: {each.why}")
     say.out()
     say.out(verdict(found))
     say.out()

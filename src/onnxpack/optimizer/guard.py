@@ -192,7 +192,7 @@ def check_enough(samples: int, max_loss: float) -> None:
         raise OptimizeError(
             f"{samples} rows cannot show a loss of at most {max_loss:g} with 95 % confidence: "
             f"without a single miss they show {shown:.3g}. Expected at least {needed} rows that "
-            f"judge, so {2 * needed} in all where as many calibrate."
+            "judge, besides those that calibrate."
         )
 
 

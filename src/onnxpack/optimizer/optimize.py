@@ -132,7 +132,7 @@ def optimize(
         written = amend_pack(opened, destination, named, variants=folders, force=force)
     if not any(trial.verdict is Verdict.OPEN and not trial.speed for trial in trials):
         journal.remove()
-    notes = tuple(_notes(rows, parts, task, trials, busy))
+    notes = tuple(_notes(rows, parts, trials, busy))
     return Optimized(written, tuple(taken), tuple(trials), goal, max_loss, notes)
 
 
@@ -167,7 +167,7 @@ def _key(pack: Pack, rows: Rows | None, options: Sequence[object]) -> dict[str, 
 
 
 def _notes(
-    rows: Rows | None, parts: Split | None, task: Task, trials: Sequence[Trial], busy: float
+    rows: Rows | None, parts: Split | None, trials: Sequence[Trial], busy: float
 ) -> list[str]:
     notes = []
     if rows is None:

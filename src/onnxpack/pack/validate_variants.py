@@ -54,7 +54,7 @@ def _folders(pack: Path) -> set[str]:
 
 def _describe(entry: Variant) -> str:
     sets = len({each.golden for each in entry.evidence})
-    judged = "the pack's own golden data" if entry.exact else f"{sets} golden sets of its own"
+    judged = "the pack's own golden data" if entry.exact else f"golden sets of its own: {sets}"
     return f"a graph with the pack's signature, judged by {judged}"
 
 

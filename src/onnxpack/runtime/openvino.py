@@ -131,6 +131,9 @@ def load_openvino() -> ModuleType:
         with _IMPORTING, _WithoutTelemetry():
             return sys.modules.get("openvino") or import_module("openvino")
     except ImportError as exc:
+        # An extension module that is interrupted while it loads raises this, and hides Ctrl-C.
+        if isinstance(exc.__context__ or exc.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from exc
         raise ProviderError(
             f"OpenVINO, which runs this variant, cannot be imported: {exc}.",
             remedy="pip install 'onnxpack[openvino]'",
