@@ -80,9 +80,8 @@ def _has_one_scale(node: NodeProto, weights: Mapping[str, TensorProto]) -> bool:
 
 def _channels(node: NodeProto, weight: Array) -> int:
     """The length of the layer's input along axis 1."""
-    attributes = {each.name: each.i for each in node.attribute}
+    attributes = {each.name: int(each.i) for each in node.attribute}
     if node.op_type == "Conv":
-        return weight.shape[1] * attributes.get("group", 1)
-    if node.op_type == "Gemm" and attributes.get("transB", 0):
-        return weight.shape[1]
-    return weight.shape[0]
+        return int(weight.shape[1]) * attributes.get("group", 1)
+    across = node.op_type == "Gemm" and attributes.get("transB", 0)
+    return int(weight.shape[1] if across else weight.shape[0])
