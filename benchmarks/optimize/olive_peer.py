@@ -93,8 +93,8 @@ def _optimize(venv: Path, source: Path, precision: str, to: Path) -> tuple[Path 
     found = sorted(to.rglob("*.onnx"))
     if found:
         return found[0], ""
-    lines = (ended.stderr + ended.stdout).strip().splitlines() or ["it said nothing"]
-    return None, lines[-1]
+    lines = (ended.stdout + ended.stderr).strip().splitlines() or ["it said nothing"]
+    return None, next((line for line in reversed(lines) if "Error" in line), lines[-1])
 
 
 if __name__ == "__main__":
