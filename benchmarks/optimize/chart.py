@@ -18,6 +18,8 @@ def draw(results: Mapping[str, Any], to: Path) -> None:
     from matplotlib.figure import Figure
 
     cases = [case for case in results["cases"].values() if "timings" in case]
+    if not cases:
+        return
     heights = [len(case["timings"]) for case in cases]
     with mpl.rc_context({"svg.hashsalt": "onnxpack", "font.size": 8}):
         size = (8, 0.6 * len(cases) + 0.22 * sum(heights))

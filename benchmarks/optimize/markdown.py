@@ -13,6 +13,7 @@ def write_table(results: Mapping[str, Any]) -> str:
     cases = {name: case for name, case in results["cases"].items() if "timings" in case}
     lines = ["# optimize, measured", "", "`make bench-optimize` writes this page.", ""]
     lines += _about(cases)
+    lines += [f"- {note}" for note in results.get("notes", ())] + [""]
     lines += ["## Asked and found", "", *_goals(cases), ""]
     for case in cases.values():
         lines += [f"## {case['name']}", "", *_case(case)]
@@ -97,7 +98,7 @@ def _runs(runs: Sequence[Run]) -> Iterator[str]:
         yield (
             f"| {run.runtimes} | {run.max_loss} | {run.variant or 'the base'} | {run.kept} "
             f"| {run.unseen} | {run.megabytes} | {run.seconds:.0f} | {run.share:.2f} "
-            f"| {run.time_share:.2f} | {run.loads} |"
+            f"| {_share(run.time_share)} | {run.loads} |"
         )
 
 
@@ -105,7 +106,8 @@ def _exhaustive(case: Mapping[str, Any]) -> Iterator[str]:
     found = case["exhaustive"]
     without = "" if found["mixes"] else ", without graphs that leave layers in float32"
     yield "<details><summary>The exhaustive run: "
-    yield f"{len(found['plans'])} plans in {found['seconds']:.0f} s{without}</summary>"
+    seconds = "time not measured" if found["seconds"] is None else f"{found['seconds']:.0f} s"
+    yield f"{len(found['plans'])} plans, {seconds}{without}</summary>"
     yield ""
     yield "| plan | to the pack | kept | at least | exact | MB | seconds |"
     yield "|---|---|---|---|---|---|---|"
@@ -139,6 +141,10 @@ def _traps(traps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"| {'' if cosine is None else f'{cosine:.4f}'} | {trap['size'] / 1e6:.1f} |"
         )
     yield ""
+
+
+def _share(found: float | None) -> str:
+    return "not measured" if found is None else f"{found:.2f}"
 
 
 def _ratio(found: Sequence[float]) -> str:

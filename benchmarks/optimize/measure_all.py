@@ -123,7 +123,8 @@ def measure(name: str, to: Path, *, mixes: bool, max_losses: Sequence[float]) ->
         runs: list[dict[str, Any]] = []
         for run in _optimize(case, base, given, unseen, work, max_losses):
             runs.append(run)
-            save(optimized=runs)
+            # Its folder is gone when the run has ended.
+            save(optimized=[{k: v for k, v in each.items() if k != "path"} for each in runs])
         space = Exhaustive(
             pack, given, threads=THREADS, metric=case.metric, work=work / "exhaustive"
         )

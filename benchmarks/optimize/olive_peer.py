@@ -66,7 +66,7 @@ def _measure(name: str, venv: Path) -> Iterator[dict[str, Any]]:
         space = Exhaustive(pack, given, threads=THREADS, metric=case.metric, work=work / "x")
         for precision in PRECISIONS:
             print(f"{case.name}: olive optimize --precision {precision}", file=sys.stderr)
-            row = {"case": case.name, "precision": precision}
+            row: dict[str, Any] = {"case": case.name, "precision": precision}
             begun = time.perf_counter()
             graph, fault = _optimize(venv, pack / "model.onnx", precision, work / precision)
             row["seconds"] = time.perf_counter() - begun
@@ -81,7 +81,7 @@ def _measure(name: str, venv: Path) -> Iterator[dict[str, Any]]:
 
 def _optimize(venv: Path, source: Path, precision: str, to: Path) -> tuple[Path | None, str]:
     """The graph that Olive wrote, or the last line of what it said."""
-    command = [
+    command: list[str | Path] = [
         venv / "bin/olive", "optimize", "--model_name_or_path", source, "--output_path", to,
         "--provider", "CPUExecutionProvider", "--device", "cpu", "--precision", precision,
         "--disable_telemetry",
@@ -93,8 +93,8 @@ def _optimize(venv: Path, source: Path, precision: str, to: Path) -> tuple[Path 
     found = sorted(to.rglob("*.onnx"))
     if found:
         return found[0], ""
-    lines = (ended.stderr + ended.stdout).strip().splitlines() or ["it said nothing"]
-    return None, lines[-1]
+    lines = (ended.stdout + ended.stderr).strip().splitlines() or ["it said nothing"]
+    return None, next((line for line in reversed(lines) if "Error" in line), lines[-1])
 
 
 if __name__ == "__main__":

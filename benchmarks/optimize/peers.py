@@ -15,7 +15,7 @@ from onnxpack.benchmark.clock import interleave
 from onnxpack.benchmark.inputs import read_golden, resize, sizes_asked
 from onnxpack.benchmark.ratio import Ratio, faster
 from onnxpack.errors import OnnxpackError
-from onnxpack.exporters.restored import open_beside
+from onnxpack.exporters.choose import exporter_for
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
 
@@ -48,9 +48,9 @@ def time_all(
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        subject = stack.enter_context(
-            open_beside(base.pack, base.signature, case.model, golden, case.sample)
-        )
+        # Not what was exported, if that is another form of the same model.
+        exporter = exporter_for(case.model, case.sample)
+        subject = stack.enter_context(exporter.open(case.model, case.sample))
         stack.enter_context(subject.limited(base.threads))
         for baseline in subject.baselines():
             print(f"preparing {baseline.name}", file=sys.stderr)

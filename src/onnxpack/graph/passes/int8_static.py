@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from onnxpack.errors import OptimizeError, UsageError
 from onnxpack.graph.passes.attempt import Attempt, attempt, check_names, count_nodes, finish
 from onnxpack.graph.passes.attention import has_attention
+from onnxpack.graph.passes.keep_float import keep_float
 from onnxpack.graph.passes.prepare import names_after, prepared
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
@@ -58,6 +59,7 @@ def quantize_static(
             raise OptimizeError(
                 f"int8-static has nothing to do: no node of {source.name} can be quantised."
             )
+        keep_float(model)
         finish(model, source, to, under_way)
         return Step("int8-static", _options(method, reader.read, operators, exclude))
 

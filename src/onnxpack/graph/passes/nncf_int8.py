@@ -14,6 +14,7 @@ from onnxpack.errors import MissingExtraError, OptimizeError
 from onnxpack.graph.passes.attempt import attempt, check_names, count_nodes, finish
 from onnxpack.graph.passes.attention import has_attention
 from onnxpack.graph.passes.int8_static import Feeds
+from onnxpack.graph.passes.keep_float import keep_float
 from onnxpack.graph.passes.prepare import names_after, prepared
 from onnxpack.pack.manifest import Step
 
@@ -58,6 +59,7 @@ def quantize_nncf(
                 f"nncf-int8 has nothing to do: no node of {source.name} can be quantised."
             )
         _make_unsigned(made)
+        keep_float(made)
         finish(made, source, to, under_way)
         kind = "transformer" if transformer else "none"
         options = {"model_type": kind, "rows": len(rows), "exclude": sorted(exclude)}
