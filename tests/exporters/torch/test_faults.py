@@ -231,7 +231,7 @@ class Unbounded(Net):
 @pytest.fixture
 def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Plant], None]:
     def planted(fault: Plant) -> None:
-        monkeypatch.setattr("onnxpack.exporters.export.exporters", lambda: {"torch": Point(fault)})
+        monkeypatch.setattr("onnxpack.exporters.choose.exporters", lambda: {"torch": Point(fault)})
 
     return planted
 
