@@ -99,6 +99,14 @@ class Run:
         value, low, high = row[to]
         return value, low, high
 
+    def fastest(self, to: str) -> float | None:
+        """The same of the fastest calls, which others on the machine disturb least."""
+        rows = {row["name"]: row.get("fastest_ms") for row in self.case["timings"]}
+        reference = PACK if to == "to_pack" else self.case["timings"][0]["name"]
+        if not rows[reference] or not rows[self.timed_as]:
+            return None
+        return float(rows[reference]) / float(rows[self.timed_as])
+
     @property
     def best(self) -> float:
         """The fastest right plan of the exhaustive run, in the same timings, or the pack itself."""
@@ -180,11 +188,13 @@ def _speeds(cases: Mapping[str, Any]) -> Iterator[Goal]:
     for name, runtimes, max_loss, to, reference, least in asked:
         for run in _of(cases, name, runtimes, max_loss):
             value, low, high = run.ratio(to)
+            fastest = run.fastest(to) or value
+            reached = {value >= least, fastest >= least}
             yield Goal(
                 f"{run.case['name']}, {run.name}: ≥ {least:g} × {reference}",
-                f"{value:.2f} × ({low:.2f}–{high:.2f}), {run.timed_as}, kept at least "
-                f"{run.lower:.3f}",
-                "yes" if value >= least else "no",
+                f"{value:.2f} × ({low:.2f}–{high:.2f}), of the fastest calls {fastest:.2f} ×; "
+                f"{run.timed_as}, kept at least {run.lower:.3f}",
+                "undecided" if len(reached) > 1 else "yes" if reached == {True} else "no",
             )
     slowest = [run for run in _of(cases, "efficientnet-lite0") if not run.failure]
     if slowest:
