@@ -13,6 +13,8 @@ SHARE = 0.95
 TIME = 0.2
 MINUTES = 5
 LOAD = 0.1
+BUSY = 1.5
+"""Processes a core above which ratios to PyTorch decide nothing; the benchmark's own are 1."""
 
 
 class Goal(NamedTuple):
@@ -188,13 +190,16 @@ def _speeds(cases: Mapping[str, Any]) -> Iterator[Goal]:
     for name, runtimes, max_loss, to, reference, least in asked:
         for run in _of(cases, name, runtimes, max_loss):
             value, low, high = run.ratio(to)
-            fastest = run.fastest(to) or value
-            reached = {value >= least, fastest >= least}
+            fastest = run.fastest(to)
+            reached = {value >= least, (fastest or value) >= least}
+            busy = to == "to_framework" and max(run.case["load"]) > BUSY
+            verdict = "yes" if reached == {True} else "no"
+            also = f", fastest calls {fastest:.2f} ×" if fastest else ""
             yield Goal(
                 f"{run.case['name']}, {run.name}: ≥ {least:g} × {reference}",
-                f"{value:.2f} × ({low:.2f}–{high:.2f}), of the fastest calls {fastest:.2f} ×; "
-                f"{run.timed_as}, kept at least {run.lower:.3f}",
-                "undecided" if len(reached) > 1 else "yes" if reached == {True} else "no",
+                f"{value:.2f} × ({low:.2f}–{high:.2f}){also}; {run.timed_as}, kept at least "
+                f"{run.lower:.3f}",
+                "undecided: busy machine" if busy or len(reached) > 1 else verdict,
             )
     slowest = [run for run in _of(cases, "efficientnet-lite0") if not run.failure]
     if slowest:
