@@ -13,6 +13,8 @@ SHARE = 0.95
 TIME = 0.2
 MINUTES = 5
 LOAD = 0.1
+BUSY = 1.5
+"""Processes a core above which ratios to PyTorch decide nothing; the benchmark's own are 1."""
 
 
 class Goal(NamedTuple):
@@ -99,6 +101,14 @@ class Run:
         value, low, high = row[to]
         return value, low, high
 
+    def fastest(self, to: str) -> float | None:
+        """The same of the fastest calls, which others on the machine disturb least."""
+        rows = {row["name"]: row.get("fastest_ms") for row in self.case["timings"]}
+        reference = PACK if to == "to_pack" else self.case["timings"][0]["name"]
+        if not rows[reference] or not rows[self.timed_as]:
+            return None
+        return float(rows[reference]) / float(rows[self.timed_as])
+
     @property
     def best(self) -> float:
         """The fastest right plan of the exhaustive run, in the same timings, or the pack itself."""
@@ -180,11 +190,16 @@ def _speeds(cases: Mapping[str, Any]) -> Iterator[Goal]:
     for name, runtimes, max_loss, to, reference, least in asked:
         for run in _of(cases, name, runtimes, max_loss):
             value, low, high = run.ratio(to)
+            fastest = run.fastest(to)
+            reached = {value >= least, (fastest or value) >= least}
+            busy = to == "to_framework" and max(run.case["load"]) > BUSY
+            verdict = "yes" if reached == {True} else "no"
+            also = f", fastest calls {fastest:.2f} ×" if fastest else ""
             yield Goal(
                 f"{run.case['name']}, {run.name}: ≥ {least:g} × {reference}",
-                f"{value:.2f} × ({low:.2f}–{high:.2f}), {run.timed_as}, kept at least "
+                f"{value:.2f} × ({low:.2f}–{high:.2f}){also}; {run.timed_as}, kept at least "
                 f"{run.lower:.3f}",
-                "yes" if value >= least else "no",
+                "undecided: busy machine" if busy or len(reached) > 1 else verdict,
             )
     slowest = [run for run in _of(cases, "efficientnet-lite0") if not run.failure]
     if slowest:
