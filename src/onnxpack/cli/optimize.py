@@ -90,7 +90,7 @@ def command(
     json: bool,
     **options: Any,
 ) -> None:
-    """Write a pack again with faster graphs, each judged by what it keeps.
+    """Find faster graphs of a pack that are still right.
 
     Passes such as fusion and int8 are tried on ONNX Runtime, and on OpenVINO where it is
     installed; all is measured on this machine. A graph is taken only if the rows that judge it
