@@ -23,9 +23,9 @@ from cases import Case, efficientnet_lite0, minilm_l6, resnet18
 
 import onnxpack
 from onnxpack.benchmark.clock import interleave
-from onnxpack.benchmark.machine import versions
 from onnxpack.benchmark.ratio import faster
 from onnxpack.graph.passes.float16 import to_float16
+from onnxpack.runtime.doctor import installed_versions
 from onnxpack.runtime.session import load_onnxruntime, placement
 
 CASES: Mapping[str, Callable[[int], Case]] = {
@@ -69,7 +69,9 @@ def main() -> None:
 
 def _page(folder: Path) -> Iterator[str]:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    named = versions(("onnxpack", "onnxruntime-gpu", "torch", "tensorrt-cu12", "tensorrt-cu13"))
+    named = installed_versions(
+        ("onnxpack", "onnxruntime-gpu", "torch", "tensorrt-cu12", "tensorrt-cu13")
+    )
     yield "# On an NVIDIA GPU"
     yield ""
     yield f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}; " + ", ".join(

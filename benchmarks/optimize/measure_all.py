@@ -35,12 +35,13 @@ from start import time_loads
 from traps import measure_traps
 
 import onnxpack
-from onnxpack.benchmark.machine import features, load, processor, versions
+from onnxpack.benchmark.machine import features, load, processor
 from onnxpack.errors import OnnxpackError
 from onnxpack.optimizer.answers import collect
 from onnxpack.optimizer.data import bind_rows
 from onnxpack.optimizer.guard import judge
 from onnxpack.optimizer.optimize import Optimized
+from onnxpack.runtime.doctor import installed_versions
 from onnxpack.runtime.model import Model
 
 THREADS = 2
@@ -116,7 +117,7 @@ def measure(name: str, to: Path, *, mixes: bool, max_losses: Sequence[float]) ->
             rows={"given": len(_first(given)), "unseen": len(_first(unseen))},
             processor=processor(),
             features=features(),
-            versions=versions(PACKAGES),
+            versions=installed_versions(PACKAGES),
             threads=THREADS,
             size=sum(file.stat().st_size for file in pack.glob("model.onnx*")),
         )

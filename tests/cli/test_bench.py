@@ -13,7 +13,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 import onnxpack as package
 from onnxpack.benchmark.outcome import Outcome, Point, Row
-from onnxpack.cli.bench import times, verdicts
+from onnxpack.cli.bench import verdicts
+from onnxpack.cli.speed import times
 from onnxpack.pack.manifest import Timing
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from onnxpack.optimizer.journal import LINES, Journal
 from onnxpack.optimizer.space import Plan
-from onnxpack.optimizer.trial import Speed, Trial, Verdict
+from onnxpack.optimizer.speed import Speed
+from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.pack.manifest import Step, Timing
 
 KEY = {"pack": "sha256:0", "options": [1, "a"]}

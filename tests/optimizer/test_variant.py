@@ -10,7 +10,8 @@ import pytest
 from onnxpack.optimizer import variant
 from onnxpack.optimizer.search import Task
 from onnxpack.optimizer.space import Plan
-from onnxpack.optimizer.trial import Speed, Trial, Verdict
+from onnxpack.optimizer.speed import Speed
+from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.pack.manifest import Timing
 
 BASE = Timing(name="base", seconds=1.0, quartiles=(1.0, 1.0))

@@ -14,23 +14,23 @@ import numpy as np
 
 from onnxpack.benchmark.clock import Call, Timed, interleave
 from onnxpack.benchmark.inputs import BATCH, read_golden, resize, sizes_asked
-from onnxpack.benchmark.machine import load, processor, versions
+from onnxpack.benchmark.machine import BUSY, load, processor
 from onnxpack.benchmark.outcome import BASE, PACK, Outcome, Point, Row
 from onnxpack.benchmark.profile import profile as profile_graph
 from onnxpack.benchmark.ratio import to_timings
 from onnxpack.benchmark.start import Source, measure_start
+from onnxpack.comparison.distance import distance
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.restored import open_beside
 from onnxpack.pack.manifest import Timing
 from onnxpack.pack.model import Pack
 from onnxpack.parity.subject import Baseline, Subject
+from onnxpack.runtime.doctor import installed_versions
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.providers import AUTO
 from onnxpack.signature import Array
 
 SECONDS = 3.0
-BUSY = 0.3
-"""Processes a core, by the load average of the last minute, above which the reader is told."""
 PERCENTILES = (50, 90, 95, 99)
 
 
@@ -105,7 +105,7 @@ def bench(
         threads=model.threads,
         provider=model.provider,
         processor=processor(),
-        versions=versions(_packages(subject)),
+        versions=installed_versions(_packages(subject)),
         points=measured,
         starts=tuple(measure_start(source, first, say) for source in starts),
         operators=profile_graph(model.pack, first, threads=model.threads) if profile else (),
@@ -195,14 +195,8 @@ def _difference(given: object, answer: Mapping[str, Array]) -> float | None:
         mine.shape != other.shape for mine, other in zip(expected, arrays, strict=True)
     ):
         return None
-    return max(map(_distance, expected, arrays), default=None)
-
-
-def _distance(expected: Array, found: Array) -> float:
-    wide = expected.astype(np.float64)
-    length = float(np.linalg.norm(wide))
-    apart = float(np.linalg.norm(found.astype(np.float64) - wide))
-    return apart / length if length else apart
+    pairs = zip(expected, arrays, strict=True)
+    return max((distance(mine, other.astype(mine.dtype)) for mine, other in pairs), default=None)
 
 
 def _arrays(given: object) -> Iterator[Array]:

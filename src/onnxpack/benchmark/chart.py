@@ -27,6 +27,16 @@ def check_chart(path: Path) -> None:
     """
     if path.suffix not in FORMATS:
         raise UsageError(f"{path} is no chart: its name ends in none of {', '.join(FORMATS)}.")
+    check_drawing(path)
+
+
+def check_drawing(path: Path) -> None:
+    """Refuse a file with a drawing for which there is no folder, or nothing that draws.
+
+    Raises:
+        UsageError: its folder does not exist.
+        MissingExtraError: matplotlib is not installed.
+    """
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}.", remedy=f"mkdir -p {path.parent}")
     if find_spec("matplotlib") is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxpack.errors import UsageError
 from onnxpack.pack.model import Pack
-from onnxpack.pack.tensor import read_tensor
+from onnxpack.runtime.replay import read_example
 from onnxpack.signature import Array, Dim, Signature
 
 BATCH = "batch"
@@ -29,8 +29,7 @@ def read_golden(pack: Pack, signature: Signature) -> dict[str, Array]:
             f"{pack.path} holds no golden data, from which inputs could be made.",
             remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
         )
-    arrays = [read_tensor(path)[1] for path in pack.golden[0].inputs]
-    return {spec.name: array for spec, array in zip(signature.inputs, arrays, strict=True)}
+    return read_example(pack.golden[0], signature).feed
 
 
 def sizes_asked(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 """The instruction sets that decide how fast, and on some processors how right, int8 and bfloat16
 are."""
+
+BUSY = 0.3
+"""Processes a core, see :func:`load`, above which the reader of a figure is told."""
 
 
 def processor() -> str:
@@ -28,17 +30,6 @@ def features() -> tuple[str, ...]:
 def load() -> float:
     """How many processes ran or waited on each core in the last minute, on the average."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)
-
-
-def versions(names: Iterable[str]) -> dict[str, str]:
-    """The versions of distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _cpuinfo() -> Mapping[str, str]:

@@ -9,6 +9,7 @@ import click
 
 from onnxpack.cli import parameters, say, show
 from onnxpack.cli.command import Argument, Command
+from onnxpack.cli.speed import speed_cells
 from onnxpack.cli.verdict import NotOkError
 
 if TYPE_CHECKING:
@@ -82,14 +83,10 @@ def command(
 
 
 def _cells(each: Audited, folder: Path) -> tuple[str, ...]:
-    from onnxpack.cli.bench import times
-
-    speed = each.speed
     return (
         str(each.path.relative_to(folder)),
         each.finding.value,
-        f"{times(speed.ratio)} ×" if speed else "",
-        "{} – {}".format(*map(times, speed.interval)) if speed else "",
+        *speed_cells(each.speed),
         f"{each.size / 1e6:.1f}",
         each.why,
     )

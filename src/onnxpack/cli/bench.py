@@ -11,6 +11,7 @@ import click
 
 from onnxpack.cli import parameters, say, show
 from onnxpack.cli.command import Command
+from onnxpack.cli.speed import times
 
 if TYPE_CHECKING:
     from onnxpack.benchmark.outcome import Outcome, Point, Row
@@ -233,11 +234,6 @@ def _faster(ratio: float, than: str) -> str:
     if ratio >= 1:
         return f"{times(ratio)} × as fast as {than}"
     return f"{times(1 / ratio)} × slower than {than}"
-
-
-def times(ratio: float) -> str:
-    """A ratio with three digits that mean something: 0.27, 1.55, 137."""
-    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def _document(found: Outcome) -> dict[str, Any]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from onnxpack.signature import Array, TensorSpec
 
 RANDOM = "random"
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 BATCH = "batch"
 
 
@@ -90,11 +89,11 @@ def _golden(model: Model) -> dict[str, Array]:
 
 
 def _read_one(text: str, spec: TensorSpec, model: Model) -> Array:
+    from onnxpack.runtime.picture import SUFFIXES, read_picture
+
     path = Path(text)
     suffix = path.suffix.lower()
-    if suffix in PICTURES:
-        from onnxpack.runtime.picture import read_picture
-
+    if suffix in SUFFIXES:
         return read_picture(path, spec, model.preprocess)
     if suffix == ".npz":
         arrays = _read_npz(path)
@@ -105,7 +104,7 @@ def _read_one(text: str, spec: TensorSpec, model: Model) -> Array:
         array: Array = _load(path)
         return array
     raise FeedError(
-        f"input {text!r} is none of x.npy, x.npz, a picture ({', '.join(PICTURES)}), random; "
+        f"input {text!r} is none of x.npy, x.npz, a picture ({', '.join(SUFFIXES)}), random; "
         f"the model takes {', '.join(s.name for s in model.signature.inputs)}.",
         remedy="onnxpack run --help",
     )

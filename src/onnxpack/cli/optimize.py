@@ -9,6 +9,7 @@ import click
 
 from onnxpack.cli import parameters, say, show
 from onnxpack.cli.command import Command
+from onnxpack.cli.speed import speed_cells, times
 
 if TYPE_CHECKING:
     from onnxpack.optimizer.optimize import Optimized
@@ -146,14 +147,10 @@ def _print(found: Optimized) -> None:
 
 
 def _cells(trial: Trial) -> tuple[str, ...]:
-    from onnxpack.cli.bench import times
-
-    speed = trial.speed
     return (
         trial.name,
         trial.verdict.value,
-        f"{times(speed.ratio)} ×" if speed else "",
-        "{} – {}".format(*map(times, speed.interval)) if speed else "",
+        *speed_cells(trial.speed),
         f"{trial.size / 1e6:.1f}" if trial.size else "",
         trial.why,
     )
@@ -167,8 +164,6 @@ def verdict(found: Optimized) -> str:
             "proven graph alone."
         )
     taken = {trial.name: trial for trial in found.trials}[found.variants[0]]
-    from onnxpack.cli.bench import times
-
     speed = times(taken.speed.ratio) if taken.speed else "?"
     others = ", ".join(found.variants[1:])
     return (

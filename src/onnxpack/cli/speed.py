@@ -1,4 +1,4 @@
-"""The variants and the measurements in a pack, as tables."""
+"""Speeds in words, and the variants and the measurements in a pack as tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from onnxpack.cli import say, show
 
 if TYPE_CHECKING:
+    from onnxpack.optimizer.speed import Speed
     from onnxpack.pack.manifest import Measurement, Variant
 
 
@@ -41,3 +42,15 @@ def show_measurements(measurements: Iterable[Measurement]) -> None:
             [words.timing_row(timing) for timing in each.timings],
             right=("median",),
         )
+
+
+def times(ratio: float) -> str:
+    """A ratio with three digits that mean something: 0.27, 1.55, 137."""
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
+
+
+def speed_cells(speed: Speed | None) -> tuple[str, str]:
+    """The ratio and its interval, as cells of a table; empty where nothing was timed."""
+    if speed is None:
+        return "", ""
+    return f"{times(speed.ratio)} ×", "{} – {}".format(*map(times, speed.interval))

@@ -8,19 +8,17 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from onnxpack.benchmark.clock import interleave
-from onnxpack.benchmark.ratio import to_timings
 from onnxpack.errors import FeedError, PackError, UsageError
 from onnxpack.optimizer.answers import Answers, collect
 from onnxpack.optimizer.data import Rows
 from onnxpack.optimizer.guard import Judgement, check_enough, judge
-from onnxpack.optimizer.original import CPU
 from onnxpack.optimizer.read_data import read_rows
-from onnxpack.optimizer.trial import Speed
+from onnxpack.optimizer.speed import Speed, time_pair
 from onnxpack.pack.manifest import Kept
 from onnxpack.pack.read import open_pack
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.replay import Run
+from onnxpack.runtime.variants import CPU_NAME
 from onnxpack.signature import Array, TensorSpec
 
 HALVES = ("float16", "float32")
@@ -87,7 +85,7 @@ def audit(
         PackError: the reference cannot be opened.
     """
     say = progress or _silent
-    model = Model(open_pack(reference), provider=CPU, variant="base", threads=threads)
+    model = Model(open_pack(reference), provider=CPU_NAME, variant="base", threads=threads)
     graphs = find_graphs(Path(folder), model.pack.model_path)
     rows = read_rows(data, model.signature, model.preprocess)
     check_enough(len(rows), max_loss)
@@ -128,12 +126,10 @@ def _audit(path: Path, reference: _Reference) -> Audited:
         speed = _time(reference, run)
     except (FeedError, PackError) as exc:
         return Audited(path, Finding.BROKEN, size, why=exc.message)
-    why = f"{judged.measure} {judged.value:.4f}, at least {judged.lower:.4f}"
-    if judged.keeps(reference.max_loss):
-        finding = Finding.RIGHT if speed.interval[0] > 1 else Finding.NO_FASTER
-    else:
+    finding = Finding.RIGHT if speed.interval[0] > 1 else Finding.NO_FASTER
+    if not judged.keeps(reference.max_loss):
         finding = Finding.NOISY
-        why += f", asked for {1 - reference.max_loss:.4f}"
+    why = judged.describe(reference.max_loss)
     return Audited(path, finding, size, speed, judged.to_kept(reference.max_loss), why)
 
 
@@ -145,7 +141,7 @@ def _open(path: Path, reference: Model) -> Run:
     Raises:
         PackError: it cannot be opened, or has other inputs or outputs.
     """
-    model = Model(path, provider=CPU, threads=reference.threads)
+    model = Model(path, provider=CPU_NAME, threads=reference.threads)
     for side in ("inputs", "outputs"):
         wanted = {spec.name: spec for spec in getattr(reference.signature, side)}
         found = {spec.name: spec for spec in getattr(model.signature, side)}
@@ -175,8 +171,7 @@ def _named(spec: TensorSpec) -> str:
 def _time(reference: _Reference, run: Run) -> Speed:
     feed = next(reference.rows.take([0] * reference.rows.batch).feeds())
     calls = {"reference": partial(reference.model.run, feed), "graph": partial(run, feed)}
-    base, timing = to_timings(interleave(calls, seconds=SECONDS))
-    return Speed(base, timing)
+    return time_pair(calls, seconds=SECONDS)
 
 
 def _silent(_: str) -> None:

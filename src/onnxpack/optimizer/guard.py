@@ -67,6 +67,11 @@ class Judgement:
         """Whether at most ``max_loss`` is lost, with 95 % confidence."""
         return self.lower >= 1.0 - max_loss
 
+    def describe(self, max_loss: float) -> str:
+        """Return the figures in words, with what was asked for where they fall short."""
+        found = f"{self.measure} {self.value:.4f}, at least {self.lower:.4f}"
+        return found if self.keeps(max_loss) else f"{found}, asked for {1 - max_loss:.4f}"
+
     def to_kept(self, max_loss: float) -> Kept:
         """Return the evidence as the manifest records it."""
         return Kept(

@@ -10,7 +10,7 @@ from time import monotonic
 
 import msgspec
 
-from onnxpack.benchmark.machine import load, processor, versions
+from onnxpack.benchmark.machine import BUSY, load, processor
 from onnxpack.errors import UsageError
 from onnxpack.optimizer.data import Rows, Split, split
 from onnxpack.optimizer.guard import check_enough
@@ -26,6 +26,7 @@ from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
 from onnxpack.pack.write import check_destination
+from onnxpack.runtime.doctor import installed_versions
 from onnxpack.runtime.threads import read_budget
 
 MAX_LOSS = 0.01
@@ -162,7 +163,7 @@ def _key(pack: Pack, rows: Rows | None, options: Sequence[object]) -> dict[str, 
         "rows": None if rows is None else rows.digest(),
         "options": list(options),
         "processor": processor(),
-        "versions": versions(("onnxpack", "onnxruntime", "openvino", "nncf", "onnxslim")),
+        "versions": installed_versions(("onnxpack", "onnxruntime", "openvino", "nncf", "onnxslim")),
     }
 
 
@@ -183,7 +184,7 @@ def _notes(
             f"{untried} of {len(trials)} plans were not begun; the same call with force (--force) "
             "goes on with them"
         )
-    if busy > 0.3:
+    if busy > BUSY:
         notes.append(f"the machine was busy ({busy:.1f} processes a core): speeds may be off")
     return notes
 

@@ -23,9 +23,9 @@ from onnxpack.runtime.model import Model
 from onnxpack.runtime.openvino import open_openvino
 from onnxpack.runtime.replay import Run, prove, read_example
 from onnxpack.runtime.session import OPENVINO, run
+from onnxpack.runtime.variants import CPU_NAME
 from onnxpack.signature import Array, Signature
 
-CPU = "cpu"
 TOGETHER = 8
 """Rows that are judged in one feed, besides one at a time."""
 
@@ -53,9 +53,10 @@ class Original:
         self.pack = pack
         self.split = split
         self.threads = threads
-        self.base = Model(pack, provider=CPU, variant="base", threads=threads)
+        self.base = Model(pack, provider=CPU_NAME, variant="base", threads=threads)
         self.signature: Signature = self.base.signature
         self._metric = metric
+        self._feeds: dict[int, dict[str, Array]] = {}
         self._ranked: dict[Path, list[str]] = {}
         self._say = say
 
@@ -83,18 +84,23 @@ class Original:
             )
             agree(self.signature, session.signature)
         else:
-            session = open_on(graph, CPU, threads=self.threads).session
+            session = open_on(graph, CPU_NAME, threads=self.threads).session
             agree(self.signature, read_signature(session))
         names = [spec.name for spec in self.signature.outputs]
 
         def predict(feed: Mapping[str, Array]) -> dict[str, Array]:
-            values = run(session, names, feed, CPU)
+            values = run(session, names, feed, CPU_NAME)
             return dict(zip(names, values, strict=True))
 
         return predict
 
     def feeds(self, batch: int) -> dict[str, Array]:
         """Inputs to time with: held-out rows if there are any, else the golden data."""
+        if batch not in self._feeds:
+            self._feeds[batch] = self._make_feeds(batch)
+        return self._feeds[batch]
+
+    def _make_feeds(self, batch: int) -> dict[str, Array]:
         arrays = read_golden(self.pack, self.signature)
         dims = dims_of(self.signature, arrays)
         if self.split is not None and not self.split.held_out.whole:

@@ -13,10 +13,9 @@ from onnxpack.errors import FeedError, MissingExtraError, OnnxpackError, UsageEr
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.optimizer.data import MAX_BYTES, Rows, bind_rows, check_size
 from onnxpack.pack.manifest import Preprocess
-from onnxpack.runtime.picture import read_picture
+from onnxpack.runtime.picture import SUFFIXES, read_picture
 from onnxpack.signature import Array, Signature, TensorSpec
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 TABLES = (".csv", ".parquet")
 _REMEDY = "--data photos/, --data rows.npz, --data rows.csv, or --data data.py:rows"
 
@@ -68,9 +67,9 @@ def read_data(text: str, signature: Signature, *, preprocess: Preprocess | None 
 
 def _read_folder(folder: Path, signature: Signature, preprocess: Preprocess | None) -> Rows:
     spec = _only_input(signature, f"the pictures of {folder}")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise UsageError(f"{folder} holds no picture, expected {', '.join(PICTURES)}.")
+        raise UsageError(f"{folder} holds no picture, expected {', '.join(SUFFIXES)}.")
     pictures: list[Array] = []
     unreadable: list[OnnxpackError] = []
     for path in paths:

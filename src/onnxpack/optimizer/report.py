@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.errors import MissingExtraError, UsageError
+from onnxpack.benchmark.chart import check_drawing
+from onnxpack.errors import UsageError
 from onnxpack.optimizer.trial import Trial, Verdict
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def check_report(path: Path) -> None:
     """
     if path.suffix != ".html":
         raise UsageError(f"the report {path} is a page: its name ends in .html.")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}.", remedy=f"mkdir -p {path.parent}")
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("matplotlib", extra="chart")
+    check_drawing(path)
 
 
 def write_report(found: Optimized, to: Path) -> None:

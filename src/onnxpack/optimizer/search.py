@@ -14,14 +14,13 @@ from time import monotonic
 
 import msgspec
 
-from onnxpack.benchmark.clock import interleave
-from onnxpack.benchmark.ratio import to_timings
 from onnxpack.errors import OnnxpackError
 from onnxpack.optimizer.journal import Journal
 from onnxpack.optimizer.original import Original
 from onnxpack.optimizer.sensitive import how_many
 from onnxpack.optimizer.space import PASSES, Goal, Plan
-from onnxpack.optimizer.trial import Speed, Trial, Verdict
+from onnxpack.optimizer.speed import Speed, time_pair
+from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.pack.manifest import Kept, Step
 from onnxpack.runtime.replay import Run
 from onnxpack.runtime.session import ONNXRUNTIME
@@ -158,10 +157,8 @@ def _make(
 def time_beside(original: Original, name: str, predict: Run, batch: int, seconds: float) -> Speed:
     """Time a candidate and the base in turn, on the same rows."""
     feeds = original.feeds(batch)
-    calls = {"base": partial(original.base.run, feeds), name: partial(predict, feeds)}
-    timed = interleave(calls, seconds=seconds)
-    base, timing = to_timings(timed)
-    return Speed(base, timing)
+    base, candidate = partial(original.base.run, feeds), partial(predict, feeds)
+    return time_pair({"base": base, name: candidate}, seconds=seconds)
 
 
 def _judge_the_fast(
@@ -264,15 +261,12 @@ def _judge(original: Original, trial: Trial, task: Task, journal: Journal) -> Tr
         judged = original.judge(predict)
     except OnnxpackError as exc:
         return msgspec.structs.replace(trial, verdict=Verdict.FAILED, why=exc.message)
-    right = judged.keeps(task.max_loss)
-    needed = 1 - task.max_loss
-    why = f"{judged.measure} {judged.value:.4f}, at least {judged.lower:.4f}"
     return msgspec.structs.replace(
         trial,
         screened=screened.value if screened else None,
         kept=judged.to_kept(task.max_loss),
-        verdict=Verdict.RIGHT if right else Verdict.LOSES,
-        why=why if right else f"{why}, asked for {needed:.4f}",
+        verdict=Verdict.RIGHT if judged.keeps(task.max_loss) else Verdict.LOSES,
+        why=judged.describe(task.max_loss),
     )
 
 

@@ -7,7 +7,8 @@ from enum import StrEnum
 import msgspec
 
 from onnxpack.optimizer.space import Plan
-from onnxpack.pack.manifest import Kept, Step, Timing
+from onnxpack.optimizer.speed import Speed
+from onnxpack.pack.manifest import Kept, Step
 
 
 class Verdict(StrEnum):
@@ -19,28 +20,6 @@ class Verdict(StrEnum):
     SLOWER = "no faster"
     FAILED = "failed"
     OPEN = "not judged"
-
-
-class Speed(msgspec.Struct, frozen=True):
-    """How fast a graph was beside the base, in the same rounds.
-
-    Attributes:
-        base: of the base, which is the reference.
-        timing: of the graph.
-    """
-
-    base: Timing
-    timing: Timing
-
-    @property
-    def ratio(self) -> float:
-        """How many times as fast as the base it was."""
-        return self.timing.ratio or 0.0
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the ratio."""
-        return self.timing.interval or (0.0, 0.0)
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,16 +8,19 @@ from pathlib import Path
 import msgspec
 
 from onnxpack.benchmark.inputs import dims_of
-from onnxpack.benchmark.machine import features, processor, versions
+from onnxpack.benchmark.machine import features, processor
 from onnxpack.errors import OnnxpackError, OptimizeError
 from onnxpack.optimizer.guard import measure_distances
 from onnxpack.optimizer.journal import Journal
-from onnxpack.optimizer.original import CPU, Original
+from onnxpack.optimizer.original import Original
 from onnxpack.optimizer.search import PARITY, Task, best_first, graph_of, time_beside
-from onnxpack.optimizer.trial import Speed, Trial, Verdict
+from onnxpack.optimizer.speed import Speed
+from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.pack.manifest import Distance, Measurement, Recipe, Variant
 from onnxpack.pack.write import GoldenData, Writer, set_name, write_golden
+from onnxpack.runtime.doctor import installed_versions
 from onnxpack.runtime.session import OPENVINO
+from onnxpack.runtime.variants import CPU_NAME
 
 FINAL_SECONDS = 2.0
 """About how long a graph that is taken is timed again beside the base."""
@@ -90,7 +93,7 @@ def _recipe(trial: Trial, original: Original) -> Recipe:
     runtime = trial.plan.runtime
     return Recipe(
         runtime=runtime,
-        runtime_version=versions([runtime]).get(runtime, ""),
+        runtime_version=installed_versions([runtime]).get(runtime, ""),
         precision=trial.plan.precision if runtime == OPENVINO else "",
         threads=original.threads,
         processor=processor(),
@@ -102,8 +105,8 @@ def _measurement(speed: Speed, original: Original, task: Task) -> Measurement:
     return Measurement(
         dims=dims_of(original.signature, original.feeds(task.batch)),
         threads=original.threads,
-        provider=CPU,
+        provider=CPU_NAME,
         processor=processor(),
-        versions=versions(("onnxpack", "onnxruntime", "openvino")),
+        versions=installed_versions(("onnxpack", "onnxruntime", "openvino")),
         timings=(speed.base, speed.timing),
     )

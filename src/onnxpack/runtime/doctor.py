@@ -75,7 +75,7 @@ def observe() -> Environment:
     return Environment(
         budget=read_budget(),
         python=platform.python_version(),
-        packages=_versions(PACKAGES),
+        packages=installed_versions(PACKAGES),
         wheels=installed_wheels(),
         telemetry=telemetry,
         providers=providers,
@@ -99,7 +99,8 @@ def installed_wheels(path: Sequence[str] | None = None) -> dict[str, str]:
     return dict(sorted(wheels.items()))
 
 
-def _versions(names: Sequence[str]) -> dict[str, str]:
+def installed_versions(names: Sequence[str]) -> dict[str, str]:
+    """Return the versions of those of these distributions that are installed."""
     versions = {}
     for name in names:
         try:

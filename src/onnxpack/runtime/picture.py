@@ -22,6 +22,9 @@ MAX_PIXELS = 2**26
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Pillow reads others through outside programs, which a hostile file could steer."""
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
+"""Of the files of these formats."""
+
 
 def read_picture(
     source: str | Path | bytes, spec: TensorSpec, preprocess: Preprocess | None = None

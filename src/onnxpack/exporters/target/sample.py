@@ -12,6 +12,7 @@ import numpy as np
 
 from onnxpack.errors import MissingExtraError, SampleError
 from onnxpack.exporters.target.attribute import load_attribute
+from onnxpack.runtime.picture import SUFFIXES
 from onnxpack.signature import Array
 
 INTEGERS_BELOW = 10
@@ -21,7 +22,6 @@ MAX_ELEMENTS = 2**30
 _NAMED = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<spec>.+)")
 _SHAPE = re.compile(r"(?:(?P<dtype>[a-z]+\d*)\[(?P<listed>[\d\s,]*)\]|(?P<crossed>\d+(?:x\d+)*))")
 _TABLES = {".csv", ".parquet"}
-_PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def read_sample(specs: Sequence[str]) -> Any:
@@ -63,7 +63,7 @@ def _read(spec: str, *, seed: int) -> Any:
         return _read_numpy(Path(spec))
     if suffix in _TABLES:
         return _read_table(Path(spec))
-    if suffix in _PICTURES:
+    if suffix in SUFFIXES:
         return _read_picture(Path(spec))
     if ":" in spec:
         found = load_attribute(spec)
