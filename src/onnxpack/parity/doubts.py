@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from onnxpack.pack.manifest import CaseEvidence, SkippedCase
-from onnxpack.parity.nonfinite import INFINITE
+from onnxpack.parity.nonfinite import INFINITIES
 from onnxpack.parity.prove import Question
 from onnxpack.signature import Array
 
@@ -31,13 +31,18 @@ def doubts(questions: Sequence[Question], skipped: Sequence[SkippedCase] = ()) -
 
 def doubts_of_infinities(evidence: Iterable[CaseEvidence]) -> Iterator[str]:
     """Yield a note if a pack answers to infinities where the model answers NaN."""
-    for case in evidence:
-        differing = [each.output for each in case.outputs if each.passed and each.reason]
-        if case.name == INFINITE and differing:
-            yield (
-                f"{', '.join(differing)}: where an input is infinite, the model answers NaN, and "
-                "the pack may answer a number"
-            )
+    differing = {
+        each.output: None
+        for case in evidence
+        if case.name in INFINITIES
+        for each in case.outputs
+        if each.passed and each.reason
+    }
+    if differing:
+        yield (
+            f"{', '.join(differing)}: where an input is infinite, the model answers NaN, and the "
+            "pack may answer a number"
+        )
 
 
 def _of_outputs(questions: Sequence[Question]) -> Iterator[str]:

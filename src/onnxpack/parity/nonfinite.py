@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -11,20 +12,31 @@ from onnxpack.signature import Array
 SCATTERED = "NaN among the numbers"
 ALONE = "one NaN a row"
 INFINITE = "infinities among the numbers"
-NONFINITE = frozenset({SCATTERED, ALONE, INFINITE})
+HIGHEST = "one infinity a row"
+LOWEST = "one negative infinity a row"
+INFINITIES = frozenset({INFINITE, HIGHEST, LOWEST})
+NONFINITE = frozenset({SCATTERED, ALONE}) | INFINITIES
 SHARE = 0.2
 """Of the numbers, so many are replaced."""
 
 
 def nonfinite_values(sample: Mapping[str, Array]) -> Iterator[tuple[str, Mapping[str, Array]]]:
-    """NaN at random places, at one place of each row, and infinities of both signs.
+    """Yield inputs with NaN and infinities at random places, and at one place of each row.
 
     Operators that lose NaN do so by where it stands: onnxruntime's ``ReduceMax`` keeps NaN at the
-    first place, and skips it elsewhere.
+    first place, and skips it elsewhere. An infinity is asked with each sign in every row: what an
+    activation such as ``gelu`` gives for it depends on the sign that it has behind a layer.
     """
     if not any(array.dtype.kind == "f" and array.size for array in sample.values()):
         return
-    for name, change in ((SCATTERED, _scattered), (ALONE, _alone), (INFINITE, _infinite)):
+    changes: Mapping[str, Callable[[np.random.Generator, Array], Array]] = {
+        SCATTERED: _scattered,
+        ALONE: partial(_alone, np.nan),
+        INFINITE: _infinite,
+        HIGHEST: partial(_alone, np.inf),
+        LOWEST: partial(_alone, -np.inf),
+    }
+    for name, change in changes.items():
         random = np.random.default_rng(len(name))
         yield (
             name,
@@ -42,12 +54,12 @@ def _scattered(random: np.random.Generator, array: Array) -> Array:
     return changed.astype(array.dtype)
 
 
-def _alone(random: np.random.Generator, array: Array) -> Array:
-    """In each row, the last axis, at one place after its first."""
+def _alone(value: float, random: np.random.Generator, array: Array) -> Array:
+    """Put a value at one place of each row, the last axis, after the row's first place."""
     changed = np.atleast_1d(array.copy())
     rows = changed.reshape(-1, changed.shape[-1])
     places = random.integers(min(1, rows.shape[1] - 1), rows.shape[1], len(rows))
-    rows[np.arange(len(rows)), places] = np.nan
+    rows[np.arange(len(rows)), places] = value
     return rows.reshape(array.shape)
 
 
