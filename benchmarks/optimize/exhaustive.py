@@ -1,7 +1,7 @@
 """Every plan of the search's space made, timed and judged: what the search is compared with.
 
 The space is the same as that of ``optimize``: all chains of passes on both runtimes, and every int8
-graph with its most sensitive layers left in float32. Nothing is screened, pruned or skipped.
+graph with its most sensitive layers left alone. Nothing is screened, pruned or skipped.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from cases import Arrays
 from onnxpack.errors import OnnxpackError
 from onnxpack.optimizer.data import bind_rows, split
 from onnxpack.optimizer.journal import Journal
+from onnxpack.optimizer.mix import mixes
 from onnxpack.optimizer.optimize import CALIBRATION
 from onnxpack.optimizer.original import Original
 from onnxpack.optimizer.search import SECONDS, graph_of, time_beside
-from onnxpack.optimizer.sensitive import how_many
 from onnxpack.optimizer.space import Plan, plans
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
@@ -97,8 +97,8 @@ class Exhaustive:
             if len(each.plan.passes) > 1:
                 before = replace(each.plan, passes=each.plan.passes[:-1])
                 graph, _ = graph_of(self.original, before, self._journal)
-            for count in how_many(len(self.original.rank_layers(graph))):
-                yield replace(each.plan, spared=count)
+            for way in mixes(each.plan, len(self.original.rank_layers(graph))):
+                yield from way
 
     def _judge(self, plan: Plan) -> Judged:
         begun = time.perf_counter()

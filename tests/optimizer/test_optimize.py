@@ -15,6 +15,7 @@ import onnxpack
 from onnxpack.errors import OptimizeError, PackError, UsageError
 from onnxpack.optimizer import optimize as module
 from onnxpack.optimizer import space
+from onnxpack.optimizer.data import bind_rows
 from onnxpack.optimizer.optimize import optimize
 from onnxpack.optimizer.report import check_report, write_report
 from onnxpack.optimizer.space import Pass
@@ -281,7 +282,7 @@ def test_a_spent_budget_still_ends_with_a_pack(
     only(("rewrite",), ("slim",))
     found = optimize(digits, tmp_path / "fast", budget=1e-9)
     assert found.variants == ()
-    assert any(note.startswith("2 of 2 plans were not begun") for note in found.notes)
+    assert any(note.startswith("2 of 2 plans were not begun or not judged") for note in found.notes)
     assert validate(found.pack).ok
     told: list[str] = []
     again = optimize(digits, tmp_path / "fast", force=True, progress=told.append)
@@ -299,9 +300,10 @@ def test_ctrl_c_takes_what_was_found(
     only(("rewrite",), ("stop",))
     found = optimize(digits, tmp_path / "fast")
     assert {trial.name: trial.verdict for trial in found.trials} == {
-        "rewrite": Verdict.OPEN,
+        "rewrite": Verdict.KEPT,
         "stop": Verdict.OPEN,
     }
+    assert found.variants == ("rewrite",)
     assert validate(found.pack).ok
 
 
@@ -384,3 +386,37 @@ def test_the_page(always_faster: None, only: Any, digits: Pack, rows: Rows, tmp_
     assert "<script" not in page
     with pytest.raises(UsageError, match=r"ends in \.html"):
         check_report(tmp_path / "page.pdf")
+
+
+def test_ranges_are_measured_once(digits: Pack, rows: Rows, tmp_path: Path) -> None:
+    pass_ = space.PASSES["int8-minmax"]
+    assert digits.manifest is not None
+    given = bind_rows(
+        {name: array[:20] for name, array in rows.items()}, digits.manifest.signature, "rows"
+    )
+    ranges = tmp_path / "ranges.json"
+    larger = bind_rows({name: array[:20] * 9 for name, array in rows.items()}, given.signature, "x")
+    calls = [
+        pass_(digits.model_path, tmp_path / name, fed, ranges=ranges)
+        for name, fed in (("one.onnx", given), ("two.onnx", larger))
+    ]
+    assert ranges.exists()
+    assert calls[0] == calls[1]
+    assert calls[0].options["rows"] == 20
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+
+
+def test_other_ranges_of_a_slow_graph_are_not_measured(
+    quick: None, only: Any, digits: Pack, rows: Rows, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from onnxpack.benchmark.ratio import Ratio
+
+    monkeypatch.setattr(
+        "onnxpack.benchmark.ratio.faster", lambda call, reference: Ratio(0.5, 0.4, 0.6)
+    )
+    only(("int8-minmax",), ("int8-entropy",))
+    found = optimize(digits, tmp_path / "fast", data=rows)
+    assert [trial.verdict for trial in found.trials] == [Verdict.SLOWER, Verdict.SLOWER]
+    assert found.trials[1].why == "the graph of int8-minmax with other ranges, so as slow"
+    assert found.trials[1].speed is None

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxpack.optimizer.sensitive import how_many, rank_layers
+from onnxpack.optimizer.sensitive import rank_layers
 
 WIDTH, LAYERS = 16, 4
 
@@ -57,8 +57,3 @@ def test_the_layer_with_an_outlier_comes_first(tmp_path: Path, planted: int) -> 
     ranked = rank_layers(chain(tmp_path, planted), feeds, threads=1)
     assert ranked[0] == f"layer {planted}"
     assert sorted(ranked) == [f"layer {at}" for at in range(LAYERS)]
-
-
-def test_no_more_than_half_is_left() -> None:
-    assert list(how_many(20)) == [1, 2, 3, 4, 6, 8]
-    assert list(how_many(1)) == []

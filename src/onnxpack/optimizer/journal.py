@@ -62,6 +62,10 @@ class Journal:
             part.rename(made)
         return made / "model.onnx"
 
+    def beside(self, name: str) -> Path:
+        """Return the path of a file that lives as long as the journal."""
+        return self._folder / name
+
     def remove(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)

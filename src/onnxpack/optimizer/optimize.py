@@ -19,7 +19,7 @@ from onnxpack.optimizer.original import Original
 from onnxpack.optimizer.read_data import read_rows
 from onnxpack.optimizer.search import Task, search
 from onnxpack.optimizer.space import Goal, plans
-from onnxpack.optimizer.trial import Trial, Verdict
+from onnxpack.optimizer.trial import Trial
 from onnxpack.optimizer.variant import take
 from onnxpack.pack.amend import amend_pack
 from onnxpack.pack.manifest import Manifest
@@ -30,8 +30,9 @@ from onnxpack.runtime.doctor import installed_versions
 from onnxpack.runtime.threads import read_budget
 
 MAX_LOSS = 0.01
-MAKING = 0.7
-"""The share of a budget in which graphs are made and timed; the rest is for judging them."""
+MAKING, MIXING = 0.5, 0.75
+"""The shares of a budget after which no further plan, and no further mix, is begun; the rest is for
+judging them."""
 CALIBRATION = 100
 """Rows that calibrate, at most; and at most a quarter of all."""
 
@@ -131,7 +132,7 @@ def optimize(
         named = msgspec.structs.replace(manifest, variants=manifest.variants | taken)
         folders = {name: Path(work, name) for name in taken}
         written = amend_pack(opened, destination, named, variants=folders, force=force)
-    if not any(trial.verdict is Verdict.OPEN and not trial.speed for trial in trials):
+    if not any(trial.unfinished for trial in trials):
         journal.remove()
     notes = tuple(_notes(rows, parts, trials, busy))
     return Optimized(written, tuple(taken), tuple(trials), goal, max_loss, notes)
@@ -141,7 +142,7 @@ def _task(goal: Goal, max_loss: float, budget: float | None) -> Task:
     if budget is None:
         return Task(goal, max_loss)
     now = monotonic()
-    return Task(goal, max_loss, now + budget, now + MAKING * budget)
+    return Task(goal, max_loss, now + budget, now + MAKING * budget, now + MIXING * budget)
 
 
 def _checked(pack: Pack) -> Manifest:
@@ -178,11 +179,11 @@ def _notes(
         )
     if parts is not None and parts.duplicates:
         notes.append(f"{parts.duplicates} rows were left out, since equal ones were there before")
-    untried = sum(trial.verdict is Verdict.OPEN and trial.speed is None for trial in trials)
+    untried = sum(trial.unfinished for trial in trials)
     if untried:
         notes.append(
-            f"{untried} of {len(trials)} plans were not begun; the same call with force (--force) "
-            "goes on with them"
+            f"{untried} of {len(trials)} plans were not begun or not judged; the same call with "
+            "force (--force) goes on with them"
         )
     if busy > BUSY:
         notes.append(f"the machine was busy ({busy:.1f} processes a core): speeds may be off")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from onnxpack.benchmark.inputs import BATCH, dims_of, read_golden, resize
+from onnxpack.comparison.distance import distance
 from onnxpack.errors import FeedError, OptimizeError, PackError
 from onnxpack.optimizer.answers import Answers, collect
+from onnxpack.optimizer.confidence import share_bound
 from onnxpack.optimizer.data import Rows, Split
 from onnxpack.optimizer.guard import Judgement, judge
 from onnxpack.optimizer.sensitive import rank_layers
@@ -28,6 +31,20 @@ from onnxpack.signature import Array, Signature
 
 TOGETHER = 8
 """Rows that are judged in one feed, besides one at a time."""
+
+
+class Screened(NamedTuple):
+    """What a graph keeps on the rows that calibrated it.
+
+    Attributes:
+        measure: the name of the measure; empty where there are no such rows.
+        value: the share that is kept.
+        error: how far its answers lie from the original's; of several outputs, the largest.
+    """
+
+    measure: str
+    value: float
+    error: float
 
 
 class Original:
@@ -113,12 +130,25 @@ class Original:
         found = prove(predict, self.pack, self.signature)
         return "" if found.ok else f"{found.errors[0].subject}: {found.errors[0].message}"
 
-    def screen(self, predict: Run) -> Judgement | None:
-        """Judge on the rows that calibrated, which is quick and too kind; None without rows."""
+    def screen(self, predict: Run) -> Screened:
+        """Ask a graph about the rows that calibrated, which is quick and too kind.
+
+        Without such rows nothing is known against the graph.
+
+        Raises:
+            OptimizeError: the metric fails, or the answers do not fit.
+        """
         if self.split is None or not len(self.split.calibration):
-            return None
-        found = collect(predict, self.split.calibration)
-        return self._judge(self._calibration_answers, found)
+            return Screened("", 1.0, 0.0)
+        expected, found = self._calibration_answers, collect(predict, self.split.calibration)
+        judged = self._judge(expected, found)
+        errors = [_distance(answer, found[name]) for name, answer in expected.items()]
+        return Screened(judged.measure, judged.value, max(errors))
+
+    def bound(self, value: float) -> float:
+        """Return the lower bound if so much is kept of the rows that judge."""
+        count = len(self._rows)
+        return share_bound(int(value * count), count)
 
     def judge(self, predict: Run) -> Judgement:
         """Judge on held-out rows, one at a time and several at once; what keeps less counts.
@@ -210,3 +240,10 @@ class Original:
         if self.split is None:
             raise ValueError("there are no rows that calibrate")
         return collect(self.base.run, self.split.calibration)
+
+
+def _distance(expected: Array | Sequence[Array], found: Array | Sequence[Array]) -> float:
+    if isinstance(expected, np.ndarray) and isinstance(found, np.ndarray):
+        return distance(expected, found)
+    pairs = zip(map(np.asarray, expected), map(np.asarray, found), strict=True)
+    return max((distance(*pair) for pair in pairs), default=0.0)

@@ -9,7 +9,7 @@ layer and a switch for each, so that it is loaded once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,17 +58,6 @@ def rank_layers(graph: Path, feeds: Iterable[Mapping[str, Array]], *, threads: i
         loss = _measure_losses(session, len(layers), given)
     ranked = sorted(zip(loss, (node.name for node in layers), strict=True), reverse=True)
     return [name for _, name in ranked]
-
-
-def how_many(layers: int) -> Iterator[int]:
-    """How many layers are left in float32, attempt after attempt: 1, 2, 3, 4, 6, 8, to a half."""
-    power = 1
-    while power <= layers // 2:
-        yield power
-        between = power + power // 2
-        if power > 1 and between <= layers // 2:
-            yield between
-        power *= 2
 
 
 def _measure_losses(session: Any, layers: int, feeds: Sequence[Mapping[str, Array]]) -> Array:

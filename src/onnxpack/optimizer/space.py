@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from onnxpack.errors import UsageError
 from onnxpack.graph.passes.float16 import to_float16
 from onnxpack.graph.passes.fuse import fuse
 from onnxpack.graph.passes.int8_dynamic import quantize_dynamic
-from onnxpack.graph.passes.int8_static import quantize_static
+from onnxpack.graph.passes.int8_static import Method, quantize_static
 from onnxpack.graph.passes.nncf_int8 import quantize_nncf
 from onnxpack.graph.passes.offline import save_optimized
 from onnxpack.graph.passes.rewrite import rewrite
@@ -23,6 +23,10 @@ from onnxpack.optimizer.data import Rows
 from onnxpack.pack.manifest import Step
 from onnxpack.runtime.session import ONNXRUNTIME, OPENVINO
 
+INT8 = "int8-"
+"""How the names of passes that round activations begin."""
+STATIC = "int8-static"
+STATIC_METHODS = frozenset({"int8-minmax", "int8-percentile", "int8-entropy"})
 Goal: TypeAlias = Literal["latency", "throughput", "size"]
 Precision: TypeAlias = Literal["", "f32", "bf16"]
 Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
@@ -37,26 +41,45 @@ class Pass:
             takes feeds.
         exact: whether float32's own accuracy is kept.
         calibrated: whether it measures ranges on data.
+        keeps_ranges: whether it takes the ranges of an earlier call, with other layers spared.
     """
 
     apply: Callable[..., Step]
     exact: bool = False
     calibrated: bool = False
+    keeps_ranges: bool = False
 
     def __call__(
-        self, source: Path, to: Path, calibration: Rows | None, spared: Sequence[str] = ()
+        self,
+        source: Path,
+        to: Path,
+        calibration: Rows | None,
+        *,
+        spared: Sequence[str] = (),
+        ranges: Path | None = None,
     ) -> Step:
-        """Apply it.
+        """Apply the pass.
 
         Args:
             spared: names of layers that stay in float32.
+            ranges: a file that keeps the measured ranges; see ``quantize_static``.
+
+        Raises:
+            OptimizeError: the pass has nothing to do, or fails.
+            UsageError: the pass measures ranges, and there is no data.
         """
-        left: dict[str, Any] = {"exclude": spared} if spared else {}
+        options: dict[str, Any] = {"exclude": spared} if spared else {}
         if not self.calibrated:
-            return self.apply(source, to, **left)
+            return self.apply(source, to, **options)
         if calibration is None:
             raise UsageError("this pass measures ranges on data.", remedy="--data DIR")
-        return self.apply(source, to, calibration.feeds(), **left)
+        if self.keeps_ranges:
+            options["ranges"] = ranges
+        return self.apply(source, to, calibration.feeds(), **options)
+
+
+def _static(method: Method) -> Pass:
+    return Pass(partial(quantize_static, method=method), calibrated=True, keeps_ranges=True)
 
 
 PASSES: Mapping[str, Pass] = {
@@ -66,9 +89,9 @@ PASSES: Mapping[str, Pass] = {
     "offline": Pass(save_optimized, exact=True),
     "float16": Pass(to_float16),
     "int8-dynamic": Pass(quantize_dynamic),
-    "int8-minmax": Pass(partial(quantize_static, method="minmax"), calibrated=True),
-    "int8-percentile": Pass(partial(quantize_static, method="percentile"), calibrated=True),
-    "int8-entropy": Pass(partial(quantize_static, method="entropy"), calibrated=True),
+    "int8-minmax": _static("minmax"),
+    "int8-percentile": _static("percentile"),
+    "int8-entropy": _static("entropy"),
     "int8-nncf": Pass(quantize_nncf, calibrated=True),
     "weights-8": Pass(partial(quantize_weights, bits=8)),
     "weights-4": Pass(partial(quantize_weights, bits=4)),
@@ -106,7 +129,7 @@ class Plan:
         passes: their names, in order.
         runtime: what runs the graph.
         precision: what OpenVINO computes in; empty for ONNX Runtime.
-        spared: how many layers, the most sensitive ones, the last pass leaves in float32.
+        spared: how many layers, the most sensitive ones, the int8 pass leaves alone.
     """
 
     passes: tuple[str, ...]
@@ -123,8 +146,21 @@ class Plan:
 
     def chain(self, count: int) -> str:
         """The name of the graph after so many passes."""
-        but = (f"but-{self.spared}",) if self.spared and count == len(self.passes) else ()
-        return "-".join((*self.passes[:count], *but))
+        names = [
+            f"{name}-but-{self.spared}" if self.spared_by(name) else name
+            for name in self.passes[:count]
+        ]
+        return "-".join(names)
+
+    def spared_by(self, name: str) -> int:
+        """How many layers a pass of the chain leaves alone."""
+        return self.spared if name.startswith(INT8) else 0
+
+    @property
+    def shape(self) -> Plan:
+        """The plan with any method of calibration: its graphs differ in ranges only."""
+        passes = (STATIC if name in STATIC_METHODS else name for name in self.passes)
+        return replace(self, passes=tuple(passes))
 
     @property
     def exact(self) -> bool:
@@ -133,8 +169,9 @@ class Plan:
 
     @property
     def mixes(self) -> bool:
-        """Whether layers can be left in float32: it ends in int8."""
-        return bool(self.passes) and self.passes[-1].startswith("int8") and not self.spared
+        """Whether layers can be left in float32: the last pass, and no other, makes int8."""
+        made = [name.startswith(INT8) for name in self.passes]
+        return bool(made) and made[-1] and sum(made) == 1 and not self.spared
 
     @property
     def calibrated(self) -> bool:

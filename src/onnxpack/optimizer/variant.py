@@ -13,13 +13,14 @@ from onnxpack.errors import OnnxpackError, OptimizeError
 from onnxpack.optimizer.guard import measure_distances
 from onnxpack.optimizer.journal import Journal
 from onnxpack.optimizer.original import Original
-from onnxpack.optimizer.search import PARITY, Task, best_first, graph_of, time_beside
+from onnxpack.optimizer.search import PARITY, Task, graph_of, time_beside
+from onnxpack.optimizer.sequence import gain
 from onnxpack.optimizer.speed import Speed
 from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.pack.manifest import Distance, Measurement, Recipe, Variant
 from onnxpack.pack.write import GoldenData, Writer, set_name, write_golden
 from onnxpack.runtime.doctor import installed_versions
-from onnxpack.runtime.session import OPENVINO
+from onnxpack.runtime.session import ONNXRUNTIME, OPENVINO
 from onnxpack.runtime.variants import CPU_NAME
 
 FINAL_SECONDS = 2.0
@@ -37,11 +38,20 @@ def take(
     work: Path,
     say: Callable[[str], None],
 ) -> tuple[dict[str, Variant], list[Trial]]:
-    """Time again what was found right, and make variants of what is faster than the base."""
+    """Time again what was found right, and make variants of what is faster than the base.
+
+    The best graph is taken, and the best for ONNX Runtime too if that one needs OpenVINO: an image
+    ships no other runtime.
+    """
     taken: dict[str, Variant] = {}
     after = {trial.name: trial for trial in trials}
     right = [each for each in trials if each.verdict is Verdict.RIGHT]
-    for trial in best_first(right, task.goal):
+    runtimes: set[str] = set()
+    for trial in sorted(right, key=lambda each: gain(each, task.goal), reverse=True):
+        if ONNXRUNTIME in runtimes:
+            break
+        if trial.plan.runtime in runtimes:
+            continue
         say(f"{trial.name}: timing it once more")
         try:
             last, variant = _finish(original, trial, task, journal, work / trial.name)
@@ -53,6 +63,7 @@ def take(
         after[trial.name] = last
         if variant is not None:
             taken[trial.name] = variant
+            runtimes.add(trial.plan.runtime)
     if task.goal != "size":  # the last timing decides, as it does where the pack is opened
         taken = dict(sorted(taken.items(), key=lambda each: -each[1].ratio))
     return taken, list(after.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 Method: TypeAlias = Literal["minmax", "entropy", "percentile"]
 PRODUCTS = ("Conv", "Gemm", "MatMul")
+CACHE = "calibration_cache_path"
+"""The argument of ONNX Runtime's function for a file of ranges; it came after version 1.24."""
 Feeds: TypeAlias = "Iterable[Mapping[str, Array]]"
 
 
@@ -31,6 +34,7 @@ def quantize_static(
     method: Method = "minmax",
     exclude: Sequence[str] = (),
     operators: Sequence[str] = (),
+    ranges: Path | None = None,
 ) -> Step:
     """Quantise to uint8 activations and int8 weights, with a scale for each channel.
 
@@ -42,6 +46,8 @@ def quantize_static(
         exclude: names of nodes that stay float32.
         operators: kinds of node to quantise. By default all that ONNX Runtime can; of a graph
             with attention only matrix products, because its masks have the range of float32.
+        ranges: a file of ranges. If it exists, no feed is read; else it is written. Ranges do not
+            depend on ``exclude``; with an ONNX Runtime that keeps none the feeds are read again.
 
     Raises:
         OptimizeError: there is nothing to quantise, no feed, or it fails.
@@ -54,14 +60,14 @@ def quantize_static(
         if not operators and has_attention(under_way.model):
             operators = PRODUCTS
         reader = _Reader(feeds)
-        model = _quantize(under_way, reader, method, exclude, operators)
+        model = _quantize(under_way, reader, method, exclude, operators, ranges)
         if not count_nodes(model, "QuantizeLinear"):
             raise OptimizeError(
                 f"int8-static has nothing to do: no node of {source.name} can be quantised."
             )
         keep_float(model)
         finish(model, source, to, under_way)
-        return Step("int8-static", _options(method, reader.read, operators, exclude))
+        return Step("int8-static", _options(method, reader.count(), operators, exclude))
 
 
 def _options(
@@ -84,6 +90,7 @@ def _quantize(
     method: Method,
     exclude: Sequence[str],
     operators: Sequence[str],
+    ranges: Path | None,
 ) -> ModelProto:
     import onnx
     from onnxruntime import quantization
@@ -99,6 +106,9 @@ def _quantize(
         # Histograms are made feed by feed: else all activations of all feeds are kept, and feeds
         # of different sizes are refused. Ranges that are only minima and maxima need no memory.
         options["CalibStridedMinMax"] = 1
+    kept: dict[str, Any] = {}
+    if ranges is not None and CACHE in signature(quantization.quantize_static).parameters:
+        kept[CACHE] = ranges
     made = under_way.scratch / "int8.onnx"
     quantization.quantize_static(
         prepared(under_way),
@@ -116,6 +126,7 @@ def _quantize(
             "percentile": methods.Percentile,
         }[method],
         extra_options=options,
+        **kept,
     )
     return onnx.load(made)
 
@@ -151,6 +162,10 @@ class _Reader:
             raise OptimizeError("int8-static was given no data to measure ranges on.")
         self._feeds = iter(feeds)
         return len(feeds)
+
+    def count(self) -> int:
+        """Return how many feeds there were, those that kept ranges made needless included."""
+        return self.read + sum(1 for _ in self._feeds)
 
     def set_range(self, start_index: int, end_index: int) -> None:
         """Begin a range of feeds."""
