@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from onnxpack.parity.dims import (
     other_sizes,
     sizes,
 )
-from onnxpack.parity.masks import draw_mask, is_mask
+from onnxpack.parity.masks import draw_mask, is_mask, masked_rows
 from onnxpack.parity.stress import (
     far_stress,
     hold_boxes,
@@ -41,6 +42,8 @@ __all__ = [
 
 LARGEST = 1e100
 """Samples of larger values are drawn as if they were this large: their squares are finite."""
+MASKED_ROWS = 7
+"""A row of each kind that :func:`masked_rows` makes."""
 STRESSED_ROWS = 2
 """Rows of a stress case where the whole sample would cost too much."""
 
@@ -90,10 +93,27 @@ def make_cases(
         )
         drawn = fresh(sample, axes, dims, seed=zlib.crc32(name.encode()))
         yield Case(name, drawn, dims, spare=tile(sample, axes, dims))
+    if BATCH in own:
+        yield from _mask_cases(sample, axes, own, weights)
     if not own:
         yield Case("fresh", fresh(sample, axes, own, seed=1), own)
     if stressed and any(array.dtype.kind in "fc" for array in sample.values()):
         yield from _stress_cases(sample, axes, own, weights)
+
+
+def _mask_cases(sample: Mapping[str, Array], axes: Axes, own: Dims, weights: int) -> Iterator[Case]:
+    """Masks that keep nothing beside rows that keep something.
+
+    A place that is counted from the end of a row may be one of the row before: in a batch of one
+    row nothing shows it.
+    """
+    cheap = cost(sample, axes, dict(own) | {BATCH: MASKED_ROWS}, weights) <= BUDGET // 16
+    dims = dict(own) | {BATCH: MASKED_ROWS if cheap else STRESSED_ROWS}
+    if own[BATCH] >= dims[BATCH]:
+        return
+    rows = fresh(sample, axes, dims, seed=MASKED_ROWS)
+    for name, feeds in islice(masked_rows(rows), 1):
+        yield Case(f"{BATCH}={dims[BATCH]}, {name}", feeds, dims, edge=True)
 
 
 def _stress_cases(

@@ -18,6 +18,7 @@ from torch.onnx.symbolic_helper import parse_args
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.replaced import existing, replaced_item
+from onnxpack.exporters.torch.rewrite.indexing import gather_at
 
 SCATTERS_ADD = 16
 """The opset in which what is scattered can be added up."""
@@ -75,6 +76,11 @@ def _index_add(graph: Any, x: Any, dim: int, index: Any, source: Any, alpha: Any
         raise ExportError(f"ONNX has no operator for index_add along axis {dim} times {alpha}")
     places = graph.op("Unsqueeze", index, _constant(graph, [-1]))
     return graph.op("ScatterND", x, places, source, reduction_s="add")
+
+
+def _index(graph: Any, x: Any, indices: Any) -> Any:
+    """``x[i, j]``: the exporter's form takes an index of -1 from another row."""
+    return gather_at(graph, x, indices, plain=_plain(11).index)
 
 
 def _index_put(graph: Any, x: Any, indices: Any, values: Any, accumulate: Any = None) -> Any:
@@ -285,6 +291,7 @@ FORMS = {
     "aten::div": _div,
     "aten::floor_divide": _floor_divide,
     "aten::floordiv": _floor_divide,
+    "aten::index": _index,
     "aten::index_add": _index_add,
     "aten::index_put": _index_put,
     "aten::linspace": _linspace,
