@@ -62,8 +62,13 @@ def test_json(onnxpack: Callable[..., Any], tree: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--batch", "1,x"], "--batch '1,x' is no list of sizes."),
-        (["--batch", "0"], "--batch '0' is no list of sizes."),
+        (["--batch", "1,x"], "--batch 1,x is no list of sizes"),
+        (["--batch", "0"], "→ --batch 1,8,32"),
+        (["--size", "batch=0"], "→ --size batch=1,8,32"),
+        (["--batch", "2", "--size", "batch=3"], "the batch is asked for twice: [2] and [3]."),
+        (["--seconds", "nan"], "nan is not a finite number."),
+        (["--seconds", "inf"], "inf is not a finite number."),
+        (["--chart", "{tree}.svg"], ".svg cannot be written: it is a folder"),
         (["--size", "tokens"], "--size 'tokens' is not NAME=N,N."),
         (["--size", "tokens=3"], "'tokens' is no dynamic dim of this pack; they are: batch."),
         (["--chart", "chart.pdf"], "chart.pdf is no chart"),
@@ -71,9 +76,19 @@ def test_json(onnxpack: Callable[..., Any], tree: Path) -> None:
     ],
 )
 def test_mistakes(onnxpack: Callable[..., Any], tree: Path, options: list[str], says: str) -> None:
-    told = onnxpack("bench", tree / "tree", *options)
+    (tree / "tree.svg").mkdir(exist_ok=True)
+    told = onnxpack("bench", tree / "tree", *(each.format(tree=tree / "tree") for each in options))
     assert told.code == 2
     assert says in told.err
+
+
+def test_fixed_sizes(onnxpack: Callable[..., Any], tmp_path: Path) -> None:
+    x, y = load_iris(return_X_y=True)
+    model = DecisionTreeClassifier(random_state=0).fit(x, y)
+    package.export(model, x[:3], tmp_path / "fixed", static=True)
+    told = onnxpack("bench", tmp_path / "fixed", "--seconds", "0.001")
+    assert told.code == 0, told.err
+    assert "its fixed sizes" in told.out
 
 
 def row(name: str, seconds: float, ratio: float | None, spread: float = 0.01) -> Row:

@@ -20,6 +20,7 @@ from onnxpack.benchmark.profile import profile as profile_graph
 from onnxpack.benchmark.ratio import to_timings
 from onnxpack.benchmark.start import Source, measure_start
 from onnxpack.comparison.distance import distance
+from onnxpack.errors import UsageError
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.restored import open_beside
 from onnxpack.pack.manifest import Timing
@@ -90,7 +91,13 @@ def bench(
     if model.variant is not None:
         base = Model(model.pack, provider=provider, threads=threads, variant="base")
     golden = read_golden(model.pack, model.signature)
-    asked = {**({BATCH: batch} if batch else {}), **(sizes or {})}
+    asked = dict(sizes or {})
+    if batch:
+        if BATCH in asked:
+            raise UsageError(
+                f"the batch is asked for twice: {list(batch)} and {list(asked[BATCH])}."
+            )
+        asked = {BATCH: batch, **asked}
     points = sizes_asked(model.signature, golden, asked)
     with _beside(model, against, golden, sample, say) as subject:
         measured = tuple(

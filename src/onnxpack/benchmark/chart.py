@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,11 +35,13 @@ def check_drawing(path: Path) -> None:
     """Refuse a file with a drawing for which there is no folder, or nothing that draws.
 
     Raises:
-        UsageError: its folder does not exist.
+        UsageError: its folder does not exist, or it cannot be written.
         MissingExtraError: matplotlib is not installed.
     """
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}.", remedy=f"mkdir -p {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written: it is a folder, or there is no permission.")
     if find_spec("matplotlib") is None:
         raise MissingExtraError("matplotlib", extra="chart")
 

@@ -41,7 +41,7 @@ MOST = 8
     metavar="SPEC",
     help="The sample of the export, where the golden data cannot stand for it.",
 )
-@click.option("--batch", metavar=COUNTS, default="1", help="Sizes of the batch.")
+@click.option("--batch", metavar=COUNTS, help="Sizes of the batch; by default 1.")
 @click.option(
     "--size",
     multiple=True,
@@ -58,7 +58,7 @@ MOST = 8
 @parameters.variant
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=parameters.FiniteRange(min=0, min_open=True),
     metavar="S",
     default=3.0,
     help="About how long each way is timed at each size.",
@@ -75,7 +75,7 @@ def command(
     pack: Path,
     against: str | None,
     sample: tuple[str, ...],
-    batch: str,
+    batch: str | None,
     size: tuple[str, ...],
     threads: int | None,
     provider: str,
@@ -127,7 +127,7 @@ def command(
             pack,
             model,
             sample=read_sample(sample) if sample else None,
-            batch=recipe.parse_counts("--batch", batch),
+            batch=recipe.parse_counts("--batch", batch) if batch is not None else (),
             sizes=asked,
             threads=threads,
             provider=provider,
@@ -137,8 +137,6 @@ def command(
             starts=starts,
             progress=progress,
         )
-    if chart is not None:
-        draw_chart(found, chart)
     if record:
         record_outcome(pack, found)
     for line in found.notes:
@@ -147,6 +145,8 @@ def command(
         say.emit(_document(found))
     else:
         _print(found)
+    if chart is not None:  # last, so that a full disk costs no figure
+        draw_chart(found, chart)
 
 
 def _print(found: Outcome) -> None:

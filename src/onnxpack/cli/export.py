@@ -22,7 +22,7 @@ EXAMPLE = """Example:
   onnxpack export train.py:make_model --sample ids=int64[2,16] --dynamic ids:1=tokens -o tagger
   onnxpack export digits.ckpt --class train:LitDigits -o digits"""
 
-TOLERANCE = click.FloatRange(min=0, max=0.1)
+TOLERANCE = parameters.FiniteRange(min=0, max=0.1)
 
 
 @click.command(NAME, cls=Command, example=EXAMPLE)

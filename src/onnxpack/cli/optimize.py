@@ -53,7 +53,7 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0, min_open=True),
+    type=parameters.FiniteRange(min=0, min_open=True),
     metavar="SECONDS",
     help="Begin nothing more after this; what was found is taken.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +13,24 @@ from onnxpack.cli.command import Argument
 
 Parameter: TypeAlias = Callable[[Any], Any]
 """What declares a parameter of the function below it."""
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without ``nan`` and ``inf``, which click lets through."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number.
+
+        Raises:
+            click.BadParameter: it is out of range, or not finite.
+        """
+        found = float(super().convert(value, param, ctx))
+        if not isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
+
 
 PATH = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
@@ -69,7 +88,7 @@ threads = click.option(
 )
 max_loss = click.option(
     "--max-loss",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     default=0.01,
     help="The share of answers that may be lost, with 95 % confidence.",

@@ -35,18 +35,22 @@ def parse_axes(text: str) -> dict[str, dict[int, str]]:
 
 
 def parse_counts(option: str, text: str) -> tuple[int, ...]:
-    """``1,8,32`` as numbers.
+    """Return ``1,8,32`` as numbers, each of them once.
 
     Args:
-        option: what the user typed before them, for the message.
+        option: what the user typed before them, for the message; it may end in ``=``.
 
     Raises:
         UsageError: a part is no positive whole number.
     """
     counts = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
     if 0 in counts:
-        raise UsageError(f"{option} {text!r} is no list of sizes.", remedy=f"{option} 1,8,32")
-    return counts
+        joined = "" if option.endswith("=") else " "
+        raise UsageError(
+            f"{option}{joined}{text} is no list of sizes: each is a whole number of at least 1.",
+            remedy=f"{option}{joined}1,8,32",
+        )
+    return tuple(dict.fromkeys(counts))
 
 
 def parse_sizes(text: str) -> tuple[str, tuple[int, ...]]:
@@ -58,7 +62,7 @@ def parse_sizes(text: str) -> tuple[str, tuple[int, ...]]:
     name, equals, counts = text.partition("=")
     if not (name and equals):
         raise UsageError(f"--size {text!r} is not NAME=N,N.", remedy="--size tokens=32,128")
-    return name.strip(), parse_counts(f"--size {name}", counts)
+    return name.strip(), parse_counts(f"--size {name}=", counts)
 
 
 def parse_names(text: str) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def _size(name: str, help_: str, *, default: str) -> parameters.Parameter:
 
 def _seconds(name: str, help_: str, *, default: float) -> parameters.Parameter:
     return click.option(
-        name, type=click.FloatRange(min=0.1), metavar="SECONDS", default=default, help=help_
+        name, type=parameters.FiniteRange(min=0.1), metavar="SECONDS", default=default, help=help_
     )
 
 

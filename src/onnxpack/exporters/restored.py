@@ -14,6 +14,7 @@ from onnxpack.runtime.replay import prove
 from onnxpack.signature import Array, Signature
 
 TABULAR = ("catboost", "lightgbm", "sklearn", "xgboost")
+REMEDY = "if it is the same model, give the sample as it was given at export: --sample SPEC"
 BY_NAME = ("lightning", "torch", "transformers")
 
 
@@ -43,8 +44,10 @@ def open_beside(
         inputs = [spec.name for spec in signature.inputs]
         if list(subject.sample) != inputs:
             raise SampleError(
-                f"the model takes {', '.join(subject.sample)}, the pack {', '.join(inputs)}.",
-                remedy="give the sample as it was given at export: --sample SPEC",
+                f"the model takes {', '.join(subject.sample)}, the pack {', '.join(inputs)}: it is "
+                f"another model than the {_framework(pack)} model of the pack, or the sample has "
+                "another structure than at export.",
+                remedy=REMEDY,
             )
         _refuse_another(subject, pack, signature)
         yield subject
@@ -78,6 +81,12 @@ def _refuse_another(subject: Subject, pack: Pack, signature: Signature) -> None:
 
 def _ask(pack: Pack, exc: OnnxpackError) -> SampleError:
     return SampleError(
-        f"the golden data of {pack.path} is no sample of this model: {exc.message}",
-        remedy="give the sample as it was given at export: --sample SPEC",
+        f"the golden data of {pack.path} is no sample of this model: {exc.message.rstrip('.')}. It "
+        f"is another model than the {_framework(pack)} model of the pack, or its sample has a "
+        "structure of its own.",
+        remedy=REMEDY,
     )
+
+
+def _framework(pack: Pack) -> str:
+    return pack.manifest.source.framework if pack.manifest else "original"
