@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -21,6 +22,8 @@ from onnxpack.signature import Array
 
 RECURRENT = ("GRU", "LSTM", "RNN")
 """ONNX Runtime 1.32 clips what their gates take, and NaN becomes a bound."""
+SCATTERS = ("ScatterElements", "ScatterND")
+EXTREMES = ("max", "min")
 LENGTHS = 4
 """The place of the lengths of rows among the inputs of GRU, LSTM and RNN."""
 AXES_ARE_INPUTS = 18
@@ -58,6 +61,7 @@ def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
         for node in standard_nodes(model, _MENDED)
         if (node.op_type != "Cast" or (saturating and _target(node) in _COMPUTED))
         and (node.op_type not in RECURRENT or _is_plain(node, model))
+        and (node.op_type not in SCATTERS or node.attributes.get_string("reduction") in EXTREMES)
         and _is_floating(first_input(node))
     ]
 
@@ -83,6 +87,20 @@ def _reduction(node: ir.Node, _opset: int) -> None:
     among = ir.Node("", kind, inputs, attributes)
     any_nan = _is_one(among)
     _replace(node, [*number, among, *any_nan], any_nan[-1], _nan_like(node))
+
+
+def _scattered(node: ir.Node, _opset: int) -> None:
+    """NaN where NaN stood, or was scattered to."""
+    data, places, updates = node.inputs[:3]
+    found = [ir.node("IsNaN", [each]) for each in (data, updates)]
+    numbers = [ir.node("Cast", [each.outputs[0]], {"to": ir.DataType.FLOAT}) for each in found]
+    attributes: dict[str, Any] = {"reduction": "max"}
+    if node.op_type == "ScatterElements":
+        attributes |= {"axis": node.attributes.get_int("axis", 0)}
+    inputs = [numbers[0].outputs[0], places, numbers[1].outputs[0]]
+    among = ir.node(node.op_type, inputs, attributes)
+    any_nan = _is_one(among)
+    _replace(node, [*found, *numbers, among, *any_nan], any_nan[-1], _nan_like(node))
 
 
 def _elementwise(node: ir.Node, _opset: int) -> None:
@@ -196,6 +214,8 @@ _MENDED: dict[str, Callable[[ir.Node, int], None]] = {
     "RNN": _recurrent,
     "ReduceMax": _reduction,
     "ReduceMin": _reduction,
+    "ScatterElements": _scattered,
+    "ScatterND": _scattered,
     "ThresholdedRelu": _elementwise,
 }
 

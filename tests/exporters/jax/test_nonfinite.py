@@ -43,12 +43,27 @@ def exported(folder: Path, function: Any, sample: Any) -> Any:
         (lambda a: jnp.argmin(a, -1, keepdims=True), ROWS, True),
         (lambda a: linen.max_pool(a, (2, 2), strides=(2, 2)), PICTURES, True),
         (lambda a: jnp.ptp(a, 1), ROWS, True),
+        (lambda a: jax.ops.segment_max(a.T, jnp.array([0, 1, 1, 0, 2, 1]), 3).T, ROWS, True),
+        (lambda a: a.at[:, jnp.array([0, 2, 0])].min(a[:, 3:] * 2), ROWS, True),
         (lambda a: (a * 300).astype(jnp.uint8), ROWS, True),
         (lambda a: (a * 1e10).astype(jnp.int32), ROWS, True),
         (lambda a: jnp.sort(jnp.maximum(jax.nn.relu(a), a[:, ::-1]), 1), ROWS, False),
         (lambda a: jnp.median(jnp.clip(a, -1, 1), 1), ROWS, False),
     ],
-    ids=["max", "min", "argmax", "argmin", "max_pool", "ptp", "uint8", "int32", "sort", "median"],
+    ids=[
+        "max",
+        "min",
+        "argmax",
+        "argmin",
+        "max_pool",
+        "ptp",
+        "segments",
+        "at",
+        "uint8",
+        "int32",
+        "sort",
+        "median",
+    ],
 )
 def test_nan_is_kept(tmp_path: Path, function: Any, sample: Any, kept: bool) -> None:
     compiled = jax.jit(function)

@@ -176,3 +176,26 @@ def test_one_bound_leaves_infinity_on_the_other_side(
     x = np.array([[np.inf, -np.inf, 0.5, 2.0]], np.float32)
     expected = torch.from_numpy(x).clamp(**bounds).numpy()
     np.testing.assert_array_equal(onnxpack.Model(pack)(x), expected)
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("reduce", ["amax", "amin", "sum", "prod", "mean"])
+def test_a_segment_of_infinities_alone(tmp_path: Path, reduce: str, include_self: bool) -> None:
+    """A pool over the nodes of a graph, all of whose scores are masked."""
+
+    class Pool(nn.Module):
+        def forward(self, x: Tensor, segment: Tensor) -> Tensor:
+            start = torch.ones(4, x.shape[1])
+            places = segment[:, None].expand_as(x)
+            return start.scatter_reduce(0, places, x, reduce, include_self=include_self)
+
+    x, segment = torch.randn(6, 3), torch.tensor([0, 1, 1, 2, 2, 1])
+    pack = onnxpack.export(Pool(), (x, segment), tmp_path / "pack")
+    for infinity in (-torch.inf, torch.inf):
+        x[0] = infinity
+        wanted = Pool()(x, segment).numpy()
+        found = onnxpack.Model(pack)(x.numpy(), segment.numpy())
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert pack.manifest is not None
+    told = any("ScatterElements" in note for note in pack.manifest.notes)
+    assert told is (reduce in ("amax", "amin"))

@@ -11,8 +11,8 @@ from onnxpack.parity.subject import Cause
 
 MADE_UP = "sample = numpy.random.default_rng(0).normal(size={}).astype('float32')"
 
-AXIS = "in axis "
-"""What a refusal says of two inputs whose batches have different sizes."""
+TAKES_ALL = ("in axis ", "was to be dynamic")
+"""What a refusal says only after each array of the sample became an input."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def _mistake(sample: Any, refusal: str) -> Cause | None:
     if isinstance(sample, tuple) and sample and all(type(size) is int for size in sample):
         return Cause(f"the sample {sample} is a shape, not an array", MADE_UP.format(sample))
     arrays = isinstance(sample, list | tuple) and [_is_array(part) for part in sample]
-    takes_all = AXIS in refusal  # each array became an input, so none of them is the target
+    takes_all = any(words in refusal for words in TAKES_ALL)  # so none of them is the target
     if arrays and len(arrays) > 1 and all(arrays) and not takes_all:
         shapes = " and ".join(str(tuple(part.shape)) for part in sample)
         return Cause(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,13 +24,31 @@ def isin(x: Any, known: Any, *, invert: bool = False, **_: bool) -> Any:
 def scatter_reduce(
     x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Any:
-    """The mean: a sum over a count."""
-    if reduce != "mean":
+    """Return ``torch.scatter_reduce`` without what ONNX lacks.
+
+    ScatterElements has no mean, and always counts what is there already. For ``include_self=False``
+    the exporters of torch 2.14.1 refuse, or give 0 for a largest value of -inf.
+    """
+    if reduce == "mean":
+        hit = torch.zeros_like(x).scatter_add(dim, index, torch.ones_like(source))
+        own = torch.ones_like(x) if include_self else (hit == 0).to(x.dtype)
+        return (x * own).scatter_add(dim, index, source) / (hit + own)
+    if include_self:
         return NotImplemented
-    ones = torch.ones_like(source)
-    hit = torch.zeros_like(x).scatter_add(dim, index, ones)
-    own = torch.ones_like(x) if include_self else (hit == 0).to(x.dtype)
-    return (x * own).scatter_add(dim, index, source) / (hit + own)
+    ones = torch.ones_like(source, dtype=torch.int64)
+    hit = torch.zeros_like(x, dtype=torch.int64).scatter_add(dim, index, ones)
+    start = torch.full_like(x, _neutral(reduce, x.dtype))
+    return torch.where(hit > 0, start, x).scatter_reduce(dim, index, source, reduce)
+
+
+def _neutral(reduce: str, dtype: torch.dtype) -> float:
+    """What a reduction starts from."""
+    if reduce in ("sum", "prod"):
+        return float(reduce == "prod")
+    if dtype.is_floating_point:
+        return math.inf if reduce == "amin" else -math.inf
+    known = torch.iinfo(dtype)
+    return known.max if reduce == "amin" else known.min
 
 
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Any:
