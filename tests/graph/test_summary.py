@@ -138,3 +138,13 @@ def _function(name: str, calls: list[str]) -> onnx.FunctionProto:
     nodes.append(helper.make_node("Identity", [names[-1]], ["y"]))
     opsets = [helper.make_opsetid("", 23), helper.make_opsetid("d", 1)]
     return helper.make_function("d", name, ["x"], ["y"], nodes, opsets)
+
+
+def test_a_classical_operator_behind_one_of_another_domain(save: Save) -> None:
+    """onnx 1.23.2 infers the shapes of such a graph, that of a text model, by dying."""
+    split = helper.make_node("Split", ["x"], ["words"], domain="other")
+    known = {"keys_strings": ["a"], "values_int64s": [1], "default_int64": 0}
+    encode = helper.make_node("LabelEncoder", ["words"], ["y"], domain="ai.onnx.ml", **known)
+    dtypes = {"x": TensorProto.STRING, "y": TensorProto.INT64}
+    path = save([split, encode], {"x": ["batch"]}, domains=("other", "ai.onnx.ml"), dtypes=dtypes)
+    assert summarize(path).operators == {"other.Split": 1, "ai.onnx.ml.LabelEncoder": 1}

@@ -94,6 +94,37 @@ def test_each_is_judged(
     assert slow.finding is Finding.NO_FASTER
 
 
+def test_a_link_that_leads_nowhere_is_broken(
+    quick: None, digits: Pack, rows: Mapping[str, Array], tmp_path: Path
+) -> None:
+    """A download that was stopped leaves such links."""
+    (tmp_path / "q4.onnx").symlink_to(tmp_path / "blobs" / "q4")
+    (found,) = audit(tmp_path, digits.path, rows, max_loss=0.02)
+    assert found.finding is Finding.BROKEN
+    assert found.size == 0
+
+
+def test_a_row_is_judged_among_others_too(
+    quick: None, digits: Pack, rows: Mapping[str, Array], tmp_path: Path
+) -> None:
+    model = onnx.load(digits.model_path)
+    output = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["inner" if name == output else name for name in node.output]
+    zero = numpy_helper.from_array(np.zeros(1, np.int64), "first")
+    model.graph.initializer.append(zero)
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("Gather", ["inner", "first"], ["row"], axis=0),
+            onnx.helper.make_node("Shape", ["inner"], ["sizes"]),
+            onnx.helper.make_node("Expand", ["row", "sizes"], [output]),
+        ]
+    )
+    onnx.save(model, tmp_path / "first.onnx")
+    (found,) = audit(tmp_path, digits.path, rows, max_loss=0.02)
+    assert found.finding is Finding.NOISY
+
+
 def test_a_bare_graph_is_a_reference_and_not_one_of_them(
     quick: None, digits: Pack, rows: Mapping[str, Array], tmp_path: Path
 ) -> None:

@@ -266,3 +266,16 @@ def test_openvino_that_is_not_installed_is_named(network, network_pack, add_vari
     with pytest.raises(ProviderError) as caught:
         Model(pack, variant="ov")
     assert caught.value.remedy == "pip install 'onnxpack[openvino]'"
+
+
+def test_an_altered_variant_never_answers(network, network_pack, int8_pack):
+    """One weight of another value: the rows that replay may all be answered as before."""
+    graph = int8_pack.path / "variants/int8/model.onnx"
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+    model = Model(open_pack(int8_pack.path))
+    assert model.variant is None
+    assert any("model.onnx: it was altered" in note for note in model.notes)
+    with pytest.raises(PackError, match="it was altered"):
+        Model(open_pack(int8_pack.path), variant="int8")

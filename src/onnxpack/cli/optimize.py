@@ -47,8 +47,6 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
 @click.option(
     "--passes",
     metavar="NAME,…",
-    default="",
-    show_default=False,
     help="Try this chain of passes and nothing else: fuse,int8-dynamic.",
 )
 @click.option(
@@ -81,7 +79,7 @@ def command(
     max_loss: float,
     data: str | None,
     metric: str,
-    passes: str,
+    passes: str | None,
     budget: float | None,
     threads: int | None,
     seed: int,
@@ -114,7 +112,7 @@ def command(
             max_loss=max_loss,
             data=data,
             metric=metric,
-            passes=recipe.parse_names(passes),
+            passes=() if passes is None else recipe.parse_names(passes),
             threads=threads,
             budget=budget,
             seed=seed,

@@ -66,8 +66,15 @@ def parse_sizes(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """``boxes,scores`` as names."""
-    return tuple(filter(None, (name.strip() for name in text.split(","))))
+    """Return ``boxes,scores`` as names.
+
+    Raises:
+        UsageError: there is no name before, between or after the commas.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if "" in names:
+        raise UsageError(f"{text!r} is not a list of names: expected NAME,NAME.")
+    return names
 
 
 def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:

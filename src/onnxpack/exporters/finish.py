@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnxpack.errors import ExportError
 from onnxpack.exporters.activations import sharpen
 from onnxpack.exporters.batch_statistics import write_batch_statistics
+from onnxpack.exporters.empty_means import divide_by_count
 from onnxpack.exporters.fourier import transform_in_float64
 from onnxpack.exporters.integers import add_exactly
 from onnxpack.exporters.open_clip import open_clips
@@ -54,6 +55,7 @@ def finish(
     refuse_random(model)
     write_batch_statistics(model)
     open_clips(model)
+    divide_by_count(model)
     add_exactly(model)
     sharpen(model)
     transform_in_float64(model)

@@ -11,6 +11,7 @@ from onnxpack.graph.shapes import dynamic_dims, shapes_of
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
+CLASSICAL = "ai.onnx.ml"
 KEPT_BYTES = 4096
 """Initialisers up to this size stay for shape inference: the targets of Reshape, axes, sizes."""
 
@@ -27,10 +28,27 @@ def at_sizes(model: ModelProto, dims: Mapping[str, int]) -> ModelProto:
     try:
         if light.functions:
             light = inliner.inline_local_functions(light)
-        light = shape_inference.infer_shapes(light, data_prop=True)
+        if not _crashes(light.graph):
+            light = shape_inference.infer_shapes(light, data_prop=True)
     except (shape_inference.InferenceError, RuntimeError, ValueError):
         pass  # what could not be inferred stays unknown
     return light if _is_complete(light.graph) else fold_shapes(light)
+
+
+def _crashes(graph: GraphProto) -> bool:
+    """Whether inference would read a type that is not there.
+
+    onnx 1.23.2 dies of a segmentation fault where a classical operator, such as LabelEncoder, takes
+    what an operator of another domain made: it knows no type for that.
+    """
+    typed = {value.name for value in graph.value_info}
+    untyped: set[str] = set()
+    for node in graph.node:
+        if node.domain == CLASSICAL and untyped.intersection(node.input):
+            return True
+        if node.domain not in ("", CLASSICAL) or untyped.intersection(node.input):
+            untyped.update(name for name in node.output if name not in typed)
+    return False
 
 
 def _is_complete(graph: GraphProto) -> bool:

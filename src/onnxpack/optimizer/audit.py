@@ -12,6 +12,7 @@ from onnxpack.errors import FeedError, PackError, UsageError
 from onnxpack.optimizer.answers import Answers, collect
 from onnxpack.optimizer.data import Rows
 from onnxpack.optimizer.guard import Judgement, check_enough, judge
+from onnxpack.optimizer.original import TOGETHER
 from onnxpack.optimizer.read_data import read_rows
 from onnxpack.optimizer.speed import Speed, time_pair
 from onnxpack.pack.manifest import Kept
@@ -108,6 +109,12 @@ class _Reference:
     max_loss: float
     metric: str
 
+    def judge_answers(self, run: Run) -> Judgement:
+        """Judge a graph as ``optimize`` does: rows one at a time, and several at once."""
+        batches = (0, TOGETHER) if self.rows.any_batch else (0,)
+        judged = (self.judge(collect(run, self.rows, batch=batch)) for batch in batches)
+        return min(judged, key=lambda judgement: judgement.lower)
+
     def judge(self, found: Answers) -> Judgement:
         return judge(
             self.answers,
@@ -119,10 +126,11 @@ class _Reference:
 
 
 def _audit(path: Path, reference: _Reference) -> Audited:
-    size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
+    files = [each for each in path.parent.glob(f"{path.name}*") if each.is_file()]
+    size = sum(each.stat().st_size for each in files)
     try:
         run = _open(path, reference.model)
-        judged = reference.judge(collect(run, reference.rows))
+        judged = reference.judge_answers(run)
         speed = _time(reference, run)
     except (FeedError, PackError) as exc:
         return Audited(path, Finding.BROKEN, size, why=exc.message)

@@ -153,7 +153,7 @@ def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: 
         scores = np.asarray(function(reference, candidate), np.float64)
     except OnnxpackError:
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise OptimizeError(f"the metric {name} failed: {type(exc).__name__}: {exc}") from exc
     if scores.shape not in ((), (count,)):
         raise OptimizeError(

@@ -187,7 +187,7 @@ def _call(text: str, signature: Signature) -> dict[str, Array]:
             check_size(size, text, sum(len(part) for part in next(iter(parts.values()))))
     except OnnxpackError:
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise UsageError(f"{text} failed: {type(exc).__name__}: {exc}.") from exc
     if not parts:
         raise UsageError(f"{text} gives no rows.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from onnxpack.errors import PackError
@@ -19,8 +19,7 @@ MAX_FILES = 100_000
 
 def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
     """A finding for each file that is missing, altered, or not named."""
-    for relative, entry in sorted(named.items()):
-        yield from _file(folder, relative, entry)
+    yield from check_named(folder, named)
     found: set[str] = set()
     for relative in _walk(folder):
         if len(found) == MAX_FILES:
@@ -29,6 +28,12 @@ def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
         found.add(relative)
     for relative in sorted(found - named.keys() - {MANIFEST}):
         yield error(relative, "it is in the folder, and pack.json does not name it.")
+
+
+def check_named(folder: Path, named: Mapping[str, FileEntry]) -> Iterator[Finding]:
+    """Yield a finding for each of these files that is missing or altered."""
+    for relative, entry in sorted(named.items()):
+        yield from _file(folder, relative, entry)
 
 
 def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:

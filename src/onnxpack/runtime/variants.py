@@ -12,9 +12,10 @@ from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from onnxpack.errors import PackError, ProviderError, UsageError
+from onnxpack.pack.files import check_named
 from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import Pack, VariantFiles
-from onnxpack.pack.read import MODEL
+from onnxpack.pack.read import MODEL, VARIANTS
 from onnxpack.report import Level
 from onnxpack.runtime.catalog import CPU
 from onnxpack.runtime.choose import Opened, open_beyond_cpu, open_on
@@ -93,7 +94,7 @@ def _first_that_replays(
     read_sample = _sample_reader(pack, manifest.signature)
     for each in candidates:
         try:
-            opened = _open_variant(each, manifest, threads)
+            opened = _open_variant(each, pack, manifest, threads)
             fault = _fault(each, pack, manifest, opened, read_sample)
         except (PackError, ProviderError) as exc:
             fault = f"{exc.message} → {exc.remedy}" if exc.remedy else exc.message
@@ -111,7 +112,7 @@ def _choose_named(pack: Pack, manifest: Manifest, name: str, provider: str, thre
             remedy="take provider 'cpu', or variant 'base'",
         )
     found = pack.variants[name]
-    opened = _open_variant(found, manifest, threads)
+    opened = _open_variant(found, pack, manifest, threads)
     read_sample = _sample_reader(pack, manifest.signature)
     fault = _fault(found, pack, manifest, opened, read_sample)
     if fault:
@@ -146,11 +147,12 @@ def _base(pack: Pack, opened: Opened, notes: Sequence[str] = ()) -> Chosen:
     return Chosen(opened, pack.manifest.signature, None, tuple(notes))
 
 
-def _open_variant(variant: VariantFiles, manifest: Manifest, threads: int) -> Opened:
+def _open_variant(variant: VariantFiles, pack: Pack, manifest: Manifest, threads: int) -> Opened:
     recipe, base = variant.entry.recipe, manifest.files.get(MODEL)
     # Its evidence is of that graph's answers, so it says nothing of how far it is from this one.
     if base is None or variant.entry.base != base.sha256:
         raise PackError(f"variant {variant.name!r} was made from another {MODEL}.")
+    _check_bytes(variant, pack, manifest)
     if recipe.runtime == OPENVINO:
         session = open_openvino(
             variant.model_path, manifest.signature, precision=recipe.precision, threads=threads
@@ -160,6 +162,25 @@ def _open_variant(variant: VariantFiles, manifest: Manifest, threads: int) -> Op
     opened = open_on(variant.model_path, CPU_NAME, threads=threads)
     agree(manifest.signature, read_signature(opened.session))
     return opened
+
+
+def _check_bytes(variant: VariantFiles, pack: Pack, manifest: Manifest) -> None:
+    """Refuse a graph that was altered: the few rows that replay may not show it.
+
+    Raises:
+        PackError: the graph, or its weights beside it, are not those that ``pack.json`` names.
+    """
+    place = f"{VARIANTS}/{variant.name}/"
+    # Its golden data is not compared: what is missing there proves nothing, and is said in words.
+    named = {
+        name: entry
+        for name, entry in manifest.files.items()
+        if name.startswith(place) and "/" not in name.removeprefix(place)
+    }
+    if f"{place}{MODEL}" not in named:
+        raise PackError(f"{place}{MODEL} is not named by pack.json.")
+    for finding in check_named(pack.path, named):
+        raise PackError(f"{finding.subject}: {finding.message}")
 
 
 def _fault(

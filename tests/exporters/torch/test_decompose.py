@@ -89,6 +89,9 @@ FUNCTIONS: dict[str, Any] = {
     "fmax": lambda x: torch.fmax(x.sqrt(), x),
     "fmin": lambda x: torch.fmin(x.sqrt(), x),
     "isin": lambda x: torch.isin(x, torch.tensor([0.5, -1.0]), invert=True),
+    "levels": lambda x: torch.stack(
+        [(x.abs() * 0 + 2.0**15).log2().floor(), (x.abs() * 0 + 1e9).log10().floor()]
+    ),
     "scatter mean": lambda x: x.scatter_reduce(1, (x > 0).long(), x.flip(1), "mean"),
     "scatter mean without itself": lambda x: x.scatter_reduce(
         1, (x > 0).long(), x.flip(1), "mean", include_self=False

@@ -76,5 +76,5 @@ def _load_code(text: str) -> LoadedTarget:
         return LoadedTarget(found, name)
     try:
         return LoadedTarget(found(), name)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise TargetError(f"calling {text} failed: {type(exc).__name__}: {exc}") from exc

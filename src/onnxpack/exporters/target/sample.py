@@ -66,13 +66,21 @@ def _read(spec: str, *, seed: int) -> Any:
     if suffix in SUFFIXES:
         return _read_picture(Path(spec))
     if ":" in spec:
-        found = load_attribute(spec)
-        return found() if callable(found) and not hasattr(found, "__array__") else found
+        return _called(load_attribute(spec), spec)
     raise SampleError(
         f"{spec!r} is not a sample.",
         remedy="--sample 1x3x224x224, ids=int64[1,128], x.npy, x.npz, rows.csv, rows.parquet, "
         "picture.jpg or module:attr",
     )
+
+
+def _called(found: Any, spec: str) -> Any:
+    if not callable(found) or hasattr(found, "__array__"):
+        return found
+    try:
+        return found()
+    except (Exception, SystemExit) as exc:
+        raise SampleError(f"calling {spec} failed: {type(exc).__name__}: {exc}") from exc
 
 
 def _random(spec: str, match: re.Match[str], random: np.random.Generator) -> Array:

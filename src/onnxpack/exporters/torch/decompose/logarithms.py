@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -19,6 +20,27 @@ def log1p(x: Tensor) -> Any:
 def expm1(x: Tensor) -> Any:
     """``torch.expm1``, right for tiny numbers: the exporters write ``exp(x) - 1``."""
     return tails.expm1(torch, x)
+
+
+def log2(x: Tensor) -> Any:
+    """``torch.log2``, exact at powers of 2."""
+    return _in_base(2.0, x)
+
+
+def log10(x: Tensor) -> Any:
+    """``torch.log10``, exact at powers of 10."""
+    return _in_base(10.0, x)
+
+
+def _in_base(base: float, x: Tensor) -> Any:
+    """The quotient of two logarithms, in float64.
+
+    The exporters divide in float32: ``log2(32768)`` is 14.999999, and its floor 14.
+    """
+    if x.is_complex() or x.dtype is torch.float64:
+        return NotImplemented
+    dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+    return (x.double().log() / math.log(base)).to(dtype)
 
 
 def logaddexp(x: Tensor, other: Tensor) -> Any:

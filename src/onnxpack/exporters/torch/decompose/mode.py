@@ -178,7 +178,9 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "linalg_solve_triangular": linear.solve_triangular,
     "linalg_svdvals": linear.svdvals,
     "linspace": ranges.linspace,
+    "log10": logarithms.log10,
     "log1p": logarithms.log1p,
+    "log2": logarithms.log2,
     "log_sigmoid": logarithms.log_sigmoid,
     "logaddexp": logarithms.logaddexp,
     "logaddexp2": logarithms.logaddexp2,
@@ -235,8 +237,8 @@ IN_PLACE = frozenset(
     f"{name}_"
     for name in (
         "atan2", "clamp", "clip", "copysign", "div", "divide", "expm1", "fix", "floor_divide",
-        "frac", "hypot", "index_add", "index_put", "log1p", "logit", "pow", "remainder",
-        "scatter_reduce", "sgn", "sign", "trunc", "xlogy",
+        "frac", "hypot", "index_add", "index_put", "log10", "log1p", "log2", "logit", "pow",
+        "remainder", "scatter_reduce", "sgn", "sign", "trunc", "xlogy",
     )
 )  # fmt: skip
 """Methods that write what the function of the same name answers into their tensor."""
