@@ -19,6 +19,7 @@ from onnxpack.exporters.integers import add_exactly
 from onnxpack.exporters.open_clip import open_clips
 from onnxpack.exporters.ports import add_unread
 from onnxpack.exporters.random_operators import refuse_random
+from onnxpack.exporters.whole_division import divide_by_minus_one
 from onnxpack.pack.manifest import Source
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Signature, TensorSpec
@@ -56,6 +57,7 @@ def finish(
     write_batch_statistics(model)
     open_clips(model)
     divide_by_count(model)
+    divide_by_minus_one(model)
     add_exactly(model)
     sharpen(model)
     transform_in_float64(model)
