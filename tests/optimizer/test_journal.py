@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from onnxpack.errors import PackError
 from onnxpack.optimizer.journal import LINES, Journal
 from onnxpack.optimizer.space import Plan
 from onnxpack.optimizer.speed import Speed
@@ -85,3 +86,9 @@ def test_what_is_no_journal_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "j").mkdir()
     (tmp_path / "j" / LINES).write_bytes(b"\xff\xfe not json\n")
     assert Journal(tmp_path / "j", KEY).found == {}
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PackError, match="cannot be written: Not a directory"):
+        Journal(tmp_path / "file" / ".out.search", {})

@@ -184,8 +184,13 @@ def choose_kinds(
     return kinds
 
 
-def check_enough(samples: int, max_loss: float) -> None:
+def check_enough(samples: int, max_loss: float, *, besides: str = "") -> None:
     """Check that so many rows can show at all that no more is lost.
+
+    Args:
+        samples: how many rows judge.
+        max_loss: the share of answers that may be lost.
+        besides: which other rows are needed, for the message.
 
     Raises:
         OptimizeError: not even without a miss; the message says how many rows it takes.
@@ -197,7 +202,7 @@ def check_enough(samples: int, max_loss: float) -> None:
         raise OptimizeError(
             f"{samples} rows cannot show a loss of at most {max_loss:g} with 95 % confidence: "
             f"without a single miss they show {shown:.3g}. Expected at least {needed} rows that "
-            "judge, besides those that calibrate."
+            f"judge{besides}."
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from onnxpack.errors import PackError
 from onnxpack.optimizer.trial import Trial
 
 LINES = "journal.jsonl"
@@ -28,6 +29,9 @@ class Journal:
     Attributes:
         found: the last trial of each plan, by name.
         resumed: whether there was something to go on with.
+
+    Raises:
+        PackError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
@@ -38,8 +42,11 @@ class Journal:
         self.found: dict[str, Trial] = {}
         if not self._read():
             self.remove()
-            folder.mkdir(parents=True)
-            self._append(msgspec.json.encode(self._key))
+            try:
+                folder.mkdir(parents=True)
+                self._append(msgspec.json.encode(self._key))
+            except OSError as exc:
+                raise PackError(f"{folder} cannot be written: {exc.strerror}.") from exc
         self.resumed = bool(self.found)
 
     def record(self, trial: Trial) -> None:

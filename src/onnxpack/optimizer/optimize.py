@@ -117,7 +117,7 @@ def optimize(
     count = threads or read_budget().threads
     original = Original(opened, parts, threads=count, metric=metric, say=say)
     if parts is not None:
-        check_enough(len(parts.held_out), max_loss)
+        check_enough(len(parts.held_out), max_loss, besides=", besides those that calibrate")
         original.check_measure()
     task = _task(goal, max_loss, budget)
     journal = Journal(
