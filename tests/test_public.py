@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from types import ModuleType
 
 import pytest
@@ -53,13 +54,24 @@ def test_export_loads_no_framework() -> None:
     assert not {"torch", "lightning", "sklearn", "keras", "jax", "transformers"} & set(found)
 
 
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert onnxpack.__version__ == version("onnxpack")
+
+
+def test_the_module_is_the_command() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "onnxpack", "--version"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == f"onnxpack {onnxpack.__version__}\n"
+
+
 def test_every_name_is_there() -> None:
     assert set(onnxpack.__all__) >= {
-        "Model", "Pack", "Preprocess", "Signature", "TensorSpec", "Tolerance", "errors", "export",
-        "open_pack",
+        "Model", "OnnxpackError", "Pack", "Preprocess", "Signature", "TensorSpec", "Tolerance",
+        "errors", "export", "open_pack",
     }  # fmt: skip
     assert dir(onnxpack) == sorted(onnxpack.__all__)
-    for name in onnxpack.__all__:
+    for name in set(onnxpack.__all__) - {"__version__"}:
         value = getattr(onnxpack, name)
         assert isinstance(value, ModuleType) or value.__name__ == name
     namespace: dict[str, object] = {}

@@ -11,9 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from onnxpack import errors as errors
     from onnxpack.benchmark.bench import bench as bench
     from onnxpack.comparison.tolerance import Tolerance as Tolerance
+    from onnxpack.errors import OnnxpackError as OnnxpackError
     from onnxpack.exporters.export import export as export
     from onnxpack.optimizer.audit import audit as audit
     from onnxpack.optimizer.optimize import optimize as optimize
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Model": "onnxpack.runtime.model",
+    "OnnxpackError": "onnxpack.errors",
     "Pack": "onnxpack.pack.model",
     "Preprocess": "onnxpack.pack.manifest",
     "Signature": "onnxpack.signature",
@@ -42,12 +45,16 @@ _HOMES = {
     "serve": "onnxpack.server.run",
 }
 
-__all__ = ["errors", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", "errors", *_HOMES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
     if name == "errors":
         return import_module("onnxpack.errors")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("onnxpack")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
