@@ -171,6 +171,19 @@ def test_force_replaces_a_pack_and_an_empty_folder(parts: Any, pack: Pack, tmp_p
     assert names(tmp_path) == ["absent", "empty", "tiny", "training"]
 
 
+@pytest.mark.parametrize("read_only", ["the pack", "the folder above it"])
+def test_what_is_read_only_is_refused_before_the_work(
+    parts: Any, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: str
+) -> None:
+    """As root, and in the tests of some, every folder can be written: so it is said to be none."""
+    place = pack.path if read_only == "the pack" else tmp_path
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != place)
+    before = snapshot(tmp_path)
+    with pytest.raises(PackError, match="read-only"):
+        parts.write(pack.path, force=True)
+    assert snapshot(tmp_path) == before
+
+
 def _folder_of_mine(place: Path) -> None:
     place.mkdir()
     (place / "thesis.txt").touch()

@@ -111,10 +111,14 @@ def check_destination(to: Path, *, force: bool) -> None:
     """Refuse a place where a pack cannot go, before the work that makes one.
 
     Raises:
-        PackError: something is there already; with ``force``, something that is not a pack.
+        PackError: something is there already; with ``force``, something that is not a pack, or
+            that is read-only; or the folder above it cannot be written.
     """
     if to.name in ("", ".."):
         raise PackError(f"{to} is no name for a pack.", remedy="choose another -o")
+    above = next(place for place in to.absolute().parents if place.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise PackError(f"{to} cannot be written: {above} is read-only, or is not a folder.")
     if not os.path.lexists(to):
         return
     if not force:
@@ -123,6 +127,8 @@ def check_destination(to: Path, *, force: bool) -> None:
         )
     if to.is_symlink() or not to.is_dir():
         raise PackError(f"{to} is not a folder; --force replaces nothing but a pack.")
+    if not os.access(to, os.W_OK):  # it could be moved away, and then not be removed
+        raise PackError(f"{to} cannot be replaced: it is read-only.")
     if not any(to.iterdir()):
         return
     try:
