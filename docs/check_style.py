@@ -22,8 +22,8 @@ FRAGMENT = re.compile(
 RULED_OUT = re.compile(
     r"""\b(
         tells? | is\ told | are\ told | told\ of | (is|are|was|were)\ held\ (against|to)
-        | has\ it\ that | may\ not | is\ no | are\ no | of\ which | and\ the\ like | bears? | as\ it\ (is|stands)
-        | nor\ has | besides
+        | has\ it\ that | may\ not | is\ no | are\ no | of\ which | and\ the\ like | bears?
+        | as\ it\ (is|stands) | nor\ has | besides
     )\b""",
     re.VERBOSE | re.IGNORECASE,
 )
