@@ -94,6 +94,16 @@ def test_each_is_judged(
     assert slow.finding is Finding.NO_FASTER
 
 
+def test_weights_beside_a_graph_count(
+    quick: None, digits: Pack, rows: Mapping[str, Array], tmp_path: Path
+) -> None:
+    model = onnx.load(digits.model_path)
+    onnx.save(model, tmp_path / "apart.onnx", save_as_external_data=True, location="weights.bin")
+    (found,) = audit(tmp_path, digits.path, rows, max_loss=0.02)
+    files = (tmp_path / "apart.onnx", tmp_path / "weights.bin")
+    assert found.size == sum(each.stat().st_size for each in files)
+
+
 def test_a_link_that_leads_nowhere_is_broken(
     quick: None, digits: Pack, rows: Mapping[str, Array], tmp_path: Path
 ) -> None:

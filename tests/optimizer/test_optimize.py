@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import helper, numpy_helper
+from torch import nn
 
 import onnxpack
 from onnxpack.errors import OptimizeError, PackError, UsageError
@@ -420,3 +422,31 @@ def test_other_ranges_of_a_slow_graph_are_not_measured(
     assert [trial.verdict for trial in found.trials] == [Verdict.SLOWER, Verdict.SLOWER]
     assert found.trials[1].why == "the graph of int8-minmax with other ranges, so as slow"
     assert found.trials[1].speed is None
+
+
+def test_a_place_within_the_pack_is_refused(digits: Pack, tmp_path: Path) -> None:
+    before = content_of(digits.path)
+    with pytest.raises(UsageError, match="is within the pack"):
+        optimize(digits, digits.path / "fast")
+    assert content_of(digits.path) == before
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_fixed_batch(
+    always_faster: None, only: Any, digits: Pack, rows: Rows, tmp_path: Path, batch: int
+) -> None:
+    """Rows are asked as many at a time as the model takes, and so is the evidence."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 10)).eval()
+    x = next(iter(rows.values()))
+    labels = [str(each) for each in range(10)]
+    sample = torch.from_numpy(x[:batch])
+    fixed = onnxpack.export(model, sample, tmp_path / "fixed", static=True, labels=labels)
+    only(("int8-dynamic",))
+    assert fixed.manifest is not None
+    (spec,) = fixed.manifest.signature.inputs
+    found = optimize(fixed, tmp_path / "fast", data={spec.name: x}, max_loss=0.1)
+    assert found.variants == ("int8-dynamic",), found.trials
+    assert onnxpack.Model(found.pack).variant == "int8-dynamic"
+    assert found.pack.manifest is not None
+    assert found.pack.manifest.derived_from == fixed.digest

@@ -157,9 +157,14 @@ def _cells(trial: Trial) -> tuple[str, ...]:
 def verdict(found: Optimized) -> str:
     """What was taken and what was given up for it, in a sentence."""
     if not found.variants:
+        if any(trial.unfinished for trial in found.trials):
+            return (
+                f"{found.pack.path}: the search ended before a faster graph was found right, so "
+                "the pack holds only its proven graph."
+            )
         return (
-            f"{found.pack.path}: nothing that was tried is faster and right, so the pack holds its "
-            "proven graph alone."
+            f"{found.pack.path}: nothing that was tried is faster and right, so the pack holds "
+            "only its proven graph."
         )
     taken = {trial.name: trial for trial in found.trials}[found.variants[0]]
     speed = times(taken.speed.ratio) if taken.speed else "?"

@@ -28,7 +28,9 @@ class FiniteRange(click.FloatRange):
         """
         found = float(super().convert(value, param, ctx))
         if not isfinite(found):
-            self.fail(f"{value} is not a finite number.", param, ctx)
+            ends = (("at least", self.min), ("at most", self.max))
+            wanted = " and ".join(f"{word} {end:g}" for word, end in ends if end is not None)
+            self.fail(f"{value} is not a finite number, expected {wanted}.", param, ctx)
         return found
 
 

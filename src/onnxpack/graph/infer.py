@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 CLASSICAL = "ai.onnx.ml"
+STRING = 8
+"""ONNX's number of the dtype."""
+FOREIGN = {("com.microsoft", "Tokenizer"): STRING}
+"""The dtype that operators of other domains make."""
 KEPT_BYTES = 4096
 """Initialisers up to this size stay for shape inference: the targets of Reshape, axes, sizes."""
 
@@ -25,21 +29,35 @@ def at_sizes(model: ModelProto, dims: Mapping[str, int]) -> ModelProto:
     from onnx import inliner, shape_inference
 
     light = _without_weights(model, _sizes(model, dims))
+    state_types(light.graph)
     try:
         if light.functions:
             light = inliner.inline_local_functions(light)
-        if not _crashes(light.graph):
+        if not inference_crashes(light.graph):
             light = shape_inference.infer_shapes(light, data_prop=True)
     except (shape_inference.InferenceError, RuntimeError, ValueError):
         pass  # what could not be inferred stays unknown
     return light if _is_complete(light.graph) else fold_shapes(light)
 
 
-def _crashes(graph: GraphProto) -> bool:
-    """Whether inference would read a type that is not there.
+def state_types(graph: GraphProto) -> None:
+    """State the dtype of what operators of other domains make, where it is known and not stated."""
+    from onnx import helper
 
-    onnx 1.23.2 dies of a segmentation fault where a classical operator, such as LabelEncoder, takes
-    what an operator of another domain made: it knows no type for that.
+    stated = {value.name for value in (*graph.value_info, *graph.output)}
+    for node in graph.node:
+        kind = (node.domain, node.op_type)
+        for name in node.output if kind in FOREIGN else ():
+            if name and name not in stated:
+                value = helper.make_tensor_value_info(name, FOREIGN[kind], None)
+                graph.value_info.append(value)
+
+
+def inference_crashes(graph: GraphProto) -> bool:
+    """Return whether onnx's shape inference would read a type that is not there.
+
+    onnx 1.23.2 ends the process by a segmentation fault where a classical operator, such as
+    LabelEncoder, takes what an operator of another domain made: it knows no type for that.
     """
     typed = {value.name for value in graph.value_info}
     untyped: set[str] = set()

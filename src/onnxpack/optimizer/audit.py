@@ -15,6 +15,7 @@ from onnxpack.optimizer.guard import Judgement, check_enough, judge
 from onnxpack.optimizer.original import TOGETHER
 from onnxpack.optimizer.read_data import read_rows
 from onnxpack.optimizer.speed import Speed, time_pair
+from onnxpack.pack.external import check_external
 from onnxpack.pack.manifest import Kept
 from onnxpack.pack.read import open_pack
 from onnxpack.runtime.model import Model
@@ -126,9 +127,9 @@ class _Reference:
 
 
 def _audit(path: Path, reference: _Reference) -> Audited:
-    files = [each for each in path.parent.glob(f"{path.name}*") if each.is_file()]
-    size = sum(each.stat().st_size for each in files)
+    size = path.stat().st_size if path.is_file() else 0
     try:
+        size += _size_beside(path)
         run = _open(path, reference.model)
         judged = reference.judge_answers(run)
         speed = _time(reference, run)
@@ -139,6 +140,16 @@ def _audit(path: Path, reference: _Reference) -> Audited:
         finding = Finding.NOISY
     why = judged.describe(reference.max_loss)
     return Audited(path, finding, size, speed, judged.to_kept(reference.max_loss), why)
+
+
+def _size_beside(path: Path) -> int:
+    """The bytes of the weights that lie beside a graph.
+
+    Raises:
+        PackError: the graph cannot be read, or a file of weights is missing.
+    """
+    names = {reference.location for reference in check_external(path)}
+    return sum((path.parent / name).stat().st_size for name in names)
 
 
 def _open(path: Path, reference: Model) -> Run:

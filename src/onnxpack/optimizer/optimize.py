@@ -100,8 +100,8 @@ def optimize(
         progress: told of each phase, in a line.
 
     Raises:
-        UsageError: the data does not fit the pack, there is no golden data, no such pass, or a
-            chain of passes needs data and there is none.
+        UsageError: ``to`` is within the pack, the data does not fit it, there is no golden data,
+            no such pass, or a chain of passes needs data and there is none.
         OptimizeError: there are too few rows to show so small a loss.
         PackError: the pack is malformed, or ``to`` is taken or cannot be written.
     """
@@ -109,6 +109,11 @@ def optimize(
     opened = pack if isinstance(pack, Pack) else open_pack(pack)
     destination = Path(to)
     check_destination(destination, force=force)
+    if opened.path.resolve() in destination.resolve().parents:
+        raise UsageError(
+            f"{destination} is within the pack {opened.path}, which stays what it is.",
+            remedy="choose a folder outside of the pack: -o DIR",
+        )
     wanted = list(plans(goal, chain=passes, data=data is not None))
     manifest = _checked(opened)
     busy = load()
@@ -129,7 +134,9 @@ def optimize(
     trials = search(original, wanted, task, journal, say)
     with TemporaryDirectory(prefix="onnxpack-") as work:
         taken, trials = take(original, trials, task, journal, Path(work), say)
-        named = msgspec.structs.replace(manifest, variants=manifest.variants | taken)
+        named = msgspec.structs.replace(
+            manifest, variants=manifest.variants | taken, derived_from=opened.digest
+        )
         folders = {name: Path(work, name) for name in taken}
         written = amend_pack(opened, destination, named, variants=folders, force=force)
     if not any(trial.unfinished for trial in trials):

@@ -203,8 +203,8 @@ class Original:
     def examples(self, count: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """Held-out rows as one feed, with the original's answers."""
         rows = self._rows
-        chosen = rows.take(np.arange(min(count, len(rows))))
-        feed = next(chosen.feeds()) if chosen.whole or chosen.batch > 1 else dict(chosen.arrays)
+        chosen = rows.take(np.arange(min(max(count, rows.batch), len(rows))))
+        feed = dict(chosen.arrays) if rows.any_batch else next(chosen.feeds())
         return feed, self.base.run(feed)
 
     def rank_layers(self, graph: Path) -> list[str]:

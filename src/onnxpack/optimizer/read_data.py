@@ -173,7 +173,11 @@ def _cast(values: Array, spec: TensorSpec, path: Path) -> Array:
 
 
 def _call(text: str, signature: Signature) -> dict[str, Array]:
-    """The rows of a function: whole batches, each a dict of arrays or, for one input, an array."""
+    """Return the rows of a function.
+
+    It gives batches, or rows without a batch axis: each a dict of arrays or, for one input, an
+    array.
+    """
     found = load_attribute(text)
     try:
         given = found() if callable(found) and not hasattr(found, "__array__") else found
@@ -207,6 +211,9 @@ def _named(batch: Any, signature: Signature, text: str) -> dict[str, Array]:
     if not isinstance(batch, Mapping):
         batch = {_only_input(signature, text).name: batch}
     arrays = {str(name): np.asarray(value) for name, value in batch.items()}
+    ranks = {spec.name: len(spec.shape) for spec in signature.inputs if spec.shape}
+    if all(array.ndim == ranks.get(name, 0) - 1 for name, array in arrays.items()):
+        arrays = {name: array[np.newaxis] for name, array in arrays.items()}
     for name, array in arrays.items():
         if not array.ndim:
             raise UsageError(f"{text}: {name!r} is one number, expected rows along an axis.")

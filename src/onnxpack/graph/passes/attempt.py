@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnxpack.errors import MissingExtraError, OnnxpackError, OptimizeError, PackError
+from onnxpack.graph.infer import inference_crashes, state_types
 from onnxpack.graph.passes.quiet import quiet
 from onnxpack.graph.read import each_graph
 from onnxpack.pack.interface import read_interface
@@ -69,6 +70,12 @@ def attempt(name: str, source: Path, to: Path) -> Iterator[Attempt]:
         try:
             model = onnx.load(source)
             name_nodes(model)
+            state_types(model.graph)
+            if inference_crashes(model.graph):
+                raise OptimizeError(
+                    f"{name} is not tried on {source.name}: shape inference, which it may call, "
+                    "ends the process at a classical operator behind one of another domain."
+                )
             yield Attempt(name, model, Path(scratch))
         except OnnxpackError:
             raise

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from onnxpack.graph.passes.attempt import count_nodes
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto, NodeProto, TensorProto
 
 FUSED = ("Attention", "MultiHeadAttention")
 _PASSED = ("Cast", "Dropout", "Where")
@@ -30,6 +30,7 @@ _MASKED = -1e4
 _FLOOR = -1e9
 _ZERO_NAME, _FLOOR_NAME = "restated_mask_zero", "restated_mask_floor"
 _AXIS = "kept_axis"
+_FIRST, _SECOND, _LINE = "lookup_first", "lookup_second", "lookup_line"
 
 
 def has_attention(model: ModelProto) -> bool:
@@ -92,6 +93,83 @@ def restate_masks(model: ModelProto) -> int:
     for first, softmax, last in found:
         _restate(model, first, softmax, last)
     return len(found)
+
+
+def flatten_lookups(model: ModelProto) -> int:
+    """Look up masks in the flattened mask, where they are looked up by ``x[rows, keys]``.
+
+    ``onnxruntime.transformers`` 1.32 knows the masks of transformers 5 by the Flatten and the two
+    Reshapes that PyTorch's exporter writes. Only indices that count from 0 are restated: in the
+    flattened mask a negative one is a place of another row.
+
+    Returns:
+        How many lookups were restated.
+    """
+    from onnx import helper
+
+    graph = model.graph
+    makers = {output: node for node in graph.node for output in node.output}
+    values = _Constants(model)
+    nodes: list[NodeProto] = []
+    found = 0
+    for node in graph.node:
+        columns = _columns(node, makers)
+        if len(columns) != 2 or not all(_counts(name, makers, values) for name in columns):
+            nodes.append(node)
+            continue
+        if not found:
+            graph.initializer.extend(_axes_of_lookups())
+        data, result = node.input[0], node.output[0]
+        rows, keys, size, first, place, flat, taken, line, shape = (
+            f"{result}_{part}"
+            for part in ("rows", "keys", "size", "first", "place", "flat", "taken", "line", "shape")
+        )
+        nodes += [
+            helper.make_node("Gather", [node.input[1], _FIRST], [rows], axis=-1),
+            helper.make_node("Gather", [node.input[1], _SECOND], [keys], axis=-1),
+            helper.make_node("Shape", [data], [size], start=1, end=2),
+            helper.make_node("Mul", [rows, size], [first]),
+            helper.make_node("Add", [first, keys], [place]),
+            helper.make_node("Flatten", [data], [flat], axis=2),
+            helper.make_node("Gather", [flat, place], [taken], axis=0),
+            helper.make_node("Reshape", [taken, _LINE], [line]),
+            helper.make_node("Shape", [place], [shape]),
+            helper.make_node("Reshape", [line, shape], [result]),
+        ]
+        found += 1
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return found
+
+
+def _axes_of_lookups() -> list[TensorProto]:
+    from onnx import TensorProto, helper
+
+    return [
+        helper.make_tensor(_FIRST, TensorProto.INT64, [], [0]),
+        helper.make_tensor(_SECOND, TensorProto.INT64, [], [1]),
+        helper.make_tensor(_LINE, TensorProto.INT64, [1], [-1]),
+    ]
+
+
+def _columns(node: NodeProto, makers: dict[str, NodeProto]) -> list[str]:
+    """The indices of each axis of a lookup; none for another node."""
+    if node.op_type != "GatherND" or any(
+        each.name == "batch_dims" and each.i for each in node.attribute
+    ):
+        return []
+    pairs = makers.get(node.input[1])
+    if pairs is None or pairs.op_type != "Concat":
+        return []
+    return list(pairs.input)
+
+
+def _counts(name: str, makers: dict[str, NodeProto], values: _Constants) -> bool:
+    """Whether an index is a Range that begins at 0, in another shape."""
+    node = makers.get(name)
+    while node is not None and node.op_type in ("Unsqueeze", "Expand", "Cast", "Identity"):
+        node = makers.get(node.input[0])
+    return node is not None and node.op_type == "Range" and values.get(node.input[0]) == 0.0
 
 
 def clear_masked(model: ModelProto) -> None:

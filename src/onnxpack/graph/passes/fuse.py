@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from onnxpack.errors import OptimizeError
 from onnxpack.graph.passes.attempt import attempt, count_nodes, finish, opset
-from onnxpack.graph.passes.attention import FUSED, clear_masked, find_heads, restate_masks
+from onnxpack.graph.passes.attention import (
+    FUSED,
+    clear_masked,
+    find_heads,
+    flatten_lookups,
+    restate_masks,
+)
 from onnxpack.graph.passes.offline import optimized
 from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
@@ -34,7 +40,10 @@ def fuse(source: Path, to: Path) -> Step:
     with attempt("fuse", source, to) as under_way:
         # ONNX Runtime's basic optimisation gives masks the form that is restated here.
         model = optimized(under_way, "BASIC")
-        restated = restate_masks(model) if opset(model) >= MIN_OPSET else 0
+        restated = 0
+        if opset(model) >= MIN_OPSET:
+            flatten_lookups(model)
+            restated = restate_masks(model)
         fused = _fuse(model)
         attentions = count_nodes(fused, *FUSED)
         if not attentions:
