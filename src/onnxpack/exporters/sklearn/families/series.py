@@ -55,7 +55,7 @@ def _splines(model: Any, spline: Any, x: Tensor, *, first: bool) -> Tensor:
     """Return the values of every spline of one feature, [batch, splines].
 
     Args:
-        first: whether this is the first feature. scikit-learn adds 1 to a degree of at most 1 during
+        first: whether this is the first feature. scikit-learn adds 1 to a degree of at most 1 in
             its loop over features, so it extrapolates later features from other knots.
     """
     raised = model.extrapolation == "linear" and model.degree <= 1 and not first

@@ -66,7 +66,7 @@ class SupportClassifier(Family):
     """Finds classes with one machine for each pair of classes."""
 
     def pairs(self, model: Any, x: Tensor) -> list[Tensor]:
-        """Return the decision of each pair, float64 [batch] each; positive means the first class."""
+        """Return the decision of each pair, float64 [batch] each; positive for the first class."""
         matrix = support_kernel(model, x)
         counts = np.asarray(model.n_support_)
         ends = np.cumsum(counts)

@@ -92,7 +92,7 @@ def _of_words(model: Any, text: Tensor) -> Tensor:
     split = ((term.split(SPACE), int(at)) for term, at in model.vocabulary_.items())
     terms = [(w, at) for w, at in split if low <= len(w) <= high and left_out.isdisjoint(w)]
     known = _parts(terms)
-    # A stop word has no column. Only longer n-grams, which span it, need it to be removed.
+    # A stop word has no column. It is removed only for n-grams, which join the words around it.
     gone = sorted(left_out) if high > 1 else []
     numbers = words(text, model.token_pattern, known, gone)
     return _count(model, numbers, terms, known, beyond=len(known) + len(gone))
@@ -159,7 +159,7 @@ def _parts(terms: Terms, *more: str) -> list[str]:
     """Return all words or characters that occur in terms, sorted.
 
     Raises:
-        ExportError: there are no terms.
+        ExportError: the list of terms is empty.
     """
     if not terms:
         raise ExportError("no term of the vocabulary can stand in a text")

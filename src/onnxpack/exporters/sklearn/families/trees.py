@@ -54,7 +54,7 @@ def grown(tree: Any, value: Array, target: int = 0) -> Tree:
 
 
 def rounded(x: Tensor) -> Tensor:
-    """Return the rows as scikit-learn's trees compare them: rounded to float32, stored in float64."""
+    """Return the rows as scikit-learn's trees compare them: rounded to float32, kept in float64."""
     return x.cast("float32").cast("float64")
 
 
@@ -107,7 +107,7 @@ class ForestClassifier(Forest):
         ]
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """Return the class with the largest share, [batch] or, for several outputs, [batch, outputs]."""
+        """Return the class with the largest share, [batch] or [batch, outputs]."""
         shares = self.predict_proba(model, x)
         if not isinstance(shares, list):
             return labels_at(model, n.argmax(shares))
