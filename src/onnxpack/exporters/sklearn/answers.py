@@ -48,7 +48,7 @@ def answered(model: Any, x: Any) -> tuple[Mapping[str, str], Sequence[str]]:
     """
     (first, method), *others = planned(model).items()
     kept, notes = {first: method}, []
-    if _failure(model, method, x):  # the rows are at fault, not one method
+    if _failure(model, method, x):  # even the first method fails, so the rows are at fault
         return planned(model), ()
     for name, other in others:
         failure = _failure(model, other, x)

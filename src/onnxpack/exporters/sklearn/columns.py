@@ -69,7 +69,7 @@ def _as_numbers_or_texts(name: str, series: Any) -> str:
     """Return a line of code that turns a column into numbers or texts, and works for its values."""
     column = f"frame[{name!r}]"
     if getattr(series.dtype, "kind", "O") in "mM":
-        # pandas does not cast times to float, and NaT to the smallest integer.
+        # pandas cannot cast times to float, and casts NaT to the smallest integer.
         return f"{column} = {column}.astype('int64').where({column}.notna())"
     try:
         series.astype(float)

@@ -38,7 +38,9 @@ def edge_feeds(
     categories: Feeds | None = None,
     closed: Collection[str] = (),
 ) -> Iterator[tuple[str, Feeds]]:
-    """Yield further test inputs, each with a name, skipping those that the model rejects.
+    """Yield further test inputs, each with a name.
+
+    Missing values, unseen values and categories are only tested where the model accepts them.
 
     Args:
         run: returns the model's answer to named arrays; raises if the model rejects them.

@@ -116,7 +116,7 @@ def nearest_squares(x: Tensor, points: Array, count: int) -> tuple[Tensor, Tenso
 
 def _by_shortlist(rows: Tensor, points: Array, count: int, listed: int) -> Sequence[Tensor]:
     graph = rows.graph
-    centre = points.mean(axis=0)  # so that the product of large numbers loses little
+    centre = points.mean(axis=0)  # centred, a product of large numbers loses fewer digits
     apart = points - centre
     lengths = (apart * apart).sum(axis=1)
     moved = rows - centre

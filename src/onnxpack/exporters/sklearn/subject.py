@@ -118,7 +118,7 @@ class SklearnSubject(Subject):
         return partial(method, self.rows.restore(feeds))
 
     def _tied(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """Return a cause if the first failed case has rows equally far from several training rows."""
+        """Return a cause if the first failed case has rows equally far from training rows."""
         failed = [case for each in attempts for case in each.evidence if not case.passed]
         if not failed:
             return None

@@ -196,7 +196,7 @@ class Tensor:
 
     @property
     def floating(self) -> bool:
-        """Whether it holds floating-point numbers."""
+        """Whether the tensor holds floating-point numbers."""
         return self.dtype.startswith("float")
 
     def __add__(self, other: Operand) -> Tensor:

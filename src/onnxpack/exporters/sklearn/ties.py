@@ -16,7 +16,10 @@ from onnxpack.exporters.sklearn.convert import private
 from onnxpack.signature import Array
 
 CLOSE = 1e-9
-"""Squared distances count as equal if they differ by at most this share of the largest norm."""
+"""Squared distances count as equal if they differ by at most this share of the squared scale.
+
+The scale is the largest distance, or for an imputer the largest norm of a training row.
+"""
 SHOWN = 3
 
 

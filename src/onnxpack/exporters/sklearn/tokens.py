@@ -73,7 +73,7 @@ def word_texts(text: Tensor, pattern: str) -> Tensor:
         ExportError: RE2 may read the pattern differently than Python does.
     """
     found = _found(text, _written(pattern))
-    # One more, since the operator gives fewer axes where there is nothing to look through.
+    # One more column, because the operator returns fewer axes if it has nothing to search.
     return n.concat([found, n.repeated(found, np.array([END], object))])
 
 
@@ -92,7 +92,7 @@ def characters(text: Tensor, known: Sequence[str], *, within_words: bool) -> Ten
     space = known.index(SPACE)
     runs = f"[{SPACES}]+" if within_words else f"[{SPACES}]{{2,}}"
     tokens = _found(text, f"{runs}|(?s:.)")
-    # One more, since the operator gives fewer axes where there is nothing to look through.
+    # One more column: the operator returns fewer axes if it has nothing to search.
     tokens = n.concat([tokens, n.repeated(tokens, np.array([END], object))])
     is_run = n.total(n.equal(_found(tokens, runs).number([END]), 1), 2) > 0
     number = n.where(is_run, space, tokens.number(known))
