@@ -1,1 +1,1 @@
-"""scikit-learn: every fitted estimator, and what is composed of them."""
+"""Exporter for fitted scikit-learn estimators and everything composed of them."""

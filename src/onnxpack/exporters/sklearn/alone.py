@@ -1,8 +1,8 @@
-"""Whether a model answers a row alone as it does among others.
+"""Check that a model gives the same answer for a row by itself as for the row within a batch.
 
-A feature that never varied can get a weight of 1e13. What the weights add up to then hangs on the
-order of the sums, which is another one in a batch of one; and a graph that passed every case can
-be off in the next row.
+A feature that never varied can get a weight of 1e13. The result then depends on the order in which
+terms are summed, which differs for a batch of one. A graph that passed every case can fail on the
+next row.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from onnxpack.signature import Array
 
 ROWS = 4
 CLOSE = Tolerance(rtol=1e-3, atol=1e-4)
-"""Wider than that of a proof: what float32 rounds away is weighed there."""
+"""Wider than the tolerance of the parity check, which judges the rounding of float32."""
 
 Feeds = Mapping[str, Array]
 
 
 def refuse_uneven(run: Callable[[Feeds], Feeds], sample: Feeds) -> None:
-    """Refuse a model whose answer to a row depends on whether others are beside it.
+    """Raise an error if the model's answer for a row depends on the other rows of the batch.
+
+    Args:
+        run: returns the model's outputs for named inputs.
+        sample: the named inputs; their first :data:`ROWS` rows are used.
 
     Raises:
-        ExportError: it does.
+        ExportError: the answers for a row differ.
     """
     size = len(next(iter(sample.values())))
     rows = [{k: v[at % size : at % size + 1] for k, v in sample.items()} for at in range(ROWS)]
@@ -35,7 +39,7 @@ def refuse_uneven(run: Callable[[Feeds], Feeds], sample: Feeds) -> None:
     for name, array in together.items():
         parts = [answer[name] for answer in alone]
         if any(part.shape != array[:1].shape for part in parts):
-            continue  # as many rows as the model likes: the other cases tell of it
+            continue  # the number of rows differs, which the other cases report
         found = compare(name, array, np.concatenate(parts), CLOSE)
         if not found.passed:
             raise ExportError(

@@ -1,4 +1,4 @@
-"""What a fitted model answers: which of its methods become outputs, and under which names."""
+"""The outputs of a fitted model: which of its methods are exported, and under which names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREDICTION, TRANSFORMED = "prediction", "transformed"
 
 
 def planned(model: Any) -> Mapping[str, str]:
-    """The outputs by name, each with the method that gives it.
+    """Return the method of each output, by the name of the output.
 
     Raises:
         ExportError: the model neither predicts nor transforms.
@@ -41,14 +41,14 @@ def planned(model: Any) -> Mapping[str, str]:
 
 
 def answered(model: Any, x: Any) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The outputs that the model does give for rows, and a note for each that it does not.
+    """Return the outputs that work on the given rows, and a note for each that does not.
 
-    Some models have a ``predict_proba`` that always fails, as a chain of classifiers has where
-    one of them has three classes.
+    Some models have a ``predict_proba`` that always fails, such as a chain of classifiers in which
+    one classifier has three classes.
     """
     (first, method), *others = planned(model).items()
     kept, notes = {first: method}, []
-    if _failure(model, method, x):  # then it is the rows
+    if _failure(model, method, x):  # even the first method fails, so the rows are at fault
         return planned(model), ()
     for name, other in others:
         failure = _failure(model, other, x)
@@ -60,7 +60,7 @@ def answered(model: Any, x: Any) -> tuple[Mapping[str, str], Sequence[str]]:
 
 
 def _failure(model: Any, method: str, x: Any) -> str:
-    """How a method fails; empty where it does not."""
+    """Return the error that a method raises for these rows; empty if it raises none."""
     try:
         getattr(model, method)(x)
     except Exception as exc:  # noqa: BLE001 - an estimator can refuse in any way
@@ -73,7 +73,7 @@ def _having(model: Any, outputs: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def answer(model: Any, methods: Mapping[str, str], x: Any) -> dict[str, Array]:
-    """What these methods give, as named arrays."""
+    """Return what the methods give for rows, as named arrays."""
     found: dict[str, Array] = {}
     for name, method in methods.items():
         values = getattr(model, method)(x)
@@ -84,16 +84,16 @@ def answer(model: Any, methods: Mapping[str, str], x: Any) -> dict[str, Array]:
 
 
 def spread(name: str, values: Any) -> Mapping[str, Any]:
-    """One entry, or one for each of a list: ``probabilities_0``, ``probabilities_1``."""
+    """Return one entry, or one per item of a list: ``probabilities_0``, ``probabilities_1``."""
     if isinstance(values, list):
         return {f"{name}_{number}": value for number, value in enumerate(values)}
     return {name: values}
 
 
 def as_array(values: Any) -> Array:
-    """Dense, with dtypes that a graph has: integers as int64, texts as objects.
+    """Return a dense array in a dtype that ONNX has: int64 for integers, objects for texts.
 
-    uint64 stays, since its numbers from 2**63 on would become negative.
+    uint64 is kept, because its numbers from 2**63 on would become negative in int64.
 
     Raises:
         ExportError: the values are neither numbers nor texts.
@@ -121,7 +121,7 @@ def _numbers(mixed: Array) -> Array:
 
 
 def class_names(model: Any) -> Sequence[str] | None:
-    """The names of the classes, where the model has one set of them."""
+    """Return the names of the classes if the model has a single set of classes, else None."""
     classes = getattr(model, "classes_", None)
     if isinstance(classes, np.ndarray) and classes.ndim == 1:
         return [str(name) for name in classes]

@@ -1,4 +1,4 @@
-"""Why an estimator was not exported, and what to write instead."""
+"""Why an estimator could not be exported, and what users can do instead."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ REMEDIES: Mapping[str, str] = {
     "with an OrdinalEncoder",
     r"has no converter for": "export the steps before and after it as packs of their own",
 }
-"""What to write instead, by what an error says."""
+"""What users can do instead, by a pattern of the error message."""
 
 
 def cause_of(error: str) -> Cause:
-    """An error with its remedy; without one where none is known."""
+    """Return the error as a cause with its remedy; the remedy is empty if none is known."""
     for pattern, remedy in REMEDIES.items():
         if re.search(pattern, error):
             return Cause(error, remedy)
@@ -59,7 +59,7 @@ def cause_of(error: str) -> Cause:
 
 
 def diagnose(model: Any, attempts: Sequence[Attempt]) -> Cause | None:
-    """The likely cause, from what the strategies said and from what the model is made of."""
+    """Return the likely cause of failed attempts: from their errors, or from ties in the model."""
     for attempt in attempts:
         cause = cause_of(attempt.error or "")
         if cause.remedy:

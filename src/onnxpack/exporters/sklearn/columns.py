@@ -1,4 +1,4 @@
-"""A column of a data frame as an array that a tensor can hold, and back."""
+"""Conversion of a data frame's columns to arrays that a tensor can hold, and back."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from onnxpack.errors import SampleError
 from onnxpack.signature import Array
 
 MISSING = ""
-"""What stands for a missing text in a column of a frame whose sample has no empty text."""
+"""Replaces a missing text in a column of texts; a sample with both is rejected."""
 
 
 def column_array(name: str, series: Any, notes: list[str]) -> Array:
-    """A column as an array of numbers, of bools, or of texts."""
+    """Return a column as an array of numbers, bools or texts.
+
+    Args:
+        notes: receives notes on how missing values are represented.
+
+    Raises:
+        SampleError: no tensor can hold the column's values.
+    """
     kind = getattr(series.dtype, "kind", "O")
     missing = series.isna()
     if isinstance(series.dtype, _pandas().CategoricalDtype):
@@ -59,10 +66,10 @@ def _plain(name: str, series: Any, kind: str, missing: Any, notes: list[str]) ->
 
 
 def _as_numbers_or_texts(name: str, series: Any) -> str:
-    """A line of code that makes numbers or texts of a column, and that works for its values."""
+    """Return a line of code that turns a column into numbers or texts, and works for its values."""
     column = f"frame[{name!r}]"
     if getattr(series.dtype, "kind", "O") in "mM":
-        # pandas does not cast times to float, and NaT to the smallest integer.
+        # pandas cannot cast times to float, and casts NaT to the smallest integer.
         return f"{column} = {column}.astype('int64').where({column}.notna())"
     try:
         series.astype(float)
@@ -76,11 +83,12 @@ def _kinds(values: Any) -> str:
 
 
 def series_like(like: Any, values: Array, known_gap: Any = np.nan) -> Any:
-    """An array as a column of the kind that the user's is.
+    """Return an array as a column of the same kind as the user's column.
 
     Args:
-        known_gap: what stands for a missing text where the user's column has none: NaN, or None
-            if the model was fitted with it, since an encoder tells them apart.
+        like: the user's column.
+        known_gap: what a missing text becomes if the user's column has none: NaN, or None if the
+            model was fitted with None, because encoders distinguish the two.
     """
     pd = _pandas()
     plain = like.astype(object)
@@ -91,7 +99,7 @@ def series_like(like: Any, values: Array, known_gap: Any = np.nan) -> Any:
         known = like.cat.categories
         present = pd.Index([item for item in pd.unique(values) if not pd.isna(item)])
         return pd.Series(pd.Categorical(values, categories=known.union(present, sort=False)))
-    # pandas 3 makes its own texts of objects, in which None becomes NaN.
+    # pandas 3 converts objects to its own string dtype, in which None becomes NaN.
     kept = like.dtype == object and values.dtype == object
     return pd.Series(values, dtype=object) if kept else pd.Series(values)
 

@@ -1,4 +1,4 @@
-"""A method of a fitted estimator becomes part of a graph."""
+"""Conversion of a fitted estimator's method to nodes of a graph."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ class Frame:
 
     @property
     def graph(self) -> Graph:
-        """The graph that they are part of."""
+        """The graph that the columns belong to."""
         return next(iter(self.columns.values())).graph
 
     @property
     def name(self) -> str:
-        """What tells this frame from others."""
+        """A name that identifies this frame within the graph."""
         return "\0".join(tensor.name for tensor in self.columns.values())
 
     def matrix(self) -> Tensor:
-        """The columns side by side, in the dtype that they have together."""
+        """Return the columns side by side, in their common dtype, [batch, columns].
+
+        Raises:
+            ExportError: some columns hold texts and others hold numbers.
+        """
         kinds = {tensor.dtype for tensor in self.columns.values()}
         if "str" in kinds and len(kinds) > 1:
             texts = [name for name, tensor in self.columns.items() if tensor.dtype == "str"]
@@ -44,13 +48,13 @@ Answer: TypeAlias = "Tensor | list[Tensor]"
 
 
 class Family:
-    """How the methods of some estimators are written as a graph.
+    """Converts the methods of a group of estimators to nodes of a graph.
 
-    A subclass has methods of scikit-learn's names, ``predict(model, x)``, ``transform(model, x)``
-    and so on, each of which gives a tensor, or a list of them where scikit-learn gives a list.
+    A subclass has methods with scikit-learn's names, such as ``predict(model, x)``. Each method
+    returns a tensor, or a list of tensors if scikit-learn returns a list.
 
     Attributes:
-        columnwise: whether a frame is taken as it is; else it comes as one matrix.
+        columnwise: whether the methods accept a :class:`Frame`; otherwise they get one matrix.
     """
 
     columnwise = False
@@ -58,16 +62,16 @@ class Family:
     def unwritable(self, model: Any) -> str:
         """Return why no graph can hold this estimator, as a clause; empty if one can.
 
-        The model is not asked before this question, since its answer could fill the memory.
+        This is called before the model runs, because the model's answer could exhaust the memory.
         """
         return ""
 
 
 def call(model: Any, method: str, x: Table) -> Answer:
-    """Add what a method of a fitted estimator computes to the graph.
+    """Add the nodes that compute a method of a fitted estimator; return its result.
 
     Raises:
-        ExportError: there is no way to write it.
+        ExportError: no converter supports the estimator or its method.
     """
     from onnxpack.exporters.sklearn.registry import family_of, refuse_own_code
 
@@ -92,10 +96,10 @@ def _class_of(model: Any) -> str:
 
 
 def ask(model: Any, method: str, x: Table) -> Tensor:
-    """As :func:`call`, where one tensor is expected.
+    """Return the result of :func:`call` for a method that gives one tensor.
 
     Raises:
-        ExportError: there are several, or there is no way to write it.
+        ExportError: the method gives several tensors, or no converter supports it.
     """
     answer = call(model, method, x)
     if isinstance(answer, list):
@@ -104,7 +108,7 @@ def ask(model: Any, method: str, x: Table) -> Tensor:
 
 
 def parts(model: Any) -> Iterator[Any]:
-    """An estimator, and those that it is composed of."""
+    """Yield an estimator and everything inside its pipelines, unions and column transformers."""
     yield model
     inner = [
         *getattr(model, "steps", ()),
@@ -118,7 +122,7 @@ def parts(model: Any) -> Iterator[Any]:
 
 @contextmanager
 def within(place: str) -> Iterator[None]:
-    """Say in an error where in the model it arose: ``step 2, "clf"``."""
+    """Prefix errors with the place in the model where they arose, such as ``step 2, "clf"``."""
     try:
         yield
     except ExportError as exc:
@@ -126,28 +130,28 @@ def within(place: str) -> Iterator[None]:
 
 
 def private(model: Any, name: str) -> Any:
-    """What a fitted estimator keeps for itself, where its public attributes do not tell."""
+    """Return a private attribute of a fitted estimator; used where no public one has the value."""
     return getattr(model, name)
 
 
 def labels_at(model: Any, index: Tensor) -> Tensor:
-    """The classes of a classifier at these places."""
+    """Return the classes with these numbers, [batch]."""
     return n.take(index.graph, np.asarray(model.classes_), index)
 
 
 def label_if(model: Any, positive: Tensor) -> Tensor:
-    """The second class where it is true, else the first."""
+    """Return the second class where ``positive`` is true, else the first class, [batch]."""
     return labels_at(model, positive.cast("int64"))
 
 
 def two_columns(positive: Tensor) -> Tensor:
-    """The probabilities of both classes from that of the second."""
+    """Return the probabilities of both classes from those of the second, [batch, 2]."""
     column = n.as_column(positive)
     return n.concat([1.0 - column, column])
 
 
 def normalized(x: Tensor) -> Tensor:
-    """Rows that sum to one; rows of zeros become uniform."""
+    """Return rows divided by their sums; rows of zeros become uniform."""
     sums = n.total(x, keepdims=True)
     empty = n.equal(sums, 0.0)
     width = n.total(x * 0.0 + 1.0, keepdims=True)

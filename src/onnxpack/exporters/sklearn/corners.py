@@ -1,4 +1,4 @@
-"""The numbers at which an estimator's answer turns: thresholds, edges of bins, training rows."""
+"""Test rows at the numbers where an estimator's answer changes: thresholds, bins, training rows."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from onnxpack.exporters.trees.edges import beside, threshold_rows
 from onnxpack.signature import Array
 
 ROWS = 1500
-"""At most so many rows are made of one kind."""
+"""The largest number of rows of each kind."""
 
 
 def first_estimators(model: Any) -> Iterator[Any]:
-    """The estimators inside that see the rows as they come in, the model itself among them."""
+    """Yield the estimators that see the input rows unchanged, including the model itself."""
     yield model
     for inner in _inner(model):
         yield from first_estimators(inner)
 
 
 def _inner(model: Any) -> list[Any]:
-    """What a composed estimator gives its rows to, unchanged."""
+    """Return the inner estimators to which a composed estimator passes its rows unchanged."""
     if hasattr(model, "steps"):
         return [step for _, step in model.steps if not (step is None or isinstance(step, str))][:1]
     if hasattr(model, "transformer_list"):
@@ -45,7 +45,7 @@ def _is_forest(model: Any) -> bool:
 
 
 def tree_rows(model: Any, base: Array) -> Array:
-    """Rows at and beside the thresholds of its trees."""
+    """Return rows with values at the thresholds of the model's trees, and just beside them."""
     rows = [np.empty((0, base.shape[1]), base.dtype)]
     base = np.nan_to_num(base)
     for each in first_estimators(model):
@@ -60,7 +60,7 @@ def tree_rows(model: Any, base: Array) -> Array:
 
 
 def corner_values(model: Any, base: Array) -> Array:
-    """Rows in which one feature stands at, or beside, an edge of a bin or a corner of a curve."""
+    """Return rows in which one feature is at or beside the edge of a bin or a corner of a curve."""
     rows = []
     base = np.nan_to_num(base)
     for each in first_estimators(model):
@@ -74,7 +74,7 @@ def corner_values(model: Any, base: Array) -> Array:
 
 
 def _edges(each: Any) -> list[Array]:
-    """For each feature, where the estimator's answer turns."""
+    """Return for each feature the values at which the estimator's answer changes."""
     if hasattr(each, "bin_edges_"):
         return [np.asarray(edges) for edges in each.bin_edges_]
     if hasattr(each, "quantiles_"):
@@ -94,7 +94,10 @@ def _spread(values: Array, count: int = 40) -> Array:
 
 
 def known_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
-    """Training rows that a model keeps, and rows mixed of them: there, distances are equal."""
+    """Return training rows that a model keeps, and rows that mix their values.
+
+    Distances to such rows are often equal.
+    """
     rows = [np.empty((0, base.shape[1]), base.dtype)]
     for each in first_estimators(model):
         known = _kept(each)
@@ -105,10 +108,10 @@ def known_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
 
 
 def donor_rows(model: Any, base: Array, random: np.random.Generator) -> Array:
-    """Training rows of a neighbours' imputer, and rows mixed of them, with gaps.
+    """Return training rows of a ``KNNImputer`` and rows that mix their values, with some missing.
 
-    A row that is at distance 0 from two donors is filled from both; with ``weights='distance'``
-    scikit-learn's rounding, which gives 0 or 1e-8, decides which of them counts.
+    A row at distance 0 from two donors is filled from both. With ``weights='distance'``,
+    scikit-learn's rounding of each distance to 0 or 1e-8 decides which donor counts.
     """
     rows = [np.empty((0, base.shape[1]), base.dtype)]
     for each in first_estimators(model):
@@ -133,7 +136,7 @@ def _kept(each: Any) -> Array | None:
 
 
 def _some(rows: Array) -> Array:
-    """At most so many, spread evenly."""
+    """Return at most :data:`ROWS` of the rows, evenly spaced."""
     if len(rows) <= ROWS:
         return rows
     return np.asarray(rows[np.linspace(0, len(rows) - 1, ROWS).astype(int)])

@@ -17,7 +17,7 @@ EUCLIDEAN = {"euclidean", "l2"}
 
 
 def dense(points: Any) -> Array:
-    """The rows that a model keeps, though it was fitted with sparse ones."""
+    """Return a model's points as a dense array, even if it was fitted with sparse rows."""
     return np.asarray(points.toarray() if hasattr(points, "toarray") else points)
 
 
@@ -28,14 +28,14 @@ def between(
     power: float = 2,
     settings: Mapping[str, Any] | None = None,
 ) -> Tensor:
-    """Distances to points, by the name of a metric.
+    """Return the distances between rows and points by the name of a metric, [batch, points].
 
     Args:
-        power: of ``minkowski``.
-        settings: other parameters of a metric, by scikit-learn's name: ``w``, ``V``, ``VI``.
+        power: the exponent of ``minkowski``.
+        settings: other parameters of the metric by scikit-learn's names: ``w``, ``V``, ``VI``.
 
     Raises:
-        ExportError: the metric is not one that is written.
+        ExportError: the metric is not supported.
     """
     given = {key: value for key, value in (settings or {}).items() if value is not None}
     if given:
@@ -53,7 +53,7 @@ def between(
 
 
 def _by_gaps(metric: Any, gap: Tensor, x: Tensor, points: Array) -> Tensor:
-    """Distances that are sums over features, or the largest, of what the gap is."""
+    """Return distances that are sums or maxima over features of the absolute differences."""
     if metric in {"manhattan", "l1", "cityblock"}:
         return n.total(gap, 2)
     if metric in {"chebyshev", "infinity"}:
@@ -71,7 +71,7 @@ def _by_gaps(metric: Any, gap: Tensor, x: Tensor, points: Array) -> Tensor:
 def _weighed(
     x: Tensor, points: Array, metric: Any, power: float, settings: Mapping[str, Any]
 ) -> Tensor:
-    """Distances in which features count differently."""
+    """Return distances in which features have different weights."""
     apart = n.unsqueeze(x, 1) - points[None]
     if metric == "seuclidean":
         return n.sqrt(n.total(apart * apart / np.asarray(settings["V"], np.float64), 2))
@@ -89,9 +89,9 @@ def _unwritten(metric: Any) -> ExportError:
 
 
 def squares_in_order(x: Tensor, points: Array) -> Tensor:
-    """Squared distances, summed feature after feature as compiled code does.
+    """Return squared distances, [batch, points], summed feature by feature as compiled code does.
 
-    So equal distances stay equal to the last bit, and unequal ones keep their order.
+    Equal distances then stay equal to the last bit, and unequal ones keep their order.
     """
     found: Tensor | None = None
     for at in range(points.shape[1]):
@@ -113,7 +113,7 @@ def _unit_rows(points: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Kernel:
-    """What the kernels are given."""
+    """The arguments of a kernel function."""
 
     x: Tensor
     points: Array
@@ -122,7 +122,7 @@ class _Kernel:
     coef0: float
 
     def product(self) -> Tensor:
-        """Of rows and points, scaled and shifted."""
+        """Return the product of rows and points, scaled by ``gamma`` and shifted by ``coef0``."""
         return self.x @ self.points.T * self.gamma + self.coef0
 
 
@@ -141,10 +141,14 @@ _KERNELS: Mapping[str, Callable[[_Kernel], Tensor]] = {
 
 
 def kernel_matrix(x: Tensor, points: Any, name: Any, settings: Mapping[str, Any]) -> Tensor:
-    """A kernel between rows and points, by its name in ``sklearn.metrics.pairwise``.
+    """Return the kernel between rows and points, [batch, points].
+
+    Args:
+        name: the kernel's name in ``sklearn.metrics.pairwise``.
+        settings: ``gamma``, ``degree`` and ``coef0``; None means scikit-learn's default.
 
     Raises:
-        ExportError: it is a function of the user's, or not one that is written.
+        ExportError: the kernel is a function of the user's, or is not supported.
     """
     points = dense(points)
     if not isinstance(name, str) or name not in _KERNELS:
@@ -159,7 +163,7 @@ def _or(value: Any, default: float) -> Any:
 
 
 def _squares(x: Tensor, points: Array) -> Tensor:
-    """Squared distances, summed in float64 and rounded to the dtype that both have."""
+    """Return squared distances, summed in float64 and rounded to the common dtype of both."""
     dtype = np.result_type(np.dtype(x.dtype), points.dtype).name
     return n.squared_distances(x.cast("float64"), points.astype(np.float64)).cast(dtype)
 

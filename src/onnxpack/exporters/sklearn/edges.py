@@ -1,4 +1,4 @@
-"""Rows at which a graph of an estimator most easily goes wrong."""
+"""Test inputs at which the graph of an estimator is most likely to be wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXTS = (
     "emoji 😀😀 ok👍ok flag 🇩🇪 e\u0301 combining a\u0308b",
     "ΣΊΣΥΦΟΙ ǅ ﬁre x\u0307",
 )  # fmt: skip
-"""Texts at which two readings of what a word is most easily differ."""
+"""Texts that different tokenizers most likely split differently."""
 
 Feeds = Mapping[str, Array]
 
@@ -38,12 +38,14 @@ def edge_feeds(
     categories: Feeds | None = None,
     closed: Collection[str] = (),
 ) -> Iterator[tuple[str, Feeds]]:
-    """Further inputs by name; what the model itself refuses is no question.
+    """Yield further test inputs, each with a name.
+
+    Missing values, unseen values and categories are only tested where the model accepts them.
 
     Args:
-        run: the model's answer to named arrays; it raises where the model refuses them.
-        categories: all categories of a column, which the sample's rows may not show.
-        closed: columns whose unknown categories are not asked, see :func:`gaps.gap_feeds`.
+        run: returns the model's answer to named arrays; raises if the model rejects them.
+        categories: all categories of a column, including those that the sample does not show.
+        closed: columns whose unknown categories are not tested, see :func:`gaps.gap_feeds`.
     """
     random = np.random.default_rng(0)
     size = len(next(iter(sample.values())))
@@ -68,7 +70,7 @@ def _rows(sample: Feeds, index: Array) -> dict[str, Array]:
 
 
 def _mixed(sample: Feeds, count: int, random: np.random.Generator) -> dict[str, Array]:
-    """Rows whose every column is drawn from the sample's own values of it."""
+    """Return rows in which each value is drawn from the sample's values of its column."""
 
     def drawn(array: Array) -> Array:
         index: Array = np.asarray(random.integers(0, len(array), (count, *array.shape[1:])))
@@ -80,9 +82,9 @@ def _mixed(sample: Feeds, count: int, random: np.random.Generator) -> dict[str, 
 def _changed(
     sample: Feeds, name: str, change: Callable[[Array], Array]
 ) -> Iterator[tuple[str, Feeds]]:
-    """The sample, and the sample with its floating-point numbers changed.
+    """Yield the sample, followed by the sample with its floating-point numbers changed.
 
-    Together, so that an answer that is next to nothing is held against answers of usual size.
+    Both are in one batch, so that answers near 0 are compared on the scale of the usual answers.
     """
     if any(array.dtype.kind == "f" for array in sample.values()):
         with np.errstate(all="ignore"):
@@ -100,7 +102,7 @@ def _as_changed(array: Array, change: Callable[[Array], Array]) -> Array:
 
 
 def _extremes(array: Array) -> Array:
-    """Each value at the smallest or the largest of its column."""
+    """Return the array with each value replaced by the minimum or maximum of its column."""
     finite = np.where(np.isfinite(array), array, np.nan)
     low = np.fmin.reduce(finite, axis=0)
     high = np.fmax.reduce(finite, axis=0)
@@ -109,7 +111,7 @@ def _extremes(array: Array) -> Array:
 
 
 def _farther(array: Array) -> Array:
-    """Each row farther from zero than the one before, by up to a thousand times."""
+    """Return the rows scaled by factors that rise from 1 to 1000."""
     factors = np.geomspace(1, 1000, len(array))
     return array * factors.reshape(-1, *[1] * (array.ndim - 1))
 
@@ -117,7 +119,7 @@ def _farther(array: Array) -> Array:
 def _every_category(
     sample: Feeds, categories: Feeds, run: Callable[[Feeds], object]
 ) -> Iterator[tuple[str, Feeds]]:
-    """For each column with categories, a row for each of them."""
+    """Yield, for each column with categories, one row for each category."""
     for name, values in categories.items():
         feeds = {**_rows(sample, np.arange(len(values)) % len(sample[name])), name: values}
         if len(values) and takes(feeds, run):
@@ -125,7 +127,7 @@ def _every_category(
 
 
 def _words(sample: Feeds) -> Iterator[tuple[str, Feeds]]:
-    """Where texts are read, those at which readings differ."""
+    """Yield, for each column of texts, the texts that tokenizers may split differently."""
     for name, array in sample.items():
         if array.dtype.kind == "O" and any(" " in text for text in array.ravel()):
             rows = _rows(sample, np.arange(len(TEXTS)) % len(array))
@@ -136,7 +138,7 @@ def _words(sample: Feeds) -> Iterator[tuple[str, Feeds]]:
 def _of_the_model(
     model: Any, sample: Feeds, random: np.random.Generator
 ) -> Iterator[tuple[str, Feeds]]:
-    """At and beside the thresholds, bins and corners of what sees the rows first."""
+    """Yield rows at the thresholds, bins and training rows of the estimators that see the input."""
     base = _matrix(sample)
     if base is None:
         return
@@ -151,7 +153,7 @@ def _of_the_model(
 
 
 def _matrix(sample: Feeds) -> Array | None:
-    """The rows as floating-point numbers, where they are numbers."""
+    """Return the inputs as one floating-point matrix, or None if some are not numbers."""
     arrays = list(sample.values())
     if any(array.dtype.kind not in "iuf" or array.ndim > 2 for array in arrays):
         return None
@@ -160,7 +162,7 @@ def _matrix(sample: Feeds) -> Array | None:
 
 
 def _feeds(sample: Feeds, rows: Array) -> dict[str, Array]:
-    """A matrix as the sample's inputs."""
+    """Split a matrix into named inputs with the sample's shapes and dtypes."""
     found, at = {}, 0
     for name, array in sample.items():
         width = array.shape[1] if array.ndim == 2 else 1

@@ -1,4 +1,4 @@
-"""The exporter for scikit-learn's estimators."""
+"""The exporter of scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 class SklearnExporter:
-    """Takes every fitted estimator, and what is composed of them."""
+    """Exports fitted scikit-learn estimators and everything composed of them."""
 
     refines = ""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one; scikit-learn is not imported to say no."""
+        """Return whether the model is an estimator, without importing scikit-learn."""
         base = sys.modules.get("sklearn.base")
         return base is not None and isinstance(model, base.BaseEstimator)
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[SklearnSubject]:
-        """The estimator, out of the search that found it.
+        """Yield the estimator as a subject; for a search, the best estimator that it found.
 
         Raises:
-            ExportError: the estimator answers by code of the user's own.
-            SampleError: no sample was given, or it holds no rows.
+            ExportError: the user's own code computes the estimator's answers.
+            SampleError: no sample was given, or it has no rows.
             TargetError: the estimator is not fitted.
         """
         try:
@@ -68,10 +68,10 @@ def _refuse_unfitted(model: Any) -> None:
 
 
 def _refuse_unwritable(model: Any) -> None:
-    """Refuse at once what no graph can hold: to ask it would fill the memory.
+    """Raise an error for estimators that no graph can hold, before their answer fills the memory.
 
     Raises:
-        ExportError: there is such an estimator inside.
+        ExportError: the model contains such an estimator.
     """
     from onnxpack.exporters.sklearn.causes import cause_of
     from onnxpack.exporters.sklearn.convert import parts
@@ -88,9 +88,9 @@ def _refuse_unwritable(model: Any) -> None:
 
 
 def _is_derived(model: Any) -> bool:
-    """Whether the model's class is, or inherits from, an estimator of a library.
+    """Return whether the model's class is, or inherits from, an estimator of a library.
 
-    The bases that every estimator has answer nothing.
+    scikit-learn's base classes do not count, because they compute no answers.
     """
     from onnxpack.exporters.sklearn.registry import LIBRARIES
 
@@ -98,7 +98,7 @@ def _is_derived(model: Any) -> bool:
 
 
 def _searches(model: Any) -> Iterator[Any]:
-    """The model, and where it is a search the best estimator that it found, which comes last."""
+    """Yield the model, then the best estimator of each search inside it; the last one predicts."""
     yield model
     while hasattr(model, "best_estimator_"):
         model = model.best_estimator_

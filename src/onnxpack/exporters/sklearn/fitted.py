@@ -1,4 +1,4 @@
-"""A sample held against what the parts of a model were fitted with: kinds of columns, letters."""
+"""Checks of a sample against what the model was fitted with: kinds of columns, letters, gaps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnxpack.exporters.sklearn.registry import family_of
 from onnxpack.signature import Array
 
 LETTERS = frozenset("ςσığş\u0307")
-"""Letters by which a vocabulary shows that such texts will come."""
+"""Letters that are special in lower case; a vocabulary with them shows that such texts occur."""
 LOWER = (
     "texts with İ, or with Σ at the end of a word, are refused by the pack, since ONNX Runtime "
     "makes other letters of them than Python does: send text.lower()"
@@ -23,10 +23,12 @@ HASHED = "the graph needs ONNX Runtime, whose own operator com.microsoft.MurmurH
 
 
 def refuse_other_kinds(model: Any, frame: Any) -> None:
-    """Refuse a column of numbers where a model knows texts, as a CSV file makes of zip codes.
+    """Raise an error if a column holds numbers but the model knows texts, or the other way round.
+
+    A CSV file turns texts such as zip codes into numbers.
 
     Raises:
-        SampleError: there is such a column, or one of texts where the model knows numbers.
+        SampleError: a column's values are of another kind than the model's categories.
     """
     for name, categories in _categories(model):
         if name not in frame.columns:
@@ -50,7 +52,7 @@ def refuse_other_kinds(model: Any, frame: Any) -> None:
 
 
 def _categories(model: Any) -> Iterator[tuple[str, Sequence[Any]]]:
-    """The categories of each column that an encoder sees as it comes in."""
+    """Yield each input column that an encoder sees unchanged, with its categories."""
     for part in parts(model):
         for _, each, columns in getattr(part, "transformers_", ()):
             names = list(columns) if isinstance(columns, list | np.ndarray) else []
@@ -65,7 +67,7 @@ def _categories(model: Any) -> Iterator[tuple[str, Sequence[Any]]]:
 
 
 def _filled(known: Sequence[str]) -> str:
-    """How to write numbers with the zeros that they began with, where all were of one length."""
+    """Return code that restores leading zeros if all known texts have the same length."""
     lengths = {len(text) for text in known}
     return f".str.zfill({lengths.pop()})" if len(lengths) == 1 else ""
 
@@ -76,10 +78,10 @@ def _holds_texts(series: Any) -> bool:
 
 
 def refuse_unlike_letters(model: Any, feeds: Mapping[str, Array]) -> None:
-    """Refuse texts of which ONNX Runtime makes other small letters than Python does.
+    """Raise an error for texts that ONNX Runtime converts to lower case differently than Python.
 
     Raises:
-        SampleError: a text has such a letter, and the model makes texts lower case.
+        SampleError: a text has such a letter, and the model converts texts to lower case.
     """
     if not any(True for _ in _lowering(model)):
         return
@@ -98,7 +100,11 @@ def refuse_unlike_letters(model: Any, feeds: Mapping[str, Array]) -> None:
 
 
 def _is_unlike(text: str) -> bool:
-    """Whether İ becomes two letters in it, or Σ one that depends on what follows: ς or σ."""
+    """Return whether the text has İ, or Σ at the end of a word.
+
+    In Python's lower case, İ becomes two characters, and Σ becomes ς or σ, depending on what
+    follows.
+    """
     following = (*text[1:], " ") if text else ()
     return any(
         letter == "İ" or (letter == "Σ" and next_.lower() == next_.upper())
@@ -107,14 +113,14 @@ def _is_unlike(text: str) -> bool:
 
 
 def text_notes(model: Any) -> list[str]:
-    """What the user should know of how a model's graph reads texts."""
+    """Return notes for the user on how the model's graph reads texts."""
     shown = any(LETTERS.intersection(term) for each in _lowering(model) for term in each)
     hashed = any("Hash" in type(family_of(part)).__name__ for part in parts(model))
     return [*([LOWER] if shown else []), *([HASHED] if hashed else [])]
 
 
 def gap_notes(model: Any, feeds: Mapping[str, Array], notes: Sequence[str]) -> list[str]:
-    """A note where an encoder knows missing texts, and the sample, which shows none, noted none."""
+    """Return a note if an encoder knows missing texts but the sample contains none."""
     texts = any(array.dtype.kind == "O" for array in feeds.values())
     if not texts or any("missing texts" in note for note in notes):
         return []
@@ -123,7 +129,7 @@ def gap_notes(model: Any, feeds: Mapping[str, Array], notes: Sequence[str]) -> l
 
 
 def known_gaps(model: Any) -> dict[str, Any]:
-    """The missing text that an encoder knows, None or NaN, by the column that it sees."""
+    """Return the missing text that an encoder knows, None or NaN, by the name of its column."""
     found = {}
     for name, categories in _categories(model):
         if _has_gap_among_texts(categories):
@@ -137,7 +143,7 @@ def _has_gap_among_texts(categories: Any) -> bool:
 
 
 def _lowering(model: Any) -> Iterator[Sequence[str]]:
-    """The vocabulary of each part that makes texts lower case; empty where it keeps none."""
+    """Yield the vocabulary of each part that converts texts to lower case; empty if it has none."""
     for part in parts(model):
         if hasattr(part, "build_analyzer") and part.lowercase:
             yield list(getattr(part, "vocabulary_", ()))

@@ -1,7 +1,7 @@
-"""Rows with missing and with unseen values: in one column, and in many at once.
+"""Test rows with missing and unseen values, in one column or in many.
 
-Which columns may lack a value is asked of the model first. A column that it refuses would
-otherwise take the whole case with it, and leave the other columns unasked.
+The model is first asked in which columns it accepts such values. A column in which it raises an
+error would otherwise make the whole case fail, and the other columns would not be tested.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ UNSEEN = "never seen before"
 SHARES = (0.1, 0.4, 0.8)
 ROWS = 400
 MOST = 64
-"""Columns that are tried on their own; of more, some."""
+"""The largest number of columns that are tested; a wider sample is thinned out evenly."""
 
 Feeds = Mapping[str, Array]
 Place = tuple[str, int]
-"""An input, and a column of it."""
+"""The name of an input, and the number of a column in it."""
 Run = Callable[[Feeds], object]
 
 
 def gap_feeds(sample: Feeds, run: Run, closed: Collection[str] = ()) -> Iterator[tuple[str, Feeds]]:
-    """Inputs with missing values, and with values that the model was not fitted with.
+    """Yield inputs with missing values, and with values that the model was not fitted with.
 
     Args:
-        closed: columns for which a value that the model does not know is no question: XGBoost
-            (3.2) gives such a category a number of another, or fails, and the pack takes it as
-            missing.
+        closed: columns in which unknown values are not tested. XGBoost (3.2) gives an unknown
+            category the number of another one, or fails; the pack takes it as missing.
     """
     places = _tolerated(sample, _missing, run)
     if places:
@@ -54,7 +53,7 @@ def _many_missing(sample: Feeds, places: Sequence[Place]) -> Iterator[tuple[str,
 
 
 def _with_gaps(sample: Feeds, places: Sequence[Place], gaps: Array) -> dict[str, Array]:
-    """Rows of the sample, one for each row of a mask of the places to empty."""
+    """Return one row of the sample for each row of a mask, with the masked places emptied."""
     found = _rows(sample, np.arange(len(gaps)))
     for number, (name, at) in enumerate(places):
         values = _missing(sample[name])
@@ -65,7 +64,7 @@ def _with_gaps(sample: Feeds, places: Sequence[Place], gaps: Array) -> dict[str,
 def _one_at_a_time(
     sample: Feeds, places: Sequence[Place], values_of: Callable[[Array], Sequence[Any]]
 ) -> dict[str, Array]:
-    """A row for each column and value."""
+    """Return one row for each place and value, with that value in that place."""
     changes = [(place, value) for place in places for value in values_of(sample[place[0]])]
     found = _rows(sample, np.arange(len(changes)))
     for row, ((name, at), value) in enumerate(changes):
@@ -79,7 +78,10 @@ def _tolerated(
     run: Run,
     without: Collection[str] = (),
 ) -> list[Place]:
-    """The columns in which the model takes such values: all at once, or else half by half."""
+    """Return the places in which the model accepts such values.
+
+    All places are tried at once; if the model fails, each half is tried separately.
+    """
     places = [
         (name, at)
         for name, array in sample.items()
@@ -99,7 +101,7 @@ def _tolerated(
 
 
 def takes(feeds: Feeds, run: Run) -> bool:
-    """Whether the model answers to these inputs."""
+    """Return whether the model accepts these inputs."""
     try:
         run(feeds)
     except Exception:  # noqa: BLE001 - an estimator can refuse in any way

@@ -1,8 +1,8 @@
-"""What each booster inside a model is handed: a sparse matrix, a frame with categories, or rows.
+"""Records what each booster inside a model is handed: a sparse matrix, a frame or an array.
 
-A booster answers differently to the same numbers in another container. XGBoost takes what a sparse
-matrix does not store, which is every 0, as missing. All of them number the categories of a frame.
-Neither shows in the graph, so the model is watched while it answers to the sample.
+A booster answers differently to the same numbers in another container. XGBoost takes entries that a
+sparse matrix does not store, which are all zeros, as missing. All boosters number the categories of
+a frame. The fitted model shows neither, so its calls are recorded while it answers the sample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from onnxpack.exporters.replaced import replaced
 from onnxpack.exporters.sklearn.registry import BOOSTERS, package_of
 
 METHODS = ("predict", "predict_proba")
-"""The methods of a booster that scikit-learn calls with rows."""
+"""The methods of a booster to which scikit-learn passes rows."""
 TRANSFORMERS: Mapping[str, Callable[[Handed], bool]] = {
     "sklearn.feature_extraction.FeatureHasher": lambda h: h.by.alternate_sign,
     "sklearn.feature_extraction.text.HashingVectorizer": lambda h: (
@@ -30,9 +30,9 @@ TRANSFORMERS: Mapping[str, Callable[[Handed], bool]] = {
     "sklearn.preprocessing.QuantileTransformer": lambda h: h.sparse,
     "sklearn.preprocessing.SplineTransformer": lambda h: h.by.sparse_output,
 }
-"""Estimators that can store a zero in a sparse matrix, each with the test of whether it does.
+"""Estimators that can store a zero in a sparse matrix, each with a test of whether it does.
 
-Two hashes of opposite sign add up to a stored zero; so does a median of 0, or a spline at a knot.
+Two hashes of opposite sign sum to a stored zero; a median of 0 and a spline at a knot store one.
 """
 
 
@@ -42,7 +42,7 @@ class Handed:
 
     Attributes:
         by: the estimator.
-        rows: an array, a sparse matrix or a data frame; the first that it was handed.
+        rows: the first rows that it was handed: an array, a sparse matrix or a data frame.
         varied: whether it was also handed rows of another kind.
     """
 
@@ -62,22 +62,22 @@ class Handed:
 
     @property
     def categories(self) -> bool:
-        """Whether the rows are a frame in which a column is of pandas' categories."""
+        """Whether the rows are a frame with a column of pandas' dtype ``category``."""
         return self.framed and any(hasattr(column, "cat") for _, column in self.rows.items())
 
     @property
     def stores_zeros(self) -> bool:
-        """Whether it can give a sparse matrix that stores a zero."""
+        """Whether the estimator can return a sparse matrix that stores a zero."""
         tests = ((_class(path), test) for path, test in TRANSFORMERS.items())
         return any(isinstance(self.by, kind) and test(self) for kind, test in tests)
 
 
 Record = Mapping[int, Handed]
-"""What each estimator was handed, by the ``id`` of the estimator."""
+"""What each estimator was handed, by the estimator's ``id``."""
 
 
 def coded_columns(record: Record, packages: Collection[str]) -> set[str]:
-    """The columns that the boosters of these packages are handed as pandas' categories."""
+    """Return the categorical columns that boosters of these packages are handed."""
     handed = (each for each in record.values() if package_of(each.by) in packages)
     return {
         str(name)
@@ -91,7 +91,7 @@ def coded_columns(record: Record, packages: Collection[str]) -> set[str]:
 def watched(answer: Callable[[], object]) -> Record:
     """Return what the boosters and :data:`TRANSFORMERS` are handed while a model answers.
 
-    Everything runs in this thread: calls in other threads and processes are not watched.
+    Everything runs in this thread: calls in other threads and processes are not recorded.
     """
     import joblib
 
@@ -105,7 +105,7 @@ def watched(answer: Callable[[], object]) -> Record:
 
 
 def _methods() -> Iterator[tuple[type, str]]:
-    """The methods that are watched, each with the class that defines it."""
+    """Yield the recorded methods, each with the class that defines it."""
     for package in sorted(BOOSTERS & sys.modules.keys()):
         for kind in set(_classes(sys.modules[package])):
             yield from ((kind, name) for name in METHODS if name in vars(kind))
@@ -114,7 +114,7 @@ def _methods() -> Iterator[tuple[type, str]]:
 
 
 def _classes(package: ModuleType) -> Iterator[type]:
-    """The classes of a package by their public names."""
+    """Return the classes that a package has under its public names."""
     return (each for each in vars(package).values() if isinstance(each, type))
 
 
@@ -125,7 +125,7 @@ def _class(path: str) -> type:
 
 
 def _noting(plain: Callable[..., Any], record: dict[int, Handed]) -> Callable[..., Any]:
-    """A method that notes the rows that it is called with."""
+    """Return a method that records the rows that it is called with."""
 
     def method(by: Any, *args: Any, **kwargs: Any) -> Any:
         now = Handed(by, args[0] if args else next(iter(kwargs.values()), None))

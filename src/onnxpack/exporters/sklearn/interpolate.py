@@ -1,4 +1,4 @@
-"""Functions that are given by tables, and the inverse of the normal distribution."""
+"""Interpolation in tables, the error function, and the inverse of the normal distribution."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _FAR = (
 
 
 def interp_columns(x: Tensor, points: Array, values: Array) -> Tensor:
-    """``numpy.interp`` of each column by a table of its own.
+    """Return ``numpy.interp`` of each column with a table of its own, float64 [batch, features].
 
     Args:
         x: float64 [batch, features].
-        points: [size, features], rising; one column may serve all features.
+        points: [size, features], ascending; a single column can serve all features.
         values: [size] or [size, features].
     """
     graph = x.graph
@@ -78,7 +78,7 @@ def interp_columns(x: Tensor, points: Array, values: Array) -> Tensor:
 
 
 def normal_cdf_inverse(p: Tensor) -> Tensor:
-    """The normal distribution's quantile at ``p``, held at about ±5.2 as scikit-learn does."""
+    """Return the normal distribution's quantile at ``p``, limited to ±5.2 as in scikit-learn."""
     from scipy.special import ndtri
 
     bound = 1e-7 - np.spacing(1)
@@ -109,11 +109,11 @@ def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
 
 
 ERF_BINS, ERF_END = 64, 8.0
-"""``erf`` is a polynomial in each of so many parts of its way to 1."""
+"""``erf`` is one polynomial in each of ``ERF_BINS`` equal intervals from 0 to ``ERF_END``."""
 
 
 def erf(x: Tensor) -> Tensor:
-    """The error function in float64, which onnxruntime has in float32 alone."""
+    """Return the error function in float64; ONNX Runtime's own ``Erf`` supports only float32."""
     graph = x.graph
     size = n.absolute(x)
     width = ERF_END / ERF_BINS
@@ -128,7 +128,7 @@ def erf(x: Tensor) -> Tensor:
 
 
 def _small_erf(x: Tensor) -> Tensor:
-    """By its series, which keeps what is small."""
+    """Return the error function by its power series, which keeps the digits of small values."""
     square = x * x
     found = square * 0.0
     for term in range(7, -1, -1):
@@ -137,7 +137,10 @@ def _small_erf(x: Tensor) -> Tensor:
 
 
 def _erf_polynomials(width: float) -> Array:
-    """The coefficients of each part, highest power first, around its middle."""
+    """Return the coefficients of each interval's polynomial, highest power first.
+
+    The variable of a polynomial is the distance from the middle of its interval.
+    """
     from scipy import special
 
     half = width / 2

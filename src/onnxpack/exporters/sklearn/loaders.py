@@ -1,4 +1,4 @@
-"""What ``.skops``, ``.joblib``, ``.pkl`` and ``.pickle`` name on the command line."""
+"""Loaders of the files ``.skops``, ``.joblib``, ``.pkl`` and ``.pickle`` for the command line."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.target.loaded import LoadedTarget
 
 HARMLESS = {"numpy.dtype"}
-"""Types that skops asks about, and that do nothing when they are made."""
+"""Types that skops reports as unknown, but that run no code when they are created."""
 TRUST = "if you trust where the file came from, add --trust: it lets the file run code"
 
 
 def skops(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    """A file of skops: it is audited, and types that skops does not know must be trusted.
+    """Load a skops file; types that skops does not know require ``trust``.
 
     Raises:
-        TargetError: it holds types that are not trusted, or is no such file.
+        TargetError: the file holds types that are not trusted, or is not a skops file.
         MissingExtraError: skops is not installed.
     """
     try:
@@ -41,10 +41,10 @@ def skops(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
 
 
 def pickled(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    """A pickle, by joblib; it is not opened unless it is trusted.
+    """Load a pickle with joblib; the file is not opened without ``trust``.
 
     Raises:
-        TargetError: it is not trusted, or holds no estimator.
+        TargetError: the file is not trusted, or holds something other than an estimator.
         MissingExtraError: joblib is not installed.
     """
     if not trust:
@@ -61,7 +61,11 @@ def pickled(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
 
 
 def _loaded(path: Path, load: Callable[[], Any]) -> LoadedTarget:
-    """What a file holds, with the warnings of another version of scikit-learn as a note."""
+    """Return the estimator of a file, with a note if another version of scikit-learn saved it.
+
+    Raises:
+        TargetError: loading fails, or the file holds something other than an estimator.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -82,7 +86,7 @@ def _loaded(path: Path, load: Callable[[], Any]) -> LoadedTarget:
 
 
 def _version_note(warning: Warning | str) -> str:
-    """A note on a model of another version; empty for any other warning."""
+    """Return a note on a model saved by another version; empty for any other warning."""
     saved = getattr(warning, "original_sklearn_version", None)
     if saved is None:
         return ""

@@ -1,8 +1,8 @@
-"""The nearest of many points, in bounded memory.
+"""Search for the nearest of many points in bounded memory.
 
-All distances of a batch of 20,000 rows to 10,000 points are 1.6 GB. So rows are taken some at a
-time, and what is held at once is at most about ``4 × AT_ONCE`` numbers of 8 bytes (256 MiB),
-or four rows of distances, whatever the size of the batch.
+All distances of a batch of 20,000 rows to 10,000 points take 1.6 GB. So rows are processed in
+chunks. The peak is about ``4 × AT_ONCE`` numbers of 8 bytes (256 MiB), or four rows of distances
+if those are larger, whatever the size of the batch.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.signature import Array
 
 AT_ONCE = 2**23
-"""The distances, or their parts, that are computed at a time."""
+"""How many distances, or terms of distances, are computed at a time."""
 SPARE = 16
-"""How many more points than wanted are on the shortlist, for ties and rounding."""
+"""How many points the shortlist has beyond the wanted number, for ties and rounding."""
 
 
 def in_chunks(
     x: Tensor, most: int, step: Callable[[Tensor], Sequence[Tensor]]
 ) -> tuple[Tensor, ...]:
-    """What a function of rows gives, computed for some rows at a time.
+    """Return the result of a function of rows, computed for a chunk of rows at a time.
 
     Args:
         x: [batch, features].
-        most: rows at a time.
-        step: gives tensors [rows, width]; the width is the same for any rows.
+        most: the largest number of rows in a chunk.
+        step: returns tensors [rows, width]; the width does not depend on the rows.
     """
     graph = x.graph
     zero, one = graph.constant(np.int64(0)), graph.constant(np.int64(1))
     rows = n.squeeze(n.row_count(x), 0)
-    # Chunks of one size, at least one chunk: 1,000 rows of at most 838 are twice 500.
+    # All chunks have one size, and there is at least one: 1,000 rows in chunks of at most 838 rows
+    # become twice 500.
     count = n.maximum(_ceil(rows, graph.constant(np.int64(max(1, most)))), one)
     size = _ceil(rows, count)
     last = rows - one
@@ -57,7 +58,10 @@ def _ceil(value: Tensor, by: Tensor) -> Tensor:
 
 
 def _unstacked(x: Tensor) -> Tensor:
-    """[chunks, rows, width] as [chunks × rows, width]; the width is known to be no chunk's."""
+    """Return [chunks, rows, width] as [chunks × rows, width].
+
+    The width does not depend on the chunk.
+    """
     graph = x.graph
     shape = graph.op("Shape", x, dtype="int64")
     width = n.gather(shape, [2])
@@ -66,7 +70,10 @@ def _unstacked(x: Tensor) -> Tensor:
 
 
 def smallest(far: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The smallest of each row and their places, in order; of equals the first."""
+    """Return the ``count`` smallest values of each row and their places, ascending.
+
+    In a tie, the value that comes first in the row counts as smaller.
+    """
     near, places = far.graph.ops(
         "TopK",
         far,
@@ -80,16 +87,17 @@ def smallest(far: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def nearest_squares(x: Tensor, points: Array, count: int) -> tuple[Tensor, Tensor]:
-    """The squared distances to the nearest points and their numbers; of equals the first.
+    """Return the squared distances to the nearest points, and the points' numbers.
 
-    They are those of :func:`distance.squares_in_order`. That takes three passes over all
-    distances for each feature, so a product of matrices chooses a shortlist first. Where its
-    rounding could hide a point that is as near as the last one wanted, in any row of a chunk,
-    all distances are computed after all.
+    The distances are those of :func:`distance.squares_in_order`, and the first point wins a tie.
+    That function makes three passes over all distances for each feature, so a matrix product first
+    selects a shortlist. If the product's rounding could hide a point as near as the last one
+    wanted, in any row of a chunk, all distances of that chunk are computed.
 
     Args:
         x: float64 [batch, features].
         points: float64 [points, features].
+        count: how many points to find for each row.
     """
     size, width = points.shape
     listed = count + SPARE
@@ -108,16 +116,16 @@ def nearest_squares(x: Tensor, points: Array, count: int) -> tuple[Tensor, Tenso
 
 def _by_shortlist(rows: Tensor, points: Array, count: int, listed: int) -> Sequence[Tensor]:
     graph = rows.graph
-    centre = points.mean(axis=0)  # so that the product of large numbers loses little
+    centre = points.mean(axis=0)  # centred, a product of large numbers loses fewer digits
     apart = points - centre
     lengths = (apart * apart).sum(axis=1)
     moved = rows - centre
     own = n.total(moved * moved, keepdims=True)
     rough, places = smallest(moved @ (-2.0 * apart.T) + lengths[None], listed)
-    ascending, _ = smallest(places, listed)  # so that of equals the first of all points is taken
+    ascending, _ = smallest(places, listed)  # so that in a tie the first of all points is taken
     near, at = smallest(_squares_at(rows, points, ascending), count)
     chosen = graph.op("GatherElements", ascending, at, dtype="int64", axis=1)
-    # Twice the bounds on the rounding of both ways, in units of (|x| + |y|)² ≤ 2 (|x|² + |y|²).
+    # Twice the rounding bounds of both ways, in units of (|x| + |y|)² ≤ 2 (|x|² + |y|²).
     error = (own + float(lengths.max())) * ((8.0 * points.shape[1] + 64) * 2.0**-52)
     beyond = n.gather(rough, [listed - 1], axis=1) + own - error
     safe = beyond > n.gather(near, [count - 1], axis=1)
@@ -125,13 +133,13 @@ def _by_shortlist(rows: Tensor, points: Array, count: int, listed: int) -> Seque
     sure = n.equal(graph.op("ReduceSum", unsafe, dtype="int64", keepdims=0), np.int64(0))
     return graph.choose(
         sure,
-        # The branch of an If gives values of its own, not those around it.
+        # A branch of an If can only return values that are computed inside it.
         lambda: [graph.op("Identity", each, dtype=each.dtype) for each in (near, chosen)],
         lambda: smallest(squares_in_order(rows, points), count),
     )
 
 
 def _squares_at(rows: Tensor, points: Array, places: Tensor) -> Tensor:
-    """Squared distances to the points at these places, summed feature after feature."""
+    """Return squared distances to the points at these places, summed feature by feature."""
     gap = n.unsqueeze(rows, 1) - n.take(rows.graph, points, places)
     return n.gather(n.cumsum(gap * gap, 2), points.shape[1] - 1, axis=2)

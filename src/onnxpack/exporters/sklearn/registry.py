@@ -1,4 +1,4 @@
-"""Which family writes which of scikit-learn's estimators."""
+"""The table of scikit-learn's estimators and their converters."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MODULES = (
     "text", "trees",
 )  # fmt: skip
 BOOSTERS = {"catboost", "lightgbm", "xgboost"}
-"""Packages whose estimators take the rows that scikit-learn's do."""
+"""Packages whose estimators take the same rows as scikit-learn's."""
 LIBRARIES = {"sklearn", *BOOSTERS}
 
 
 def family_of(model: Any) -> Family | None:
-    """The family of an estimator of scikit-learn's, or of a booster's package.
+    """Return the converter of an estimator of scikit-learn or of a booster's package, or None.
 
-    A subclass of the user's has the family of the class that it inherits from. What it overrides
-    is refused by :func:`refuse_own_code`, which every conversion calls.
+    A user's subclass has the converter of the class that it inherits from.
+    :func:`refuse_own_code`, which every conversion calls, rejects what the subclass overrides.
     """
     from onnxpack.exporters.sklearn.families.foreign import Foreign
 
@@ -37,26 +37,29 @@ def family_of(model: Any) -> Family | None:
 
 
 def package_of(model: Any) -> str:
-    """The package whose class a model is, or inherits from first; empty where there is none."""
+    """Return the package of a model's class, or of the first library class it inherits from.
+
+    The result is empty if neither scikit-learn nor a booster's package defines such a class.
+    """
     kind = library_class(model, LIBRARIES)
     return "" if kind is object else kind.__module__.partition(".")[0]
 
 
 def refuse_own_code(model: Any) -> None:
-    """Refuse an estimator that answers by code of the user's own, or one of whose members does.
+    """Raise an error if the user's own code computes the answers of an estimator or of its members.
 
-    Members are the fitted estimators of an ensemble. A forest's trees are read without a
-    conversion of their own, so they are looked at here.
+    Members are the fitted estimators of an ensemble. The trees of a forest are read without a
+    conversion of their own, so they are checked here.
 
     Raises:
-        ExportError: there is such code.
+        ExportError: an answering method is not the library's own.
     """
     members = _flat(getattr(model, "estimators_", ()))
     refuse_overrides([model, *(each for each in members if package_of(each))], LIBRARIES)
 
 
 def _flat(nested: Any) -> Iterator[Any]:
-    """What lists and arrays hold; a pipeline, which has a length too, is one thing."""
+    """Yield the items of nested lists and arrays; a pipeline, which has a length, is one item."""
     if isinstance(nested, list | tuple | np.ndarray):
         for each in nested:
             yield from _flat(each)
@@ -66,7 +69,7 @@ def _flat(nested: Any) -> Iterator[Any]:
 
 @cache
 def families() -> Mapping[str, Family]:
-    """Every family by the class that it writes."""
+    """Return the converters by the name of the class that they convert."""
     found: dict[str, Family] = {}
     for name in MODULES:
         found |= import_module(f"onnxpack.exporters.sklearn.families.{name}").FAMILIES

@@ -1,4 +1,4 @@
-"""A fitted estimator under export: asked, and written as a graph."""
+"""A fitted estimator during export: runs the model, and writes it as a graph."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SklearnSubject(Subject):
     """A fitted estimator with its sample.
 
     Args:
-        model: a fitted estimator; what wraps the one that predicts was taken away.
+        model: the fitted estimator that predicts, without a search around it.
         sample: rows, see :func:`table.read_rows`.
         shown: the estimator that the user gave.
     """
@@ -65,11 +65,14 @@ class SklearnSubject(Subject):
         self.notes = (*self.rows.notes, *refused, *renamed, *of_texts, *unknown)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The estimator's own answer, without its warnings."""
+        """Return the estimator's own answer, without its warnings."""
         return self._answer(self.rows.restore(feeds))
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
-        """The estimator's answer to the same numbers in float64."""
+        """Return the estimator's answer to the inputs in float64.
+
+        The result is None if the inputs have no float32, or if the estimator fails.
+        """
         if all(array.dtype != np.float32 for array in feeds.values()):
             return None
         wide = {
@@ -82,16 +85,16 @@ class SklearnSubject(Subject):
             return None
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """The graph that onnxpack's own converters write, in scikit-learn's precision."""
+        """Yield the one strategy: converters that compute in scikit-learn's precision."""
         yield Strategy("converters", lambda to: self._write(to, opset))
 
     def baselines(self) -> Iterator[Baseline]:
-        """Each method that the pack answers, the one that tells most first."""
+        """Yield a baseline for each exported method, the most informative first."""
         for method in (*self._methods.values(),)[::-1]:
             yield Baseline(method, partial(self._prepared, getattr(self.model, method)))
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :mod:`onnxpack.exporters.sklearn.edges`."""
+        """Yield test inputs for this model, see :mod:`onnxpack.exporters.sklearn.edges`."""
         return edge_feeds(
             self.model,
             self.sample,
@@ -101,12 +104,12 @@ class SklearnSubject(Subject):
         )
 
     def cure(self, exc: Exception) -> str:
-        """A row on its own has to be given as rows."""
+        """Return code that reshapes the sample if it is a single row; empty for other errors."""
         one_row = "Expected 2D array, got 1D" in str(exc)
         return "sample = numpy.reshape(sample, (1, -1))" if one_row else ""
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """See :mod:`onnxpack.exporters.sklearn.causes` and :mod:`.ties`."""
+        """Return the likely cause of a failure, see :mod:`.causes` and :mod:`.ties`."""
         return self._tied(attempts) or diagnose(self.model, attempts)
 
     def _prepared(
@@ -115,7 +118,7 @@ class SklearnSubject(Subject):
         return partial(method, self.rows.restore(feeds))
 
     def _tied(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """Equal distances in the first of the cases that failed, where they are the reason."""
+        """Return a cause if the first failed case has rows equally far from training rows."""
         failed = [case for each in attempts for case in each.evidence if not case.passed]
         if not failed:
             return None
@@ -134,7 +137,7 @@ class SklearnSubject(Subject):
         )
 
     def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
-        """An estimator that draws its answers."""
+        """Return the cause of unsteady answers: the estimator draws them at random."""
         return Cause(
             f"a {type(self.model).__name__} or a part of it draws its answers at random",
             "export an estimator that does not: of dummies, strategy='prior' or 'most_frequent'",
@@ -145,10 +148,10 @@ class SklearnSubject(Subject):
             return rename_outputs(answer(self.model, self._methods, x), self.sample)
 
     def _watched(self) -> Record:
-        """What boosters inside are handed; nothing where the model refuses the sample."""
+        """Return what the boosters inside are handed; empty if the model rejects the sample."""
         try:
             return watched(lambda: self.run(self.sample))
-        except Exception:  # noqa: BLE001 - the first question tells how it refuses
+        except Exception:  # noqa: BLE001 - the first case reports how the model fails
             return {}
 
     def _write(self, to: Path, opset: int) -> Probes:
@@ -163,10 +166,10 @@ class SklearnSubject(Subject):
         return ()
 
     def _check_kept(self) -> None:
-        """The sample as named arrays means to the model what it meant as the user's own.
+        """Check that the model answers the sample as named arrays like the user's own container.
 
         Raises:
-            SampleError: it does not.
+            SampleError: the answers differ, or the model rejects the sample.
         """
         if not isinstance(self.rows, Columns):
             return
@@ -194,6 +197,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _as_output(tensor: Tensor) -> Tensor:
-    """In the dtype of :func:`answers.as_array`."""
+    """Return the tensor in the dtype that :func:`answers.as_array` gives its values."""
     integers = tensor.dtype.startswith(("int", "uint")) and tensor.dtype != "uint64"
     return tensor.cast("int64") if integers else tensor

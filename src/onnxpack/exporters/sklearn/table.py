@@ -1,4 +1,4 @@
-"""A sample of rows: as named inputs of a graph, and back as what scikit-learn takes."""
+"""Conversion of a sample of rows to named inputs of a graph, and back to the user's container."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SPARSE_NOTE = (
 
 
 class Rows(ABC):
-    """A sample of rows.
+    """A sample of rows that can be converted in both directions.
 
     Attributes:
         feeds: the rows as named arrays.
-        notes: what the user should know of them.
+        notes: what the user should know about the conversion.
     """
 
     feeds: Mapping[str, Array]
@@ -36,24 +36,24 @@ class Rows(ABC):
 
     @property
     def categories(self) -> Mapping[str, Array]:
-        """All categories of each column of pandas' categories, [categories, 1]."""
+        """All categories of each column with pandas' dtype ``category``, [categories, 1]."""
         return {}
 
     @abstractmethod
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """Named arrays as what scikit-learn takes."""
+        """Return named arrays as the container that scikit-learn takes."""
 
     @abstractmethod
     def enter(self, graph: Graph) -> Table:
-        """Add the inputs to a graph."""
+        """Add the inputs to a graph, and return them."""
 
 
 @dataclass(frozen=True)
 class Matrix(Rows):
-    """A 2-D array, or one value a row.
+    """A 2-D array, or a 1-D array with one value per row.
 
     Attributes:
-        kind: what makes of an array what the model takes: the class of a sparse matrix.
+        kind: converts an array to what the model takes, such as the class of a sparse matrix.
     """
 
     feeds: Mapping[str, Array]
@@ -61,22 +61,22 @@ class Matrix(Rows):
     kind: Callable[[Array], Any] = np.asarray
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """The array, or the sparse matrix that stores what is not zero in it."""
+        """Return the array, or a sparse matrix that stores the array's nonzero values."""
         return self.kind(feeds[X])
 
     def enter(self, graph: Graph) -> Table:
-        """One input, ``X``."""
+        """Add a single input ``X`` to a graph, and return it."""
         array = self.feeds[X]
         return graph.input(X, dtype_name(array.dtype), ["batch", *array.shape[1:]])
 
 
 @dataclass(frozen=True)
 class Columns(Rows):
-    """A data frame: one input a column, [batch, 1].
+    """A data frame: one input [batch, 1] for each column.
 
     Attributes:
-        frame: the user's own, which tells names and dtypes.
-        gaps: by column, what the model knows as a missing text.
+        frame: the user's frame, which has the names and dtypes of the columns.
+        gaps: the missing text that the model knows, None or NaN, by column.
     """
 
     feeds: Mapping[str, Array]
@@ -91,7 +91,7 @@ class Columns(Rows):
 
     @property
     def categories(self) -> Mapping[str, Array]:
-        """What the columns' dtypes list, whether or not the rows show it."""
+        """All categories in the dtype of each column, including those that the rows do not show."""
         columns = zip(self.feeds.items(), self.frame.items(), strict=True)
         return {
             name: np.asarray(series.cat.categories.to_numpy(), array.dtype)[:, None]
@@ -100,7 +100,7 @@ class Columns(Rows):
         }
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """A frame with the user's names and kinds of columns."""
+        """Return a frame with the user's column names and kinds of columns."""
         import pandas as pd
 
         columns = zip(self.frame.columns, feeds.values(), strict=True)
@@ -111,7 +111,7 @@ class Columns(Rows):
         return pd.DataFrame(series, columns=self.frame.columns)
 
     def enter(self, graph: Graph) -> Table:
-        """One input a column."""
+        """Add one input for each column to a graph, and return them."""
         return Frame(
             {
                 name: graph.input(name, dtype_name(array.dtype), ["batch", 1])
@@ -122,33 +122,33 @@ class Columns(Rows):
 
 @dataclass(frozen=True)
 class Mixed(Columns):
-    """Rows of texts and numbers in one array of objects: one input a column, ``x0``, ``x1``.
+    """A 2-D array of objects with texts and numbers: one input for each column, ``x0``, ``x1``.
 
     Attributes:
-        given: the array, as scikit-learn makes it of nested lists.
+        given: the array, as scikit-learn makes it from nested lists.
     """
 
     given: Any = None
 
     @property
     def own(self) -> Any:
-        """The user's array."""
+        """The array that the user gave."""
         return self.given
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """An array of objects, each of its column's own type."""
+        """Return an array of objects whose values have the types of their columns."""
         return super().restore(feeds).to_numpy(dtype=object)
 
 
 def read_rows(model: Any, sample: Any) -> Rows:
-    """The sample as rows.
+    """Return the sample as :class:`Rows`.
 
     Args:
-        model: whose ``feature_names_in_`` choose the columns of a frame.
+        model: the estimator; its ``feature_names_in_`` select the columns of a frame.
         sample: a data frame, a 2-D array, a list of texts, or a mapping of columns.
 
     Raises:
-        SampleError: it is none of them, or a column holds what no tensor can.
+        SampleError: the sample is something else, or no tensor can hold one of its columns.
     """
     if hasattr(sample, "columns") and hasattr(sample, "iloc"):
         return _read_frame(model, sample)
@@ -167,14 +167,14 @@ def read_rows(model: Any, sample: Any) -> Rows:
 
 
 def _array(sample: Any) -> Array:
-    """Numbers, texts, or objects of both kinds.
+    """Return the sample as an array of numbers, of texts, or of objects that mix both.
 
     Raises:
-        SampleError: it cannot be an array of rows.
+        SampleError: the sample cannot be an array of rows.
     """
     try:
         array = np.asarray(sample)
-        if array.dtype.kind == "U":  # NumPy makes texts of the numbers beside them
+        if array.dtype.kind == "U":  # NumPy turns numbers beside texts into texts
             array = np.asarray(sample, dtype=object)
     except (TypeError, ValueError) as exc:
         raise SampleError(f"the sample cannot be an array: {exc}.") from exc
@@ -199,7 +199,7 @@ def _is_mixed(array: Array) -> bool:
 
 
 def _mixed(array: Array) -> Mixed:
-    """The columns of an array of objects, each in its own dtype."""
+    """Return an array of objects as columns, each in its own dtype."""
     import pandas as pd
 
     names = [f"x{at}" for at in range(array.shape[1])]
@@ -210,7 +210,7 @@ def _mixed(array: Array) -> Mixed:
 
 
 def _typed(values: Array) -> Any:
-    """A column of objects in the dtype of its numbers; texts stay objects, and None stays None."""
+    """Return a column of objects in the dtype of its numbers; texts and None stay objects."""
     import pandas as pd
 
     plain = pd.Series(values, dtype=object)
@@ -223,7 +223,7 @@ def _all_texts(array: Array) -> bool:
 
 
 def _framed(sample: Mapping[Any, Any]) -> Any:
-    """A mapping of columns as a frame."""
+    """Return a mapping of columns as a data frame."""
     import pandas as pd
 
     columns = {name: np.asarray(values) for name, values in sample.items()}
@@ -240,7 +240,7 @@ def _framed(sample: Mapping[Any, Any]) -> Any:
 
 def _read_frame(model: Any, frame: Any) -> Columns:
     notes: list[str] = []
-    input_names(frame.columns)  # refuses names that stand twice, before columns are chosen by name
+    input_names(frame.columns)  # rejects duplicate names before columns are selected by name
     frame = _known_columns(model, frame, notes).reset_index(drop=True)
     if not len(frame) or not len(frame.columns):
         raise SampleError(f"the frame has the shape {frame.shape}, expected rows and columns.")
@@ -254,7 +254,7 @@ def _read_frame(model: Any, frame: Any) -> Columns:
 
 
 def _known_columns(model: Any, frame: Any, notes: list[str]) -> Any:
-    """The columns that the model was fitted with, in its order."""
+    """Return the columns that the model was fitted with, in the model's order."""
     known = getattr(model, "feature_names_in_", None)
     if known is None:
         return frame

@@ -1,7 +1,7 @@
-"""Tensors of a graph under construction that calculate as numpy's arrays do.
+"""Tensors of a graph under construction that calculate like NumPy arrays.
 
 A converter reads like scikit-learn's own code: ``(x - mean) / scale`` adds nodes to the graph.
-Dtypes are promoted by numpy's rules, so the graph rounds where scikit-learn does.
+Dtypes are promoted by NumPy's rules, so the graph rounds where scikit-learn rounds.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from onnxpack.exporters.trees.graph import ML, element_type, value_info
 from onnxpack.signature import Array, Dim
 
 SCALARS = 2
-"""A loop's body takes the number of its step and whether to go on before any state."""
+"""The body of a loop has two scalar inputs before its state: the step's number and a condition."""
 Operand: TypeAlias = "Tensor | Array | np.generic | float | int | bool | str"
 
 
 @dataclass
 class Graph:
-    """A graph under construction; each of its values has a dtype.
+    """A graph under construction in which every value has a dtype.
 
     Attributes:
-        opset: of the standard operators.
+        opset: the version of ONNX's standard operators.
         handed: what each booster inside the model is handed, see :mod:`.handed`.
-        writer: the nodes, constants and inputs so far.
-        known: what was already added for a model, its method and its input.
+        known: results that were already added, by model, method and input.
+        writer: holds the nodes, constants and inputs that were added.
     """
 
     opset: int
@@ -43,11 +43,11 @@ class Graph:
         self.writer = trees.Graph(self.opset)
 
     def input(self, name: str, dtype: str, shape: Sequence[Dim | None]) -> Tensor:
-        """An input of the graph."""
+        """Add an input to the graph, and return it."""
         return Tensor(self, self.writer.input(name, np.dtype(dtype), list(shape) or None), dtype)
 
     def constant(self, value: Operand, dtype: str | None = None) -> Tensor:
-        """A constant, in its own dtype or in the one that is named."""
+        """Add a constant, in its own dtype or in the given one; cast a tensor."""
         if isinstance(value, Tensor):
             return value.cast(dtype) if dtype else value
         array = np.asarray(value)
@@ -63,7 +63,7 @@ class Graph:
         title: str = "",
         **attributes: Any,
     ) -> Tensor:
-        """A node of one output."""
+        """Add a node with one output, and return the output."""
         return self.ops(kind, *inputs, dtypes=[dtype], domain=domain, title=title, **attributes)[0]
 
     def ops(
@@ -75,10 +75,10 @@ class Graph:
         title: str = "",
         **attributes: Any,
     ) -> list[Tensor]:
-        """A node of several outputs.
+        """Add a node with several outputs, and return the outputs.
 
         Args:
-            title: the node's name, which an error at run time will tell.
+            title: the node's name, which an error at run time shows.
         """
         names = self.writer.add_many(
             kind,
@@ -93,12 +93,12 @@ class Graph:
     def loop(
         self, most: int, state: Tensor, step: Callable[[Tensor], tuple[Tensor, Tensor]]
     ) -> Tensor:
-        """What becomes of a state in steps, as long as they go on.
+        """Add a loop that updates a state step by step, and return the last state.
 
         Args:
-            most: how many steps at most.
-            state: what the first begins with.
-            step: adds the nodes that make of one state the next, and one bool: whether to go on.
+            most: the largest number of steps.
+            state: the initial state.
+            step: adds the nodes of one step; returns the next state and a bool: whether to go on.
         """
         before, number = self._named("state", state.dtype), self._named("number", "int64")
         on = self._named("on", "bool")
@@ -112,12 +112,12 @@ class Graph:
         return self.op("Loop", limit, begin, state, dtype=state.dtype, body=inner)
 
     def collect(self, count: Tensor, step: Callable[[Tensor], Sequence[Tensor]]) -> list[Tensor]:
-        """What each of several steps gives, stacked along a new first axis.
+        """Add a loop, and return the results of all steps stacked along a new first axis.
 
         Args:
-            count: how many steps, an int64 scalar.
-            step: adds the nodes that make of a step's number its tensors; their shapes are the
-                same in all steps.
+            count: the number of steps, an int64 scalar.
+            step: adds the nodes of one step, given its number; the returned tensors have the same
+                shapes in all steps.
         """
         number, on = self._named("number", "int64"), self._named("on", "bool")
         found: list[Tensor] = []
@@ -136,10 +136,12 @@ class Graph:
         yes: Callable[[], Sequence[Tensor]],
         no: Callable[[], Sequence[Tensor]],
     ) -> list[Tensor]:
-        """What one of two functions adds: only that one is computed.
+        """Add an ``If`` that computes only one of two branches, and return its outputs.
 
         Args:
             condition: a bool scalar.
+            yes: adds the nodes of the branch for true, and returns its outputs.
+            no: adds the nodes of the branch for false, and returns its outputs.
         """
         found: list[Tensor] = []
 
@@ -151,7 +153,7 @@ class Graph:
         return self.ops("If", condition, dtypes=[each.dtype for each in found], **branches)
 
     def save(self, to: Path, outputs: Mapping[str, Tensor]) -> None:
-        """Write the graph, with its outputs under these names."""
+        """Write the graph to a file, with its outputs under these names."""
         for name, tensor in outputs.items():
             self.writer.output(name, tensor.name, np.dtype(tensor.dtype))
         self.writer.save(to)
@@ -160,7 +162,7 @@ class Graph:
         return Tensor(self, self.writer.name(hint), dtype)
 
     def _body(self, made: Callable[[], Sequence[Tensor]], *inputs: Tensor) -> onnx.GraphProto:
-        """The nodes that a function adds, as the body of a Loop or an If."""
+        """Return the nodes that a function adds, as the body of a ``Loop`` or an ``If``."""
         writer = self.writer
         outer, writer.nodes = writer.nodes, []
         outputs = made()
@@ -178,23 +180,23 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor of a graph; its operators are numpy's."""
+    """A tensor of a graph, with NumPy's operators."""
 
     graph: Graph
     name: str
     dtype: str
 
-    __array_ufunc__ = None  # so that an array to the left leaves the operation to us
+    __array_ufunc__ = None  # so that an array on the left leaves the operation to this class
 
     def cast(self, dtype: str) -> Tensor:
-        """In another dtype; itself where it has that one."""
+        """Return the tensor in another dtype, or the tensor itself if it has that dtype."""
         if dtype == self.dtype:
             return self
         return self.graph.op("Cast", self, dtype=dtype, to=element_type(dtype))
 
     @property
     def floating(self) -> bool:
-        """Whether it holds floating-point numbers."""
+        """Whether the tensor holds floating-point numbers."""
         return self.dtype.startswith("float")
 
     def __add__(self, other: Operand) -> Tensor:
@@ -246,10 +248,10 @@ class Tensor:
         return _comparison("GreaterOrEqual", self, other)
 
     def equals(self, other: Operand) -> Tensor:
-        """Element by element; texts are held against constant ones.
+        """Return whether elements are equal; texts can be compared only with constant texts.
 
         Raises:
-            TypeError: texts are held against texts that are not known.
+            TypeError: texts are compared with texts that are not constant.
         """
         if self.dtype != "str":
             return _comparison("Equal", self, other)
@@ -261,7 +263,7 @@ class Tensor:
         return _comparison("Equal", self.number(known), numbers.reshape(texts.shape))
 
     def number(self, known: Sequence[str]) -> Tensor:
-        """The place of each text among those that are known; their count for any other."""
+        """Return each text's place in ``known``, int64; ``len(known)`` for any other text."""
         return self.graph.op(
             "LabelEncoder",
             self,
@@ -283,7 +285,7 @@ class Tensor:
 
 
 def pair(left: Operand, right: Operand) -> tuple[Tensor, Tensor]:
-    """Two operands in the dtype that numpy gives them together; one is a tensor."""
+    """Return two operands in NumPy's common dtype; at least one of them is a tensor."""
     tensor = left if isinstance(left, Tensor) else right
     if not isinstance(tensor, Tensor):
         raise TypeError("one of two operands is a tensor")
@@ -295,7 +297,7 @@ def pair(left: Operand, right: Operand) -> tuple[Tensor, Tensor]:
 
 
 def _weak(operand: Operand) -> Any:
-    """What stands for an operand in numpy's promotion: a Python number yields to any dtype."""
+    """Return an operand for NumPy's promotion, in which a Python number yields to any dtype."""
     if isinstance(operand, Tensor):
         return np.dtype(operand.dtype)
     if isinstance(operand, bool | int | float) and not isinstance(operand, np.generic):

@@ -1,8 +1,8 @@
-"""Rows that are equally far from several training rows.
+"""Finds rows that are equally far from several training rows.
 
-Which of these scikit-learn takes depends on how it searches: by a tree, by ``numpy.argpartition``,
-which sorts otherwise on every kind of processor, and by distances that are rounded in another
-order from one batch to the next. Both answers are right, and a graph can give only one of them.
+scikit-learn chooses among them by its search method: by a tree, by ``numpy.argpartition``, whose
+order depends on the processor, or by distances that are rounded in another order from one batch to
+the next. Each choice is right, but a graph can give only one of them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from onnxpack.exporters.sklearn.convert import private
 from onnxpack.signature import Array
 
 CLOSE = 1e-9
-"""Squared distances that differ by less, as a fraction of the largest norm, count as equal."""
+"""Squared distances count as equal if they differ by at most this share of the squared scale.
+
+The scale is the largest distance, or for an imputer the largest norm of a training row.
+"""
 SHOWN = 3
 
 
 def describe_ties(model: Any, rows: Any) -> str:
-    """Which of these rows are equally far from which training rows; empty where none is known."""
+    """Return a description of the rows that have ties; empty if none is found."""
     for each, seen in _searches(model, rows):
         found = list(_tied(each, seen))
         if found:
@@ -33,7 +36,7 @@ def describe_ties(model: Any, rows: Any) -> str:
 
 
 def _searches(model: Any, rows: Any) -> Iterator[tuple[Any, Any]]:
-    """Each estimator that searches for neighbours, with the rows that it is given."""
+    """Yield each estimator that searches for neighbours, with the rows that it is given."""
     for _, step in getattr(model, "steps", [("", model)]):
         if step is None or isinstance(step, str):
             continue
@@ -45,7 +48,10 @@ def _searches(model: Any, rows: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _tied(each: Any, rows: Any) -> Iterator[tuple[int, int, int]]:
-    """A row, and two training rows of which one more would not be among the nearest."""
+    """Yield each row with a tie, and the two training rows at its last and next distance.
+
+    The two are equally far from the row, but only one of them is among its nearest neighbours.
+    """
     if hasattr(each, "_mask_fit_X"):
         yield from _tied_donors(each, np.asarray(rows, np.float64))
         return
@@ -82,7 +88,7 @@ def _tied_donors(imputer: Any, rows: Array) -> Iterator[tuple[int, int, int]]:
 def _at_no_distance(
     far: Array, receivers: Array, donors: Array, size: float
 ) -> Iterator[tuple[int, int, int]]:
-    """Rows at distance 0 from two donors, of which rounding takes one, the other or both."""
+    """Yield rows at distance 0 from two donors; rounding decides which donors count."""
     order = np.argsort(far, axis=1, kind="stable")[:, :2]
     second = np.take_along_axis(far, order, axis=1)[:, 1]
     for place in np.flatnonzero(_equal(second, np.zeros_like(second), size)):

@@ -1,4 +1,4 @@
-"""A text as numbers: its words or its characters, in order, each by its place among the known."""
+"""Conversion of a text to the numbers of its words or characters in a list of known ones."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ _LEAST = r"(?:\+|\{(?P<least>\d+),\})"
 _WORDS = re.compile(rf"(?:\(\?u\))?(?P<edge>(?:\\b)?)(?P<more>(?:\\w)*)\\w{_LEAST}(?P=edge)")
 _LETTERS = re.compile(rf"(?:\(\?u\))?(?P<kind>\\S|\[(?:[a-zA-Z]-[a-zA-Z]|0-9|_)+\]){_LEAST}")
 UNLIKE = r"İ|Σ(?:[^\p{Lu}\p{Ll}\p{Lt}]|$)"
-"""What Python makes lower case by more than one letter, or by what follows it."""
+"""Letters whose lower case in Python has several characters, or depends on the next character."""
 GUARD = "a text has İ, or Σ at the end of a word, which Python makes lower case otherwise"
 LOCALE = "C.UTF-8"
 END = "\0end"
-"""What fills up a text that is shorter than the longest; no word and no character is like it."""
+"""Pads a text that is shorter than the longest one; no word or character equals it."""
 SPACE = " "
 
 
 def lowercase(text: Tensor) -> tuple[Tensor, Tensor]:
-    """In lower case; and a zero that cannot be computed where Python would have it otherwise."""
+    """Return the text in lower case, and a zero whose computation fails for special letters.
+
+    The zero, int64, must be added to the result: its ``Gather`` fails at run time if a text has
+    letters that ONNX Runtime converts to lower case differently than Python.
+    """
     graph = text.graph
     lower = graph.op(
         "StringNormalizer", text, dtype="str", case_change_action="LOWER", locale=LOCALE
@@ -42,16 +46,18 @@ def lowercase(text: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def words(text: Tensor, pattern: str, known: Sequence[str], left_out: Sequence[str]) -> Tensor:
-    """The words of each text, int64 [batch, words]; of others the number is that of ``known``.
+    """Return the numbers of the words in each text, int64 [batch, words].
+
+    The number of an unknown word, and of padding, is ``len(known) + len(left_out)``.
 
     Args:
         text: [batch].
-        pattern: of Python's, for one word.
+        pattern: Python's regular expression of a word.
         known: the words that have numbers.
-        left_out: words that do not stand in the row; none of them is known.
+        left_out: words that are removed from each row; none of them is in ``known``.
 
     Raises:
-        ExportError: RE2 may read the pattern otherwise than Python does.
+        ExportError: RE2 may read the pattern differently than Python does.
     """
     tokens = _found(text, _written(pattern))
     if not left_out:
@@ -61,29 +67,32 @@ def words(text: Tensor, pattern: str, known: Sequence[str], left_out: Sequence[s
 
 
 def word_texts(text: Tensor, pattern: str) -> Tensor:
-    """The words of each text as texts, [batch, words], filled up with :data:`END`.
+    """Return the words of each text, [batch, words], padded with :data:`END`.
 
     Raises:
-        ExportError: RE2 may read the pattern otherwise than Python does.
+        ExportError: RE2 may read the pattern differently than Python does.
     """
     found = _found(text, _written(pattern))
-    # One more, since the operator gives fewer axes where there is nothing to look through.
+    # One more column, because the operator returns fewer axes if it has nothing to search.
     return n.concat([found, n.repeated(found, np.array([END], object))])
 
 
 def characters(text: Tensor, known: Sequence[str], *, within_words: bool) -> Tensor:
-    """The characters of each text, int64 [batch, length]; of others the number is beyond.
+    """Return the numbers of the characters of each text, int64 [batch, length].
+
+    The number of an unknown character is ``len(known)``. So is that of padding, except
+    ``within_words``, where padding becomes spaces.
 
     Args:
         text: [batch].
-        known: the characters that have numbers; a space is among them.
-        within_words: whether every run of white space becomes one space, with one before the
-            first word and one or more after the last; else only runs of two and more do.
+        known: the characters that have numbers; they include a space.
+        within_words: whether every run of white space becomes one space, with one space before the
+            first word and one or more after the last; otherwise only runs of at least two do.
     """
     space = known.index(SPACE)
     runs = f"[{SPACES}]+" if within_words else f"[{SPACES}]{{2,}}"
     tokens = _found(text, f"{runs}|(?s:.)")
-    # One more, since the operator gives fewer axes where there is nothing to look through.
+    # One more column: the operator returns fewer axes if it has nothing to search.
     tokens = n.concat([tokens, n.repeated(tokens, np.array([END], object))])
     is_run = n.total(n.equal(_found(tokens, runs).number([END]), 1), 2) > 0
     number = n.where(is_run, space, tokens.number(known))
@@ -94,7 +103,7 @@ def characters(text: Tensor, known: Sequence[str], *, within_words: bool) -> Ten
 
 
 def _found(text: Tensor, pattern: str) -> Tensor:
-    """What matches, filled up to the number of the most; it has one axis more than the text."""
+    """Return all matches in each text, along a new last axis, padded with :data:`END`."""
     return text.graph.op(
         "Tokenizer",
         text,
@@ -108,7 +117,7 @@ def _found(text: Tensor, pattern: str) -> Tensor:
 
 
 def _without(number: Tensor, low: int, high: int) -> Tensor:
-    """Rows closed up over the numbers from ``low`` to below ``high``; what is free is ``high``."""
+    """Return rows without the numbers in ``low`` … ``high - 1``, filled up with ``high``."""
     dropped = (number >= low) & (number < high)
     place = n.cumsum((~dropped).cast("int64"), 1) - 1
     length = n.gather(number.graph.op("Shape", number, dtype="int64"), [1])
@@ -119,10 +128,10 @@ def _without(number: Tensor, low: int, high: int) -> Tensor:
 
 
 def _written(pattern: str) -> str:
-    """A pattern of Python's for RE2, which finds the longest match.
+    """Return Python's pattern as one for RE2, which finds the longest match.
 
     Raises:
-        ExportError: it is none of those that both read alike.
+        ExportError: the pattern is not one that both are known to read alike.
     """
     match = _WORDS.fullmatch(pattern)
     if match:

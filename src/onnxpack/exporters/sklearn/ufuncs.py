@@ -1,4 +1,4 @@
-"""Functions of numpy's that work element by element, in the dtypes that numpy gives them."""
+"""NumPy's element-wise functions, with the dtypes that NumPy gives their results."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ UFUNCS: Mapping[np.ufunc, Callable[[Tensor], Tensor]] = {
     np.trunc: lambda x: n.sign(x) * n.floor(n.absolute(x)),
 }
 SAME: Mapping[np.ufunc, np.ufunc] = {np.degrees: np.rad2deg, np.radians: np.deg2rad}
-"""Functions that are the same by another name."""
+"""Functions with a second name."""
 UNSIGNED = ("bool", "uint8", "uint16", "uint32", "uint64")
 INTEGERS = (*UNSIGNED, "int8", "int16", "int32", "int64")
 UNCHANGED: Mapping[np.ufunc, Sequence[str]] = {
@@ -53,17 +53,17 @@ UNCHANGED: Mapping[np.ufunc, Sequence[str]] = {
     np.positive: INTEGERS,
     np.trunc: INTEGERS,
 }
-"""The dtypes that a function gives back as they are."""
+"""The dtypes in which a function returns its argument unchanged."""
 
 
 def apply_ufunc(function: np.ufunc, x: Tensor) -> Tensor:
-    """Add a function of numpy's to the graph.
+    """Add one of NumPy's functions to the graph, and return its result.
 
-    The dtype is numpy's: float16 for the logarithm of uint8, and uint8 for its negative, which
-    wraps around. ONNX Runtime lacks kernels of small integers, so these are computed in int64.
+    The dtype is NumPy's: float16 for the logarithm of uint8, and uint8 for its negative, which
+    wraps around. ONNX Runtime lacks kernels for small integers, so these are computed in int64.
 
     Raises:
-        ExportError: the function is not written, or does not take the dtype.
+        ExportError: the function is not supported, or does not take the dtype.
     """
     function = SAME.get(function, function)
     if function not in UFUNCS:
@@ -84,10 +84,10 @@ def apply_ufunc(function: np.ufunc, x: Tensor) -> Tensor:
 
 
 def _of_integers(function: np.ufunc, x: Tensor, wanted: str) -> Tensor:
-    """Integers of integers.
+    """Return the integer result of a function of integers.
 
     Raises:
-        ExportError: they would have to be computed in uint64, or divided.
+        ExportError: the function needs uint64 or a division.
     """
     if x.dtype == "uint64" or function is np.reciprocal:
         raise ExportError(f"numpy's {function.__name__!r} of {x.dtype} is not written as a graph")
@@ -95,6 +95,6 @@ def _of_integers(function: np.ufunc, x: Tensor, wanted: str) -> Tensor:
 
 
 def _in_half(x: Tensor) -> Tensor:
-    """Rounded to float16, in which large numbers are infinite."""
+    """Return the tensor rounded to float16, in which large numbers are infinite, as float32."""
     half = x.graph.op("Cast", x, dtype="float16", to=TensorProto.FLOAT16)
     return half.cast("float32")

@@ -1,1 +1,1 @@
-"""Families of estimators: each writes the methods of some estimators as a graph."""
+"""Converters: each module writes the methods of a group of estimators as ONNX nodes."""

@@ -1,4 +1,4 @@
-"""Naive Bayes, quadratic discriminants and Gaussian mixtures: joint log likelihoods."""
+"""Converters of naive Bayes, quadratic discriminants, Gaussian mixtures and elliptic envelopes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 class Bayes(Family, ABC):
-    """The class of the largest joint log likelihood."""
+    """Converts classifiers that choose the class with the largest joint log likelihood."""
 
     @abstractmethod
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """The joint log likelihood of each class."""
+        """Return the joint log likelihoods, [batch, classes]."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class with the largest joint log likelihood, [batch]."""
         return labels_at(model, n.argmax(self.joint(model, x)))
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         return n.softmax(self.joint(model, x))
 
 
 class GaussianNB(Bayes):
-    """Normal features."""
+    """Converts ``GaussianNB``: features are normally distributed within each class."""
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """See :class:`Bayes`."""
+        """Return the joint log likelihoods, [batch, classes]."""
         x = n.floats(x)
         found = []
         for prior, mean, var in zip(model.class_prior_, model.theta_, model.var_, strict=True):
@@ -43,27 +43,27 @@ class GaussianNB(Bayes):
 
 
 class MultinomialNB(Bayes):
-    """Counts."""
+    """Converts ``MultinomialNB``: features are counts."""
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """See :class:`Bayes`."""
+        """Return the joint log likelihoods, [batch, classes]."""
         return n.floats(x) @ model.feature_log_prob_.T + model.class_log_prior_
 
 
 class ComplementNB(Bayes):
-    """Counts, by what is not of the class."""
+    """Converts ``ComplementNB``: its weights come from the counts of all other classes."""
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """See :class:`Bayes`."""
+        """Return the joint log likelihoods, [batch, classes]."""
         found = n.floats(x) @ model.feature_log_prob_.T
         return found + model.class_log_prior_ if len(model.classes_) == 1 else found
 
 
 class BernoulliNB(Bayes):
-    """Bits."""
+    """Converts ``BernoulliNB``: features are binary."""
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """See :class:`Bayes`."""
+        """Return the joint log likelihoods, [batch, classes]."""
         if model.binarize is not None:
             x = (x > model.binarize).cast(x.dtype)
         absent = np.log(1 - np.exp(model.feature_log_prob_))
@@ -72,10 +72,10 @@ class BernoulliNB(Bayes):
 
 
 class CategoricalNB(Bayes):
-    """Categories by number."""
+    """Converts ``CategoricalNB``: features are category numbers."""
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """See :class:`Bayes`."""
+        """Return the joint log likelihoods, [batch, classes]."""
         index = x.cast("int64")
         found: Tensor | None = None
         for i, logs in enumerate(model.feature_log_prob_):
@@ -86,10 +86,10 @@ class CategoricalNB(Bayes):
 
 
 class QuadraticDiscriminant(Bayes):
-    """A normal distribution a class."""
+    """Converts ``QuadraticDiscriminantAnalysis``: one normal distribution per class."""
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """See :class:`Bayes`."""
+        """Return the joint log likelihoods, [batch, classes]."""
         distances, logs = [], []
         for rotation, scaling, mean in zip(
             model.rotations_, model.scalings_, model.means_, strict=True
@@ -101,10 +101,10 @@ class QuadraticDiscriminant(Bayes):
 
 
 class Mixture(Family):
-    """Gaussian mixtures."""
+    """Converts ``GaussianMixture`` and ``BayesianGaussianMixture``."""
 
     def joint(self, model: Any, x: Tensor) -> Tensor:
-        """The weighted log likelihood of each component."""
+        """Return the weighted log likelihoods, [batch, components]."""
         x = n.floats(x)
         found = [
             n.total((x - mean) @ root * ((x - mean) @ root), keepdims=True)
@@ -113,16 +113,16 @@ class Mixture(Family):
         return n.concat(found) * -0.5 + _offsets(model)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The component."""
+        """Return the number of the most likely component, int64 [batch]."""
         return n.argmax(self.joint(model, x))
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a component."""
+        """Return the component probabilities, [batch, components]."""
         return n.softmax(self.joint(model, x))
 
 
 def _roots(model: Any) -> list[Any]:
-    """A square root of each component's precision."""
+    """Return a square root of each component's precision matrix."""
     count, features = model.means_.shape
     roots = np.asarray(model.precisions_cholesky_)
     if model.covariance_type == "tied":
@@ -135,20 +135,20 @@ def _roots(model: Any) -> list[Any]:
 
 
 def _offsets(model: Any) -> Any:
-    """What a component's log likelihood has besides the distance: its value at its mean."""
+    """Return each component's weighted log likelihood at its own mean, [components]."""
     return np.diag(private(model, "_estimate_weighted_log_prob")(np.asarray(model.means_)))
 
 
 class Envelope(Family):
-    """An ellipse around the normal rows."""
+    """Converts ``EllipticEnvelope``: outliers lie far from the centre by Mahalanobis distance."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """Negative for outliers."""
+        """Return the scores, [batch]; outliers have negative scores."""
         gap = x.cast("float64") - np.asarray(model.location_)
         return -n.total(gap @ model.get_precision() * gap, 1) - float(model.offset_)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """1 for inliers, -1 for outliers."""
+        """Return 1 for inliers and -1 for outliers, [batch]."""
         return n.where(self.decision_function(model, x) >= 0.0, 1, -1)
 
 

@@ -1,4 +1,4 @@
-"""Clusters: the nearest centre."""
+"""Converters of clusterings, which assign each row to the nearest centre."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 def centre_distances(x: Tensor, centres: Any) -> Tensor:
-    """Euclidean, in the dtype of the rows."""
+    """Return the Euclidean distances to the centres, [batch, centres], in the dtype of the rows."""
     x = n.floats(x)
     far = n.squared_distances(x.cast("float64"), np.asarray(centres, np.float64))
     return n.sqrt(far).cast(x.dtype)
 
 
 def nearest_centre(x: Tensor, centres: Any) -> Tensor:
-    """The number of the nearest centre; the first of equals."""
+    """Return the number of the nearest centre, int64 [batch]; the first one in a tie."""
     return n.argmin(n.squared_distances(x.cast("float64"), np.asarray(centres, np.float64)))
 
 
 class Centres(Family):
-    """``cluster_centers_``."""
+    """Converts clusterings that keep ``cluster_centers_``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The cluster."""
+        """Return the number of the nearest cluster, int64 [batch]."""
         if not len(model.cluster_centers_):
             raise ExportError("it did not converge and has no centres")
         return nearest_centre(x, model.cluster_centers_)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The distance to each centre."""
+        """Return the distance to each centre, [batch, clusters]."""
         return centre_distances(x, model.cluster_centers_)
 
 
 class Birch(Family):
-    """The cluster of the nearest subcluster."""
+    """Converts ``Birch``: a row belongs to the cluster of its nearest subcluster."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The cluster."""
+        """Return the label of the nearest subcluster, [batch]."""
         nearest = nearest_centre(x, model.subcluster_centers_)
         return n.take(x.graph, np.asarray(model.subcluster_labels_), nearest)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The distance to each subcluster."""
+        """Return the distance to each subcluster, [batch, subclusters]."""
         return centre_distances(x, model.subcluster_centers_)
 
 
 class Bisecting(Centres):
-    """A tree of centres, each of which splits a cluster in two."""
+    """Converts ``BisectingKMeans``: each node of its tree splits a cluster in two."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The cluster."""
+        """Return the cluster of the leaf that each row reaches, int64 [batch]."""
         return self._descend(private(model, "_bisecting_tree"), x.cast("float64"), model)
 
     def _descend(self, node: Any, x: Tensor, model: Any) -> Tensor:
@@ -69,10 +69,10 @@ class Bisecting(Centres):
 
 
 class Pooled(Family):
-    """Features that belong together, pooled."""
+    """Converts ``FeatureAgglomeration``, which pools the features of each cluster."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a cluster of features."""
+        """Return one pooled column per cluster of features, [batch, clusters]."""
         pool = {np.mean: n.mean, np.max: n.largest, np.min: n.smallest, np.sum: n.total}.get(
             model.pooling_func
         )

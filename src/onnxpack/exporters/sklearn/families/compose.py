@@ -1,4 +1,4 @@
-"""What is composed of other estimators: pipelines, column transformers, unions, targets."""
+"""Converters of composed estimators: pipelines, column transformers, unions, target transforms."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from onnxpack.exporters.sklearn.ufuncs import apply_ufunc
 
 
 class Pipeline(Family):
-    """Steps, one after the other."""
+    """Converts ``Pipeline``: each step sees what the step before it returned."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Answer:
-        """Of the last step."""
+        """Transform by all steps but the last, and return the prediction of the last step."""
         return _last(model, "predict", x)
 
     def predict_proba(self, model: Any, x: Table) -> Answer:
-        """Of the last step."""
+        """Transform by all steps but the last, and return the probabilities of the last step."""
         return _last(model, "predict_proba", x)
 
     def decision_function(self, model: Any, x: Table) -> Answer:
-        """Of the last step."""
+        """Transform by all steps but the last, and return the scores of the last step."""
         return _last(model, "decision_function", x)
 
     def transform(self, model: Any, x: Table) -> Answer:
-        """Of every step."""
+        """Return the rows transformed by every step."""
         return _last(model, "transform", x)
 
 
@@ -66,12 +66,12 @@ def _idle(step: Any) -> bool:
 
 
 class ColumnTransformer(Family):
-    """Some columns to one transformer, others to another."""
+    """Converts ``ColumnTransformer``: each transformer sees its own columns."""
 
     columnwise = True
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """The outputs side by side."""
+        """Return the outputs of the transformers side by side, [batch, outputs]."""
         parts = []
         weights = model.transformer_weights or {}
         for name, each, columns in model.transformers_:
@@ -103,7 +103,7 @@ def _beside(parts: list[Tensor]) -> Tensor:
 
 
 def _places(model: Any, columns: Any) -> list[int]:
-    """Columns, however they were named, as places."""
+    """Return the numbers of columns chosen by a name, names, numbers, a mask or a slice."""
     if np.isscalar(columns):
         columns = [columns]
     if isinstance(columns, slice):
@@ -135,12 +135,12 @@ def _chosen(x: Table, index: list[int]) -> Table:
 
 
 class FeatureUnion(Family):
-    """Several transformers of the same rows."""
+    """Converts ``FeatureUnion``: every transformer sees all columns."""
 
     columnwise = True
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """The outputs side by side."""
+        """Return the outputs of the transformers side by side, [batch, outputs]."""
         return _beside(list(self._parts(model, x)))
 
     def _parts(self, model: Any, x: Table) -> Iterator[Tensor]:
@@ -154,14 +154,17 @@ class FeatureUnion(Family):
 
 
 class Function(Family):
-    """A function of numpy's, see :mod:`.ufuncs`; what a user wrote cannot be read."""
+    """Converts ``FunctionTransformer`` with a NumPy function; Python code cannot be converted.
+
+    See :mod:`.ufuncs` for the supported functions.
+    """
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The function."""
+        """Return the function of the rows."""
         return _apply(model.func, model.kw_args, x)
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
-        """The inverse that was given."""
+        """Return the inverse function of the rows."""
         return _apply(model.inverse_func, model.inv_kw_args, x)
 
 
@@ -173,14 +176,17 @@ def _apply(function: Any, arguments: Any, x: Tensor) -> Tensor:
     if isinstance(function, np.ufunc) and not arguments:
         return apply_ufunc(function, x)
     name = getattr(function, "__qualname__", None) or repr(function)
-    if getattr(np, name, None) is function:  # a function of the user's can carry a name of numpy's
+    if getattr(np, name, None) is function:  # a user's function can have the name of a NumPy one
         given = f" with {', '.join(arguments)}" if arguments else ""
         raise ExportError(f"the function {name!r}{given} is not written as a graph")
     raise ExportError(f"the function {name!r} is Python code, which a graph cannot hold")
 
 
 def _checks(function: Any) -> bool:
-    """Whether it only checks rows, as histogram gradient boosting has it done."""
+    """Return whether the function only validates rows.
+
+    Histogram gradient boosting adds such a ``check_array`` beside its encoder of categories.
+    """
     from sklearn.utils import check_array
 
     return (
@@ -192,12 +198,12 @@ def _checks(function: Any) -> bool:
 
 
 class Target(Family):
-    """A regressor of a transformed target."""
+    """Converts ``TransformedTargetRegressor``."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The prediction, transformed back."""
+        """Return the regressor's prediction after the inverse transform of the target."""
         found = ask(model.regressor_, "predict", x)
         if private(model, "_training_dim") == 1:
             return n.flat(ask(model.transformer_, "inverse_transform", n.as_column(found)))

@@ -1,4 +1,4 @@
-"""Projections: decompositions, random projections, cross decompositions."""
+"""Converters of decompositions, random projections and cross decompositions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 class Principal(Family):
-    """Principal components."""
+    """Converts ``PCA`` and ``IncrementalPCA``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The projection."""
+        """Return the centred rows in the principal components, [batch, components]."""
         x = n.floats(x)
         components = np.asarray(model.components_)
         found = x @ components.T - model.mean_.reshape(1, -1) @ components.T
@@ -27,10 +27,10 @@ class Principal(Family):
 
 
 class Independent(Family):
-    """Independent components."""
+    """Converts ``FastICA``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The projection."""
+        """Return the independent sources of the rows, [batch, components]."""
         x = n.floats(x)
         if model.whiten:
             x = (x - model.mean_).cast(x.dtype)
@@ -38,30 +38,30 @@ class Independent(Family):
 
 
 class Factors(Family):
-    """Factor analysis."""
+    """Converts ``FactorAnalysis``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The expected factors."""
+        """Return the expected factors of the rows, [batch, components]."""
         weights = model.components_ / model.noise_variance_
         covariance = np.linalg.inv(np.eye(len(model.components_)) + weights @ model.components_.T)
         return (n.floats(x) - model.mean_) @ weights.T @ covariance
 
 
 class Product(Family):
-    """A product with the components."""
+    """Converts projections that are one matrix product with ``components_``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The projection."""
+        """Return the projected rows, [batch, components]."""
         components = model.components_
         dense = components.toarray() if hasattr(components, "toarray") else components
         return n.floats(x) @ np.asarray(dense).T
 
 
 class SparsePrincipal(Family):
-    """Sparse principal components: a ridge regression on them."""
+    """Converts ``SparsePCA`` and ``MiniBatchSparsePCA``: a ridge regression on the components."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The codes."""
+        """Return the ridge coefficients of the rows, [batch, components]."""
         components = np.asarray(model.components_)
         gram = components @ components.T + model.ridge_alpha * np.eye(len(components))
         codes = np.linalg.solve(gram, components).astype(components.dtype)
@@ -69,10 +69,13 @@ class SparsePrincipal(Family):
 
 
 class Coder(Family):
-    """Sparse codes by thresholds; by other algorithms they are found in steps."""
+    """Converts sparse coders that use a threshold.
+
+    Other algorithms iterate until they converge and are not supported.
+    """
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The codes."""
+        """Return the sparse codes, [batch, components]; ``split_sign`` doubles the columns."""
         if model.transform_algorithm != "threshold":
             raise ExportError(
                 f"its codes are found by {model.transform_algorithm!r}, in steps until they "
@@ -91,17 +94,17 @@ class Coder(Family):
 
 
 class PartialLeastSquares(Family):
-    """Partial least squares, as a regression and as a projection."""
+    """Converts ``PLSRegression``, ``PLSCanonical`` and ``CCA``, which predict and project."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The scores of the rows."""
+        """Return the scores of the rows, [batch, components]."""
         x = n.floats(x)
         x = (x - private(model, "_x_mean")).cast(x.dtype)
         x = (x / private(model, "_x_std")).cast(x.dtype)
         return x @ model.x_rotations_
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The prediction."""
+        """Return the predicted targets, [batch] or [batch, targets]."""
         x = n.floats(x)
         x = (x - private(model, "_x_mean")).cast(x.dtype)
         found = x @ model.coef_.T + model.intercept_
@@ -109,27 +112,27 @@ class PartialLeastSquares(Family):
 
 
 class PartialSingular(Family):
-    """The singular vectors of partial least squares."""
+    """Converts ``PLSSVD``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The scores of the rows."""
+        """Return the scores of the rows, [batch, components]."""
         rows = x.cast("float64") - private(model, "_x_mean")
         return rows / private(model, "_x_std") @ model.x_weights_
 
 
 class Embedding(Family):
-    """Locally linear embedding: weights that a system of equations gives for each row."""
+    """Rejects ``LocallyLinearEmbedding``, which solves a system of equations for each row."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """Refused."""
+        """Raise an error: ONNX has no solver of linear systems."""
         raise ExportError("it solves a system of equations for each row, which ONNX cannot")
 
 
 class Factorised(Family):
-    """Factors that are found in steps for each batch of rows."""
+    """Rejects estimators that iterate over a whole batch of rows until they converge."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """Refused."""
+        """Raise an error: the iterations cannot be written as a graph."""
         raise ExportError(
             f"{type(model).__name__} finds its answer in steps until they converge, over the "
             "whole batch; TruncatedSVD and PCA are one product"

@@ -1,4 +1,4 @@
-"""Encoders of categories and bins."""
+"""Converters of encoders of categories, bins and labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNKNOWN = "a category is unknown, which the model refuses"
 
 
 def matches(x: Tensor, categories: Array) -> Tensor:
-    """Whether each category is the value, [batch, categories]."""
+    """Return whether each value equals each category, bool [batch, categories]."""
     categories = np.asarray(categories)
     missing = np.array([_is_missing(item) for item in categories])
     if x.dtype == "str":
@@ -42,7 +42,10 @@ def _is_missing(item: Any) -> bool:
 
 
 def refused_unless(known: Tensor, place: Tensor) -> Tensor:
-    """The places; and a failure at run time where one is of no category, as the model fails."""
+    """Return the places, after a check at run time that every value has a category.
+
+    Where the model raises an error for an unknown category, ``Gather`` fails in the graph.
+    """
     graph = place.graph
     only = graph.constant(np.zeros(1, np.int64))
     checked = graph.op("Gather", only, n.where(known, 0, 1), dtype="int64", title=UNKNOWN, axis=0)
@@ -50,14 +53,14 @@ def refused_unless(known: Tensor, place: Tensor) -> Tensor:
 
 
 class Encoder(Family):
-    """What encoders share: the place of a category, and whether it is known."""
+    """Finds the place of each value among the categories; base of the encoders of features."""
 
     columnwise = True
 
     def places(self, model: Any, x: Table) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each feature, [batch] places and whether known.
+        """Yield each feature's places and whether each value is known, both [batch].
 
-        What is unknown has place 0, and fails where the model refuses it.
+        The place of an unknown value is 0. If the model rejects unknown values, so does the graph.
         """
         columns = list(split(model, x))
         for column, categories in zip(columns, model.categories_, strict=True):
@@ -69,17 +72,17 @@ class Encoder(Family):
 
 
 def split(model: Any, x: Table) -> list[Tensor]:
-    """Each feature as a column of its own, in its own dtype."""
+    """Return each feature as one [batch, 1] column in its own dtype."""
     if isinstance(x, Frame):
         return list(x.columns.values())
     return [n.column(x, place) for place in range(model.n_features_in_)]
 
 
 class OneHot(Encoder):
-    """A column a category."""
+    """Converts ``OneHotEncoder``."""
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """1 in the category's column."""
+        """Return one column per category: 1 in the column of the value's category, else 0."""
         dtype = np.dtype(model.dtype).name
         drops = private(model, "_drop_idx_after_grouping")
         parts = []
@@ -94,7 +97,7 @@ class OneHot(Encoder):
 
 
 def _grouped(model: Any, i: int, place: Tensor, known: Tensor) -> tuple[Tensor, Tensor, int]:
-    """The place after rare categories became one, whether it counts, and how many there are."""
+    """Return the places after rare categories are merged, whether each counts, and their number."""
     size = len(model.categories_[i])
     mapping = _infrequent(model, i)
     if mapping is None:
@@ -114,10 +117,10 @@ def _infrequent(model: Any, i: int) -> Any:
 
 
 class Ordinal(Encoder):
-    """The number of the category."""
+    """Converts ``OrdinalEncoder``."""
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """One column a feature."""
+        """Return the number of each value's category, [batch, features]."""
         dtype = np.dtype(model.dtype).name
         gaps = private(model, "_missing_indices")
         parts = []
@@ -138,10 +141,13 @@ class Ordinal(Encoder):
 
 
 class Target(Encoder):
-    """The mean of the target in the category."""
+    """Converts ``TargetEncoder``, which replaces a category by the mean of its targets."""
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """One column a feature, and a class where there are more than two."""
+        """Return the target means, float64; one column per feature, or per feature and class.
+
+        There is one column for each class only if the target has more than two classes.
+        """
         many = model.target_type_ == "multiclass"
         width = len(model.classes_) if many else 1
         means = np.atleast_1d(model.target_mean_)
@@ -154,10 +160,10 @@ class Target(Encoder):
 
 
 class Bins(Family):
-    """The number of the bin."""
+    """Converts ``KBinsDiscretizer``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """Numbers, or a column a bin."""
+        """Return the number of each value's bin, or one column per bin."""
         x = n.floats(x)
         dtype = x.dtype if model.dtype is None else np.dtype(model.dtype).name
         x = x.cast(dtype)
@@ -178,19 +184,19 @@ def _bin(column: Tensor, edges: Array) -> Tensor:
 
 
 class LabelPlace(Family):
-    """The number of a label."""
+    """Converts ``LabelEncoder``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One number a label."""
+        """Return the number of each label, int64 [batch]."""
         found = matches(n.as_column(x), model.classes_)
         return refused_unless(n.any_of(found), n.argmax(found.cast("int32")))
 
 
 class LabelBits(Family):
-    """A column a label."""
+    """Converts ``LabelBinarizer``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The positive value in the label's column, the negative one elsewhere."""
+        """Return the positive value in the label's column and the negative value in all others."""
         if model.y_type_.startswith("multilabel"):
             raise ExportError("its labels are indicators already")
         found = matches(n.as_column(x), model.classes_)

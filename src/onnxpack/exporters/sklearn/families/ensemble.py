@@ -1,4 +1,4 @@
-"""Ensembles of any estimators: bagging, boosting, voting, stacking."""
+"""Converters of ensembles of arbitrary estimators: bagging, AdaBoost, voting, stacking."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 def summed(parts: Sequence[Tensor]) -> Tensor:
-    """The sum, in the order of the parts."""
+    """Return the sum of the parts, added in their order."""
     found = parts[0]
     for part in parts[1:]:
         found = found + part
@@ -30,7 +30,7 @@ def summed(parts: Sequence[Tensor]) -> Tensor:
 
 
 def average(parts: Sequence[Tensor], weights: Any = None) -> Tensor:
-    """As ``numpy.average``."""
+    """Return the mean of the parts, weighted as ``numpy.average`` does it."""
     if weights is None:
         return summed(parts) / float(len(parts))
     wide = [part.cast("float64") for part in parts]
@@ -39,22 +39,22 @@ def average(parts: Sequence[Tensor], weights: Any = None) -> Tensor:
 
 
 def chosen(labels: Tensor, classes: Any) -> Tensor:
-    """Whether each class is the label, [batch, classes]."""
+    """Return whether each class is the label, bool [batch, classes]."""
     return n.equal(n.as_column(labels), np.asarray(classes)[None])
 
 
 class Bagging(Family):
-    """The mean over estimators of some of the features."""
+    """Converts ``BaggingClassifier`` and ``BaggingRegressor``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The mean, or the class of the largest mean probability."""
+        """Return the mean prediction, or the class with the largest mean probability, [batch]."""
         if hasattr(model, "classes_"):
             return labels_at(model, n.argmax(self.predict_proba(model, x)))
         parts = [ask(each, "predict", rows) for each, rows in _members(model, x)]
         return summed(parts) / float(model.n_estimators)
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """The mean."""
+        """Return the mean probabilities of the members, float64 [batch, classes]."""
         parts = [_shares(each, rows, len(model.classes_)) for each, rows in _members(model, x)]
         return summed(parts) / float(model.n_estimators)
 
@@ -68,7 +68,7 @@ def _members(model: Any, x: Tensor) -> list[tuple[Any, Tensor]]:
 
 
 def _shares(each: Any, x: Tensor, classes: int) -> Tensor:
-    """An estimator's probabilities, or its vote, of all the classes by number."""
+    """Return a member's probabilities, or its vote, as float64 [batch, classes]."""
     if not hasattr(each, "predict_proba"):
         return chosen(ask(each, "predict", x), np.arange(classes)).cast("float64")
     shares = ask(each, "predict_proba", x).cast("float64")
@@ -78,10 +78,10 @@ def _shares(each: Any, x: Tensor, classes: int) -> Tensor:
 
 
 class AdaBoost(Family):
-    """Weighted votes."""
+    """Converts ``AdaBoostClassifier``: a weighted vote of the members."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """One a class; of two classes, one."""
+        """Return the scores, [batch, classes]; for two classes, [batch]."""
         classes = model.n_classes_
         if classes == 1:
             raise ExportError("there is one class")
@@ -95,14 +95,14 @@ class AdaBoost(Family):
         return n.gather(found, 1, axis=1) - n.gather(found, 0, axis=1)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class with the largest score, [batch]."""
         scores = self.decision_function(model, x)
         if model.n_classes_ == 2:
             return label_if(model, scores > 0.0)
         return labels_at(model, n.argmax(scores))
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """By softmax of the scores."""
+        """Return the softmax of the scores, [batch, classes]."""
         scores = self.decision_function(model, x)
         if model.n_classes_ == 2:
             column = n.as_column(scores)
@@ -111,10 +111,10 @@ class AdaBoost(Family):
 
 
 class AdaBoostMedian(Family):
-    """The weighted median."""
+    """Converts ``AdaBoostRegressor``: the weighted median of the members' predictions."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The median."""
+        """Return the weighted median of the members' predictions, [batch]."""
         parts = [n.as_column(ask(each, "predict", x)) for each in model.estimators_]
         found, graph = n.concat(parts), x.graph
         count = graph.constant(np.array([len(parts)], np.int64))
@@ -131,12 +131,12 @@ class AdaBoostMedian(Family):
 
 
 class VotingClassifier(Family):
-    """A vote, or the mean of probabilities."""
+    """Converts ``VotingClassifier``: a vote, or the mean of the members' probabilities."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The class."""
+        """Return the class with the most votes or the largest mean probability, [batch]."""
         if model.voting == "soft":
             return labels_at(model, n.argmax(ask(model, "predict_proba", x)))
         count = np.arange(len(model.classes_))
@@ -148,33 +148,33 @@ class VotingClassifier(Family):
         return labels_at(model, n.argmax(summed(votes)))
 
     def predict_proba(self, model: Any, x: Table) -> Tensor:
-        """The mean."""
+        """Return the mean probabilities of the members, [batch, classes]."""
         parts = [ask(each, "predict_proba", x) for each in model.estimators_]
         return average(parts, _weights(model))
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """What each estimator says."""
+        """Return the members' probabilities or labels side by side."""
         if model.voting == "soft":
             return n.concat([ask(each, "predict_proba", x) for each in model.estimators_])
         return n.concat([n.as_column(ask(each, "predict", x)) for each in model.estimators_])
 
 
 class VotingRegressor(Family):
-    """The mean."""
+    """Converts ``VotingRegressor``: the mean of the members' predictions."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The mean."""
+        """Return the mean of the members' predictions, [batch]."""
         return average([ask(each, "predict", x) for each in model.estimators_], _weights(model))
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """What each estimator says."""
+        """Return the members' predictions, [batch, members]."""
         return n.concat([n.as_column(ask(each, "predict", x)) for each in model.estimators_])
 
 
 def _weights(model: Any) -> list[float] | None:
-    """Of the estimators that were not dropped."""
+    """Return the weights of the members that were not dropped."""
     if model.weights is None:
         return None
     pairs = zip(model.estimators, model.weights, strict=True)
@@ -182,12 +182,12 @@ def _weights(model: Any) -> list[float] | None:
 
 
 class Stacking(Family):
-    """An estimator of what other estimators say."""
+    """Converts stacking: a final estimator sees the members' answers."""
 
     columnwise = True
 
     def transform(self, model: Any, x: Table) -> Tensor:
-        """What they say."""
+        """Return the members' answers side by side, followed by the rows with ``passthrough``."""
         parts = []
         for each, method in zip(model.estimators_, model.stack_method_, strict=False):
             found = ask(each, method, x)
@@ -199,21 +199,21 @@ class Stacking(Family):
         return n.concat(parts)
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """Of the last estimator."""
+        """Return the final estimator's prediction, [batch]."""
         found = ask(model.final_estimator_, "predict", self.transform(model, x))
         return labels_at(model, found) if hasattr(model, "classes_") else found
 
     def predict_proba(self, model: Any, x: Table) -> Answer:
-        """Of the last estimator."""
+        """Return the final estimator's probabilities, [batch, classes]."""
         return call(model.final_estimator_, "predict_proba", self.transform(model, x))
 
     def decision_function(self, model: Any, x: Table) -> Answer:
-        """Of the last estimator."""
+        """Return the final estimator's scores."""
         return call(model.final_estimator_, "decision_function", self.transform(model, x))
 
 
 def _single(each: Any, method: str) -> bool:
-    """Whether a method gives one number a row."""
+    """Return whether the method gives one number per row."""
     return method == "predict" or (method == "decision_function" and len(each.classes_) == 2)
 
 

@@ -1,4 +1,7 @@
-"""Estimators of other frameworks inside a pipeline, by the exporters of their own."""
+"""Converters of XGBoost, LightGBM and CatBoost models inside a pipeline.
+
+The booster's own exporter writes a graph, whose nodes are copied into the pipeline's graph.
+"""
 
 from __future__ import annotations
 
@@ -23,25 +26,25 @@ from onnxpack.parity.cases import BATCH
 from onnxpack.plugins import exporters
 
 EXACT = 2.0**53
-"""Whole numbers beyond it are not exact in float64."""
+"""Whole numbers above this limit are not exact in float64."""
 
 
 class Foreign(Family):
-    """A booster: its exporter writes a graph, which becomes part of this one."""
+    """Converts a booster: inlines the graph that its own exporter writes."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The label, or the number."""
+        """Return the labels or the predicted numbers."""
         found = _outputs(model, x)
         return found["label"] if "label" in found else _named(found, "prediction")
 
     def predict_proba(self, model: Any, x: Table) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         return _named(_outputs(model, x), "probabilities")
 
     def decision_function(self, model: Any, x: Table) -> Tensor:
-        """The sum of the trees, which LightGBM's classifiers give."""
+        """Return the raw sum of the trees, which LightGBM's classifiers give."""
         return _named(_outputs(model, x, scores=True), "scores")
 
 
@@ -52,7 +55,7 @@ def _named(found: dict[str, Tensor], name: str) -> Tensor:
 
 
 def _outputs(model: Any, x: Table, *, scores: bool = False) -> dict[str, Tensor]:
-    """Everything that the estimator's own exporter gives for these rows, or the scores alone."""
+    """Return all outputs that the booster's own exporter writes, or only the scores."""
     graph = x.graph
     key = (id(model), "scores" if scores else "outputs", x.name)
     if key not in graph.known:
@@ -73,10 +76,10 @@ def _outputs(model: Any, x: Table, *, scores: bool = False) -> dict[str, Tensor]
 
 
 def _entered(model: Any, x: Table) -> tuple[Any, list[Tensor]]:
-    """A sample for the estimator's own exporter, and what enters each input of its graph.
+    """Return a sample for the booster's exporter, and the tensor for each input of its graph.
 
     Raises:
-        ExportError: the estimator is handed rows that this graph does not hold.
+        ExportError: the booster is handed rows that this graph does not hold.
     """
     handed: Handed | None = x.graph.handed.get(id(model))
     name = type(model).__name__
@@ -94,9 +97,9 @@ def _entered(model: Any, x: Table) -> tuple[Any, list[Tensor]]:
 
 
 def _in_order_of(taken: Iterable[str], sample: Any, inputs: list[Tensor]) -> list[Tensor]:
-    """What enters, in the order in which the exporter takes the columns of the sample.
+    """Return the input tensors in the order in which the exporter takes the sample's columns.
 
-    CatBoost's puts them in the order of training.
+    CatBoost's exporter takes the columns in the order of training.
     """
     if not hasattr(sample, "columns"):
         return inputs
@@ -105,15 +108,17 @@ def _in_order_of(taken: Iterable[str], sample: Any, inputs: list[Tensor]) -> lis
 
 
 def _knows_categories(model: Any) -> bool:
-    """Whether it is a model of CatBoost's that takes texts or integers as categories."""
+    """Return whether the model is a CatBoost model that takes texts or integers as categories."""
     return package_of(model) == "catboost" and bool(model.get_cat_feature_indices())
 
 
 def _refuse_stored_zeros(name: str, record: Mapping[int, Handed]) -> None:
-    """Refuse zeros that are stored, which XGBoost takes as zeros and all others as missing.
+    """Raise an error if a step can store zeros in a sparse matrix.
+
+    XGBoost takes stored zeros as 0, and entries that are not stored as missing.
 
     Raises:
-        ExportError: a part of the model can store them.
+        ExportError: a step of the model can store zeros.
     """
     for each in record.values():
         if each.stores_zeros:
@@ -124,10 +129,10 @@ def _refuse_stored_zeros(name: str, record: Mapping[int, Handed]) -> None:
 
 
 def _inlined(part: onnx.ModelProto, graph: Graph, inputs: list[Tensor]) -> dict[str, Tensor]:
-    """A whole graph, as part of the graph of its inputs.
+    """Copy a booster's graph into the graph of its inputs; return its outputs by name.
 
     Raises:
-        ExportError: it has other inputs.
+        ExportError: the booster's graph has another number of inputs.
     """
     if len(part.graph.input) != len(inputs):
         raise ExportError("its own exporter writes a graph of another kind")
@@ -145,7 +150,7 @@ def _inlined(part: onnx.ModelProto, graph: Graph, inputs: list[Tensor]) -> dict[
         node.output[:] = [names[name] for name in node.output]
         node.name = writer.name(node.op_type)
         writer.nodes.append(node)
-    # An output that gave way to a column of its name is known by its own name here.
+    # An output renamed because of a column with its name gets its own name back.
     return {
         value.name.partition(RENAMED)[0]: Tensor(graph, names[value.name], _dtype_of(value))
         for value in part.graph.output
@@ -158,10 +163,10 @@ def _dtype_of(value: onnx.ValueInfoProto) -> str:
 
 
 def _as_input(x: Tensor, dtype: str) -> Tensor:
-    """A column in the dtype of an input.
+    """Return a column in the dtype of the graph's input.
 
-    Integers with gaps are float64 here, and an input of categories is int64: what is no whole
-    number is no category.
+    Integers with missing values are float64 here, and an input of categories is int64. A value that
+    is not a whole number becomes an unknown category.
     """
     if dtype != "int64" or not x.floating:
         return x.cast(dtype)

@@ -1,4 +1,4 @@
-"""Texts by their hashes, by ONNX Runtime's own operator for MurmurHash3."""
+"""Converters of hashing vectorizers, by ONNX Runtime's operator ``MurmurHash3``."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 from onnxpack.exporters.sklearn.tokens import END, lowercase, word_texts
 
 MOST_FEATURES = 2**14
-"""A row of more would take more than 128 KiB, since a tensor is not sparse."""
+"""Largest number of hash columns. Tensors are dense: a wider row takes more than 128 KiB."""
 LEAST_OPSET = 16
-"""The first in which ``ScatterElements`` adds."""
+"""First opset in which ``ScatterElements`` can add."""
 
 
 class HashedWords(Family):
-    """``HashingVectorizer``: how often words of each hash stand in a text."""
+    """Converts ``HashingVectorizer``: counts the words of each hash in a text."""
 
     def unwritable(self, model: Any) -> str:
-        """Return why rows of so many columns are refused."""
+        """Return why the model has too many columns for a graph; empty if it does not."""
         return _too_wide(model)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a hash."""
+        """Return the counts, [batch, hashes]."""
         refuse_unwritten(model)
         if model.analyzer != "word" or tuple(model.ngram_range) != (1, 1):
             raise ExportError(
@@ -41,7 +41,7 @@ class HashedWords(Family):
         words = word_texts(text, model.token_pattern)
         left_out = [END, *sorted(model.get_stop_words() or ())]
         kept = n.equal(words.number(left_out), len(left_out))
-        # A bucket whose words have both signs adds up to 0, and is still there for binary.
+        # Words of opposite signs add up to 0 in a column, which with binary=True still counts as 1.
         signed = model.alternate_sign and not model.binary
         found = _hashed(words, kept, model.n_features, signed=signed)
         if model.binary:
@@ -52,16 +52,19 @@ class HashedWords(Family):
 
 
 class HashedTexts(Family):
-    """``FeatureHasher`` of texts: how often texts of each hash stand in a row."""
+    """Converts ``FeatureHasher`` of texts: counts the texts of each hash in a row."""
 
     def unwritable(self, model: Any) -> str:
-        """Return why inputs that are no tensors, or rows of so many columns, are refused."""
+        """Return why no graph can hold the model; empty if one can.
+
+        The reason is that its inputs are not texts, or that it has too many columns.
+        """
         if model.input_type != "string":
             return "FeatureHasher takes dictionaries or pairs, which are no tensors"
         return _too_wide(model)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a hash."""
+        """Return the counts, [batch, hashes]."""
         if x.dtype != "str":
             raise ExportError("FeatureHasher is given numbers in the place of texts")
         every = n.equal(x.number([END]), 1)
@@ -79,10 +82,10 @@ def _too_wide(model: Any) -> str:
 
 
 def _hashed(texts: Tensor, kept: Tensor, size: int, *, signed: bool) -> Tensor:
-    """The sum of each hash's texts in a row, float64 [batch, size].
+    """Return the sum over the texts of each hash in a row, float64 [batch, size].
 
-    scikit-learn takes the hash of 32 bits with seed 0, its magnitude modulo the number of
-    features as the column, and its sign as the sign. In int64 the magnitude of -2**31 is exact.
+    scikit-learn hashes to 32 bits with seed 0. The column is the hash's magnitude modulo the number
+    of features, and the sign is the hash's sign. In int64 the magnitude of -2**31 is exact.
     """
     graph = texts.graph
     if graph.opset < LEAST_OPSET:

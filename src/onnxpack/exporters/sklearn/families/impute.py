@@ -1,4 +1,4 @@
-"""What fills in missing values."""
+"""Converters of imputers, which fill in missing values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 def is_missing(x: Tensor, value: Any) -> Tensor:
-    """Whether each is the value that stands for a missing one."""
+    """Return whether each value is the placeholder of a missing one, bool [batch, features]."""
     if x.dtype == "str":
         return n.equal(x, value if isinstance(value, str) else MISSING)
     if value is None or value != value:  # NaN
@@ -24,10 +24,13 @@ def is_missing(x: Tensor, value: Any) -> Tensor:
 
 
 class Imputer(Family):
-    """A constant a feature."""
+    """Converts ``SimpleImputer``: one constant per feature."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The features that had values, filled."""
+        """Return the rows with missing values filled.
+
+        Features that had no values in training are dropped unless the model keeps them.
+        """
         gone = is_missing(x, model.missing_values)
         x = n.floats(x) if model.strategy in ("mean", "median") else x
         statistics = np.asarray(model.statistics_)
@@ -49,7 +52,7 @@ def _fill(values: Any, dtype: str) -> Any:
 
 
 def with_indicator(model: Any, x: Tensor, gone: Tensor) -> Tensor:
-    """The columns that say what was missing, where they are wanted."""
+    """Append the columns that mark missing values, if the model has ``add_indicator``."""
     if not model.add_indicator:
         return x
     if x.dtype == "str":
@@ -58,19 +61,22 @@ def with_indicator(model: Any, x: Tensor, gone: Tensor) -> Tensor:
 
 
 class Indicator(Family):
-    """Whether a value is missing."""
+    """Converts ``MissingIndicator``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """Of the features that lacked values."""
+        """Return whether each value is missing, bool, for the features that ``features_`` lists."""
         gone = is_missing(x, model.missing_values)
         return n.gather(gone, model.features_, axis=1)
 
 
 class NeighborImputer(Family):
-    """The mean of the nearest rows that have the value."""
+    """Converts ``KNNImputer``: the mean of the nearest training rows that have the value."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The features that had values, filled."""
+        """Return the rows with missing values filled.
+
+        Features that had no values in training are dropped unless the model keeps them.
+        """
         if model.metric != "nan_euclidean":
             raise ExportError(f"the metric {model.metric!r} is not written")
         x = n.floats(x)
@@ -88,7 +94,10 @@ class NeighborImputer(Family):
 
 
 def _nan_distances(x: Tensor, gone: Tensor, model: Any) -> Tensor:
-    """Distances over what both rows have, scaled up; NaN where that is nothing."""
+    """Return the distances over the features that both rows have, float64 [batch, training rows].
+
+    The squares are scaled up to all features. The distance is NaN if both rows share no feature.
+    """
     lacking = np.asarray(private(model, "_mask_fit_X"))
     known = np.where(lacking, 0.0, private(model, "_fit_X")).astype(np.float64)
     have, has = (~gone).cast("float64"), (~lacking).astype(np.float64)
@@ -103,7 +112,7 @@ def _nan_distances(x: Tensor, gone: Tensor, model: Any) -> Tensor:
 
 
 def _donated(model: Any, far: Tensor, at: int) -> Tensor:
-    """The mean over the nearest rows that have this feature."""
+    """Return the mean of one feature over the nearest training rows that have it, [batch, 1]."""
     lacking = np.asarray(private(model, "_mask_fit_X"))[:, at]
     donors = np.flatnonzero(~lacking)
     values = np.asarray(private(model, "_fit_X"), np.float64)[donors, at]
@@ -130,10 +139,13 @@ def _donated(model: Any, far: Tensor, at: int) -> Tensor:
 
 
 class IterativeImputer(Family):
-    """Each feature by a regression on the others, in rounds."""
+    """Converts ``IterativeImputer``: regressions of each feature on the others, in rounds."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The features that had values, filled."""
+        """Return the rows with missing values filled.
+
+        Features that had no values in training are dropped unless the model keeps them.
+        """
         if model.sample_posterior:
             raise ExportError("sample_posterior=True draws at random")
         x = n.floats(x)

@@ -1,4 +1,4 @@
-"""Kernels: approximations, ridge regression, components, Gaussian processes."""
+"""Converters of kernel approximations, kernel ridge, kernel PCA and Gaussian processes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from onnxpack.signature import Array
 
 
 def settings_of(model: Any) -> dict[str, Any]:
-    """The parameters of an estimator's kernel."""
+    """Return the parameters of an estimator's kernel by name."""
     own = {key: getattr(model, key, None) for key in ("gamma", "degree", "coef0")}
     own["gamma"] = getattr(model, "gamma_", own["gamma"])
     return {**own, **(model.kernel_params or {})}
 
 
 class KernelRidge(Family):
-    """Ridge regression with a kernel."""
+    """Converts ``KernelRidge``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The prediction."""
+        """Return the predicted targets, [batch] or [batch, targets]."""
         matrix = kernel_matrix(x, model.X_fit_, model.kernel, settings_of(model))
         coefficients = np.asarray(model.dual_coef_)
         if coefficients.ndim == 1:
@@ -36,10 +36,10 @@ class KernelRidge(Family):
 
 
 class KernelComponents(Family):
-    """Principal components with a kernel."""
+    """Converts ``KernelPCA``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The projection."""
+        """Return the rows in the principal components, [batch, components]."""
         matrix = kernel_matrix(x, model.X_fit_, model.kernel, settings_of(model))
         centred = ask(private(model, "_centerer"), "transform", matrix)
         kept = np.flatnonzero(model.eigenvalues_)
@@ -49,20 +49,20 @@ class KernelComponents(Family):
 
 
 class Nystroem(Family):
-    """A kernel by some of the training rows."""
+    """Converts ``Nystroem``: approximates a kernel by some of the training rows."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The features."""
+        """Return the approximate kernel features, [batch, components]."""
         settings = {**settings_of(model), **private(model, "_get_kernel_params")()}
         matrix = kernel_matrix(x, model.components_, model.kernel, settings)
         return matrix @ model.normalization_.T
 
 
 class Fourier(Family):
-    """Random Fourier features."""
+    """Converts ``RBFSampler`` and ``SkewedChi2Sampler``: random Fourier features."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The features."""
+        """Return the random Fourier features, [batch, components]."""
         x = n.floats(x)
         if hasattr(model, "skewedness"):
             x = n.log(x + float(model.skewedness))
@@ -71,10 +71,10 @@ class Fourier(Family):
 
 
 class AdditiveChi2(Family):
-    """The additive chi² kernel by samples of its spectrum."""
+    """Converts ``AdditiveChi2Sampler``, which samples the spectrum of the additive chi² kernel."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The features."""
+        """Return the sampled features, [batch, features × (2 × steps - 1)]."""
         x = n.floats(x)
         steps = model.sample_steps
         interval = model.sample_interval or {1: 0.8, 2: 0.5, 3: 0.4}[steps]
@@ -90,10 +90,10 @@ class AdditiveChi2(Family):
 
 
 class CountSketch(Family):
-    """Products of count sketches, by Fourier transforms written as matrices."""
+    """Converts ``PolynomialCountSketch``; its Fourier transforms are written as matrix products."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The features."""
+        """Return the sketch of the polynomial kernel, float64 [batch, components]."""
         x = n.floats(x).cast("float64") * float(np.sqrt(model.gamma))
         if model.coef0 != 0:
             x = n.concat([x, n.column(x, 0) * 0.0 + float(np.sqrt(model.coef0))])
@@ -116,10 +116,10 @@ def _times(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> tuple[Tensor, 
 
 
 def covariance(kernel: Any, x: Tensor, points: Array) -> Tensor:
-    """A Gaussian process's kernel between rows and training rows.
+    """Return a Gaussian process kernel between rows and training rows, [batch, points].
 
     Raises:
-        ExportError: it is not one that is written.
+        ExportError: the kernel is not supported.
     """
     name = _name_of(kernel)
     if name in ("Sum", "Product"):
@@ -142,10 +142,10 @@ def covariance(kernel: Any, x: Tensor, points: Array) -> Tensor:
 
 
 def _name_of(kernel: Any) -> str:
-    """The name of the library's class that a kernel is, or inherits from.
+    """Return the name of the scikit-learn class that a kernel is an instance of.
 
     Raises:
-        ExportError: the user's own code computes it.
+        ExportError: the kernel's values come from the user's own code.
     """
     known = library_class(kernel, {"sklearn"})
     if known.__module__ != "sklearn.gaussian_process.kernels":
@@ -186,10 +186,10 @@ def _matern(nu: float, far: Tensor) -> Tensor:
 
 
 class ProcessRegressor(Family):
-    """The mean of a Gaussian process."""
+    """Converts ``GaussianProcessRegressor``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The mean."""
+        """Return the mean of the process, [batch] or [batch, targets]."""
         if not hasattr(model, "X_train_"):
             raise ExportError("it was not fitted")
         points = np.asarray(model.X_train_, np.float64)
@@ -202,29 +202,33 @@ class ProcessRegressor(Family):
 
 
 class ProcessClassifier(Family):
-    """Gaussian processes, one a class, by Laplace's approximation."""
+    """Converts ``GaussianProcessClassifier``, which uses Laplace's approximation."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the most likely class, [batch]."""
         base = model.base_estimator_
         if type(base).__name__.startswith("_Binary"):
             return label_if(model, _latent_mean(base, x) > 0.0)
         return ask(base, "predict", x)
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         return ask(model.base_estimator_, "predict_proba", x)
 
 
 class BinaryProcess(Family):
-    """A Gaussian process of two classes."""
+    """Converts scikit-learn's internal Gaussian process classifier for two classes."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class by the sign of the latent mean, [batch]."""
         return label_if(model, _latent_mean(model, x) > 0.0)
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class, by the approximation that scikit-learn takes for the integral."""
+        """Return the probabilities of both classes, [batch, 2].
+
+        scikit-learn approximates the logistic integral by a sum of error functions, and so does the
+        graph.
+        """
         from sklearn.gaussian_process._gpc import COEFS, LAMBDAS
 
         mean, variance = (n.as_column(each) for each in _latent(model, x))
@@ -256,7 +260,7 @@ def _latent(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _diagonal(kernel: Any, x: Tensor) -> Tensor:
-    """A kernel of each row with itself."""
+    """Return the kernel of each row with itself, [batch]."""
     name = _name_of(kernel)
     if name in ("Sum", "Product"):
         one, two = _diagonal(kernel.k1, x), _diagonal(kernel.k2, x)

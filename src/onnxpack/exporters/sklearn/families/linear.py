@@ -1,4 +1,4 @@
-"""Linear models: a product with the coefficients, and a link where there is one."""
+"""Converters of linear models: a matrix product, and a link function if the model has one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from onnxpack.signature import Array
 
 
 def affine(x: Tensor, coef: Array, intercept: Any) -> Tensor:
-    """``x @ coef.T + intercept``; of one target without a second axis."""
+    """Return ``x @ coef.T + intercept``, [batch] for 1-D coefficients, else [batch, targets]."""
     if not x.floating:
         x = x.cast("float64")
     coef = np.asarray(coef)
-    # Without fit_intercept it is the Python number 0.0, by which NumPy keeps float32 as it is.
+    # With fit_intercept=False the intercept is the Python float 0.0, which keeps float32 in NumPy.
     shift = intercept if type(intercept) in (float, int) else np.asarray(intercept)
     if coef.ndim == 1:
         shift = shift.ravel() if isinstance(shift, np.ndarray) else shift
@@ -33,18 +33,18 @@ def affine(x: Tensor, coef: Array, intercept: Any) -> Tensor:
 
 
 class LinearRegressor(Family):
-    """``coef_`` and ``intercept_``."""
+    """Converts regressors that keep ``coef_`` and ``intercept_``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The linear prediction."""
+        """Return the linear prediction, [batch] or [batch, targets]."""
         return affine(x, model.coef_, getattr(model, "intercept_", 0.0))
 
 
 class LogLink(LinearRegressor):
-    """Generalised linear models: the inverse of the link follows."""
+    """Converts generalised linear models: the inverse link of the linear prediction."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The mean, by the link's inverse."""
+        """Return the predicted mean, [batch]."""
         raw = super().predict(model, x)
         link = type(private(model, "_base_loss").link).__name__
         inverse = {"LogLink": n.exp, "LogitLink": n.expit}.get(link)
@@ -52,15 +52,15 @@ class LogLink(LinearRegressor):
 
 
 class LinearClassifier(Family):
-    """Scores by a product; the label is their sign, or the place of the largest."""
+    """Converts linear classifiers: the label is the sign of the score, or the largest score."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """One score a class; of two classes, one score."""
+        """Return the scores, [batch, classes]; for two classes, [batch]."""
         scores = affine(x, model.coef_, model.intercept_)
         return n.flat(scores) if np.ndim(model.coef_) == 2 and len(model.coef_) == 1 else scores
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class with the largest score, [batch]."""
         scores = self.decision_function(model, x)
         if len(np.atleast_2d(model.coef_)) == 1:
             return label_if(model, scores > 0.0)
@@ -68,20 +68,20 @@ class LinearClassifier(Family):
 
 
 class RidgeLabels(LinearClassifier):
-    """Ridge classifiers, which take several labels a row too."""
+    """Converts ridge classifiers, including those with several labels per row."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class, or an indicator for each label."""
+        """Return the class, [batch], or an indicator for each label, [batch, labels]."""
         if private(model, "_label_binarizer").y_type_.startswith("multilabel"):
             return (self.decision_function(model, x) > 0.0).cast("int64")
         return super().predict(model, x)
 
 
 class LogisticRegression(LinearClassifier):
-    """Probabilities by the logistic function, or by softmax."""
+    """Converts classifiers with probabilities by the logistic function or by softmax."""
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         scores = self.decision_function(model, x)
         if len(model.classes_) == 2:
             return two_columns(n.expit(scores))
@@ -92,17 +92,17 @@ class LogisticRegression(LinearClassifier):
 
 
 class OneVersusRest(LogisticRegression):
-    """Logistic functions, normalised."""
+    """Converts classifiers whose probabilities are normalised logistic functions."""
 
     def _many(self, model: Any, scores: Tensor) -> Tensor:
         return normalized(n.expit(scores))
 
 
 class StochasticGradient(OneVersusRest):
-    """Of the loss ``modified_huber`` too."""
+    """Converts ``SGDClassifier``, including its loss ``modified_huber``."""
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         if model.loss != "modified_huber":
             return super().predict_proba(model, x)
         shares = (n.clip(self.decision_function(model, x), -1.0, 1.0) + 1.0) / 2.0
@@ -110,22 +110,22 @@ class StochasticGradient(OneVersusRest):
 
 
 class OneClassGradient(Family):
-    """A linear one-class machine."""
+    """Converts ``SGDOneClassSVM``."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """Positive inside."""
+        """Return the scores, [batch]; inliers have positive scores."""
         return n.flat(affine(x, np.atleast_2d(model.coef_), -np.asarray(model.offset_)))
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """1 inside, -1 outside."""
+        """Return 1 for inliers and -1 for outliers, [batch]."""
         return n.where(self.decision_function(model, x) >= 0.0, 1, -1)
 
 
 class Discriminant(LogisticRegression):
-    """Linear discriminant analysis, which also projects."""
+    """Converts ``LinearDiscriminantAnalysis``, which classifies and projects."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The most discriminative directions."""
+        """Return the rows in the most discriminative directions, [batch, components]."""
         kept = private(model, "_max_components")
         if model.solver == "svd":
             return (x - model.xbar_) @ model.scalings_[:, :kept]
@@ -133,10 +133,10 @@ class Discriminant(LogisticRegression):
 
 
 class Delegate(Family):
-    """An estimator that asks another one: RANSAC, self-training, a search.
+    """Converts estimators that pass every call on to one inner estimator, such as RANSAC.
 
     Args:
-        attribute: where the other one stands.
+        attribute: the name of the attribute that holds the inner estimator.
     """
 
     columnwise = True

@@ -1,4 +1,4 @@
-"""Estimators that make one problem of another: one class against the rest, several outputs."""
+"""Converters of meta-estimators: multiclass, multi-output, calibration, thresholds, dummies."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 def matrix_of(x: Table) -> Tensor:
-    """A table as one matrix."""
+    """Return a table as one matrix, [batch, features]."""
     return x if isinstance(x, Tensor) else x.matrix()
 
 
 def binary_score(model: Any, x: Table) -> Tensor:
-    """How much a binary estimator is for its second class, [batch]."""
+    """Return a binary estimator's score for its second class, [batch]."""
     if hasattr(model, "decision_function"):
         return n.flat(ask(model, "decision_function", x))
     if hasattr(model, "predict_proba"):
@@ -41,36 +41,36 @@ def binary_score(model: Any, x: Table) -> Tensor:
 
 
 def threshold(model: Any) -> float:
-    """The score above which a binary estimator is for its second class."""
+    """Return the score above which a binary estimator chooses its second class."""
     from sklearn.base import is_classifier
 
     return 0.0 if hasattr(model, "decision_function") and is_classifier(model) else 0.5
 
 
 class Constant(Family):
-    """What predicts the same for every row of a one-against-rest problem."""
+    """Converts scikit-learn's internal predictor of a class that all or no training rows have."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """The constant."""
+        """Return the constant for each row, float64 [batch]."""
         return n.repeated(x, np.ravel(private(model, "y_"))[0].astype(np.float64))
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The constant."""
+        """Return the constant for each row, [batch]."""
         return n.repeated(x, np.ravel(private(model, "y_"))[0])
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """All for one class."""
+        """Return probability 1 for the constant's class, float64 [batch, 2]."""
         share = np.ravel(private(model, "y_"))[0].astype(np.float64)
         return n.repeated(x, np.array([1 - share, share]))
 
 
 class OneVersusRest(Family):
-    """One binary estimator a class."""
+    """Converts ``OneVsRestClassifier``: one binary estimator per class."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The class that is most for itself, or an indicator for each label."""
+        """Return the class with the largest score, or an indicator for each label."""
         scores = [n.as_column(binary_score(each, x)) for each in model.estimators_]
         if model.label_binarizer_.y_type_ == "multiclass":
             return labels_at(model, n.argmax(n.concat(scores)))
@@ -80,7 +80,7 @@ class OneVersusRest(Family):
         return label_if(model, n.flat(chosen))
 
     def predict_proba(self, model: Any, x: Table) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]; multilabel rows are not normalised."""
         shares = [n.column(ask(each, "predict_proba", x), 1) for each in model.estimators_]
         found = n.concat(shares)
         if len(shares) == 1:
@@ -91,7 +91,7 @@ class OneVersusRest(Family):
         return found / n.where(n.equal(sums, 0.0), 1.0, sums)
 
     def decision_function(self, model: Any, x: Table) -> Tensor:
-        """One a class."""
+        """Return the scores, [batch, classes]; for a single estimator, its own scores."""
         if len(model.estimators_) == 1:
             return ask(model.estimators_[0], "decision_function", x)
         scores = [ask(each, "decision_function", x) for each in model.estimators_]
@@ -99,11 +99,13 @@ class OneVersusRest(Family):
 
 
 def votes(chosen: list[Tensor], confidences: list[Tensor], classes: int) -> Tensor:
-    """One score a class from one estimator for each pair of classes.
+    """Return one score per class from the estimators of all pairs of classes, [batch, classes].
+
+    A score is the number of pairs won, plus a term below 1/3 in magnitude from the confidences.
 
     Args:
-        chosen: for each pair, whether the second class was chosen.
-        confidences: for each pair, how much.
+        chosen: for each pair, whether the second class was chosen, bool [batch].
+        confidences: for each pair, the confidence in the second class, [batch].
     """
     won: list[Tensor | None] = [None] * classes
     summed: list[Tensor | None] = [None] * classes
@@ -126,10 +128,10 @@ def _plus(sum_: Tensor | None, term: Tensor) -> Tensor:
 
 
 class OneVersusOne(Family):
-    """One binary estimator for each pair of classes."""
+    """Converts ``OneVsOneClassifier``: one binary estimator for each pair of classes."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """One a class; of two classes, one."""
+        """Return the scores, [batch, classes]; for two classes, [batch]."""
         indices = model.pairwise_indices_ or [None] * len(model.estimators_)
         inputs = [x if index is None else n.gather(x, index, axis=1) for index in indices]
         pairs = list(zip(model.estimators_, inputs, strict=True))
@@ -139,7 +141,7 @@ class OneVersusOne(Family):
         return n.gather(found, 1, axis=1) if len(model.classes_) == 2 else found
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class with the largest score, [batch]."""
         scores = self.decision_function(model, x)
         if len(model.classes_) == 2:
             return label_if(model, scores > threshold(model.estimators_[0]))
@@ -147,43 +149,43 @@ class OneVersusOne(Family):
 
 
 class OutputCode(Family):
-    """The class whose code is nearest."""
+    """Converts ``OutputCodeClassifier``: the class whose code is nearest to the scores."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class with the nearest code, [batch]."""
         code = n.concat([n.as_column(binary_score(each, x)) for each in model.estimators_])
         far = n.squared_distances(code.cast("float64"), np.asarray(model.code_book_))
         return labels_at(model, n.argmin(far))
 
 
 class Several(Family):
-    """One estimator an output."""
+    """Converts ``MultiOutputClassifier`` and ``MultiOutputRegressor``: one estimator per output."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """One column an output."""
+        """Return the predictions, [batch, outputs]."""
         found = [ask(each, "predict", x) for each in model.estimators_]
         return n.concat([n.as_column(each) for each in found])
 
     def predict_proba(self, model: Any, x: Table) -> list[Tensor]:
-        """One array an output."""
+        """Return the class probabilities of each output, [batch, classes] each."""
         return [ask(each, "predict_proba", x) for each in model.estimators_]
 
 
 class Chain(Family):
-    """One estimator an output, each of which sees what those before it said."""
+    """Converts chains: the estimator of an output also sees the answers for earlier outputs."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """One column an output."""
+        """Return the predictions, [batch, outputs]."""
         return self._chained(model, "predict", x)
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """The probability of each label."""
+        """Return the probability of each label, float64 [batch, labels]."""
         return self._chained(model, "predict_proba", x)
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """The score of each label."""
+        """Return the score of each label, float64 [batch, labels]."""
         return self._chained(model, "decision_function", x)
 
     def _chained(self, model: Any, output: str, x: Tensor) -> Tensor:
@@ -206,16 +208,16 @@ def _response(model: Any, method: str, x: Tensor) -> Tensor:
 
 
 class Calibrated(Family):
-    """Scores made into probabilities, by several calibrated classifiers."""
+    """Converts ``CalibratedClassifierCV``."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The class."""
+        """Return the class with the largest mean probability, [batch]."""
         return labels_at(model, n.argmax(ask(model, "predict_proba", x)))
 
     def predict_proba(self, model: Any, x: Table) -> Tensor:
-        """The mean of them."""
+        """Return the mean probabilities of the calibrated classifiers, [batch, classes]."""
         parts = model.calibrated_classifiers_
         found = _calibrated(parts[0], x)
         for part in parts[1:]:
@@ -224,7 +226,7 @@ class Calibrated(Family):
 
 
 def _calibrated(part: Any, x: Table) -> Tensor:
-    """The probabilities of one calibrated classifier."""
+    """Return the probabilities of one calibrated classifier, [batch, classes]."""
     binary = len(part.classes) == 2
     method = "decision_function" if hasattr(part.estimator, "decision_function") else ""
     scores = ask(part.estimator, method or "predict_proba", x)
@@ -265,10 +267,10 @@ def _tempered(part: Any, scores: Tensor, method: str) -> Tensor:
 
 
 class Isotonic(Family):
-    """A rising function by its corners."""
+    """Converts ``IsotonicRegression``: a rising, piecewise linear function."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """Between the corners; beyond them as the model says."""
+        """Return the interpolated values, [batch]; outside the range as ``out_of_bounds`` says."""
         points = np.asarray(model.X_thresholds_, np.float64)
         values = np.asarray(model.y_thresholds_, np.float64)
         rows = n.as_column(x.cast(np.asarray(model.X_thresholds_).dtype.name))
@@ -280,17 +282,17 @@ class Isotonic(Family):
         return n.flat(found).cast(rows.dtype)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """As :meth:`predict`."""
+        """Return the same values as :meth:`predict`."""
         return self.predict(model, x)
 
 
 class Threshold(Family):
-    """A binary classifier with a threshold of the user's."""
+    """Converts binary classifiers with a chosen or tuned decision threshold."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The class."""
+        """Return the class on each row's side of the threshold, [batch]."""
         estimator = getattr(model, "estimator_", model.estimator)
         method = _method(model, estimator)
         classes = np.asarray(model.classes_)
@@ -305,11 +307,11 @@ class Threshold(Family):
         return n.take(score.graph, order, (score >= level).cast("int64"))
 
     def predict_proba(self, model: Any, x: Table) -> Answer:
-        """Of the classifier."""
+        """Return the probabilities of the inner classifier, [batch, 2]."""
         return call(getattr(model, "estimator_", model.estimator), "predict_proba", x)
 
     def decision_function(self, model: Any, x: Table) -> Answer:
-        """Of the classifier."""
+        """Return the scores of the inner classifier, [batch]."""
         return call(getattr(model, "estimator_", model.estimator), "decision_function", x)
 
 
@@ -334,12 +336,12 @@ def _level(model: Any, method: str) -> float:
 
 
 class Dummy(Family):
-    """The same for every row."""
+    """Converts dummy estimators, which give the same answer for every row."""
 
     columnwise = True
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The constant, or the most frequent class."""
+        """Return the constant, or the class that the model always predicts."""
         rows = matrix_of(x)
         if hasattr(model, "constant_"):
             value = np.asarray(model.constant_).ravel()
@@ -347,7 +349,7 @@ class Dummy(Family):
         return n.repeated(rows, model.predict(_one_row(model))[0])
 
     def predict_proba(self, model: Any, x: Table) -> Answer:
-        """The shares of the classes."""
+        """Return the shares of the classes for each row, [batch, classes]."""
         rows = matrix_of(x)
         found = model.predict_proba(_one_row(model))
         if isinstance(found, list):

@@ -1,4 +1,4 @@
-"""Nearest neighbours, and what is found among them."""
+"""Converters of nearest-neighbour estimators and what is computed from neighbours."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from onnxpack.signature import Array
 
 
 def distances(model: Any, x: Tensor) -> Tensor:
-    """Of each row to each training row, float64.
+    """Return the distance of each row to each training row, float64 [batch, training rows].
 
     Raises:
-        ExportError: the metric is not one that is written.
+        ExportError: the metric is not supported.
     """
     settings = dict(model.effective_metric_params_ or {})
     metric, power = model.effective_metric_, settings.pop("p", 2)
@@ -33,12 +33,12 @@ def distances(model: Any, x: Tensor) -> Tensor:
 
 
 def nearest(model: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The distances and the numbers of the nearest training rows.
+    """Return the distances to the nearest training rows and their numbers, both [batch, count].
 
     Memory is bounded, see :mod:`onnxpack.exporters.sklearn.nearest`.
 
     Raises:
-        ExportError: the metric is not one that is written.
+        ExportError: the metric is not supported.
     """
     known = _known(model)
     if _is_euclidean(model):
@@ -51,22 +51,22 @@ def nearest(model: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _known(model: Any) -> Array:
-    """The training rows."""
+    """Return the training rows, dense float64 [training rows, features]."""
     return dense(private(model, "_fit_X")).astype(np.float64)
 
 
 def _is_euclidean(model: Any) -> bool:
-    """Whether distances are roots of plain sums of squares."""
+    """Return whether distances are roots of unweighted sums of squares."""
     settings = dict(model.effective_metric_params_ or {})
     plain = settings.pop("p", 2) == 2 and not any(v is not None for v in settings.values())
     return plain and model.effective_metric_ in EUCLIDEAN | {"minkowski"}
 
 
 def weights_of(weights: Any, near: Tensor) -> Tensor | None:
-    """The weight of each neighbour; None where all count alike.
+    """Return the weight of each neighbour, or None if all neighbours count the same.
 
     Raises:
-        ExportError: the user wrote a function for it.
+        ExportError: the weights are a function of the user's.
     """
     if weights in (None, "uniform"):
         return None
@@ -78,10 +78,10 @@ def weights_of(weights: Any, near: Tensor) -> Tensor | None:
 
 
 class Neighbors(Family):
-    """The classes of the nearest rows."""
+    """Converts ``KNeighborsClassifier``."""
 
     def shares(self, model: Any, x: Tensor) -> list[Tensor]:
-        """For each output, the weight of each class."""
+        """Return the weight of each class, float64 [batch, classes], for each output."""
         near, places = nearest(model, x, model.n_neighbors)
         weights = weights_of(model.weights, near)
         found = []
@@ -92,7 +92,7 @@ class Neighbors(Family):
         return found
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class of the most weight; the first of equals."""
+        """Return the class with the largest weight; the first one in a tie."""
         shares = self.shares(model, x)
         labels = [
             n.take(x.graph, classes, n.argmax(share))
@@ -101,20 +101,20 @@ class Neighbors(Family):
         return _beside(model, labels)
 
     def predict_proba(self, model: Any, x: Tensor) -> Answer:
-        """One a class; of several outputs one array each."""
+        """Return the class probabilities, [batch, classes]; a list of them for several outputs."""
         found = [share / n.total(share, keepdims=True) for share in self.shares(model, x)]
         return found if model.outputs_2d_ else found[0]
 
 
 def _beside(model: Any, labels: list[Tensor]) -> Tensor:
-    """The labels of each output as a column; of one output, as they are."""
+    """Return the labels of each output as a column; for a single output, [batch]."""
     if not model.outputs_2d_:
         return labels[0]
     return n.concat([n.as_column(label) for label in labels])
 
 
 def outputs_of(model: Any) -> list[tuple[Array, Array]]:
-    """For each output, the training rows' classes by number, and the classes."""
+    """Return for each output the class numbers of the training rows, and the classes."""
     y = np.asarray(private(model, "_y"))
     if not model.outputs_2d_:
         return [(y.ravel(), model.classes_)]
@@ -122,10 +122,10 @@ def outputs_of(model: Any) -> list[tuple[Array, Array]]:
 
 
 class NeighborsMean(Family):
-    """The mean over the nearest rows."""
+    """Converts ``KNeighborsRegressor``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The mean."""
+        """Return the weighted mean target of the nearest rows, [batch] or [batch, outputs]."""
         near, places = nearest(model, x, model.n_neighbors)
         weights = weights_of(model.weights, near)
         y = np.asarray(private(model, "_y"))
@@ -139,10 +139,10 @@ class NeighborsMean(Family):
 
 
 class RadiusMean(Family):
-    """The mean over the rows within a radius."""
+    """Converts ``RadiusNeighborsRegressor``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The mean; NaN where no row is near."""
+        """Return the mean target of the rows within the radius; NaN if there are none."""
         weights = _weights_within(model, x)
         y = np.asarray(private(model, "_y"))
         if y.dtype.kind != "f":
@@ -156,10 +156,10 @@ class RadiusMean(Family):
 
 
 class Radius(Family):
-    """The classes of the rows within a radius."""
+    """Converts ``RadiusNeighborsClassifier``."""
 
     def shares(self, model: Any, x: Tensor) -> list[Tensor]:
-        """For each output, the share of each class."""
+        """Return the share of each class, [batch, classes], for each output."""
         weights = _weights_within(model, x)
         found = []
         for k, (y, classes) in enumerate(outputs_of(model)):
@@ -174,12 +174,12 @@ class Radius(Family):
         return found
 
     def predict_proba(self, model: Any, x: Tensor) -> Answer:
-        """One a class; of several outputs one array each."""
+        """Return the class probabilities, [batch, classes]; a list of them for several outputs."""
         found = self.shares(model, x)
         return found if model.outputs_2d_ else found[0]
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class; where no row is near, what the model says of outliers."""
+        """Return the class with the largest share, or the outlier label if no row is near."""
         labels = []
         for k, (share, (_, classes)) in enumerate(
             zip(self.shares(model, x), outputs_of(model), strict=True)
@@ -194,9 +194,10 @@ class Radius(Family):
 
 
 def _within(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The distance to each training row, and whether it is within the radius.
+    """Return the distance to each training row, and whether the row is within the radius.
 
-    By Euclid scikit-learn holds squares against each other, which roots would round together.
+    For Euclidean distances scikit-learn compares squares, which can differ where their roots round
+    to the same number.
     """
     radius = float(model.radius)
     if _is_euclidean(model):
@@ -207,7 +208,7 @@ def _within(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _weights_within(model: Any, x: Tensor) -> Tensor:
-    """The weight of each training row: 0 beyond the radius."""
+    """Return the weight of each training row, float64; 0 outside the radius."""
     far, near = _within(model, x)
     if model.weights in (None, "uniform"):
         return near.cast("float64")
@@ -218,10 +219,10 @@ def _weights_within(model: Any, x: Tensor) -> Tensor:
 
 
 class LocalOutliers(Family):
-    """How much sparser than its neighbours a row lies."""
+    """Converts ``LocalOutlierFactor``: compares a row's density with that of its neighbours."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """Negative for outliers."""
+        """Return the scores, [batch]; outliers have negative scores."""
         count = model.n_neighbors_
         near, places = nearest(model, x, count)
         near = near.cast("float32") if x.dtype == "float32" else near
@@ -233,15 +234,15 @@ class LocalOutliers(Family):
         return -ratio - np.asarray(model.offset_, ratio.dtype)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """1 for inliers, -1 for outliers."""
+        """Return 1 for inliers and -1 for outliers, [batch]."""
         return n.where(self.decision_function(model, x) < 0.0, -1, 1)
 
 
 class NeighborGraph(Family):
-    """The distances to the nearest rows, or whether they are, as a matrix."""
+    """Converts ``KNeighborsTransformer``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """[batch, training rows]."""
+        """Return distances or ones at the nearest rows, else 0, float64 [batch, training rows]."""
         count = model.n_neighbors + (model.mode == "distance")
         near, places = nearest(model, x, count)
         graph = x.graph
@@ -252,26 +253,26 @@ class NeighborGraph(Family):
 
 
 class RadiusGraph(Family):
-    """The distances to the rows within a radius, or whether they are, as a matrix."""
+    """Converts ``RadiusNeighborsTransformer``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """[batch, training rows]."""
+        """Return distances or ones within the radius, else 0, float64 [batch, training rows]."""
         far, near = _within(model, x)
         return n.where(near, far, 0.0) if model.mode == "distance" else near.cast("float64")
 
 
 class Centroids(Family):
-    """The class whose centre is nearest."""
+    """Converts ``NearestCentroid``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class with the nearest centre, weighed by the class priors, [batch]."""
         if not np.isclose(model.class_prior_, 1 / len(model.classes_)).all():
             return labels_at(model, n.argmax(self._scores(model, x)))
         far = between(x.cast("float64"), np.asarray(model.centroids_, np.float64), model.metric)
         return labels_at(model, n.argmin(far))
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         return n.softmax(self._scores(model, x))
 
     def _scores(self, model: Any, x: Tensor) -> Tensor:
@@ -282,7 +283,7 @@ class Centroids(Family):
         return -(far * far) + 2.0 * np.log(model.class_prior_)
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """One a class; of two classes, one."""
+        """Return the scores, [batch, classes]; for two classes, [batch]."""
         found = self._scores(model, x)
         if len(model.classes_) > 2:
             return found
@@ -290,10 +291,10 @@ class Centroids(Family):
 
 
 class Propagation(Family):
-    """Labels that spread from row to row."""
+    """Converts ``LabelPropagation`` and ``LabelSpreading``."""
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         if model.kernel == "rbf":
             weights = kernel_matrix(x, np.asarray(model.X_), "rbf", {"gamma": model.gamma})
             found = weights @ np.asarray(model.label_distributions_)
@@ -305,23 +306,23 @@ class Propagation(Family):
         return found / n.total(found, keepdims=True)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class."""
+        """Return the class with the largest probability, [batch]."""
         return labels_at(model, n.argmax(self.predict_proba(model, x)))
 
 
 class Components(Family):
-    """Neighbourhood components: a product."""
+    """Converts ``NeighborhoodComponentsAnalysis``: one matrix product."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The projection."""
+        """Return the projected rows, [batch, components]."""
         return x @ model.components_.T
 
 
 class Isomap(Family):
-    """Distances along the neighbourhood graph, projected."""
+    """Converts ``Isomap``: projects the distances along the graph of neighbours."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The projection."""
+        """Return the embedded rows, [batch, components]."""
         if model.n_neighbors is None:
             raise ExportError("neighbours within a radius are not written")
         near, places = nearest(model.nbrs_, x, model.n_neighbors)

@@ -1,4 +1,4 @@
-"""Neural networks: layers of products."""
+"""Converters of neural networks: layers of matrix products and activations."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ACTIVATIONS = {
 
 
 class Perceptron(Family):
-    """A network whose outputs are the prediction."""
+    """Converts ``MLPRegressor``."""
 
     def outputs(self, model: Any, x: Tensor) -> Tensor:
-        """The last layer, [batch, outputs]."""
+        """Return the activations of the last layer, [batch, outputs]."""
         x = n.floats(x)
         last = len(model.coefs_) - 1
         for i, (weights, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
@@ -31,16 +31,16 @@ class Perceptron(Family):
         return x
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The outputs; of one, without the second axis."""
+        """Return the predicted targets, [batch, outputs]; for a single output, [batch]."""
         found = self.outputs(model, x)
         return n.flat(found) if model.n_outputs_ == 1 else found
 
 
 class PerceptronClassifier(Perceptron):
-    """A network whose outputs are probabilities."""
+    """Converts ``MLPClassifier``, whose outputs are probabilities."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class, or an indicator for each label."""
+        """Return the class, [batch], or an indicator for each label, [batch, labels]."""
         found = self.outputs(model, x)
         if private(model, "_label_binarizer").y_type_.startswith("multilabel"):
             return (found > 0.5).cast("int64")
@@ -49,16 +49,16 @@ class PerceptronClassifier(Perceptron):
         return labels_at(model, n.argmax(found))
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         found = self.outputs(model, x)
         return two_columns(n.flat(found)) if model.n_outputs_ == 1 else found
 
 
 class Boltzmann(Family):
-    """A restricted Boltzmann machine."""
+    """Converts ``BernoulliRBM``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The probabilities of the hidden units."""
+        """Return the probabilities of the hidden units, [batch, components]."""
         x = n.floats(x)
         return n.expit(x @ model.components_.T + model.intercept_hidden_)
 

@@ -1,4 +1,4 @@
-"""Scaling and bending of single features."""
+"""Converters of scalers and of transformations that work on single features."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from onnxpack.exporters.sklearn.interpolate import erf, interp_columns, normal_c
 from onnxpack.exporters.sklearn.tensor import Tensor
 
 BOUNDS_THRESHOLD = 1e-7
-"""How near to an end of the quantiles a normal output is held at the end."""
+"""Values this close to the first or last quantile count as that quantile in a normal output."""
 
 
 class StandardScaler(Family):
-    """Centre and scale, rounded to the dtype of the rows."""
+    """Converts ``StandardScaler``, with every step rounded to the dtype of the rows."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """To zero mean and unit variance."""
+        """Return the rows scaled to zero mean and unit variance."""
         x = n.floats(x)
         if model.with_mean:
             x = x - model.mean_.astype(x.dtype)
         return x / model.scale_.astype(x.dtype) if model.with_std else x
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
-        """Back."""
+        """Return the rows on their original scale."""
         x = n.floats(x)
         if model.with_std:
             x = x * model.scale_.astype(x.dtype)
@@ -34,10 +34,10 @@ class StandardScaler(Family):
 
 
 class MinMaxScaler(Family):
-    """To a range."""
+    """Converts ``MinMaxScaler``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """Into the range."""
+        """Return the rows scaled to the model's range."""
         x = n.floats(x)
         x = (x * model.scale_).cast(x.dtype)
         x = (x + model.min_).cast(x.dtype)
@@ -47,16 +47,16 @@ class MinMaxScaler(Family):
         return n.where(n.isnan(x), x, n.clip(x, low, high))
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
-        """Back."""
+        """Return the rows on their original scale."""
         x = n.floats(x)
         return ((x - model.min_).cast(x.dtype) / model.scale_).cast(x.dtype)
 
 
 class MaxAbsScaler(Family):
-    """By the largest magnitude."""
+    """Converts ``MaxAbsScaler``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """To magnitudes of at most 1."""
+        """Return the rows divided by the largest magnitude of each feature in training."""
         x = n.floats(x)
         x = (x / model.scale_).cast(x.dtype)
         if not getattr(model, "clip", False):
@@ -64,23 +64,23 @@ class MaxAbsScaler(Family):
         return n.where(n.isnan(x), x, n.clip(x, -1.0, 1.0))
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
-        """Back."""
+        """Return the rows on their original scale."""
         x = n.floats(x)
         return (x * model.scale_).cast(x.dtype)
 
 
 class RobustScaler(Family):
-    """By median and quartiles."""
+    """Converts ``RobustScaler``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """To zero median."""
+        """Return the rows with the median subtracted, divided by the range of quantiles."""
         x = n.floats(x)
         if model.with_centering:
             x = (x - model.center_).cast(x.dtype)
         return (x / model.scale_).cast(x.dtype) if model.with_scaling else x
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
-        """Back."""
+        """Return the rows on their original scale."""
         x = n.floats(x)
         if model.with_scaling:
             x = (x * model.scale_).cast(x.dtype)
@@ -88,15 +88,15 @@ class RobustScaler(Family):
 
 
 class Normalizer(Family):
-    """Each row to unit norm."""
+    """Converts ``Normalizer``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """Divided by the row's norm; a row of zeros stays."""
+        """Return each row divided by its norm; a row of zeros stays as it was."""
         return normalize(n.floats(x), model.norm)
 
 
 def normalize(x: Tensor, norm: str) -> Tensor:
-    """Rows of unit norm."""
+    """Return each row divided by its norm: ``l1``, ``l2`` or ``max``."""
     if norm == "l1":
         size = n.total(n.absolute(x), keepdims=True)
     elif norm == "l2":
@@ -108,18 +108,18 @@ def normalize(x: Tensor, norm: str) -> Tensor:
 
 
 class Binarizer(Family):
-    """1 above a threshold, else 0."""
+    """Converts ``Binarizer``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """In the dtype of the rows."""
+        """Return 1 above the threshold and 0 elsewhere, in the dtype of the rows."""
         return (x > model.threshold).cast(x.dtype)
 
 
 class KernelCenterer(Family):
-    """A kernel matrix, centred in feature space."""
+    """Converts ``KernelCenterer``, which centres a kernel matrix in feature space."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The centred kernel."""
+        """Return the centred kernel matrix, [batch, training rows]."""
         x = n.floats(x)
         rows = np.asarray(model.K_fit_rows_)
         means = n.total(x, keepdims=True) / float(len(rows))
@@ -127,10 +127,10 @@ class KernelCenterer(Family):
 
 
 class PowerTransformer(Family):
-    """Yeo-Johnson and Box-Cox."""
+    """Converts ``PowerTransformer``: Yeo-Johnson and Box-Cox."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """Towards a normal distribution."""
+        """Return the rows with each feature brought close to a normal distribution."""
         x = n.floats(x)
         bend = _box_cox if model.method == "box-cox" else _yeo_johnson
         powers = np.asarray(model.lambdas_, np.float64)
@@ -142,7 +142,7 @@ class PowerTransformer(Family):
         return StandardScaler().transform(private(model, "_scaler"), result)
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
-        """Back."""
+        """Return the rows on their original scale."""
         x = n.floats(x)
         if model.standardize:
             x = StandardScaler().inverse_transform(private(model, "_scaler"), x)
@@ -153,7 +153,7 @@ class PowerTransformer(Family):
 
 
 def _powered(x: Tensor, power: float) -> Tensor:
-    """``((x + 1)^power - 1) / power``, of ``x`` that is not negative."""
+    """Return ``((x + 1)^power - 1) / power`` for ``x`` of at least 0."""
     logged = n.log1p(x)
     return logged if abs(power) < np.spacing(1.0) else n.expm1(logged * power) / power
 
@@ -186,10 +186,10 @@ def _unbox_cox(x: Tensor, power: float) -> Tensor:
 
 
 class QuantileTransformer(Family):
-    """By the quantiles of the training rows."""
+    """Converts ``QuantileTransformer``, which uses the quantiles of the training rows."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """To a uniform or a normal distribution."""
+        """Return the rows with each feature uniformly or normally distributed."""
         x = n.floats(x)
         quantiles = np.asarray(model.quantiles_, np.float64)
         references = np.asarray(model.references_, np.float64)
@@ -207,11 +207,11 @@ class QuantileTransformer(Family):
             share = n.where(n.equal(wide, low), 0.0, share)
         found = n.where(n.isnan(wide), wide, share).cast(x.dtype)
         handed = x.graph.handed.get(id(model))
-        # Of a sparse matrix only what it stores is transformed: a zero stays zero.
+        # scikit-learn transforms only the stored values of a sparse matrix, so a zero stays zero.
         return n.where(n.equal(x, 0.0), 0.0, found) if handed and handed.sparse else found
 
     def inverse_transform(self, model: Any, x: Tensor) -> Tensor:
-        """Back."""
+        """Return the rows on their original scale."""
         x = n.floats(x)
         share, close = x.cast("float64"), 0.0
         if model.output_distribution == "normal":

@@ -1,4 +1,4 @@
-"""Selection of features."""
+"""Converters of feature selection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 class Selector(Family):
-    """What has ``get_support()``."""
+    """Converts selectors that have ``get_support()``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The selected features."""
+        """Return the selected features, [batch, selected]."""
         kept = np.flatnonzero(model.get_support())
         if not len(kept):
             raise ExportError("no feature was selected")
@@ -24,18 +24,18 @@ class Selector(Family):
 
 
 class Elimination(Selector):
-    """Recursive elimination, which also predicts with what it kept."""
+    """Converts ``RFE`` and ``RFECV``, which also predict from the selected features."""
 
     def predict(self, model: Any, x: Tensor) -> Answer:
-        """By the inner estimator."""
+        """Return the inner estimator's prediction from the selected features."""
         return call(model.estimator_, "predict", self.transform(model, x))
 
     def predict_proba(self, model: Any, x: Tensor) -> Answer:
-        """By the inner estimator."""
+        """Return the inner estimator's probabilities from the selected features."""
         return call(model.estimator_, "predict_proba", self.transform(model, x))
 
     def decision_function(self, model: Any, x: Tensor) -> Answer:
-        """By the inner estimator."""
+        """Return the inner estimator's scores from the selected features."""
         return call(model.estimator_, "decision_function", self.transform(model, x))
 
 

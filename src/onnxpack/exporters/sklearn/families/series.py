@@ -1,4 +1,4 @@
-"""Features made of features: polynomials and splines."""
+"""Converters of polynomial features and splines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from onnxpack.exporters.sklearn.tensor import Tensor
 
 
 class Polynomial(Family):
-    """Products of features."""
+    """Converts ``PolynomialFeatures``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a product."""
+        """Return the products of features, [batch, products]."""
         x = n.floats(x)
         rows = n.concat([x, n.repeated(x, np.ones(1, x.dtype))])
         powers = np.asarray(model.powers_)
@@ -34,10 +34,10 @@ class Polynomial(Family):
 
 
 class Spline(Family):
-    """B-splines: a polynomial between each two knots."""
+    """Converts ``SplineTransformer``: B-splines, which are polynomials between two knots."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a spline of each feature."""
+        """Return the values of all splines of all features, [batch, features × splines]."""
         x = n.floats(x)
         parts = [
             _splines(model, spline, n.column(x, i).cast("float64"), first=i == 0)
@@ -52,11 +52,11 @@ class Spline(Family):
 
 
 def _splines(model: Any, spline: Any, x: Tensor, *, first: bool) -> Tensor:
-    """Every spline of one feature, [batch, splines].
+    """Return the values of every spline of one feature, [batch, splines].
 
     Args:
-        first: whether it is the first feature: after it, scikit-learn takes lines for parabolas
-            when it looks for the knots beyond which it extends them.
+        first: whether this is the first feature. scikit-learn adds 1 to a degree of at most 1 in
+            its loop over features, so it extrapolates later features from other knots.
     """
     raised = model.extrapolation == "linear" and model.degree <= 1 and not first
     edge = spline.k + raised
@@ -79,10 +79,10 @@ def _splines(model: Any, spline: Any, x: Tensor, *, first: bool) -> Tensor:
 
 
 def _evaluated(spline: Any, x: Tensor) -> Tensor:
-    """Every spline at ``x``; beyond the knots, as in the outermost interval.
+    """Return every spline at ``x``; outside the knots, the polynomial of the outermost interval.
 
-    By de Boor's recursion, as SciPy does: it adds products that are not negative, so that a spline
-    which is next to nothing beside a knot keeps its digits. A polynomial's terms cancel there.
+    De Boor's recursion is used, as in SciPy. It adds products that are not negative, so a spline
+    that is almost 0 beside a knot keeps its digits. The terms of a polynomial would cancel there.
     """
     graph, degree = x.graph, spline.k
     knots = np.unique(spline.t[degree : len(spline.t) - degree])

@@ -1,4 +1,4 @@
-"""Support vector machines."""
+"""Converters of support vector machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnxpack.signature import Array
 
 
 def support_kernel(model: Any, x: Tensor) -> Tensor:
-    """The kernel between rows and support vectors.
+    """Return the kernel between rows and support vectors, float64 [batch, support vectors].
 
     Raises:
         ExportError: the kernel is a function of the user's.
@@ -42,31 +42,31 @@ def _dense(matrix: Any) -> Any:
 
 
 class Single(Family):
-    """One machine: a regression, or one class."""
+    """Converts ``SVR`` and ``NuSVR``."""
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The value."""
+        """Return the weighted sum of the kernel plus the intercept, float64 [batch]."""
         found = support_kernel(model, x) @ _dense(model.dual_coef_).T
         return n.flat(found) + np.ravel(model.intercept_)
 
 
 class OneClass(Single):
-    """Inside or outside."""
+    """Converts ``OneClassSVM``."""
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """Positive inside."""
+        """Return the scores, float64 [batch]; inliers have positive scores."""
         return super().predict(model, x)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """1 inside, -1 outside."""
+        """Return 1 for inliers and -1 for outliers, [batch]."""
         return n.where(self.decision_function(model, x) > 0.0, 1, -1)
 
 
 class SupportClassifier(Family):
-    """One machine for each pair of classes."""
+    """Finds classes with one machine for each pair of classes."""
 
     def pairs(self, model: Any, x: Tensor) -> list[Tensor]:
-        """The decision of each pair, positive for the first class, [batch]."""
+        """Return the decision of each pair, float64 [batch] each; positive for the first class."""
         matrix = support_kernel(model, x)
         counts = np.asarray(model.n_support_)
         ends = np.cumsum(counts)
@@ -84,7 +84,7 @@ class SupportClassifier(Family):
         return [n.gather(found, k, axis=1) for k in range(len(weights))]
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """One a class, or one a pair; of two classes, one."""
+        """Return one score per class or per pair of classes; for two classes, [batch]."""
         pairs = self.pairs(model, x)
         if len(model.classes_) == 2:
             return -pairs[0]
@@ -93,7 +93,7 @@ class SupportClassifier(Family):
         return n.concat([n.as_column(pair) for pair in pairs])
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class of the most votes; the first of equals."""
+        """Return the class with the most votes, [batch]; the first one in a tie."""
         pairs = self.pairs(model, x)
         if len(model.classes_) == 2:
             return label_if(model, ~(pairs[0] > 0.0))
@@ -109,16 +109,22 @@ def _count(model: Any) -> int:
 
 
 LEAST = 1e-7
-"""No pair of classes is surer than this."""
+"""Pairwise probabilities are clipped to ``LEAST`` … ``1 - LEAST``, as in libsvm."""
 CLOSE, STEPS = 0.005, 100
-"""When libsvm's steps end: by the number of classes, and at the latest."""
+"""libsvm's iteration ends when its error is below ``CLOSE / classes``, or after ``STEPS`` steps.
+
+With more than 100 classes, it takes at most as many steps as there are classes.
+"""
 
 
 class ProbableClassifier(SupportClassifier):
-    """With probabilities: of each pair of classes by a logistic function, then put together."""
+    """Converts ``SVC`` and ``NuSVC``, including probabilities if the model was fitted with them."""
 
     def predict_proba(self, model: Any, x: Tensor) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes].
+
+        A pair's probability is a logistic function of its decision; :func:`coupled` combines them.
+        """
         shares = []
         for pair, a, b in zip(
             self.pairs(model, x), private(model, "_probA"), private(model, "_probB"), strict=True
@@ -129,11 +135,11 @@ class ProbableClassifier(SupportClassifier):
 
 
 def coupled(shares: Sequence[Tensor], count: int) -> Tensor:
-    """The probabilities of classes from those of the first of each pair, as libsvm finds them.
+    """Return the class probabilities from those of the first class of each pair, as libsvm does.
 
     T.-F. Wu, C.-J. Lin, R. C. Weng, Probability estimates for multi-class classification by
-    pairwise coupling (2004), algorithm 2. It ends in steps that are as good as equal, and well
-    before they are, so the same steps are taken here.
+    pairwise coupling (2004), algorithm 2. libsvm stops before the iteration has fully converged,
+    so the graph takes the same steps.
     """
     first = n.concat(list(shares))
     every = n.concat([first, 1.0 - first, n.column(first, 0) * 0.0])
@@ -162,7 +168,10 @@ def coupled(shares: Sequence[Tensor], count: int) -> Tensor:
 
 
 def _places(count: int) -> Array:
-    """Of each pair of classes, where its share stands: firsts, then seconds, then a zero."""
+    """Return where the share of each pair of classes stands, [count, count].
+
+    The shares of first classes come first, then those of second classes, then one zero.
+    """
     pairs = count * (count - 1) // 2
     places = np.full((count, count), 2 * pairs)
     upper = np.triu_indices(count, 1)

@@ -1,4 +1,4 @@
-"""Texts."""
+"""Converters of text vectorizers, and estimators whose inputs are not tensors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from onnxpack.exporters.sklearn.tokens import SPACE, characters, lowercase, word
 
 
 class Weights(Family):
-    """Counts weighted by how rare a term is."""
+    """Converts ``TfidfTransformer``: weighs the counts of a term by its rarity."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """The weighted counts."""
+        """Return the weighted counts, [batch, terms]."""
         return weighted(model, n.floats(x))
 
 
 def weighted(model: Any, counts: Tensor) -> Tensor:
-    """As ``TfidfTransformer`` does."""
+    """Return counts weighted and normalised by a ``TfidfTransformer``, [batch, terms]."""
     if model.sublinear_tf:
         none = n.equal(counts, 0.0)
         counts = n.where(none, 0.0, n.log(n.where(none, 1.0, counts)) + 1.0)
@@ -34,26 +34,26 @@ def weighted(model: Any, counts: Tensor) -> Tensor:
 
 
 class Counts(Family):
-    """How often each term of the vocabulary stands in a text."""
+    """Converts ``CountVectorizer``: counts each term of the vocabulary in a text."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a term."""
+        """Return the counts, [batch, terms]."""
         return counted(model, x)
 
 
 class WeightedCounts(Family):
-    """Counts, weighted."""
+    """Converts ``TfidfVectorizer``."""
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a term."""
+        """Return the weighted counts, [batch, terms]."""
         return weighted(private(model, "_tfidf"), counted(model, x))
 
 
 def counted(model: Any, x: Tensor) -> Tensor:
-    """The counts of the terms, [batch, terms], in the model's dtype.
+    """Return the counts of the terms, [batch, terms], in the model's dtype.
 
     Raises:
-        ExportError: terms are found in a way that is not written.
+        ExportError: the model finds terms in a way that is not supported.
     """
     refuse_unwritten(model)
     text = n.flat(x)
@@ -67,10 +67,10 @@ def counted(model: Any, x: Tensor) -> Tensor:
 
 
 def refuse_unwritten(model: Any) -> None:
-    """Refuse a vectorizer that finds terms in a way that no graph holds.
+    """Raise an error if a vectorizer finds terms in a way that no graph can hold.
 
     Raises:
-        ExportError: it calls the user's code, changes letters, or reads files.
+        ExportError: the vectorizer calls the user's code, changes letters, or reads files.
     """
     for name in ("tokenizer", "preprocessor", "strip_accents"):
         given = getattr(model, name)
@@ -83,7 +83,7 @@ def refuse_unwritten(model: Any) -> None:
 
 
 Terms = Sequence[tuple[Sequence[str], int]]
-"""Terms in their parts, words or characters, each with its column."""
+"""Terms split into words or characters, each with its column."""
 
 
 def _of_words(model: Any, text: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def _of_words(model: Any, text: Tensor) -> Tensor:
     split = ((term.split(SPACE), int(at)) for term, at in model.vocabulary_.items())
     terms = [(w, at) for w, at in split if low <= len(w) <= high and left_out.isdisjoint(w)]
     known = _parts(terms)
-    # Where words stand alone, one that has no column need not be taken out.
+    # A stop word has no column. It is removed only for n-grams, which join the words around it.
     gone = sorted(left_out) if high > 1 else []
     numbers = words(text, model.token_pattern, known, gone)
     return _count(model, numbers, terms, known, beyond=len(known) + len(gone))
@@ -107,7 +107,11 @@ def _of_characters(model: Any, text: Tensor) -> Tensor:
 
 
 def _of_characters_in_words(model: Any, text: Tensor) -> Tensor:
-    """Each word has a space at either end, and between two words stands one for both."""
+    """Return the counts of n-grams within words, float32 [batch, vocabulary].
+
+    scikit-learn puts a space before and after each word. Here one space between two words serves
+    both of them.
+    """
     low, high = model.ngram_range
     terms = [
         (term, int(at))
@@ -126,12 +130,15 @@ def _of_characters_in_words(model: Any, text: Tensor) -> Tensor:
 
 
 def _is_whole(term: str) -> bool:
-    """Whether it is a word that is shorter than all n-grams, with its spaces."""
+    """Return whether the term is a whole word between two spaces.
+
+    scikit-learn counts such a term once even if it is shorter than the shortest n-gram.
+    """
     return term[0] == term[-1] == SPACE
 
 
 def _spaces(numbers: Tensor, space: int) -> Tensor:
-    """Two for each word."""
+    """Return how many spaces scikit-learn counts in a text, two for each word, float32 [batch]."""
     is_space = n.equal(numbers, space)
     graph = numbers.graph
     ends = [graph.constant(np.array([at], np.int64)) for at in (0, -1, 1, 2**62)]
@@ -149,10 +156,10 @@ _WAYS: Mapping[str, Callable[[Any, Tensor], Tensor]] = {
 
 
 def _parts(terms: Terms, *more: str) -> list[str]:
-    """All that terms are made of, in order.
+    """Return all words or characters that occur in terms, sorted.
 
     Raises:
-        ExportError: there are no terms.
+        ExportError: the list of terms is empty.
     """
     if not terms:
         raise ExportError("no term of the vocabulary can stand in a text")
@@ -162,7 +169,7 @@ def _parts(terms: Terms, *more: str) -> list[str]:
 def _count(
     model: Any, numbers: Tensor, terms: Terms, known: Sequence[str], *, beyond: int
 ) -> Tensor:
-    """How often each term stands in a row of numbers, float32 [batch, vocabulary]."""
+    """Return the count of each term in a row of numbers, float32 [batch, vocabulary]."""
     number = {part: at for at, part in enumerate(known)}
     sizes = sorted({len(term) for term, _ in terms})
     starts: list[int] = []
@@ -194,21 +201,21 @@ def _count(
 
 
 class Refused(Family):
-    """What a graph cannot hold.
+    """Rejects estimators that no graph can hold.
 
     Args:
-        reason: why, after the estimator's name.
+        reason: why, as a clause that follows the estimator's name.
     """
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
     def transform(self, model: Any, x: Tensor) -> Answer:
-        """Refused."""
+        """Raise an error with the reason that no graph can hold the estimator."""
         raise ExportError(self.unwritable(model))
 
     def unwritable(self, model: Any) -> str:
-        """Return the reason, which holds for every estimator of the family."""
+        """Return the reason, which holds for every estimator of this converter."""
         return f"{type(model).__name__} {self._reason}"
 
 

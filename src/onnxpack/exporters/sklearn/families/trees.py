@@ -1,4 +1,4 @@
-"""Decision trees and what is grown of them."""
+"""Converters of decision trees, forests, gradient boosting and isolation forests."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from onnxpack.signature import Array
 
 
 def sum_of_leaves(x: Tensor, ensemble: Ensemble, columns: Columns | None = None) -> Tensor:
-    """The sum of the leaves that each row reaches, float64 [batch, targets].
+    """Return the sum of the leaves that each row reaches, float64 [batch, targets].
 
     Args:
-        x: float64.
+        x: the rows, float64 [batch, features].
+        columns: adds columns for tests on sets of categories, if the trees have any.
     """
     writer = x.graph.writer
     matrix = columns.write(writer, x.name) if columns else x.name
@@ -39,7 +40,7 @@ def sum_of_leaves(x: Tensor, ensemble: Ensemble, columns: Columns | None = None)
 
 
 def grown(tree: Any, value: Array, target: int = 0) -> Tree:
-    """A tree of scikit-learn's, with what its nodes are worth."""
+    """Return a scikit-learn tree as a :class:`Tree` with these values of its nodes."""
     missing = getattr(tree, "missing_go_to_left", np.zeros(tree.node_count))
     return Tree(
         tree.feature,
@@ -53,38 +54,39 @@ def grown(tree: Any, value: Array, target: int = 0) -> Tree:
 
 
 def rounded(x: Tensor) -> Tensor:
-    """The rows as trees see them: in float32, compared in float64."""
+    """Return the rows as scikit-learn's trees compare them: rounded to float32, kept in float64."""
     return x.cast("float32").cast("float64")
 
 
 class Forest(Family):
-    """One tree, or the mean of several."""
+    """Converts regression trees and forests: the mean of one or several trees."""
 
     def ensemble(self, model: Any) -> Ensemble:
-        """Its trees."""
+        """Return the model's trees in the shared tree format."""
         trees = [each.tree_ for each in getattr(model, "estimators_", [model])]
         values = [tree.value.reshape(tree.node_count, -1) for tree in trees]
         grown_ = tuple(grown(tree, value) for tree, value in zip(trees, values, strict=True))
         return Ensemble(grown_, targets=values[0].shape[1])
 
     def mean(self, model: Any, x: Tensor) -> Tensor:
-        """[batch, outputs × classes]."""
+        """Return the mean of the leaves' values, float64 [batch, outputs × classes]."""
         trees = self.ensemble(model)
         return sum_of_leaves(rounded(x), trees) / float(len(trees.trees))
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The mean; of several outputs one column each."""
+        """Return the mean, [batch]; for several outputs, [batch, outputs]."""
         found = self.mean(model, x)
         return n.flat(found) if model.n_outputs_ == 1 else found
 
 
 class ForestClassifier(Forest):
-    """Of the shares of the classes in the leaves."""
+    """Converts classification trees and forests: the mean class shares of the leaves."""
 
     def mean(self, model: Any, x: Tensor) -> Tensor:
-        """[batch, outputs × classes]; of two classes only the second's share is summed.
+        """Return the mean class shares, float64 [batch, outputs × classes].
 
-        A sum of one number is a single operator, and takes half the time of two.
+        For two classes only the second class is summed. A sum of one number is a single operator,
+        and takes half the time of two.
         """
         trees = self.ensemble(model)
         if trees.targets != 2 or model.n_outputs_ != 1 or not _are_shares(trees):
@@ -94,7 +96,7 @@ class ForestClassifier(Forest):
         return two_columns(n.flat(total / float(len(second))))
 
     def predict_proba(self, model: Any, x: Tensor) -> Answer:
-        """One a class; of several outputs one array each."""
+        """Return the class probabilities, [batch, classes]; a list of them for several outputs."""
         found = self.mean(model, x)
         if model.n_outputs_ == 1:
             return found
@@ -105,7 +107,7 @@ class ForestClassifier(Forest):
         ]
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """The class; of several outputs one column each."""
+        """Return the class with the largest share, [batch] or [batch, outputs]."""
         shares = self.predict_proba(model, x)
         if not isinstance(shares, list):
             return labels_at(model, n.argmax(shares))
@@ -117,7 +119,7 @@ class ForestClassifier(Forest):
 
 
 def _are_shares(ensemble: Ensemble) -> bool:
-    """Whether the values of each leaf sum to one."""
+    """Return whether the values of each leaf sum to 1."""
     return all(
         np.allclose(tree.value[tree.leaves].sum(axis=1), 1, rtol=0, atol=1e-12)
         for tree in ensemble.trees
@@ -125,10 +127,10 @@ def _are_shares(ensemble: Ensemble) -> bool:
 
 
 class Embedding(Forest):
-    """Which leaf of each tree a row reaches."""
+    """Converts ``RandomTreesEmbedding``: marks the leaf of each tree that a row reaches."""
 
     def ensemble(self, model: Any) -> Ensemble:
-        """A target for each leaf that is a category of the encoder."""
+        """Return trees with one target for each leaf that is a category of the encoder."""
         trees, target = [], 0
         for each, leaves in zip(model.estimators_, model.one_hot_encoder_.categories_, strict=True):
             value = np.zeros((each.tree_.node_count, len(leaves)))
@@ -138,15 +140,15 @@ class Embedding(Forest):
         return Ensemble(tuple(trees), targets=target)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
-        """One column a leaf."""
+        """Return 1 at the leaves that each row reaches, else 0, float64 [batch, leaves]."""
         return sum_of_leaves(rounded(x), self.ensemble(model))
 
 
 class Isolation(Family):
-    """How soon random trees isolate a row."""
+    """Converts ``IsolationForest``: rows that few random tests isolate are outliers."""
 
     def ensemble(self, model: Any) -> Ensemble:
-        """Trees whose leaves are worth the length of the way to them."""
+        """Return trees whose leaves hold the path length to reach them."""
         lengths = private(model, "_decision_path_lengths")
         averages = private(model, "_average_path_length_per_tree")
         trees = []
@@ -170,7 +172,7 @@ class Isolation(Family):
         return Ensemble(tuple(trees), targets=1)
 
     def decision_function(self, model: Any, x: Tensor) -> Tensor:
-        """Negative for outliers."""
+        """Return the scores, float64 [batch]; outliers have negative scores."""
         depths = n.flat(sum_of_leaves(rounded(x), self.ensemble(model)))
         size = float(_average_path_length(private(model, "_max_samples")))
         denominator = len(model.estimators_) * size
@@ -180,12 +182,12 @@ class Isolation(Family):
         return -scores - float(model.offset_)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
-        """1 for inliers, -1 for outliers."""
+        """Return 1 for inliers and -1 for outliers, [batch]."""
         return n.where(self.decision_function(model, x) < 0.0, -1, 1)
 
 
 def _average_path_length(count: int) -> float:
-    """Of an unsuccessful search in a binary tree of so many rows."""
+    """Return the mean path length of an unsuccessful search in a binary tree of ``count`` rows."""
     if count <= 1:
         return 0.0
     if count == 2:
@@ -194,17 +196,17 @@ def _average_path_length(count: int) -> float:
 
 
 class Boosted(Family):
-    """Gradient boosting: a sum of trees, and a link."""
+    """Converts gradient boosting: a sum of trees, followed by a link function."""
 
     columnwise = True
 
     def raw(self, model: Any, x: Table) -> Tensor:
-        """The sum, [batch, trees an iteration]."""
+        """Return the sum of the trees and the initial prediction, [batch, trees per iteration]."""
         matrix = matrix_of(x)
         return sum_of_leaves(rounded(matrix), self.ensemble(model)) + _start(model, matrix)
 
     def ensemble(self, model: Any) -> Ensemble:
-        """Its trees."""
+        """Return the model's trees in the shared tree format."""
         stages = np.asarray(model.estimators_)
         trees = [
             grown(each.tree_, each.tree_.value[:, 0, :1] * model.learning_rate, k)
@@ -214,7 +216,7 @@ class Boosted(Family):
         return Ensemble(tuple(trees), targets=stages.shape[1])
 
     def predict(self, model: Any, x: Table) -> Tensor:
-        """The mean, or the class."""
+        """Return the predicted mean, or the class with the largest sum, [batch]."""
         raw = self.raw(model, x)
         if not hasattr(model, "classes_"):
             return _link(model, n.flat(raw))
@@ -223,16 +225,16 @@ class Boosted(Family):
         return labels_at(model, n.argmax(raw))
 
     def positive(self, raw: Tensor) -> Tensor:
-        """Whether a sum is of the second class."""
+        """Return whether each sum stands for the second class, bool [batch]."""
         return raw >= 0.0
 
     def decision_function(self, model: Any, x: Table) -> Tensor:
-        """The sum."""
+        """Return the sums, [batch, classes]; for two classes, [batch]."""
         raw = self.raw(model, x)
         return n.flat(raw) if len(model.classes_) == 2 else raw
 
     def predict_proba(self, model: Any, x: Table) -> Tensor:
-        """One a class."""
+        """Return the class probabilities, [batch, classes]."""
         raw = self.raw(model, x)
         if len(model.classes_) > 2:
             return n.softmax(raw)
@@ -247,7 +249,7 @@ def _link(model: Any, raw: Tensor) -> Tensor:
 
 
 def _start(model: Any, x: Tensor) -> Any:
-    """What the sum begins with."""
+    """Return the initial prediction, to which the trees add."""
     if isinstance(model.init_, str):
         return 0.0
     if type(model.init_).__name__.startswith("Dummy"):
@@ -267,14 +269,14 @@ def _start(model: Any, x: Tensor) -> Any:
 
 
 class Histogram(Boosted):
-    """Gradient boosting over histograms, in float64, with categories."""
+    """Converts histogram gradient boosting, which compares in float64 and splits by categories."""
 
     def ensemble(self, model: Any) -> Ensemble:
-        """Its trees."""
+        """Return the model's trees in the shared tree format."""
         return self._planted(model, Columns(model.n_features_in_))
 
     def raw(self, model: Any, x: Table) -> Tensor:
-        """The sum, [batch, trees an iteration]."""
+        """Return the sum of the trees and the initial prediction, [batch, trees per iteration]."""
         before = private(model, "_preprocessor")
         matrix = matrix_of(x) if before is None else ask(before, "transform", x)
         columns = Columns(model.n_features_in_)
@@ -283,7 +285,7 @@ class Histogram(Boosted):
         return found + np.asarray(private(model, "_baseline_prediction")).reshape(1, -1)
 
     def positive(self, raw: Tensor) -> Tensor:
-        """Whether a sum is of the second class."""
+        """Return whether each sum stands for the second class, bool [batch]."""
         return raw > 0.0
 
     def _planted(self, model: Any, columns: Columns) -> Ensemble:
@@ -314,7 +316,7 @@ def _histogram_tree(predictor: Any, target: int, columns: Columns) -> Tree:
 
 
 def _members(bits: Array) -> list[int]:
-    """The numbers whose bit is set."""
+    """Return the numbers whose bits are set in an array of 32-bit words."""
     words = [int(word) for word in bits]
     return [i for i in range(32 * len(words)) if words[i // 32] >> (i % 32) & 1]
 
