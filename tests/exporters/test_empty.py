@@ -33,6 +33,11 @@ class Mean(nn.Module):
         return x.mean(1)
 
 
+class Largest(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax(1)
+
+
 @pytest.mark.parametrize("model", [Recurrent(nn.GRU), Recurrent(nn.LSTM), Products()])
 def test_an_empty_batch_is_refused_and_the_process_lives(model: Any, tmp_path: Path) -> None:
     pack = onnxpack.export(model.eval(), torch.randn(2, 6, 3), tmp_path / "pack")
@@ -40,10 +45,19 @@ def test_an_empty_batch_is_refused_and_the_process_lives(model: Any, tmp_path: P
         onnxpack.Model(pack)(np.zeros((0, 6, 3), np.float32))
 
 
-def test_a_mean_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_the_largest_of_nothing_is_refused(tmp_path: Path) -> None:
     dynamic = {"x": {0: "batch", 1: "time"}}
-    pack = onnxpack.export(Mean(), torch.randn(2, 6, 3), tmp_path / "pack", dynamic=dynamic)
+    pack = onnxpack.export(Largest(), torch.randn(2, 6, 3), tmp_path / "pack", dynamic=dynamic)
     model = onnxpack.Model(pack)
     with pytest.raises(FeedError, match="'time' is 0"):
         model(np.zeros((2, 0, 3), np.float32))
     assert np.asarray(model(np.zeros((0, 6, 3), np.float32))).shape == (0, 3)
+
+
+def test_a_mean_of_nothing_is_nan(tmp_path: Path) -> None:
+    dynamic = {"x": {0: "batch", 1: "time"}}
+    pack = onnxpack.export(Mean(), torch.randn(2, 6, 3), tmp_path / "pack", dynamic=dynamic)
+    model = onnxpack.Model(pack)
+    for shape in ((2, 0, 3), (0, 6, 3)):
+        x = torch.zeros(shape)
+        np.testing.assert_array_equal(model(x.numpy()), Mean()(x).numpy())
