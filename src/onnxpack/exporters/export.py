@@ -215,7 +215,7 @@ class _Inquiry:
         return {case.name for case in evidence if not (case.passed or case.accepted)} <= far
 
     def judge(self, case: CaseEvidence) -> CaseEvidence:
-        """The evidence of a case, and whether the user takes it though it did not pass."""
+        """Return the evidence of a case, and whether the user takes it though it did not pass."""
         return msgspec.structs.replace(
             case, accepted=case.name in self.accepted and not case.passed
         )
@@ -274,7 +274,7 @@ def _judge(
     probes: Probes,
     say: Callable[[str], None],
 ) -> Judged | Attempt:
-    """A candidate with its evidence; the attempt, where there is none."""
+    """Return a candidate with its evidence; the attempt, where there is none."""
     subject, graph = inquiry.subject, candidate.with_name("model.onnx")
     try:
         signature = finish(candidate, graph, inquiry.signature, root=subject.root)
@@ -290,7 +290,7 @@ def _judge(
 
 
 def _locate(inquiry: _Inquiry, judged: Judged) -> Divergence | None:
-    """The first divergent node, where the graph at least ran."""
+    """Return the first divergent node, where the graph at least ran."""
     for question, case in zip(judged.questions, judged.evidence, strict=True):
         if any(output.max_abs and not output.passed for output in case.outputs):
             feeds = question.case.feeds
@@ -332,7 +332,7 @@ def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynami
 
 
 def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:
-    """The user's names of the classes, else the model's own."""
+    """Return the user's names of the classes, else the model's own."""
     labels = subject.labels if given is None else given
     return None if labels is None else tuple(labels)
 

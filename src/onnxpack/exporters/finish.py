@@ -115,7 +115,7 @@ def _refuse_frozen(spec: TensorSpec, value: ir.Value) -> None:
 
 
 def _loosened(spec: TensorSpec, value: ir.Value, loose: bool) -> TensorSpec:
-    """A size that was equal in all cases is only believed where the graph cannot vary it."""
+    """Return a size that was equal in all cases is only believed where the graph cannot vary it."""
     stated = value.shape
     if not loose or spec.shape is None or stated is None or len(stated) != len(spec.shape):
         return spec
@@ -137,7 +137,7 @@ def _name_nodes(graph: ir.Graph, root: str) -> None:
 
 
 def _scope(node: ir.Node) -> str:
-    """The module path, from what either of PyTorch's exporters leaves in a node."""
+    """Return the module path, from what either of PyTorch's exporters leaves in a node."""
     scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes")
     if scopes:
         path: list[str] = ast.literal_eval(scopes)

@@ -40,7 +40,7 @@ class Place:
 
 
 def frames_of_model() -> Iterator[FrameType]:
-    """The frames between the running line and the call of the model, innermost first.
+    """Yield the frames between the running line and the call of the model, innermost first.
 
     Our own frames are left out. Nothing is yielded for code that runs outside of a model.
     """

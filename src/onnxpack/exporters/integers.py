@@ -47,7 +47,7 @@ def add_exactly(model: ir.Model) -> None:
 
 
 def _is_small(value: ir.Value) -> bool:
-    """Whether the integers are truth values, or are made of nothing but sizes."""
+    """Return whether the integers are truth values, or are made of nothing but sizes."""
     producer = value.producer()
     if producer is not None and producer.op_type == "Cast" and _is_truth(producer.inputs[0]):
         return True

@@ -31,7 +31,7 @@ AXES_ARE_INPUTS = 18
 
 
 def loses_nan(graph: Path, *, saturating: bool = False) -> bool:
-    """Whether an operator of the graph loses NaN; see :func:`keep_nan`."""
+    """Return whether an operator of the graph loses NaN; see :func:`keep_nan`."""
     return bool(_losing(ir.load(graph), saturating))
 
 
@@ -67,7 +67,7 @@ def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
 
 
 def _is_plain(node: ir.Node, model: ir.Model) -> bool:
-    """Whether all steps of all rows are read, in the usual layout."""
+    """Return whether all steps of all rows are read, in the usual layout."""
     lengths = node.inputs[LENGTHS] if len(node.inputs) > LENGTHS else None
     batch_first = node.attributes.get_int("layout", 0)
     opset = model.opset_imports.get("", 0)
@@ -227,7 +227,7 @@ def _nan_as_one(node: ir.Node) -> list[ir.Node]:
 
 
 def _is_one(number: ir.Node) -> list[ir.Node]:
-    """Whether there was a NaN; a window of padding alone is -inf, which is not one."""
+    """Return whether there was a NaN; a window of padding alone is -inf, which is not one."""
     half = _constant(np.array(0.5, np.float32))
     return [half, ir.node("Greater", [number.outputs[0], half.outputs[0]])]
 

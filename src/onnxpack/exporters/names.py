@@ -51,7 +51,7 @@ def _bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str]:
-    """The names of all values, those of the bodies of If, Loop and Scan too."""
+    """Yield the names of all values, those of the bodies of If, Loop and Scan too."""
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         yield value.name
     for node in graph.node:

@@ -39,12 +39,12 @@ class _Made:
         return self.probes
 
     def notes(self) -> tuple[str, ...]:
-        """The strategy's own, and one of NaN where the graph may lose it."""
+        """Return the strategy's own, and one of NaN where the graph may lose it."""
         losing = () if self.candidate is None else operators_losing_nan(self.candidate)
         return (*self.strategy.notes(), *((LOSING.format(", ".join(losing)),) if losing else ()))
 
     def make_keeping_nan(self, to: Path) -> Probes:
-        """The same graph with NaN kept."""
+        """Return the same graph with NaN kept."""
         candidate = self.candidate or to
         if self.candidate is None:
             self.make(candidate)
@@ -55,7 +55,7 @@ class _Made:
 def with_nan_kept(
     strategies: Iterable[Strategy], *, saturating: bool = False, asked: bool = True
 ) -> Iterator[Strategy]:
-    """Each strategy; and where its graph was not proven, the same graph with NaN kept.
+    """Yield each strategy; and where its graph was not proven, the same graph with NaN kept.
 
     A ladder asks for the next strategy only after the last one failed.
 

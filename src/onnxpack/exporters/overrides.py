@@ -131,7 +131,7 @@ def refuse_overrides(models: Iterable[object], packages: Collection[str]) -> Non
 
 
 def _plain(known: type) -> str:
-    """How to make an object of the library's class with the same fitted attributes."""
+    """Return how to make an object of the library's class with the same fitted attributes."""
     if isabstract(known):
         return ""
     return (
@@ -155,7 +155,7 @@ def _names(known: type) -> set[str]:
 
 
 def _functions(attribute: Any) -> Iterator[Any]:
-    """The functions that an attribute of a class runs; nothing where it is data."""
+    """Yield the functions that an attribute of a class runs; nothing where it is data."""
     if isinstance(attribute, staticmethod | classmethod | MethodType):
         yield from _functions(attribute.__func__)
     elif isinstance(attribute, property):

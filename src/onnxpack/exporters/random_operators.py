@@ -39,7 +39,7 @@ def refuse_random(model: ir.Model) -> None:
 
 
 def find_random(model: ir.Model) -> Iterator[ir.Node]:
-    """The nodes that draw at random, also in branches, loops and functions."""
+    """Yield the nodes that draw at random, also in branches, loops and functions."""
     opset = model.opset_imports.get("", 0)
     graphs = [(model.graph, opset)] + [
         (function, function.opset_imports.get("", opset)) for function in model.functions.values()
@@ -52,7 +52,7 @@ def find_random(model: ir.Model) -> Iterator[ir.Node]:
 
 
 def place_of(node: ir.Node) -> str:
-    """The operator, and the first value that it makes: ``by RandomNormal, in 'noise'``."""
+    """Return the operator, and the first value that it makes: ``by RandomNormal, in 'noise'``."""
     made = next((value.name for value in node.outputs if value.name), node.name)
     return f"by {node.op_type}, in {made!r}"
 
@@ -66,7 +66,7 @@ def _draws(node: ir.Node, opset: int) -> bool:
 
 
 def _trains(node: ir.Node, opset: int) -> bool:
-    """Whether a Dropout may drop: unless it is certain that it does not."""
+    """Return whether a Dropout may drop: unless it is certain that it does not."""
     own = node.domain in ("", "ai.onnx")
     if own and opset < FIRST_INFERENCE:
         stated = node.attributes.get("is_test")

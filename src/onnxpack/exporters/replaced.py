@@ -113,7 +113,7 @@ def existing(holder: Any, name: str, *, function: bool | None = None) -> Any:
 
 
 def _library(holder: Any) -> str:
-    """The top-level package of a module, of a class, or of an object's class."""
+    """Return the top-level package of a module, of a class, or of an object's class."""
     if isinstance(holder, ModuleType):
         return holder.__name__.partition(".")[0]
     kind = holder if isinstance(holder, type) else type(holder)

@@ -14,7 +14,7 @@ RENAMED = "_output"
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """A name for an output: the name itself, or with ``_output`` after it where it is taken.
+    """Return a name for an output: the name itself, or with ``_output`` after it where it is taken.
 
     A value of a graph has one name, so an input and an output cannot share it. The user's name
     stays, because requests are written with it.
@@ -25,12 +25,12 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 
 def rename_outputs(outputs: Mapping[str, T], inputs: Collection[str]) -> dict[str, T]:
-    """The outputs under names that no input has."""
+    """Return the outputs under names that no input has."""
     return {free_name(name, inputs): value for name, value in outputs.items()}
 
 
 def notes_of_renamed(outputs: Iterable[str], inputs: Collection[str]) -> list[str]:
-    """A note for each output that gave way to an input."""
+    """Return a note for each output that gave way to an input."""
     return [
         f"a column is called {name!r}, so the output of that name is {free_name(name, inputs)!r}"
         for name in outputs
@@ -39,7 +39,7 @@ def notes_of_renamed(outputs: Iterable[str], inputs: Collection[str]) -> list[st
 
 
 def input_names(columns: Iterable[object]) -> tuple[list[str], list[str]]:
-    """The name of the input of each column of a frame, and notes on those that had none.
+    """Return the name of the input of each column of a frame, and notes on those that had none.
 
     Raises:
         SampleError: two columns have one name.

@@ -41,5 +41,5 @@ def _write(node: ir.Node, divisor: ir.Value) -> None:
 
 
 def _modulo(node: ir.Node) -> dict[str, int]:
-    """Whether the remainder has the sign of the dividend, as in C."""
+    """Return whether the remainder has the sign of the dividend, as in C."""
     return {"fmod": node.attributes.get_int("fmod", 0)} if node.op_type == "Mod" else {}

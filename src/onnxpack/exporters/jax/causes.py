@@ -120,7 +120,7 @@ SORTING = frozenset({"sort", "top_k", "approx_top_k"})
 
 
 def diagnose(attempts: Sequence[Attempt], primitives: Collection[str]) -> Cause | None:
-    """The likely cause, from what the strategies said.
+    """Return the likely cause, from what the strategies said.
 
     Args:
         primitives: the names of what the model computes with.

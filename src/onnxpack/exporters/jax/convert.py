@@ -49,7 +49,7 @@ class Job:
 
 
 def ladder(job: Job) -> Iterator[Strategy]:
-    """The strategies, best first; those in float64 only where JAX has that on."""
+    """Yield the strategies, best first; those in float64 only where JAX has that on."""
     for double in (False, True) if jax.config.jax_enable_x64 else (False,):
         suffix = " in double" if double else ""
         yield Strategy(f"jax2onnx{suffix}", partial(_by_layers, job, double))
@@ -122,7 +122,7 @@ def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple
 
 
 def plain_words(exc: BaseException) -> str:
-    """What JAX said, in a line; and which primitive jax2onnx converted, if it was there."""
+    """Return what JAX said, in a line; and which primitive jax2onnx converted, if it was there."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     primitive = _converted(exc)
     kind = type(exc).__name__ + (f" where jax2onnx converts {primitive!r}" if primitive else "")

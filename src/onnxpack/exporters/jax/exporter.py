@@ -26,7 +26,7 @@ class JaxExporter:
     refines = ""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one of them; JAX is not imported to say no."""
+        """Return whether it is one of them; JAX is not imported to say no."""
         if "jax" not in sys.modules:
             return False
         inner = model.func if isinstance(model, functools.partial) else model
@@ -93,5 +93,5 @@ def _is(thing: object, home: str, name: str) -> bool:
 
 
 def _is_jitted(thing: object) -> bool:
-    """Whether ``jax.jit`` made it; its type is public by no name."""
+    """Return whether ``jax.jit`` made it; its type is public by no name."""
     return type(thing).__name__ == "PjitFunction" and "jax" in type(thing).__module__

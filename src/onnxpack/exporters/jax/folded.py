@@ -28,7 +28,7 @@ class Value:
 
 
 def folded(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """The same function; what none of its outputs needs is left out too."""
+    """Return the same function; what none of its outputs needs is left out too."""
 
     def call(*arrays: Any) -> tuple[Any, ...]:
         specs = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
@@ -82,7 +82,7 @@ def _bound(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
 
 
 def _forwards(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-    """A scan from the end as one from the start, over what is turned round."""
+    """Return a scan from the end as one from the start, over what is turned round."""
     carried = step.params["num_carry"]
     held = step.params["num_consts"] + carried
     turned = [*inputs[:held], *map(_turned, inputs[held:])]
@@ -95,7 +95,7 @@ def _turned(array: Any) -> Any:
 
 
 def _in_pairs(branches: Sequence[Any], index: Any, *operands: Any) -> Sequence[Any]:
-    """A choice of many branches as choices of two, which ONNX's If is."""
+    """Return a choice of many branches as choices of two, which ONNX's If is."""
     first, *others = (jax.extend.core.jaxpr_as_fun(branch) for branch in branches)
     if len(others) == 1:
         chosen: Sequence[Any] = jax.lax.cond(index == 0, first, others[0], *operands)
@@ -108,7 +108,7 @@ def _in_pairs(branches: Sequence[Any], index: Any, *operands: Any) -> Sequence[A
 
 
 def _is_sized(step: Any) -> bool:
-    """Whether the step neither is a symbol's value nor has an output of a symbol's size."""
+    """Return whether the step neither is a symbol's value nor has an output of a symbol's size."""
     return step.primitive.name != "dim_as_value" and all(
         isinstance(size, int) for place in step.outvars for size in getattr(place.aval, "shape", ())
     )

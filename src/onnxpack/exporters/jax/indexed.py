@@ -50,7 +50,7 @@ def gather(
 
 
 def _free(indices: Any, last: Sequence[Any], numbers: Any) -> tuple[Any, Any]:
-    """The index without the places that can only be 0, which jax2onnx 0.17 reads wrongly."""
+    """Return the index without the places that can only be 0, which jax2onnx 0.17 reads wrongly."""
     free = [column for column, most in enumerate(last) if not isinstance(most, int) or most]
     if not free or len(free) == len(last):
         return indices, numbers
@@ -74,7 +74,7 @@ def scatter(primitive: Any) -> Callable[..., Any]:
 
 
 def _last_written(operand: Any, updates: Any, numbers: Any) -> list[Any]:
-    """The last place at which what is written is within the operand, for each index."""
+    """Return the last place at which what is written is within the operand, for each index."""
     single = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
     windows = iter(numbers.update_window_dims)
     sizes = [1 if axis in single else updates.shape[next(windows)] for axis in range(operand.ndim)]
@@ -109,7 +109,7 @@ def _moved_along(start: Any, last: Any) -> Any:
 
 
 def _is_within(indices: Any, last: Sequence[Any]) -> bool:
-    """Whether the index is constant and in range; a size that varies is at least 1."""
+    """Return whether the index is constant and in range; a size that varies is at least 1."""
     if not isinstance(indices, np.ndarray):
         return False
     known = [place if isinstance(place, int) else 0 for place in last]
@@ -117,7 +117,7 @@ def _is_within(indices: Any, last: Sequence[Any]) -> bool:
 
 
 def _at_most_int32(indices: Any) -> Any:
-    """The index with a sign and in at least 32 bits, so that every size fits in."""
+    """Return the index with a sign and in at least 32 bits, so that every size fits in."""
     if indices.dtype.itemsize >= 4:
         if indices.dtype.kind == "i":
             return indices

@@ -44,7 +44,7 @@ def ready(model: Any) -> Iterator[Ready]:
 
 
 def _cloned(nnx: Any, model: Any) -> Callable[..., Any]:
-    """A module is made anew for each call: what it changes of itself, it changes there."""
+    """Return a module is made anew for each call: what it changes of itself, it changes there."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return nnx.clone(model)(*args, **kwargs)

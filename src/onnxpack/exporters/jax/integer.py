@@ -78,7 +78,7 @@ def shift_right_arithmetic(bits: Any, by: Any) -> Any:
 
 
 def _shifted(shift: Callable[[Any, Any], Any], bits: Any, by: Any) -> Any:
-    """The shift of the bits without a sign: ONNX's BitShift takes no signed integers."""
+    """Return the shift of the bits without a sign: ONNX's BitShift takes no signed integers."""
     width = bits.dtype.itemsize * 8
     unsigned, wide = np.dtype(f"uint{width}"), np.dtype(f"uint{max(width, NARROW)}")
     below = _is_below(by, width)
@@ -89,7 +89,7 @@ def _shifted(shift: Callable[[Any, Any], Any], bits: Any, by: Any) -> Any:
 
 
 def _is_below(by: Any, width: int) -> Any:
-    """Whether a shift is by fewer bits than there are; one below zero is none of them."""
+    """Return whether a shift is by fewer bits than there are; one below zero is none of them."""
     fewer = lax.lt(by, lax.full_like(by, width))
     return fewer & lax.ge(by, lax.full_like(by, 0)) if by.dtype.kind == "i" else fewer
 

@@ -88,7 +88,7 @@ def _with_pools_by_position(activate: Callable[[], Any]) -> Iterator[None]:
 
 
 def _by_keyword(pool: Callable[..., Any], own: Callable[..., Any]) -> Callable[..., Any]:
-    """The pooling of jax2onnx with the parameters of Flax's."""
+    """Return the pooling of jax2onnx with the parameters of Flax's."""
     signature = inspect.signature(own)
 
     def call(*args: Any, **kwargs: Any) -> Any:

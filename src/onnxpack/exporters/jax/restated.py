@@ -55,7 +55,7 @@ def _concatenate(*arrays: Any, dimension: int) -> Any:
 
 
 def _plain(function: Restated) -> Restated:
-    """What jax2onnx has a primitive for, as jnp computes it."""
+    """Return what jax2onnx has a primitive for, as jnp computes it."""
     return lambda *inputs, **_: function(*inputs)
 
 
@@ -136,7 +136,7 @@ def _no_normalization(*_: Any) -> None:
 
 
 def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[Any, Any], None]:
-    """The method of a plug-in, for a function in its primitive's place.
+    """Return the method of a plug-in, for a function in its primitive's place.
 
     Args:
         plugin: of jax2onnx; its own method is called where the function gives the primitive itself.
@@ -163,7 +163,7 @@ def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[A
 
 
 def _is_itself(closed: Any, step: Any) -> bool:
-    """Whether a jaxpr is nothing but the primitive with its parameters."""
+    """Return whether a jaxpr is nothing but the primitive with its parameters."""
     if [each.primitive for each in closed.jaxpr.eqns] != [step.primitive]:
         return False
     (only,) = closed.jaxpr.eqns
@@ -174,7 +174,7 @@ def _is_itself(closed: Any, step: Any) -> bool:
 
 
 def _traced(restated: Restated, context: Any, step: Any) -> Any:
-    """The function's jaxpr; an input that is constant is one there too."""
+    """Return the function's jaxpr; an input that is constant is one there too."""
     known = [context.try_evaluate_const(place) for place in step.invars]
     specs = [jax.ShapeDtypeStruct(place.aval.shape, place.aval.dtype) for place in step.invars]
 

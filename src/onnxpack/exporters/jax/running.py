@@ -29,7 +29,7 @@ def cumprod(array: Any, *, axis: int, reverse: bool) -> Any:
 
 
 def _running(join: Callable[[Any, Any], Any], array: Any, axis: int, *, reverse: bool) -> Any:
-    """Each with what is 1, 2, 4, ... places before it, so all before it after a few steps.
+    """Return each with what is 1, 2, 4, ... places before it, so all before it after a few steps.
 
     Raises:
         NotImplementedError: the size along the axis varies.

@@ -36,7 +36,7 @@ class Arguments:
 
     @classmethod
     def of(cls, function: Callable[..., Any], sample: Any) -> Arguments:
-        """The arguments that a sample stands for.
+        """Return the arguments that a sample stands for.
 
         See :func:`onnxpack.exporters.structure.arguments.bind`.
 
@@ -65,7 +65,7 @@ class Arguments:
         return cls(arrays, constants, leaves, tree, tuple(kwargs))
 
     def rebuild(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments with one value for each array, in order."""
+        """Return the arguments with one value for each array, in order."""
         left = iter(values)
         filled = [next(left) if _is_array(leaf) else leaf for leaf in self.leaves]
         given = jax.tree.unflatten(self.tree, filled)
@@ -75,7 +75,7 @@ class Arguments:
 
 
 def name_outputs(answer: Any) -> dict[str, Any]:
-    """The arrays of an answer, by their paths.
+    """Return the arrays of an answer, by their paths.
 
     Raises:
         ExportError: there is none, or a leaf is no array.
@@ -95,7 +95,7 @@ def name_outputs(answer: Any) -> dict[str, Any]:
 
 
 def to_array(value: Any) -> Array:
-    """An array of JAX as one of numpy.
+    """Return an array of JAX as one of numpy.
 
     Raises:
         ExportError: numpy has no such dtype of its own.

@@ -56,13 +56,13 @@ class JaxSubject(Subject):
         ) + ((UNASKED,) if self.loops else ())
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The function's answer."""
+        """Return the function's answer."""
         arrays = [jnp.asarray(array) for array in feeds.values()]
         answer = self._answer(self._ready.ask, arrays)
         return {name: to_array(value) for name, value in answer.items()}
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
-        """The answer to inputs in float64, which the weights are widened to."""
+        """Return the answer to inputs in float64, which the weights are widened to."""
         try:
             with jax.enable_x64(True):
                 wide = [
@@ -75,7 +75,7 @@ class JaxSubject(Subject):
             return None
 
     def baselines(self) -> Iterator[Baseline]:
-        """The model as it is called, and compiled by ``jax.jit``."""
+        """Yield the model as it is called, and compiled by ``jax.jit``."""
         compiled = jax.jit(self._traced)
         yield Baseline("as called", lambda feeds: self._waiting(self._asked, feeds))
         yield Baseline("jax.jit", lambda feeds: self._waiting(compiled, feeds))
@@ -136,7 +136,7 @@ class JaxSubject(Subject):
 
 
 def _named(jaxpr: Any) -> Iterator[str]:
-    """The primitives of a jaxpr, and of those within it."""
+    """Yield the primitives of a jaxpr, and of those within it."""
     for step in jaxpr.eqns:
         yield step.primitive.name
         for parameter in step.params.values():

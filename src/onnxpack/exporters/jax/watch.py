@@ -61,7 +61,7 @@ class Decisions:
     caught: dict[Place, None] = field(default_factory=dict)
 
     def stands_in(self, thing: Any) -> StandIn | None:
-        """What a symbol or a tracer stands for; the latter is there in ``jax.jit`` too."""
+        """Return what a symbol or a tracer stands for; the latter is there in ``jax.jit`` too."""
         if is_symbolic_dim(thing):
             return StandIn(1)
         if not isinstance(thing, jax.core.Tracer):
@@ -85,7 +85,7 @@ class Decisions:
 
 @cache
 def _an_array() -> Any:
-    """An array that is no tracer, also if it is made while a function is traced."""
+    """Return an array that is no tracer, also if it is made while a function is traced."""
     with jax.ensure_compile_time_eval():
         return jnp.zeros(())
 
@@ -166,14 +166,14 @@ def _truth_asked(sizes: dict[Place, None]) -> Iterator[None]:
 
 
 def _asking(frame: FrameType | None) -> FrameType | None:
-    """The frame for which a question is asked; None if that is one of JAX's own."""
+    """Return the frame for which a question is asked; None if that is one of JAX's own."""
     while frame is not None and _passes_on(frame):
         frame = frame.f_back
     return None if frame is None or package_of(module_of(frame)) in SOUND else frame
 
 
 def _keeps_for_later(asking: FrameType) -> bool:
-    """Whether a frame calls what takes a size as a key of its answers, and no dict or set.
+    """Return whether a frame calls what takes a size as a key of its answers, and no dict or set.
 
     ``jax.jit`` does so with static arguments, and ``lru_cache``: each answer is computed by the
     size itself.
@@ -190,7 +190,7 @@ def _keeps_for_later(asking: FrameType) -> bool:
 def _called(
     lines: list[str], first: int | None, last: int | None, start: int | None, end: int | None
 ) -> ast.expr:
-    """What a piece of source calls.
+    """Return what a piece of source calls.
 
     Raises:
         LookupError: the source is missing, or is not a call.
@@ -218,7 +218,7 @@ def _is_of_jax(frame: FrameType) -> bool:
 
 
 def _is_undecided(size: Any, other: Any) -> bool:
-    """Whether a size equals something for some values of its symbols, and not for others."""
+    """Return whether a size equals something for some values of its symbols, and not for others."""
     if isinstance(other, NEVER_SIZES):
         return False
     if isinstance(other, float | np.floating):  # 300 == 300.0

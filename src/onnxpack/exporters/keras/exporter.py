@@ -26,7 +26,7 @@ class KerasExporter:
     refines = "torch"
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one; Keras is not imported to say no."""
+        """Return whether it is one; Keras is not imported to say no."""
         keras = sys.modules.get("keras")
         kind = getattr(keras, "Model", None)
         return kind is not None and isinstance(model, kind)

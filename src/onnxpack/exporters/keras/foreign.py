@@ -46,7 +46,7 @@ class ForeignSubject(Subject):
         self._model, self._inputs = model, inputs
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The model's answer, on its own backend."""
+        """Return the model's answer, on its own backend."""
         answer = self._answer([keras.ops.convert_to_tensor(array) for array in feeds.values()])
         return {name: np.array(keras.ops.convert_to_numpy(value)) for name, value in answer.items()}
 
@@ -64,7 +64,7 @@ class ForeignSubject(Subject):
         yield from with_nan_kept(others, saturating=keras.config.backend() == "jax")
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """What the layers tell; else the way round."""
+        """Return what the layers tell; else the way round."""
         found = diagnose(self._model) or diagnose_decision(attempts)
         if found or not any(attempt.strategy.endswith("backend") for attempt in attempts):
             return found

@@ -48,7 +48,7 @@ class Inputs:
 
     @classmethod
     def of(cls, model: Any, sample: Any) -> Inputs:
-        """The inputs of a model with the user's sample, or with one made from its shapes.
+        """Return the inputs of a model with the user's sample, or with one made from its shapes.
 
         Raises:
             SampleError: the sample has other inputs, or the model states none to make one from.
@@ -75,7 +75,7 @@ class Inputs:
         return cls(cast, structure, stated, tuple(notes))
 
     def pack(self, values: Sequence[Any]) -> Any:
-        """What the model is called with, of one value for each input in order."""
+        """Return what the model is called with, of one value for each input in order."""
         import keras
 
         named = dict(zip(self.sample, values, strict=True))
@@ -126,7 +126,7 @@ def _stated(model: Any) -> tuple[tuple[Stated, ...], Any]:
 
 
 def _names(own: Sequence[str]) -> list[str]:
-    """The users' own names, and plain ones for those that Keras counted up."""
+    """Return the users' own names, and plain ones for those that Keras counted up."""
     if len(own) == 1:
         return ["input" if MADE_NAME.fullmatch(own[0]) else own[0]]
     plain = [

@@ -17,7 +17,7 @@ TRUST = "if you trust where the file came from, add --trust: it lets the file ru
 
 
 def archive(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
-    """A Keras archive, in Keras' safe mode unless it is trusted.
+    """Return a Keras archive, in Keras' safe mode unless it is trusted.
 
     Raises:
         TargetError: it holds code and is not trusted, or cannot be loaded.

@@ -8,7 +8,7 @@ from onnxpack.errors import ExportError
 
 
 def name_outputs(model: Any, answer: Any) -> dict[str, Any]:
-    """The tensors of an answer: a dict's by its keys, several by the names of their layers.
+    """Return the tensors of an answer: a dict's by its keys, several by the names of their layers.
 
     Raises:
         ExportError: there is no tensor in it.

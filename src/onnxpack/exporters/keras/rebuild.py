@@ -50,7 +50,7 @@ class Request:
 def rebuilt(
     model: Any, sample: Mapping[str, Array], axes: Axes, opset: int, outputs: Sequence[str]
 ) -> Iterator[Strategy]:
-    """The strategies of the backends that are installed and are not the model's own."""
+    """Yield the strategies of the backends that are installed and are not the model's own."""
     import keras
 
     own = keras.config.backend()

@@ -35,7 +35,7 @@ class Called(torch.nn.Module):
         self.training = False
 
     def forward(self, *tensors: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The model's answer by the names of its outputs."""
+        """Return the model's answer by the names of its outputs."""
         answer = self.keras(self._inputs.pack(tensors), training=False)
         return name_outputs(self.keras, answer)
 

@@ -36,7 +36,7 @@ def with_open_sizes(strategy: Strategy) -> Strategy:
 
 
 def calls_while_loop(run: Callable[[], Any]) -> bool:
-    """Whether a model loops until its values say so, which it may never do at infinity.
+    """Return whether a model loops until its values say so, which it may never do at infinity.
 
     Args:
         run: asks the model; one that refuses its sample is refused when it is asked again.

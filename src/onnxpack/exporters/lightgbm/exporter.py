@@ -23,14 +23,14 @@ class LightGBMExporter(BoosterExporter):
         return (framework.Booster, framework.LGBMModel)
 
     def make_subject(self, model: Any, sample: Any) -> LightGBMSubject:
-        """The model with its sample."""
+        """Return the model with its sample."""
         from onnxpack.exporters.lightgbm.subject import LightGBMSubject
 
         return LightGBMSubject(model, sample)
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """A ``.txt`` that ``save_model`` wrote; a sample can be made up of random numbers.
+    """Return a ``.txt`` that ``save_model`` wrote; a sample can be made up of random numbers.
 
     Raises:
         TargetError: it is no model of LightGBM's.

@@ -16,7 +16,7 @@ from onnxpack.signature import Array
 def add_linear(
     graph: Graph, columns: str, x: str, ensemble: Ensemble, description: Description
 ) -> str:
-    """The sum of the lines of the leaves that each row reaches: float64 [batch, targets].
+    """Return the sum of the lines of the leaves that each row reaches: float64 [batch, targets].
 
     Args:
         graph: the graph to add it to.

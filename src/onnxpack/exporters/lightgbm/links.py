@@ -18,7 +18,7 @@ EXPONENTIAL = {"gamma", "poisson", "tweedie"}
 
 
 def write_link(graph: Graph, score: str, objective: str, given: Mapping[str, str]) -> str:
-    """What an objective makes of its scores; float64 [batch, targets].
+    """Return what an objective makes of its scores; float64 [batch, targets].
 
     Raises:
         ExportError: it is not known.
@@ -44,7 +44,7 @@ def write_link(graph: Graph, score: str, objective: str, given: Mapping[str, str
 
 
 def _logistic(graph: Graph, score: str) -> str:
-    """The share of the second class, by LightGBM's own formula.
+    """Return the share of the second class, by LightGBM's own formula.
 
     ONNX Runtime (1.32) computes a Sigmoid with an error of 1e-16, which is a tenth of the share
     where all rows are of one class, 1e-15.
@@ -54,7 +54,7 @@ def _logistic(graph: Graph, score: str) -> str:
 
 
 def _squared(graph: Graph, score: str) -> str:
-    """The square with the score's sign, of an objective that was fitted to the root."""
+    """Return the square with the score's sign, of an objective that was fitted to the root."""
     positive = graph.add("Greater", score, graph.constant(np.float64(0)))
     square = graph.add("Mul", score, score)
     return graph.add("Where", positive, square, graph.add("Neg", square))

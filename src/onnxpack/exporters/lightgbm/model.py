@@ -58,7 +58,7 @@ class Description:
 
     @classmethod
     def of(cls, booster: Any) -> Description:
-        """A booster's description; it ends at its best iteration, as ``predict`` does."""
+        """Return a booster's description; it ends at its best iteration, as ``predict`` does."""
         head, _, rest = booster.model_to_string().partition("\n\nTree=")
         trees = rest.partition("\nend of trees")[0].split("\nTree=") if rest else []
         return cls(_pairs(head), tuple(_pairs(text) for text in trees))
@@ -101,12 +101,12 @@ class Description:
         return tuple(np.unique(np.concatenate([*kinds, [NAN]])).tolist())[::-1]
 
     def ensemble(self, columns: Columns) -> Ensemble:
-        """The trees; the columns are the features once for each of :attr:`views`."""
+        """Return the trees; the columns are the features once for each of :attr:`views`."""
         trees = (self._tree(number, block, columns) for number, block in enumerate(self.blocks))
         return Ensemble(tuple(trees), self.targets)
 
     def of_features(self, ensemble: Ensemble) -> Ensemble:
-        """The same trees, of the features as they are given; a set's column stays beyond."""
+        """Return the same trees, of the features as they are given; a set's column stays beyond."""
         copies = len(self.views) * self.features
 
         def plain(tree: Tree) -> Tree:
@@ -118,7 +118,7 @@ class Description:
         return dataclasses.replace(ensemble, trees=tuple(map(plain, ensemble.trees)))
 
     def linear(self, number: int) -> Linear:
-        """The lines of one tree's leaves."""
+        """Return the lines of one tree's leaves."""
         block = self.blocks[number]
         fallback = _numbers(block, "leaf_value")
         if block.get("is_linear") != "1":
@@ -177,13 +177,13 @@ def _decisions(block: Mapping[str, str]) -> Array:
 
 
 def _children(block: Mapping[str, str], key: str, inner: int) -> Array:
-    """The nodes below each; the text counts leaves down from -1, and here they come last."""
+    """Return the nodes below each; the text counts leaves down from -1, and here they come last."""
     child = _numbers(block, key).astype(int)
     return np.concatenate((np.where(child < 0, inner + ~child, child), np.full(inner + 1, -1)))
 
 
 def _categories(block: Mapping[str, str], number: int) -> list[int]:
-    """The categories of one set, which is kept as the bits of 32-bit words."""
+    """Return the categories of one set, which is kept as the bits of 32-bit words."""
     bounds = _numbers(block, "cat_boundaries").astype(int)
     words = np.array(block["cat_threshold"].split(), np.uint32)[bounds[number] : bounds[number + 1]]
     bits = (words[:, None] >> np.arange(WORD, dtype=np.uint32)) & 1

@@ -68,7 +68,7 @@ class LightGBMSubject(BoosterSubject):
         return (*super().notes, *_notes_of_order(self.booster, list(self.rows.feeds)))
 
     def answer(self, data: object) -> dict[str, Array]:
-        """What ``predict``, and of a classifier ``predict_proba``, give."""
+        """Return what ``predict``, and of a classifier ``predict_proba``, give."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # names that were known in training
             if not self.is_classifier:
@@ -79,7 +79,7 @@ class LightGBMSubject(BoosterSubject):
                 PROBABILITIES: shares}  # fmt: skip
 
     def ensemble(self) -> Ensemble:
-        """The trees, of the features as they are given."""
+        """Return the trees, of the features as they are given."""
         return self.description.of_features(self._trees[1])
 
     def write(self, graph: Graph, x: str) -> None:
@@ -96,7 +96,7 @@ class LightGBMSubject(BoosterSubject):
         self.put(graph, SCORES, self._score(graph, x), self.description.targets, np.float64)
 
     def _score(self, graph: Graph, x: str) -> str:
-        """The sum or the average of the trees, [batch, targets]."""
+        """Return the sum or the average of the trees, [batch, targets]."""
         columns, ensemble = self._trees
         tiny = graph.add("LessOrEqual", graph.add("Abs", x), graph.constant(TINY))
         x = graph.add("Where", tiny, graph.constant(0.0), x)
@@ -134,7 +134,7 @@ class LightGBMSubject(BoosterSubject):
         return columns, self.description.ensemble(columns)
 
     def _views(self, graph: Graph, x: str) -> str:
-        """The features once for each meaning of what is missing."""
+        """Return the features once for each meaning of what is missing."""
         parts = []
         for kind in self.description.views:
             if kind == NAN:
@@ -168,7 +168,7 @@ def _booster(model: Any) -> Any:
 
 
 def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
-    """A booster keeps the categories of the frame it was trained on, in the columns' order.
+    """Return a booster keeps the categories of the frame it was trained on, in the columns' order.
 
     A column of texts can only be one of them, as where a sample was read from a table.
 
@@ -188,7 +188,7 @@ def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
 
 
 def _notes_of_order(booster: Any, columns: Sequence[str]) -> Iterator[str]:
-    """A note where the names of a frame's columns do not say what LightGBM takes them for."""
+    """Yield a note where the names of a frame's columns do not say what LightGBM takes them for."""
     names = booster.feature_name()
     kept = {name.replace(" ", "_"): name for name in columns}  # as LightGBM keeps names
     if is_reordered(list(kept), names):

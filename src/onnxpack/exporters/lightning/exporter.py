@@ -24,7 +24,7 @@ class LightningExporter:
     refines = "torch"
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one; Lightning is not imported to say no."""
+        """Return whether it is one; Lightning is not imported to say no."""
         return _distribution(model) is not None
 
     @contextmanager

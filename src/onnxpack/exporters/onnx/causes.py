@@ -18,7 +18,7 @@ NEW_OPSET = 18
 
 
 def open_model(pack: Pack, graph: ir.Model) -> Model:
-    """The graph in ONNX Runtime.
+    """Return the graph in ONNX Runtime.
 
     Raises:
         PackError: it cannot be loaded.

@@ -34,7 +34,7 @@ class Evaluator:
             raise PackError(f"onnx's reference evaluator cannot load the graph: {exc}") from exc
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The evaluator's answer.
+        """Return the evaluator's answer.
 
         Raises:
             ExportError: the evaluator fails where ONNX Runtime answers.

@@ -33,7 +33,7 @@ FREE_SIZE = 2
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """An ``.onnx`` file or a model-zoo folder: read when it is exported."""
+    """Return an ``.onnx`` file or a model-zoo folder: read when it is exported."""
     return LoadedTarget(path, path.stem)
 
 
@@ -43,7 +43,7 @@ class OnnxExporter:
     refines = ""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is a path."""
+        """Return whether it is a path."""
         return isinstance(model, str | Path)
 
     @contextmanager
@@ -83,15 +83,15 @@ class OnnxSubject(Subject):
         return (*notes_of_constants(self._constants), *nonfinite)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The reference evaluator's answer."""
+        """Return the reference evaluator's answer."""
         return self._evaluate(feeds)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """The graph as it is."""
+        """Yield the graph as it is."""
         yield Strategy("adopted", self._copy)
 
     def _copy(self, to: Path) -> Probes:
-        """The graph, with its weights in one file beside it, however many it had them in."""
+        """Return the graph, with its weights in one file beside it, however many it had them in."""
         save_beside(self._graph, to)
         return ()
 
@@ -105,7 +105,7 @@ class OnnxSubject(Subject):
         return {spec.name: _random(spec) for spec in signature.inputs}
 
     def _golden_sample(self, signature: Signature) -> dict[str, Array]:
-        """The first golden set's inputs, once the evaluator agrees with its outputs."""
+        """Return the first golden set's inputs, once the evaluator agrees with its outputs."""
         first = self._pack.golden[0]
         if len(first.outputs) != len(self._names):
             raise PackError(

@@ -29,7 +29,7 @@ def make_constant(model: ir.Model) -> Sequence[str]:
 
 
 def notes_of_constants(names: Sequence[str]) -> list[str]:
-    """A note on the inputs that the file lets a caller override, and the pack does not."""
+    """Return a note on the inputs that the file lets a caller override, and the pack does not."""
     if not names:
         return []
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -31,7 +31,7 @@ class Loop(op_loop.Loop):
         attributes: Any = None,
         bindings: Any = None,
     ) -> Any:
-        """What is carried out of the last turn, then what the turns gave."""
+        """Return what is carried out of the last turn, then what the turns gave."""
         state, given = list(carried), list[Any]()
         goes_on, turn = condition is None or bool(condition), 0
         while goes_on and (trips is None or turn < trips):

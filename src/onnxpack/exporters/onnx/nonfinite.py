@@ -43,7 +43,7 @@ NOT_ASKED_FAR = (
 def notes_of_nonfinite(
     graph: ir.Graph, sample: Mapping[str, Array], reference: Answer, model: Model
 ) -> Iterator[str]:
-    """A note where the two differ at the sample with NaN or infinities in it."""
+    """Yield a note where the two differ at the sample with NaN or infinities in it."""
     cases = list(nonfinite_values(sample))
     operators = {node.op_type for node in graph.all_nodes()}
     if operators & FAR:
@@ -63,7 +63,7 @@ def notes_of_nonfinite(
 
 
 def _differ(feeds: Mapping[str, Array], reference: Answer, model: Model) -> bool:
-    """Whether the answers differ; not where the reference has none."""
+    """Return whether the answers differ; not where the reference has none."""
     try:
         with np.errstate(all="ignore"):
             expected = reference(feeds)

@@ -44,7 +44,7 @@ class LoadedTarget:
     made_up: MadeUp | None = None
 
     def own_sample(self) -> tuple[Any, tuple[str, ...]]:
-        """The sample where the user gives none, with what the user should know of it."""
+        """Return the sample where the user gives none, with what the user should know of it."""
         if self.made_up is None:
             return None, ()
         return self.made_up.make(), (self.made_up.note,)

@@ -72,12 +72,12 @@ def _mistake(sample: Any, refusal: str) -> Cause | None:
 
 
 def _is_array(part: Any) -> bool:
-    """Whether it is an array of its own, and not a scalar of NumPy's."""
+    """Return whether it is an array of its own, and not a scalar of NumPy's."""
     return bool(getattr(part, "shape", ()))
 
 
 def _shallow(sample: Any) -> list[Any]:
-    """The sample, and what is directly inside of it."""
+    """Return the sample, and what is directly inside of it."""
     if isinstance(sample, Mapping):
         return [sample, *sample.values()]
     return [sample, *sample] if isinstance(sample, list | tuple) else [sample]

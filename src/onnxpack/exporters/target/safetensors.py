@@ -11,7 +11,7 @@ from onnxpack.exporters.target.loaded import LoadedTarget
 
 
 def load(path: Path, class_name: str | None, _trust: bool) -> LoadedTarget:
-    """The weights in the module that the class makes when it is called without arguments.
+    """Return the weights in the module that the class makes when it is called without arguments.
 
     Raises:
         TargetError: no class was named, it cannot be called so, or the weights are not its.

@@ -25,7 +25,7 @@ _TABLES = {".csv", ".parquet"}
 
 
 def read_sample(specs: Sequence[str]) -> Any:
-    """The sample that these SPECs stand for, in one of the forms of :func:`onnxpack.export`.
+    """Return the sample that these SPECs stand for, in one of the forms of :func:`onnxpack.export`.
 
     Args:
         specs: for each input ``1x3x224x224`` (random float32), ``int64[1,128]`` (random, of
@@ -113,7 +113,7 @@ def _read_numpy(path: Path) -> Any:
 
 
 def _read_table(path: Path) -> Any:
-    """A data frame, with the dtypes that pandas finds."""
+    """Return a data frame, with the dtypes that pandas finds."""
     try:
         import pandas as pd
     except ImportError as exc:

@@ -33,7 +33,7 @@ BOILERPLATE = (
 
 
 def plain_words(exc: BaseException) -> str:
-    """What an exporter said, in a line: the innermost cause that says something.
+    """Return what an exporter said, in a line: the innermost cause that says something.
 
     The outer messages of ``torch.onnx.export`` are the same for every failure.
     """
@@ -49,7 +49,7 @@ def plain_words(exc: BaseException) -> str:
 def diagnose(
     model: torch.nn.Module, attempts: Sequence[Attempt], run: Callable[[], Any]
 ) -> Cause | None:
-    """The likely cause, from what the strategies said and from what the model is made of.
+    """Return the likely cause, from what the strategies said and from what the model is made of.
 
     Args:
         run: asks the model once more.
@@ -85,7 +85,7 @@ def diagnose(
 
 
 def _decision(said: str) -> Cause | None:
-    """What Python decides, at which line, and how that kind of line is written instead."""
+    """Return what Python decides, at which line, and how that kind of line is written instead."""
     for words, kinds in (
         ("values decide|decides from a tensor's values", ON_VALUES),
         ("a size that varies decides", ON_SIZES),
@@ -113,7 +113,7 @@ def _missing(operator: str, run: Callable[[], Any]) -> Cause:
 
 
 def cure(exc: Exception) -> str:
-    """What to write where the model refuses its sample with this error."""
+    """Return what to write where the model refuses its sample with this error."""
     return next((remedy for pattern, remedy in CURES if re.search(pattern, str(exc))), "")
 
 
@@ -226,7 +226,7 @@ KNOWN: Sequence[tuple[str, Cause]] = (
 
 
 def _chose_others(attempt: Attempt) -> bool:
-    """Whether a graph ran everywhere, and only kept other boxes than the model."""
+    """Return whether a graph ran everywhere, and only kept other boxes than the model."""
     failed = [each for case in attempt.evidence for each in case.outputs if not each.passed]
     return any(each.output.endswith("boxes") and each.max_abs for each in failed)
 
@@ -277,7 +277,7 @@ def _translated(line: str) -> str:
 
 
 def _user_place(message: str) -> str:
-    """The last line of the user's own code that a message shows."""
+    """Return the last line of the user's own code that a message shows."""
     for file, line in reversed(re.findall(r'File "([^"]+)", line (\d+)', message)):
         if "/site-packages/" not in file and "/onnxpack/" not in file and "<" not in file:
             return f"{Path(file).name}:{line}"

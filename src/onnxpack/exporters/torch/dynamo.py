@@ -50,7 +50,7 @@ class Dynamo:
             )
 
     def _shapes(self, tensors: Sequence[torch.Tensor]) -> tuple[dict[int, Any], ...]:
-        """The axes of each input that may vary, in the words of torch.export."""
+        """Return the axes of each input that may vary, in the words of torch.export."""
         dynamic = torch.export.Dim.DYNAMIC
         return tuple(
             {axis: dynamic for axis in self.setup.axes[name] if tensor.shape[axis] > 1}
@@ -75,7 +75,7 @@ class Dynamo:
     def _explore(
         self, program: Program, export: Callable[[Sequence[torch.Tensor]], Program]
     ) -> Probes:
-        """The sizes at which the program's guards, and those behind them, do not hold."""
+        """Return the sizes at which the program's guards, and those behind them, do not hold."""
         sample, axes = self.setup.subject.sample, self.setup.axes
 
         def conditions_at(dims: Mapping[str, int]) -> Sequence[Condition]:
@@ -93,7 +93,7 @@ class Dynamo:
         return explore(guards_of(program, sample, axes), conditions_at, self.setup.sizes)
 
     def _answered_at(self, dims: Mapping[str, int]) -> tuple[torch.Tensor, ...] | None:
-        """The sample at other sizes; None where the model itself refuses it."""
+        """Return the sample at other sizes; None where the model itself refuses it."""
         feeds = tile(self.setup.subject.sample, self.setup.axes, dims)
         refuse_too_large(feeds, dims)
         try:

@@ -31,7 +31,7 @@ class TorchExporter:
     refines = ""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one of them; PyTorch is not imported to say no."""
+        """Return whether it is one of them; PyTorch is not imported to say no."""
         torch = sys.modules.get("torch")
         return torch is not None and isinstance(
             model, torch.nn.Module | torch.export.ExportedProgram
@@ -95,7 +95,7 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _has_modes(module: torch.nn.Module) -> bool:
-    """Whether it can be switched: the module of a program has the mode of its export.
+    """Return whether it can be switched: the module of a program has the mode of its export.
 
     PyTorch 2.14 puts a ``train`` of its own on such a module, which raises NotImplementedError.
     """
@@ -116,7 +116,7 @@ def refuse_impressions(subject: TorchSubject) -> None:
 
 
 def _never_written(module: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """The parameters, if only the code of libraries runs in ``forward`` and writes none.
+    """Return the parameters, if only the code of libraries runs in ``forward`` and writes none.
 
     An embedding with ``max_norm`` shortens its rows in place; a hook, or a ``forward`` that was put
     into an instance, is the user's code.
@@ -213,7 +213,7 @@ def _is_program(model: Any) -> bool:
 
 
 def _unwrapped(model: Any) -> Any:
-    """The plain module inside compiled and data-parallel ones."""
+    """Return the plain module inside compiled and data-parallel ones."""
     import torch
 
     inner = getattr(model, "_orig_mod", model)

@@ -32,14 +32,14 @@ class FlatModule(torch.nn.Module):
         self.training = False
 
     def around(self, model: torch.nn.Module) -> Self:
-        """The same calls to another module."""
+        """Return the same calls to another module."""
         return type(self)(model, *self.arguments)
 
     def answer(self, *tensors: torch.Tensor) -> Any:
-        """The inner module's own answer."""
+        """Return the inner module's own answer."""
         args, kwargs = rebuild(self.arguments, iter(tensors))
         return self.model(*args, **kwargs)
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The tensors of the inner module's answer."""
+        """Return the tensors of the inner module's answer."""
         return tuple(tensor for _, tensor in flatten(self.answer(*tensors)))

@@ -104,7 +104,7 @@ def _strategy(setup: Setup, name: str, make: Callable[[Path], Probes]) -> Strate
 
 
 def _by_empty_rows(setup: Setup) -> list[tuple[Setup, str]]:
-    """The ways in which attention answers a row that may look at nothing, likelier first.
+    """Return the ways in which attention answers a row that may look at nothing, likelier first.
 
     PyTorch 2.14 gives NaN in the fast path of self-attention and with ``need_weights``, and
     zeros elsewhere. Which of them a model takes hangs on its call, so the proof decides.

@@ -20,7 +20,7 @@ Named = Iterator[tuple[str, torch.Tensor]]
 
 
 def flatten(value: Any, path: str = "") -> Named:
-    """Each tensor with its path; None is passed over, plain values are left out."""
+    """Yield each tensor with its path; None is passed over, plain values are left out."""
     if isinstance(value, torch.Tensor):
         yield path, value
     else:
@@ -39,7 +39,7 @@ def rebuild(template: Any, tensors: Iterator[torch.Tensor]) -> Any:
 
 
 def to_tensors(value: Any) -> Any:
-    """The same structure with its arrays as tensors that carry no gradient."""
+    """Return the same structure with its arrays as tensors that carry no gradient."""
     if isinstance(value, torch.Tensor):
         return value.detach()
     if isinstance(value, np.ndarray | np.generic):
@@ -49,7 +49,7 @@ def to_tensors(value: Any) -> Any:
 
 
 def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Tensor]:
-    """The tensors of an answer, by names that a person recognises.
+    """Return the tensors of an answer, by names that a person recognises.
 
     Args:
         taken: the names of the inputs, which an output cannot have as well.
@@ -98,7 +98,7 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _refilled(holder: Any, children: Sequence[tuple[str, Any]]) -> Any:
-    """A structure like ``holder`` with these children; a mapping becomes a plain dict."""
+    """Return a structure like ``holder`` with these children; a mapping becomes a plain dict."""
     if not children:
         return holder
     if dataclasses.is_dataclass(holder) and not isinstance(holder, type):

@@ -134,7 +134,7 @@ class TorchSubject(Subject):
         return self.manner_name if self._narrow is None else " in float32"
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The module's answer on its own device, in float32 where it is of low precision.
+        """Return the module's answer on its own device, in float32 where it is of low precision.
 
         Raises:
             ExportError: float32 gives what its own rounding does not explain.
@@ -166,7 +166,7 @@ class TorchSubject(Subject):
         self._narrow, self.flat = self.flat, widened(self.flat)
 
     def answer(self, tensors: Sequence[torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
-        """The module's answer as the tensors that it returns, by default to the sample."""
+        """Return the module's answer as the tensors that it returns, by default to the sample."""
         return self._answer(self.flat, self.tensors(self.sample) if tensors is None else tensors)
 
     def run_first(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -184,7 +184,7 @@ class TorchSubject(Subject):
             self._answer(self._narrow, [each.to(kind) for each, kind in given])
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
-        """The answer of a copy of the module in float64."""
+        """Return the answer of a copy of the module in float64."""
         if self._double is None:
             return None
         wide = [
@@ -197,7 +197,7 @@ class TorchSubject(Subject):
             return None
 
     def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-        """The answers of copies whose inputs and weights are off by a rounding."""
+        """Yield the answers of copies whose inputs and weights are off by a rounding."""
         for seed in range(PERTURBED):
             inputs = self.tensors(feeds)
             try:
@@ -232,15 +232,15 @@ class TorchSubject(Subject):
         yield from edges(self.sample, self._called, self.weights)
 
     def unordered(self, outputs: Mapping[str, Array]) -> Sets:
-        """What a detector of torchvision finds is a set."""
+        """Return what a detector of torchvision finds is a set."""
         return tuple(sets_of_a_detector(outputs)) if has_no_order(self.model) else ()
 
     def tensors(self, feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
-        """Inputs as tensors of their own on the module's device."""
+        """Return inputs as tensors of their own on the module's device."""
         return tuple(torch.from_numpy(array.copy()).to(self.device) for array in feeds.values())
 
     def in_float32(self) -> TorchSubject | None:
-        """The same model of float64, computed in float32 between casts; None for others."""
+        """Return the same model of float64, computed in float32 between casts; None for others."""
         tensors = (*self.model.parameters(), *self.model.buffers())
         if self.program is not None or not any(each.dtype is torch.float64 for each in tensors):
             return None
@@ -255,7 +255,7 @@ class TorchSubject(Subject):
         return with_nan_kept(ladder, asked=self.asks_nan)
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The output of each module, by forward hooks; of one called twice, the last."""
+        """Return the output of each module, by forward hooks; of one called twice, the last."""
         seen: dict[str, Array] = {}
 
         def hook(name: str) -> Any:
@@ -309,7 +309,7 @@ class TorchSubject(Subject):
         return self._widened()
 
     def _widened(self) -> FlatModule | None:
-        """A copy of the module in float64; None where there can be none."""
+        """Return a copy of the module in float64; None where there can be none."""
         try:
             with hidden():  # a scripted module warns about the gradients of what it copies
                 return copy.deepcopy(self.flat).double()
@@ -332,17 +332,17 @@ def _as_arrays(answer: Mapping[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def _is_hidden(tensor: torch.Tensor) -> bool:
-    """Whether it stands for values that are elsewhere, or of no common shape."""
+    """Return whether it stands for values that are elsewhere, or of no common shape."""
     return tensor.is_nested or is_functorch_wrapped_tensor(tensor)
 
 
 def _known(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor of a dtype that numpy has."""
+    """Return a tensor of a dtype that numpy has."""
     return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
 
 
 def to_array(tensor: torch.Tensor) -> Array:
-    """A tensor as an array of its own.
+    """Return a tensor as an array of its own.
 
     Raises:
         ExportError: numpy has no such dtype.
@@ -370,7 +370,7 @@ def _device(model: torch.nn.Module) -> torch.device:
 
 
 def _constants(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    """A note for each argument that is no tensor: the graph keeps the sample's value."""
+    """Return a note for each argument that is no tensor: the graph keeps the sample's value."""
     return tuple(
         f"argument {name!r} is held constant at {value!r}"
         for name, value in given

@@ -80,7 +80,7 @@ class TorchScript:
         return all_differing(observed.conditions)
 
     def _witness(self, tensors: Sequence[torch.Tensor]) -> Observation:
-        """What a run without values saw; it must have come to its end."""
+        """Return what a run without values saw; it must have come to its end."""
         axes = [self.setup.axes.get(name, {}) for name in self.setup.subject.sample]
         own = {
             dim: tensor.shape[axis]
@@ -96,7 +96,7 @@ class TorchScript:
             ) from exc
 
     def _size_decisions(self) -> list[Place]:
-        """The places where Python decides from a size that is to vary."""
+        """Return the places where Python decides from a size that is to vary."""
         return differing(self._learn(grown=False), self._learn(grown=True))
 
     def _learn(self, *, grown: bool) -> list[Learned]:

@@ -38,7 +38,7 @@ def written_out() -> Iterator[None]:
 
 
 def _stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any], Callable[..., Any]]]:
-    """Each registry of transformers, the name in it, its own function and the one instead.
+    """Yield each registry of transformers, the name in it, its own function and the one instead.
 
     Mixtures of experts do without their grouped product of matrices, which ONNX does not have.
     """
@@ -54,7 +54,7 @@ def _stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any], Callable[..., A
 
 
 def full_mask(make: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor | None:
-    """The mask of transformers, also where the values at hand would allow none."""
+    """Return the mask of transformers, also where the values at hand would allow none."""
     kwargs["allow_is_causal_skip"] = False
     if kwargs.get("attention_mask") is not None:
         kwargs["allow_is_bidirectional_skip"] = False
@@ -63,7 +63,7 @@ def full_mask(make: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tens
 
 
 def _as_long_as_the_tokens(mask: torch.Tensor | None, *_: Any) -> torch.Tensor | None:
-    """The padding mask; without a cache there are no earlier tokens to lengthen it by."""
+    """Return the padding mask; without a cache there are no earlier tokens to lengthen it by."""
     return mask
 
 
@@ -79,7 +79,7 @@ def attend(
     position_bias: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """What ``sdpa_attention_forward`` answers."""
+    """Return what ``sdpa_attention_forward`` answers."""
     groups = getattr(module, "num_key_value_groups", 1)
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
@@ -106,7 +106,7 @@ def _weights(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """Each place sees itself and those before it."""
+    """Return each place sees itself and those before it."""
     rows = torch.arange(query.shape[2], device=query.device)
     columns = torch.arange(key.shape[2], device=key.device)
     return columns[None, :] <= rows[:, None]

@@ -19,7 +19,7 @@ class TransformersExporter:
     refines = "torch"
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one; transformers is not imported to say no."""
+        """Return whether it is one; transformers is not imported to say no."""
         home = sys.modules.get("transformers.modeling_utils")
         return home is not None and isinstance(model, home.PreTrainedModel)
 

@@ -16,7 +16,7 @@ TRUST = "if you trust where the folder came from, add --trust: it lets the folde
 
 
 def folder(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
-    """The model of a folder of transformers, in float32; nothing is downloaded.
+    """Return the model of a folder of transformers, in float32; nothing is downloaded.
 
     Raises:
         TargetError: its class is unknown, or it holds code or pickled weights and is not trusted.
@@ -51,7 +51,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _class_of(config: dict[str, Any], path: Path, *, trust: bool) -> Any:
-    """The class that the folder was saved from."""
+    """Return the class that the folder was saved from."""
     import transformers
 
     if config.get("auto_map") and trust:

@@ -22,7 +22,7 @@ ROPES_BY_LENGTH = ("dynamic", "longrope")
 def make_edges(
     model: Any, sample: Mapping[str, Array], axes: Axes
 ) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Inputs with each kind of padding, then lengths that matter to this model."""
+    """Yield inputs with each kind of padding, then lengths that matter to this model."""
     own = sizes(sample, axes)
     if MASK in sample and sample[MASK].ndim == 2:
         rows, tokens = sample[MASK].shape
@@ -36,7 +36,7 @@ def make_edges(
 
 
 def _masks(rows: int, tokens: int) -> Iterator[tuple[str, Array]]:
-    """The first row whole and the others masked; of a single row, that one."""
+    """Yield the first row whole and the others masked; of a single row, that one."""
 
     def others(masked: Array) -> Array:
         mask = np.ones((rows, tokens), np.int64)
@@ -53,7 +53,7 @@ def _masks(rows: int, tokens: int) -> Iterator[tuple[str, Array]]:
 
 
 def _lengths(model: Any) -> Iterator[int]:
-    """The longest that it takes, and those beyond which it looks at tokens in another way."""
+    """Yield the longest that it takes, and those beyond which it looks at tokens in another way."""
     config = text_config(model)
     longest = max(getattr(config, "max_position_embeddings", None) or 0, 0) or LONGEST
     yield min(longest, LONGEST)

@@ -38,7 +38,7 @@ class MadeSample:
 
 
 def make_sample(model: Any) -> MadeSample:
-    """Inputs for this model.
+    """Return inputs for this model.
 
     Raises:
         SampleError: it takes an input that cannot be made up.
@@ -66,12 +66,12 @@ def make_sample(model: Any) -> MadeSample:
 
 
 def takes(model: Any) -> list[str]:
-    """The names of what the model's ``forward`` takes."""
+    """Return the names of what the model's ``forward`` takes."""
     return list(inspect.signature(model.forward).parameters)
 
 
 def _main_inputs(model: Any, taken: list[str]) -> set[str]:
-    """The one that the class names, and the other tower's where it has two."""
+    """Return the one that the class names, and the other tower's where it has two."""
     towers = {"vision_config", "text_config"} <= set(model.config.to_dict())
     both = {"input_ids", "pixel_values"} if towers else set()
     return ({model.main_input_name} | both) & set(taken)
@@ -146,5 +146,5 @@ def _normal(shape: tuple[int, ...]) -> Array:
 
 
 def text_config(model: Any) -> Any:
-    """The config that tells of the model's text: its own, or that of a part of it."""
+    """Return the config that tells of the model's text: its own, or that of a part of it."""
     return model.config.get_text_config()

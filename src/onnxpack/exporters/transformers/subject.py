@@ -85,7 +85,7 @@ def _named_axes(sample: Mapping[str, Array]) -> dict[str, dict[int, str]]:
 
 
 def class_names(model: Any) -> tuple[str, ...] | None:
-    """The classes' names, where the config has more than counted ones: ``LABEL_0``."""
+    """Return the classes' names, where the config has more than counted ones: ``LABEL_0``."""
     names = getattr(model.config, "id2label", None) or {}
     told = [name for number, name in names.items() if name != f"LABEL_{number}"]
     if "Classification" not in type(model).__name__ or not told:

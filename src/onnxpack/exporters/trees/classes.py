@@ -14,7 +14,7 @@ from onnxpack.signature import Array
 
 
 def class_names(classes: Any) -> Sequence[str]:
-    """The classes as text.
+    """Return the classes as text.
 
     Raises:
         ExportError: they are neither numbers nor texts.

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def by_name(sample: Any, names: Sequence[str]) -> Any:
-    """The columns of a frame, or of a mapping of columns, in the order of these names.
+    """Return the columns of a frame, or of a mapping of columns, in the order of these names.
 
     Returns:
         The sample itself if it has no such columns, or has exactly these in this order.
@@ -26,5 +26,5 @@ def by_name(sample: Any, names: Sequence[str]) -> Any:
 
 
 def is_reordered(columns: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether columns have just these names, in another order."""
+    """Return whether columns have just these names, in another order."""
     return list(columns) != list(names) and sorted(columns) == sorted(names)

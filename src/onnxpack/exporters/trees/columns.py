@@ -43,7 +43,7 @@ class Columns:
         self._subsets: dict[tuple[int, Subset], int] = {}
 
     def subset(self, feature: int, categories: Iterable[int], *, other: bool, missing: bool) -> int:
-        """A column that is 0 where the feature goes left, and 1 where it goes right.
+        """Return a column that is 0 where the feature goes left, and 1 where it goes right.
 
         A number is first cut to an integer as C does: 2.7 to 2, -0.5 to 0.
 
@@ -58,7 +58,7 @@ class Columns:
         return self._subsets.setdefault(key, self._width + len(self._subsets))
 
     def write(self, graph: Graph, x: str) -> str:
-        """The whole matrix, float64; ``x`` is that of the features, float64 too."""
+        """Return the whole matrix, float64; ``x`` is that of the features, float64 too."""
         parts, order = [x], list(range(self._width))
         for feature in dict.fromkeys(feature for feature, _ in self._subsets):
             own = {s: column for (f, s), column in self._subsets.items() if f == feature}
@@ -91,7 +91,7 @@ def _look_up(graph: Graph, x: str, feature: int, subsets: list[Subset]) -> str:
 
 
 def _table(known: list[int], subsets: list[Subset]) -> Array:
-    """Whether each goes right: a row a category, then any other number, then NaN."""
+    """Return whether each goes right: a row a category, then any other number, then NaN."""
     return np.array(
         [
             *([(c in s.categories) == s.other for s in subsets] for c in known),

@@ -65,7 +65,7 @@ def mixed_rows(ensemble: Ensemble, base: Array, count: int) -> Array:
 
 
 def _each_feature(base: Array, values: Sequence[float]) -> Array:
-    """A row for each feature and value; where there are very many features, for some."""
+    """Return a row for each feature and value; where there are very many features, for some."""
     most = MOST // len(values)
     features = np.unique(np.linspace(0, base.shape[1] - 1, most).astype(int))
     count = len(features) * len(values)
@@ -75,7 +75,7 @@ def _each_feature(base: Array, values: Sequence[float]) -> Array:
 
 
 def _each_category(base: Array, categories: Mapping[int, int]) -> Array:
-    """A row for each category, and for one that nobody knows."""
+    """Return a row for each category, and for one that nobody knows."""
     tests = [(f, c) for f, count in categories.items() for c in range(-1, count + 1)]
     rows = base[np.arange(len(tests)) % len(base)].copy()
     for row, (feature, category) in zip(rows, tests, strict=True):
@@ -127,7 +127,7 @@ def beside(value: ArrayLike, dtype: DTypeLike) -> Array:
 
 
 def _parents(tree: Tree) -> Array:
-    """The node above each node; -1 above the root."""
+    """Return the node above each node; -1 above the root."""
     up = np.full(len(tree.left), -1)
     inner = np.flatnonzero(~tree.leaves)
     up[tree.left[inner]] = inner
@@ -154,7 +154,7 @@ def _lead(row: Array, tree: Tree, up: Array, node: int, mode: Mode) -> None:
 
 
 def _between(value: float, low: float, high: float, mode: Mode) -> float:
-    """The value itself where it passes both tests, else one that does."""
+    """Return the value itself where it passes both tests, else one that does."""
     leq = mode is Mode.LEQ
     if (low < value <= high) if leq else (low <= value < high):
         return value

@@ -108,7 +108,7 @@ class Ensemble:
     mode: Mode = Mode.LEQ
 
     def splits(self) -> Iterator[tuple[Array, Array]]:
-        """The columns and thresholds of each tree's tests."""
+        """Yield the columns and thresholds of each tree's tests."""
         for tree in self.trees:
             inner = ~tree.leaves
             yield tree.feature[inner], tree.threshold[inner]

@@ -30,14 +30,14 @@ class BoosterExporter(ABC):
 
     @abstractmethod
     def kinds(self, framework: Any) -> tuple[type, ...]:
-        """The classes of its models, from its module."""
+        """Return the classes of its models, from its module."""
 
     @abstractmethod
     def make_subject(self, model: Any, sample: Any) -> BoosterSubject:
-        """The model with its sample."""
+        """Return the model with its sample."""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one of its models; the framework is not imported to say no."""
+        """Return whether it is one of its models; the framework is not imported to say no."""
         framework = sys.modules.get(self.module)
         return framework is not None and isinstance(model, self.kinds(framework))
 

@@ -50,7 +50,7 @@ class Graph:
         self._taken.update(names)
 
     def constant(self, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
-        """A constant; Python numbers are int64 and float64."""
+        """Return a constant; Python numbers are int64 and float64."""
         name, array = self.name("constant"), np.asarray(values, dtype)
         if array.dtype.kind in "OSU":
             texts = np.array([str(text).encode() for text in array.ravel()], object)
@@ -61,7 +61,7 @@ class Graph:
         return name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """An operator's only output."""
+        """Return an operator's only output."""
         return self.add_many(operator, *inputs, outputs=1, domain=domain, **attributes)[0]
 
     def add_many(
@@ -73,7 +73,7 @@ class Graph:
         title: str = "",
         **attributes: Any,
     ) -> list[str]:
-        """An operator's outputs.
+        """Return an operator's outputs.
 
         Args:
             title: the node's name, which an error at run time shows; by default that of its output.
@@ -92,7 +92,7 @@ class Graph:
         return names
 
     def cast(self, value: str, dtype: DTypeLike) -> str:
-        """The value in another dtype."""
+        """Return the value in another dtype."""
         return self.add("Cast", value, to=element_type(dtype))
 
     def output(self, name: str, value: str, dtype: DTypeLike) -> None:
@@ -116,7 +116,7 @@ class Graph:
         onnx.save(model, to)
 
     def name(self, kind: str) -> str:
-        """A name that nothing else has; a column of the user's may be called ``Add/3``."""
+        """Return a name that nothing else has; a column of the user's may be called ``Add/3``."""
         self._seen[kind] += 1
         while f"{kind}/{self._seen[kind]}" in self._taken:
             self._seen[kind] += 1
@@ -126,7 +126,7 @@ class Graph:
 def value_info(
     name: str, dtype: DTypeLike, shape: Sequence[Dim | None] | None = None
 ) -> onnx.ValueInfoProto:
-    """A value's name, dtype and shape; without a shape the operators before it give that."""
+    """Return a value's name, dtype and shape; without a shape the operators before it give that."""
     return helper.make_tensor_value_info(name, element_type(dtype), shape)
 
 

@@ -51,7 +51,7 @@ def add_leaves(graph: Graph, x: str, ensemble: Ensemble) -> str:
 
 
 def sum_in_order(graph: Graph, values: str, targets: int) -> str:
-    """What the trees give, added up from the first to the last.
+    """Return what the trees give, added up from the first to the last.
 
     Args:
         graph: the graph to add it to.

@@ -81,7 +81,7 @@ class Matrix(Rows):
         return self.array.dtype
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """The array."""
+        """Return the array."""
         return feeds[X]
 
     def write(self, graph: Graph) -> str:
@@ -91,11 +91,11 @@ class Matrix(Rows):
         )
 
     def matrix(self) -> Array:
-        """The array."""
+        """Return the array."""
         return self.array
 
     def feed(self, matrix: Array) -> dict[str, Array]:
-        """The array."""
+        """Return the array."""
         return {X: matrix}
 
     @property
@@ -122,7 +122,7 @@ class Column:
     plain: bool = False
 
     def restore(self, values: Array) -> Any:
-        """A column of a frame."""
+        """Return a column of a frame."""
         import pandas as pd
 
         if self.known is None or self.plain:
@@ -136,7 +136,7 @@ class Column:
         )
 
     def write(self, graph: Graph, name: str) -> str:
-        """An input, as float64 [batch, 1]."""
+        """Return an input, as float64 [batch, 1]."""
         given = graph.input(name, self.dtype, [BATCH, 1])
         if self.known is None:
             return graph.cast(given, np.float64)
@@ -153,7 +153,7 @@ class Column:
         return graph.add("Where", unknown, graph.constant(np.nan), graph.cast(code, np.float64))
 
     def numbers(self, values: Array) -> Array:
-        """The column as float64."""
+        """Return the column as float64."""
         if self.known is None:
             return values[:, 0].astype(np.float64)
         number = {category: float(at) for at, category in enumerate(self.known)}
@@ -189,7 +189,7 @@ class Frame(Rows):
         return np.result_type(*kinds) if kinds else np.dtype(np.float64)
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """A frame of the user's names and dtypes."""
+        """Return a frame of the user's names and dtypes."""
         import pandas as pd
 
         series = [column.restore(feeds[name]) for name, column in self.columns.items()]
@@ -204,12 +204,12 @@ class Frame(Rows):
         return graph.add("Concat", *columns, axis=1)
 
     def matrix(self) -> Array:
-        """The columns side by side."""
+        """Return the columns side by side."""
         numbers = [column.numbers(self.feeds[name]) for name, column in self.columns.items()]
         return np.stack(numbers, axis=1).astype(self.dtype)
 
     def feed(self, matrix: Array) -> dict[str, Array]:
-        """A column for each input."""
+        """Return a column for each input."""
         return {
             name: column.feed(matrix[:, at])
             for at, (name, column) in enumerate(self.columns.items())
@@ -223,7 +223,7 @@ class Frame(Rows):
 
 
 def read_rows(sample: Any, features: int, categories: Categories, *, plain: bool = False) -> Rows:
-    """The sample as rows.
+    """Return the sample as rows.
 
     Args:
         sample: a data frame, a 2-D array of floats, or a mapping of columns.
@@ -256,7 +256,7 @@ def _read(sample: Any, categories: Categories, *, plain: bool) -> Rows:
 
 
 def read_frame(frame: Any, categories: Categories, *, plain: bool = False) -> Frame:
-    """A data frame, column by column; see :func:`read_rows`.
+    """Return a data frame, column by column; see :func:`read_rows`.
 
     Raises:
         SampleError: two columns have one name, or a column holds what no graph takes.
@@ -358,7 +358,7 @@ def _array(sample: Any) -> Array:
 
 
 def _framed(sample: Mapping[Any, Any], categories: Categories) -> Frame:
-    """A mapping of columns as a frame; texts are categories."""
+    """Return a mapping of columns as a frame; texts are categories."""
     import pandas as pd
 
     columns = {name: np.asarray(values) for name, values in sample.items()}

@@ -49,7 +49,7 @@ class BoosterSubject(Subject):
 
     @abstractmethod
     def answer(self, data: object) -> dict[str, Array]:
-        """The framework's answer to an array or a data frame."""
+        """Return the framework's answer to an array or a data frame."""
 
     @abstractmethod
     def write(self, graph: Graph, x: str) -> None:
@@ -57,7 +57,7 @@ class BoosterSubject(Subject):
 
     @abstractmethod
     def ensemble(self) -> Ensemble:
-        """The trees, of which the thresholds are tried."""
+        """Return the trees, of which the thresholds are tried."""
 
     def put(self, graph: Graph, name: str, value: str, width: int, dtype: DTypeLike) -> None:
         """An output; one number a row has no second axis."""
@@ -82,7 +82,7 @@ class BoosterSubject(Subject):
         )
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The framework's answer."""
+        """Return the framework's answer."""
         return rename_outputs(self.answer(self.rows.restore(feeds)), self.rows.feeds)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
@@ -97,12 +97,12 @@ class BoosterSubject(Subject):
         yield Strategy("trees", make)
 
     def baselines(self) -> Iterator[Baseline]:
-        """What the model's users call, the method that tells most first."""
+        """Yield what the model's users call, the method that tells most first."""
         for method in ("predict_proba", "predict") if self.is_classifier else ("predict",):
             yield Baseline(method, partial(self.prepare, method))
 
     def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
-        """A call of one of the model's methods, with its rows at hand."""
+        """Return a call of one of the model's methods, with its rows at hand."""
         return partial(getattr(self.model, method), self.rows.restore(feeds))
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
@@ -116,7 +116,7 @@ class BoosterSubject(Subject):
             yield "near ties", self.rows.feed(matrix[np.argsort(gaps)[:NEAREST]])
 
     def has_ties(self, gap: float) -> bool:
-        """Whether rows turned up of which the two largest shares are no further apart."""
+        """Return whether rows turned up of which the two largest shares are no further apart."""
         return len(self.nearest(gap)) > 0
 
     def nearest(self, gap: float) -> Array:

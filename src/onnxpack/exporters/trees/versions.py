@@ -53,7 +53,7 @@ def _rewritten(node: onnx.NodeProto) -> tuple[list[onnx.NodeProto], list[onnx.Te
 
 
 def _read(node: onnx.NodeProto) -> Ensemble:
-    """The ensemble of which :func:`write.add_ensemble` made the node."""
+    """Return the ensemble of which :func:`write.add_ensemble` made the node."""
     given: dict[str, Any] = {each.name: helper.get_attribute_value(each) for each in node.attribute}
     arrays = {
         name: numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
@@ -68,7 +68,7 @@ def _read(node: onnx.NodeProto) -> Ensemble:
 
 
 def _tree(arrays: dict[str, Any], number: int, begin: int, end: int) -> Tree:
-    """A tree has one leaf more than it has inner nodes; here its leaves follow these."""
+    """Return a tree has one leaf more than it has inner nodes; here its leaves follow these."""
     size, first_leaf = end - begin, begin + number
     own = slice(begin, end)
 

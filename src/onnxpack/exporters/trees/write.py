@@ -40,7 +40,7 @@ STUMP = Tree([0, 0, 0], [0, 0, 0], [1, LEAF, LEAF], [2, LEAF, LEAF], [0, 0, 0], 
 
 
 def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
-    """The sum of the leaves that each row reaches: float64 [batch, targets].
+    """Return the sum of the leaves that each row reaches: float64 [batch, targets].
 
     The sum is exact, so it does not depend on the order: onnxruntime 1.32 divides the trees
     between threads, and a label that hangs on the last bit would hang on their number.
@@ -72,7 +72,7 @@ def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
 
 
 def add_by_halves(graph: Graph, x: str, ensemble: Ensemble) -> str:
-    """The same with every weight in two parts, for any number of targets."""
+    """Return the same with every weight in two parts, for any number of targets."""
     trees = _split_trees(ensemble)
     unit = _unit(trees)
     attributes = {**_nodes(trees, ensemble.mode.value), **_weights(trees, ensemble.targets, unit)}
@@ -95,12 +95,12 @@ def add_by_halves(graph: Graph, x: str, ensemble: Ensemble) -> str:
 
 
 def _split_trees(ensemble: Ensemble) -> list[Tree]:
-    """The trees with a split; the operators take at least one."""
+    """Return the trees with a split; the operators take at least one."""
     return [tree for tree in ensemble.trees if not tree.is_constant] or [STUMP]
 
 
 def _single(trees: list[Tree], mode: Mode, unit: float, *, stored: float) -> dict[str, Any]:
-    """The attributes of ``TreeEnsemble``: inner nodes and leaves are counted apart.
+    """Return the attributes of ``TreeEnsemble``: inner nodes and leaves are counted apart.
 
     Args:
         unit: the power of two that no sum exceeds; weights become multiples of ``FINE`` of it.
@@ -134,14 +134,14 @@ def _single(trees: list[Tree], mode: Mode, unit: float, *, stored: float) -> dic
 
 
 def _unit(trees: list[Tree]) -> float:
-    """A power of two that no sum of leaves exceeds."""
+    """Return a power of two that no sum of leaves exceeds."""
     largest = sum(float(np.abs(tree.value[tree.leaves]).max(initial=0)) for tree in trees)
     exponent = np.ceil(np.log2(largest)) if largest else 0.0
     return float(2.0 ** min(exponent, LARGEST_EXPONENT))
 
 
 def _constant_sum(ensemble: Ensemble) -> Array:
-    """What the trees without a split add."""
+    """Return what the trees without a split add."""
     total = np.zeros((1, ensemble.targets))
     for tree in ensemble.trees:
         if tree.is_constant:
@@ -150,7 +150,7 @@ def _constant_sum(ensemble: Ensemble) -> Array:
 
 
 def _nodes(trees: list[Tree], mode: str) -> dict[str, Any]:
-    """The structure of the trees, as the operator's attributes."""
+    """Return the structure of the trees, as the operator's attributes."""
     sizes = [len(tree.left) for tree in trees]
     leaf = np.concatenate([tree.leaves for tree in trees])
 
@@ -170,7 +170,7 @@ def _nodes(trees: list[Tree], mode: str) -> dict[str, Any]:
 
 
 def _weights(trees: list[Tree], targets: int, unit: float) -> dict[str, Any]:
-    """Every leaf's weights, in two parts: the targets' large ones, then their small ones."""
+    """Return every leaf's weights, in two parts: the targets' large ones, then their small ones."""
     rows = [_leaf_weights(tree, targets, unit) for tree in trees]
     nodes, ids, weights = (np.concatenate(column) for column in zip(*rows, strict=True))
     return {

@@ -9,7 +9,7 @@ from onnxpack.exporters.xgboost.model import Description
 
 
 def read_categories(description: Description, sample: Any) -> dict[str, list[Any]]:
-    """What the booster knows of each column that has any.
+    """Return what the booster knows of each column that has any.
 
     XGBoost keeps texts as one run of UTF-8 and bounds that count characters (3.2), so that it
     cuts names with an umlaut at the wrong place. It cuts those of a frame as it did in training;
@@ -55,7 +55,7 @@ def refuse_missing_category(missing: float) -> None:
 
 
 def _own(sample: Any, name: str) -> list[Any]:
-    """The categories of a frame's column; none where there is no such column."""
+    """Return the categories of a frame's column; none where there is no such column."""
     for column in getattr(sample, "columns", ()):
         if str(column) == name and hasattr(sample[column], "cat"):
             return list(sample[column].cat.categories)
@@ -63,7 +63,7 @@ def _own(sample: Any, name: str) -> list[Any]:
 
 
 def _same(own: list[Any], kept: list[Any]) -> bool:
-    """Whether these are the names that were kept: their run, cut after as many bytes."""
+    """Return whether these are the names that were kept: their run, cut after as many bytes."""
     if not all(isinstance(value, str) for value in (*own, *kept)):
         return own == kept
     cut = [value.encode(errors="surrogateescape") for value in kept]

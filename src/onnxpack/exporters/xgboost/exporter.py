@@ -23,7 +23,7 @@ class XGBoostExporter(BoosterExporter):
         return (framework.Booster, framework.XGBModel)
 
     def make_subject(self, model: Any, sample: Any) -> XGBoostSubject:
-        """The model with its sample."""
+        """Return the model with its sample."""
         from onnxpack.exporters.xgboost.subject import XGBoostSubject
 
         return XGBoostSubject(model, sample)

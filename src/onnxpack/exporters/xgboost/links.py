@@ -25,7 +25,7 @@ SOFTMAX, SOFTPROB, HINGE = "multi:softmax", "multi:softprob", "binary:hinge"
 
 
 def link_of(objective: str) -> Link:
-    """What an objective does to its margins.
+    """Return what an objective does to its margins.
 
     Raises:
         ExportError: it is not known.
@@ -49,7 +49,7 @@ def link_of(objective: str) -> Link:
 
 
 def margin_of(objective: str, base: Array) -> Array:
-    """The margin that a base score stands for, in float32 as XGBoost computes it."""
+    """Return the margin that a base score stands for, in float32 as XGBoost computes it."""
     if objective in LOGISTIC:
         return np.asarray(-np.log(np.float32(1) / base - np.float32(1)), np.float32)
     if objective in EXPONENTIAL:

@@ -36,7 +36,7 @@ class Description:
 
     @classmethod
     def of(cls, booster: Any, rounds: tuple[int, int]) -> Description:
-        """A booster's description; rounds ``(0, 0)`` are all.
+        """Return a booster's description; rounds ``(0, 0)`` are all.
 
         Raises:
             ExportError: XGBoost does not save the booster, as with an objective that was set after
@@ -97,7 +97,7 @@ class Description:
         return list(self.learner["feature_names"])
 
     def categorical(self) -> Array:
-        """A mask of the features whose numbers are categories."""
+        """Return a mask of the features whose numbers are categories."""
         mask = np.zeros(self.features, bool)
         for tree in self._trees():
             indices, types = np.array(tree["split_indices"]), np.array(tree["split_type"])
@@ -105,7 +105,7 @@ class Description:
         return mask
 
     def ensemble(self, columns: Columns) -> Ensemble:
-        """The trees of the rounds that count, each times its weight."""
+        """Return the trees of the rounds that count, each times its weight."""
         booster = self.learner["gradient_booster"]
         inner = booster.get("gbtree", booster)["model"]
         weights = booster.get("weight_drop") or [1.0] * len(inner["trees"])
@@ -128,7 +128,7 @@ class Description:
         return [] if self.is_linear else list(booster.get("gbtree", booster)["model"]["trees"])
 
     def _counted(self, model: Mapping[str, Any]) -> range:
-        """The numbers of the trees of the rounds that count."""
+        """Return the numbers of the trees of the rounds that count."""
         begin, end = self.rounds
         bounds = model.get("iteration_indptr")
         if bounds is None:
@@ -185,7 +185,7 @@ def read_tree(tree: Mapping[str, Any], target: int, weight: Any, columns: Column
 
 
 def _reachable(left: Array, right: Array) -> Array:
-    """The nodes below the root, in order."""
+    """Return the nodes below the root, in order."""
     found, waiting = [], [0]
     while waiting:
         node = waiting.pop()

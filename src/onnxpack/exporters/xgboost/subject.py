@@ -53,7 +53,7 @@ class XGBoostSubject(BoosterSubject):
         return isinstance(self.model, xgboost.XGBClassifier)
 
     def answer(self, data: object) -> dict[str, Array]:
-        """What ``predict``, and of a classifier ``predict_proba``, give.
+        """Return what ``predict``, and of a classifier ``predict_proba``, give.
 
         Raises:
             ValueError: XGBoost refuses the data.
@@ -70,7 +70,7 @@ class XGBoostSubject(BoosterSubject):
         return f"sample = sample[{names}]" if reordered else ""
 
     def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
-        """A call of the estimator's method; a booster also makes its matrix of the rows."""
+        """Return a call of the estimator's method; a booster also makes its matrix of the rows."""
         data = self.rows.restore(feeds)
         if not self.is_estimator:
             return partial(self._booster_answer, data)
@@ -88,7 +88,7 @@ class XGBoostSubject(BoosterSubject):
         return {LABEL: label, PROBABILITIES: np.asarray(shares)}
 
     def ensemble(self) -> Ensemble:
-        """The trees; none where the booster is linear."""
+        """Return the trees; none where the booster is linear."""
         if self.description.is_linear:
             return Ensemble((), self.description.targets, Mode.LT)
         return self._trees[1]
@@ -112,7 +112,7 @@ class XGBoostSubject(BoosterSubject):
         return columns, self.description.ensemble(columns)
 
     def _rounds(self) -> tuple[int, int]:
-        """An estimator stops at its best round; a booster does not."""
+        """Return an estimator stops at its best round; a booster does not."""
         best = self.booster.attr("best_iteration") if self.is_estimator else None
         return (0, 0) if best is None else (0, int(best) + 1)
 

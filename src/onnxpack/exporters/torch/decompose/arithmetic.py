@@ -29,7 +29,7 @@ def fmin(x: Tensor, other: Tensor) -> Tensor:
 
 
 def kron(x: Tensor, other: Tensor) -> Any:
-    """Each axis of the one beside that of the other."""
+    """Return each axis of the one beside that of the other."""
     if x.dim() != other.dim():
         return NotImplemented
     for axis in range(x.dim()):
@@ -144,7 +144,7 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any =
 
 
 def corrcoef(x: Tensor) -> Any:
-    """The covariance over both spreads."""
+    """Return the covariance over both spreads."""
     if x.dim() != 2:
         return NotImplemented
     both = cov(x)

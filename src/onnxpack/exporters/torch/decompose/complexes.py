@@ -17,7 +17,7 @@ ON_PARTS = (
 
 
 def on_parts(name: str) -> Callable[..., Any]:
-    """A method, for the real part and the imaginary one."""
+    """Return a method, for the real part and the imaginary one."""
     plain = getattr(Tensor, name)
 
     def spelled(x: Any, *args: Any, **options: Any) -> Any:
@@ -29,7 +29,7 @@ def on_parts(name: str) -> Callable[..., Any]:
 
 
 def product(plain: Callable[..., Tensor]) -> Callable[..., Any]:
-    """A product of complex matrices."""
+    """Return a product of complex matrices."""
 
     def spelled(x: Tensor, other: Tensor) -> Any:
         return _multiplied(plain, x, other)

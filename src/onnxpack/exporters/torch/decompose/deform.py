@@ -23,7 +23,7 @@ def deform_conv2d(
     offset_groups: int,
     use_mask: bool,
 ) -> Tensor:
-    """The picture where each tap of the kernel looks, then a convolution of one by one."""
+    """Return the picture where each tap of the kernel looks, then a convolution of one by one."""
     rows, columns = weight.shape[2:]
     taps = rows * columns
     tall, wide = offset.shape[2:]

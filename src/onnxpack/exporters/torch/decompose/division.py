@@ -86,7 +86,7 @@ def _like(value: Any, beside: Tensor) -> Tensor:
 
 
 def _plain(value: Any) -> Any:
-    """A number that stands for the dtype of a size."""
+    """Return a number that stands for the dtype of a size."""
     kinds = ((torch.SymInt, 1), (torch.SymFloat, 1.0), (torch.SymBool, True))
     return next((example for kind, example in kinds if isinstance(value, kind)), value)
 

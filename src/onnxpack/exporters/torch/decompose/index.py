@@ -14,7 +14,7 @@ from onnxpack.errors import ExportError
 
 
 def isin(x: Any, known: Any, *, invert: bool = False, **_: bool) -> Any:
-    """Each against each."""
+    """Return each against each."""
     if not isinstance(x, Tensor) or not isinstance(known, Tensor):
         return NotImplemented
     found = (x.unsqueeze(-1) == known.flatten()).any(-1)
@@ -42,7 +42,7 @@ def scatter_reduce(
 
 
 def _neutral(reduce: str, dtype: torch.dtype) -> float:
-    """What a reduction starts from."""
+    """Return what a reduction starts from."""
     if reduce in ("sum", "prod"):
         return float(reduce == "prod")
     if dtype.is_floating_point:
@@ -96,7 +96,7 @@ def _put_by_mask(x: Tensor, indices: Sequence[Tensor], values: Tensor) -> Any:
 
 
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Any:
-    """Each place as often as it is named."""
+    """Return each place as often as it is named."""
     if source.dim() != x.dim() or index.dim() != 1:
         return NotImplemented
     shape = [1] * x.dim()
@@ -140,10 +140,10 @@ def fill_diagonal(x: Tensor, value: float, wrap: bool = False) -> Any:
 
 
 def triu_indices(row: Any, col: Any, offset: int = 0, **_: Any) -> Tensor:
-    """Where the upper triangle of a matrix of any size stands."""
+    """Return where the upper triangle of a matrix of any size stands."""
     return torch.ones(row, col).triu(offset).nonzero().T
 
 
 def tril_indices(row: Any, col: Any, offset: int = 0, **_: Any) -> Tensor:
-    """Where the lower triangle of a matrix of any size stands."""
+    """Return where the lower triangle of a matrix of any size stands."""
     return torch.ones(row, col).tril(offset).nonzero().T

@@ -57,7 +57,7 @@ _signature = cache(inspect.signature)
 
 @cache
 def _names(function: Callable[..., Any]) -> Sequence[str]:
-    """The parameters that can be given by position, and by name too."""
+    """Return the parameters that can be given by position, and by name too."""
     parameters = _signature(function).parameters.values()
     return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
 

@@ -14,7 +14,7 @@ WIDEST, SWEEPS = 4, 6
 
 
 def fixed_size(x: Tensor, axis: int) -> int | None:
-    """The size of an axis; None where it is to vary."""
+    """Return the size of an axis; None where it is to vary."""
     size: Any = x.shape[axis]
     return None if isinstance(size, torch.SymInt) else int(size)
 
@@ -48,7 +48,7 @@ def _eliminated(table: Tensor, step: int, place: Tensor) -> Tensor:
 
 
 def inverse(matrix: Tensor) -> Any:
-    """What solves for each column of the identity."""
+    """Return what solves for each column of the identity."""
     side = fixed_size(matrix, -1)
     if side is None:
         return NotImplemented
@@ -63,14 +63,14 @@ def solve_triangular(
     left: bool = True,
     unitriangular: bool = False,
 ) -> Any:
-    """The other triangle counts as zeros, whatever it holds."""
+    """Return the other triangle counts as zeros, whatever it holds."""
     if unitriangular:
         return NotImplemented
     return solve(matrix.triu() if upper else matrix.tril(), wanted, left=left)
 
 
 def cholesky_solve(wanted: Tensor, root: Tensor, upper: bool = False) -> Any:
-    """What solves for the product of a triangle with itself."""
+    """Return what solves for the product of a triangle with itself."""
     lower = root.transpose(-2, -1) if upper else root
     between = solve(lower, wanted)
     return between if between is NotImplemented else solve(lower.transpose(-2, -1), between)

@@ -33,7 +33,7 @@ def log10(x: Tensor) -> Any:
 
 
 def _in_base(base: float, x: Tensor) -> Any:
-    """The quotient of two logarithms, in float64.
+    """Return the quotient of two logarithms, in float64.
 
     The exporters divide in float32: ``log2(32768)`` is 14.999999, and its floor 14.
     """
@@ -128,7 +128,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Any:
-    """The exporters take the logarithm of a sigmoid, which is zero too soon."""
+    """Return the exporters take the logarithm of a sigmoid, which is zero too soon."""
     if size_average is not None or reduce is not None:
         return NotImplemented
     share = 1 if pos_weight is None else 1 + (pos_weight - 1) * target

@@ -70,7 +70,7 @@ class Decomposed(TorchFunctionMode):
 
 
 def _decomposed(func: Any, args: Any, options: Any) -> Any:
-    """The answer of a decomposition; NotImplemented where there is none."""
+    """Return the answer of a decomposition; NotImplemented where there is none."""
     if func in METHODS:
         return METHODS[func](*args, **options)
     name = getattr(func, "__name__", "")

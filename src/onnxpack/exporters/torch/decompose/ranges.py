@@ -39,7 +39,7 @@ def logspace(start: Any, end: Any, steps: Any, base: float = 10.0, **options: An
 
 
 def _default(*given: Any) -> torch.dtype:
-    """The dtype of what is computed: a tensor's own, otherwise the default."""
+    """Return the dtype of what is computed: a tensor's own, otherwise the default."""
     kinds = [each.dtype for each in given if isinstance(each, Tensor)]
     floating = [kind for kind in kinds if kind.is_floating_point]
     return floating[0] if floating else torch.get_default_dtype()

@@ -93,7 +93,7 @@ def grid_sampler(
 
 
 def _nearest(x: Tensor, size: Any, scale_factor: Any, mode: str, *, again: bool) -> Any:
-    """Each place looks up its source, which PyTorch computes in float32.
+    """Return each place looks up its source, which PyTorch computes in float32.
 
     onnxruntime 1.32's ``Resize`` divides by a scale where PyTorch multiplies by its inverse, and
     so takes the neighbour at some places (13 to 64: one element in 64). No exporter of torch
@@ -133,7 +133,7 @@ def _looked_up(x: Tensor, axis: int, size: Any, factor: Any, mode: str, *, again
 
 
 def _scaled(side: Any, factor: float) -> Any:
-    """A size times a factor, as PyTorch computes it: in float64, rounded down."""
+    """Return a size times a factor, as PyTorch computes it: in float64, rounded down."""
     if isinstance(side, Tensor):
         return (side.double() * factor).floor().long()
     return math.floor(side * factor)
@@ -157,7 +157,7 @@ def _antialiased(x: Tensor, size: Any, scale_factor: Any, options: dict[str, Any
 
 
 def _resampling(side: int, size: Any, factor: Any, options: dict[str, Any]) -> Tensor:
-    """The matrix that resamples one axis; a constant of the trace."""
+    """Return the matrix that resamples one axis; a constant of the trace."""
     where = {"scale_factor": (float(factor), 1.0)} if size is None else {"size": (int(size), side)}
     tracing = _get_tracing_state()
     _set_tracing_state(None)

@@ -14,7 +14,7 @@ from torch._C import (  # type: ignore[attr-defined]
 
 
 def product(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """A product with a matrix that the model keeps sparse."""
+    """Return a product with a matrix that the model keeps sparse."""
 
     def spelled(x: Tensor, other: Tensor, *more: Any) -> Any:
         if more or not x.is_sparse:
@@ -30,7 +30,7 @@ def matmul(x: Tensor, other: Tensor) -> Tensor:
 
 
 def stay(x: Tensor, *_: Any, **__: Any) -> Any:
-    """What becomes sparse, or dense again, stays dense."""
+    """Return what becomes sparse, or dense again, stays dense."""
     return _dense(x)
 
 

@@ -18,7 +18,7 @@ TRUST = "if you trust where the file came from, add --trust: it lets the file ru
 
 
 def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
-    """A Lightning checkpoint into its class, by ``load_from_checkpoint``.
+    """Return a Lightning checkpoint into its class, by ``load_from_checkpoint``.
 
     Raises:
         TargetError: the class does not fit, or the file holds more than weights and plain values.
@@ -46,7 +46,7 @@ def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
 
 
 def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
-    """A ``torch.export`` archive. ``torch.export.load`` unpickles, so it must be trusted.
+    """Return a ``torch.export`` archive. ``torch.export.load`` unpickles, so it must be trusted.
 
     Raises:
         TargetError: it is not trusted, or is no such archive.
@@ -63,7 +63,7 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
 
 
 def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
-    """A TorchScript archive; or, where it is trusted, a pickled module.
+    """Return a TorchScript archive; or, where it is trusted, a pickled module.
 
     Raises:
         TargetError: it is neither.

@@ -10,7 +10,7 @@ from onnxpack.exporters.target.loaded import LoadedTarget
 
 
 def checkpoint(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
-    """A Lightning checkpoint, into the class that the user names.
+    """Return a Lightning checkpoint, into the class that the user names.
 
     Raises:
         TargetError: no class was named, or the file cannot be loaded into it.
@@ -26,7 +26,7 @@ def checkpoint(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
 
 
 def program(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    """A ``torch.export`` archive.
+    """Return a ``torch.export`` archive.
 
     Raises:
         TargetError: it is not trusted, or is no such archive.
@@ -37,7 +37,7 @@ def program(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
 
 
 def torchscript(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    """A TorchScript archive; or, where it is trusted, a pickled module.
+    """Return a TorchScript archive; or, where it is trusted, a pickled module.
 
     Raises:
         TargetError: it is neither.

@@ -12,7 +12,7 @@ from onnxpack.pack.manifest import Preprocess
 
 
 def load(text: str) -> LoadedTarget:
-    """A model by name; with ``@DEFAULT`` its pretrained weights, labels and preprocessing.
+    """Return a model by name; with ``@DEFAULT`` its pretrained weights, labels and preprocessing.
 
     Raises:
         TargetError: there is no such model or weights, or they cannot be downloaded.
@@ -66,7 +66,7 @@ def _pretrained(models: Any, name: str, wanted: str) -> LoadedTarget:
 
 
 def _preprocess(transforms: Any) -> Preprocess | None:
-    """The recipe of torchvision's classification presets; None for others."""
+    """Return the recipe of torchvision's classification presets; None for others."""
     if type(transforms).__name__ != "ImageClassification":
         return None
     height, width = (*transforms.crop_size, *transforms.crop_size)[:2]

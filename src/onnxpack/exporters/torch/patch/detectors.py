@@ -30,7 +30,7 @@ def listed_pictures(model: Any, sample: Any) -> Any:
 
 
 def is_detector(model: Any) -> bool:
-    """Whether it is a detector of torchvision, or made after one."""
+    """Return whether it is a detector of torchvision, or made after one."""
     return any(kind.__module__.startswith(PACKAGE) for kind in type(model).__mro__)
 
 

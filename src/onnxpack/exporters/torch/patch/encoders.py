@@ -19,7 +19,7 @@ from onnxpack.exporters.silence import hidden
 
 
 def fast_encoders(model: nn.Module) -> frozenset[nn.Module]:
-    """The encoders of a model that have such a path; to be asked where no mode is on."""
+    """Return the encoders of a model that have such a path; to be asked where no mode is on."""
     encoders = (part for part in model.modules() if type(part) is nn.TransformerEncoder)
     return frozenset(encoder for encoder in encoders if _is_fast(encoder))
 
@@ -49,7 +49,7 @@ def padding_left_out(fast: frozenset[nn.Module]) -> Iterator[None]:
 
 
 def _is_fast(encoder: Any) -> bool:
-    """Whether padding at the end of a row comes out as zeros."""
+    """Return whether padding at the end of a row comes out as zeros."""
     weight = next(encoder.parameters())
     width = encoder.layers[0].self_attn.embed_dim
     rows = torch.ones(1, 2, width, dtype=weight.dtype, device=weight.device)
@@ -62,7 +62,7 @@ def _is_fast(encoder: Any) -> bool:
 
 
 def _answer(encoder: Any, src: Tensor, padding: Tensor) -> Tensor:
-    """The slow path, with zeros where the fast one leaves out."""
+    """Return the slow path, with zeros where the fast one leaves out."""
     added = torch.zeros_like(padding, dtype=src.dtype)
     added = added.masked_fill(padding, -torch.inf) if padding.dtype is torch.bool else padding
     output = src

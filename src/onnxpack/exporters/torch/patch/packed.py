@@ -54,7 +54,7 @@ def _filled(padded: Tensor, lengths: Tensor, first: bool, fill: float) -> Tensor
 
 
 def _to_the_longest() -> bool:
-    """Whether ``pad_packed_sequence``, which asks, was called without a total length.
+    """Return whether ``pad_packed_sequence``, which asks, was called without a total length.
 
     It hands on a number either way, which the tracer's ONNX form does not heed.
 
@@ -74,7 +74,7 @@ def _to_the_longest() -> bool:
 
 
 def _give_state(layer: nn.RNNBase, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """A state of zeros, where the layer would make it from the packed sizes."""
+    """Return a state of zeros, where the layer would make it from the packed sizes."""
     packed = args[0]
     given = len(args) > 1 and args[1] is not None
     if given or not isinstance(packed, PackedSequence) or packed.sorted_indices is None:

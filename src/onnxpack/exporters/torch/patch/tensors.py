@@ -55,7 +55,7 @@ def _restore(
 
 
 def _is_at(tensor: Tensor, alias: Tensor) -> bool:
-    """Whether the tensor is still a view of the same memory."""
+    """Return whether the tensor is still a view of the same memory."""
     return (
         tensor.data_ptr() == alias.data_ptr()
         and tensor.shape == alias.shape

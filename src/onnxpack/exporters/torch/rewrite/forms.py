@@ -211,7 +211,7 @@ def _truth(graph: Any, x: Any) -> Any:
 
 
 def _nearest(name: str, rank: int) -> Any:
-    """A form of ``upsample_nearest`` that is only written where Resize agrees."""
+    """Return a form of ``upsample_nearest`` that is only written where Resize agrees."""
 
     def form(graph: Any, x: Any, size: Any, *scales: Any) -> Any:
         _refuse_other_neighbours(scales)
@@ -265,7 +265,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _floats(graph: Any, *values: Any) -> Iterator[Any]:
-    """The values in the widest dtype of those that are tensors of floats."""
+    """Yield the values in the widest dtype of those that are tensors of floats."""
     known = [str(value.type()) for value in values if _is_float(value)]
     kind = DOUBLE if any("Double" in each for each in known) and len(values) == len(known) else None
     first = next(value for value in values if _is_float(value))

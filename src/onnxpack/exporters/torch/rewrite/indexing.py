@@ -60,7 +60,7 @@ def _gather(graph: Any, x: Any, given: Sequence[Any]) -> Any:
 
 
 def _columns(graph: Any, index: Any) -> list[Any]:
-    """An index for each axis: a mask of several axes stands for as many."""
+    """Return an index for each axis: a mask of several axes stands for as many."""
     kind = str(index.type())
     if not (symbolic_helper._is_bool(index) or "Byte" in kind):  # noqa: SLF001
         return [graph.op("Cast", index, to_i=INT64)]
@@ -72,7 +72,7 @@ def _columns(graph: Any, index: Any) -> list[Any]:
 
 
 def _pairs(graph: Any, columns: Sequence[Any]) -> Any:
-    """All indices in one tensor, along its last axis; they are broadcast to each other."""
+    """Return all indices in one tensor, along its last axis; they are broadcast to each other."""
     whole = columns[0]
     for column in columns[1:]:
         whole = graph.op("Add", whole, column)

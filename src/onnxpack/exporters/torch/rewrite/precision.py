@@ -40,7 +40,7 @@ class WideModule(FlatModule):
         self._gives = tuple(which)
 
     def around(self, model: nn.Module) -> WideModule:
-        """The same calls to another module."""
+        """Return the same calls to another module."""
         other = super().around(model)
         other.give_float16(self._gives)
         return other
@@ -52,7 +52,7 @@ class WideModule(FlatModule):
         return self
 
     def answer(self, *tensors: Tensor) -> Any:
-        """The answer, in float32 wherever the module's own is of low precision."""
+        """Return the answer, in float32 wherever the module's own is of low precision."""
         wide = (tensor.to(self._wide) if tensor.dtype in LOW else tensor for tensor in tensors)
         with _Renamed(dict.fromkeys(LOW, self._wide)), without_autocast():
             answer = super().answer(*wide)
@@ -76,13 +76,13 @@ class NarrowModule(FlatModule):
         self._gives = tuple(which)
 
     def around(self, model: nn.Module) -> NarrowModule:
-        """The same calls to another module."""
+        """Return the same calls to another module."""
         other = super().around(model)
         other.give_float64(self._gives)
         return other
 
     def answer(self, *tensors: Tensor) -> Any:
-        """The answer, computed in float32."""
+        """Return the answer, computed in float32."""
         narrow = (each.float() if each.dtype is torch.float64 else each for each in tensors)
         with _Renamed({torch.float64: torch.float32}):
             answer = super().answer(*narrow)
@@ -92,7 +92,7 @@ class NarrowModule(FlatModule):
 
 
 def narrowed(wide: FlatModule, outputs: Iterable[Tensor]) -> NarrowModule:
-    """The same calls to a copy whose float64 weights are in float32.
+    """Return the same calls to a copy whose float64 weights are in float32.
 
     Args:
         wide: the module of float64.
@@ -106,7 +106,7 @@ def narrowed(wide: FlatModule, outputs: Iterable[Tensor]) -> NarrowModule:
 
 
 def widened(narrow: FlatModule) -> WideModule:
-    """The same calls to a copy whose weights are in float32, which loses nothing."""
+    """Return the same calls to a copy whose weights are in float32, which loses nothing."""
     model = copy.deepcopy(narrow.model)
     module: Any = model
     module._apply(lambda tensor: tensor.float() if tensor.dtype in LOW else tensor)  # noqa: SLF001
@@ -114,7 +114,7 @@ def widened(narrow: FlatModule) -> WideModule:
 
 
 def is_low(model: nn.Module, tensors: Sequence[Tensor]) -> bool:
-    """Whether weights or inputs are of low precision."""
+    """Return whether weights or inputs are of low precision."""
     return any(tensor.dtype in LOW for tensor in (*model.parameters(), *model.buffers(), *tensors))
 
 

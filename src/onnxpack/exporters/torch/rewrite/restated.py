@@ -47,7 +47,7 @@ def refuse_shortening(model: nn.Module) -> None:
 
 
 def scripted_code(part: nn.Module) -> str:
-    """The graph of a scripted module; empty for what is not scripted or has no ``forward``.
+    """Return the graph of a scripted module; empty for what is not scripted or has no ``forward``.
 
     A scripted ``ModuleList`` has no ``forward``, and so no graph; asking for it raises.
     """

@@ -18,7 +18,7 @@ State = Optional[tuple[Tensor, Tensor]]  # noqa: UP045 - TorchScript reads it
 
 
 def with_plain_cells(model: nn.Module) -> nn.Module:
-    """The model; where it has recurrent cells a copy, with cells that script well."""
+    """Return the model; where it has recurrent cells a copy, with cells that script well."""
     if not any(isinstance(part, nn.RNNCellBase) for part in model.modules()):
         return model
     copied = copy.deepcopy(model)
@@ -30,7 +30,7 @@ def with_plain_cells(model: nn.Module) -> nn.Module:
 
 
 def loaded_anew(model: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
-    """The module; if frozen a copy, since the tracer holds a frozen one for another's."""
+    """Return the module; if frozen a copy, since the tracer holds a frozen one for another's."""
     return model if hasattr(model, "training") else reloaded(model)
 
 

@@ -51,7 +51,7 @@ def _leave_out_dropout(module: torch.nn.Module) -> None:
 
 
 def _hidden_views(program: torch.export.ExportedProgram) -> list[Any]:
-    """The operators that hide a view; none in a program that writes nothing in place."""
+    """Return the operators that hide a view; none in a program that writes nothing in place."""
     nodes = [node for node in _nodes(program.graph_module) if _schema(node) is not None]
     if not any(_schema(node).is_mutable for node in nodes):
         return []
@@ -59,7 +59,7 @@ def _hidden_views(program: torch.export.ExportedProgram) -> list[Any]:
 
 
 def _nodes(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
-    """The nodes of a graph and of the branches in it."""
+    """Yield the nodes of a graph and of the branches in it."""
     for part in module.modules():
         if isinstance(part, torch.fx.GraphModule):
             yield from part.graph.nodes
@@ -79,7 +79,7 @@ def _hides_a_view(node: torch.fx.Node) -> bool:
 
 
 def _memories(node: torch.fx.Node) -> Iterator[int]:
-    """The memory of a node's answer: its recorded tensors share storages as real ones do."""
+    """Yield the memory of a node's answer: its recorded tensors share storages as real ones do."""
     for leaf in tree_leaves(node.meta.get("val")):
         if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
             yield int(leaf.untyped_storage()._cdata)  # noqa: SLF001

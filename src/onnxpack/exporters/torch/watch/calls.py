@@ -32,7 +32,7 @@ def find_call(operator: str, run: Callable[[], Any]) -> Place | None:
 
 
 def calls_script(frame: FrameType) -> bool:
-    """Whether the call that a frame stands at is one of a function in TorchScript.
+    """Return whether the call that a frame stands at is one of a function in TorchScript.
 
     Its C++ asks ``torch.compiler.is_exporting()`` (PyTorch 2.14), in the name of the calling line.
     """

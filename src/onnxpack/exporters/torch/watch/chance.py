@@ -51,7 +51,7 @@ def find_draw(model: torch.nn.Module, run: Callable[[], Any]) -> Cause | None:
 
 
 def _states(model: torch.nn.Module) -> States:
-    """The state of the global generators, and of those that the modules hold."""
+    """Return the state of the global generators, and of those that the modules hold."""
     found = {
         "Python's random": pickle.dumps(random.getstate()),
         "numpy.random": pickle.dumps(np.random.get_state()),

@@ -48,7 +48,7 @@ class Condition:
 
     @classmethod
     def of_symbols(cls, code: str, dims: Mapping[str, str], own: Mapping[str, int]) -> Condition:
-        """A condition over symbols, each of which stands for a dim."""
+        """Return a condition over symbols, each of which stands for a dim."""
         return cls(
             compile(code, "<condition>", "eval"),
             lambda sizes: {symbol: sizes[dim] for symbol, dim in dims.items()},
@@ -59,7 +59,7 @@ class Condition:
     def of_guard(
         cls, code: str, sample: Mapping[str, Array], axes: Axes, own: Mapping[str, int]
     ) -> Condition:
-        """A guard of ``torch.export``, over ``L['tensors'][0].size()[0]`` and the like."""
+        """Return a guard of ``torch.export``, over ``L['tensors'][0].size()[0]`` and the like."""
         return cls(
             compile(code, "<guard>", "eval"),
             lambda sizes: {
@@ -74,7 +74,7 @@ class Condition:
         )
 
     def varies(self) -> bool:
-        """Whether some size is answered otherwise than the sample's."""
+        """Return whether some size is answered otherwise than the sample's."""
         return next(self.differing(), None) is not None
 
     def differing(self) -> Iterator[dict[str, int]]:
@@ -91,7 +91,7 @@ class Condition:
                 yield {**self.own, dim: larger}
 
     def _value(self, sizes: Mapping[str, int]) -> Any:
-        """The answer; None where there is none, such as of a division by zero.
+        """Return the answer; None where there is none, such as of a division by zero.
 
         Raises:
             ExportError: the expression calls what is not known here.
@@ -109,7 +109,7 @@ class Condition:
 
 
 def all_differing(conditions: Sequence[Condition]) -> list[dict[str, int]]:
-    """The sizes at which at least one of the conditions is answered otherwise, each once."""
+    """Return the sizes at which at least one of the conditions is answered otherwise, each once."""
     found = {tuple(sizes.items()) for each in conditions for sizes in each.differing()}
     return [dict(sizes) for sizes in sorted(found)]
 
@@ -127,5 +127,5 @@ class _Sized:
         self._shape = shape
 
     def size(self) -> tuple[int, ...]:
-        """The shape, as ``torch.Tensor.size`` gives it."""
+        """Return the shape, as ``torch.Tensor.size`` gives it."""
         return self._shape

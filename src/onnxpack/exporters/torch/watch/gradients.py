@@ -51,7 +51,7 @@ def _told(module: Any, name: str, note: Callable[[], None]) -> Iterator[None]:
 def differentiated(
     flat: torch.nn.Module, tensors: Sequence[Tensor], axes: Sequence[Collection[int]]
 ) -> torch.fx.GraphModule:
-    """The forward and the backward pass as one module, with the sizes for which it holds.
+    """Return the forward and the backward pass as one module, with the sizes for which it holds.
 
     Args:
         axes: those of each tensor whose size is to vary.
@@ -70,7 +70,7 @@ def differentiated(
 
 
 def _guards(made: Any, axes: Sequence[Collection[int]]) -> list[str]:
-    """What must hold of the sizes that are to vary, in the words of ``torch.export``."""
+    """Return what must hold of the sizes that are to vary, in the words of ``torch.export``."""
     inputs = [node.meta["val"] for node in made.graph.nodes if node.op == "placeholder"]
     names: dict[Any, str] = {}
     free = set()

@@ -29,7 +29,7 @@ MAX_REGIONS = 32
 
 
 def guards_of(program: Program, sample: Mapping[str, Array], axes: Axes) -> Sequence[Condition]:
-    """The conditions on sizes under which the program is right.
+    """Return the conditions on sizes under which the program is right.
 
     Raises:
         ExportError: this version of torch keeps no guards where they are looked for.
@@ -71,7 +71,7 @@ def explore(
 
 
 def _beside_ones(conditions_at: ConditionsAt, own: Mapping[str, int]) -> Probes:
-    """The sizes that decide where another is one.
+    """Return the sizes that decide where another is one.
 
     torch.export takes it for granted that no dynamic size is one, and sets no guard about that:
     what ``n == 1 and m == 9`` chooses, only the export at one tells.

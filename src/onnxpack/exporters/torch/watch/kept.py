@@ -85,7 +85,7 @@ def _moved(
     ask: Callable[[Sequence[Tensor]], Mapping[str, Tensor]],
     sample: Callable[[], Sequence[Tensor]],
 ) -> dict[str, _Slot]:
-    """The attributes that a call changes once the first call is over."""
+    """Return the attributes that a call changes once the first call is over."""
     slots = dict(_slots(model))
     before = {name: _copy(slot.value) for name, slot in slots.items()}
     memories = {
@@ -145,7 +145,7 @@ def _others(value: Any) -> Iterator[Any]:
 
 
 def _slots(model: torch.nn.Module) -> Iterator[tuple[str, _Slot]]:
-    """Every number and tensor that a module holds by name."""
+    """Yield every number and tensor that a module holds by name."""
     for path, part in named_parts(model):
         kept: tuple[Any, ...] = (part._buffers, part._parameters)  # noqa: SLF001 - no public name
         for holder in (vars(part), *kept):
@@ -171,7 +171,7 @@ def _is_dense(value: Any) -> bool:
 
 
 def _copy(value: Any) -> Any:
-    """The value as it is now; of a weight its version counter, since weights are large."""
+    """Return the value as it is now; of a weight its version counter, since weights are large."""
     if isinstance(value, torch.nn.Parameter):
         return value, value._version  # noqa: SLF001 - counts writes
     return value.detach().clone() if isinstance(value, Tensor) else value

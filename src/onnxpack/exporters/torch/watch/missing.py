@@ -48,7 +48,7 @@ def called_functions(run: Callable[[], Any]) -> frozenset[str]:
 
 
 def with_missing(feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """The inputs with NaN among their numbers."""
+    """Return the inputs with NaN among their numbers."""
     random = np.random.default_rng(0)
     return {
         name: np.where(random.random(array.shape) < SHARE, np.nan, array).astype(array.dtype)

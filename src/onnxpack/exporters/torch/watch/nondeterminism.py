@@ -111,7 +111,7 @@ class _Watch(TorchDispatchMode):
 
 
 def _kept(model: torch.nn.Module) -> Mapping[str, Any]:
-    """What a model holds besides its parameters, in a form that can be compared."""
+    """Return what a model holds besides its parameters, in a form that can be compared."""
     buffers = {
         f"self.{name}": (id(tensor), tensor._version)  # noqa: SLF001 - counts writes
         for name, tensor in model.named_buffers()

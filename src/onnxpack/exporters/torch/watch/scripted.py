@@ -83,7 +83,7 @@ def raises_errors(module: torch.nn.Module) -> bool:
 
 
 def _sharing(aliases: Any, steps: list[_Step]) -> Callable[[Any, Any], bool]:
-    """Whether two values may share memory, also by an einsum of one operand.
+    """Return whether two values may share memory, also by an einsum of one operand.
 
     That is a view, which its schema does not say (PyTorch 2.14), so that ``aliases`` knows nothing
     of it.
@@ -131,7 +131,7 @@ def _target(node: Any) -> Any:
 
 
 def _followed(node: Any, target: Any) -> Any:
-    """What the exporter takes for written: the whole of ``x[0, 1:] = value``."""
+    """Return what the exporter takes for written: the whole of ``x[0, 1:] = value``."""
     if _name(node) in FOLLOWED:
         while _name(target.node()) in PARTS:
             target = target.node().inputsAt(0)
@@ -139,7 +139,7 @@ def _followed(node: Any, target: Any) -> Any:
 
 
 def _known_as(value: Any, steps: list[_Step]) -> set[str]:
-    """The names by which the exporter goes on with a value that is written to."""
+    """Return the names by which the exporter goes on with a value that is written to."""
     known = {value.debugName()}
     size = 0
     while size < len(known):
@@ -167,7 +167,7 @@ def _carried(node: Any, block: Any, known: set[str]) -> Iterator[str]:
 
 
 def _is_after(user: Any, write: _Step, value: Any) -> bool:
-    """Whether a node reads a value after a write, or in the next turn of a loop."""
+    """Return whether a node reads a value after a write, or in the next turn of a loop."""
     if user.kind() == "prim::Return" or user.isAfter(write.node):
         return True
     return any(_holds(loop, user) and not _holds(loop, value.node()) for loop in write.loops)

@@ -48,7 +48,7 @@ class Learned:
 
 
 def differing(first: Sequence[Learned], second: Sequence[Learned]) -> list[Place]:
-    """The places where two traces, at different dynamic sizes, learned different things."""
+    """Return the places where two traces, at different dynamic sizes, learned different things."""
     pairs = zip_longest(first, second)
     places = {
         known.place: None
@@ -126,7 +126,7 @@ def _methods_of_tensors(module: str) -> bool:
 
 
 def _sizes_behind(tensor: torch.Tensor) -> tuple[int | None, ...]:
-    """Every size that a traced value was computed from."""
+    """Return every size that a traced value was computed from."""
     sizes: list[int | None] = []
     open_values = [_get_value_trace(tensor)]
     seen: set[str] = set()

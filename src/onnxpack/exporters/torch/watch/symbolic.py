@@ -154,7 +154,7 @@ def _context(tensor: torch.Tensor, named: Mapping[int, str]) -> StatelessSymboli
 
 
 def _names(fakes: Sequence[torch.Tensor], axes: Sequence[Mapping[int, str]]) -> Mapping[str, str]:
-    """The dim that each symbol stands for.
+    """Return the dim that each symbol stands for.
 
     Raises:
         ExportError: a dynamic size is no symbol, so nobody would see what it decides.
@@ -237,7 +237,7 @@ class _RecordingEnv(ShapeEnv):
 
 
 def _python_asks() -> bool:
-    """Whether Python code asks, by a method of ``torch.SymInt`` such as ``__bool__``.
+    """Return whether Python code asks, by a method of ``torch.SymInt`` such as ``__bool__``.
 
     C++ calls the symbol's node without such a method.
     """
@@ -300,7 +300,7 @@ def _name(operator: Any) -> str:
 
 
 def _symbols(value: Any) -> Iterator[Any]:
-    """The expressions of the symbolic numbers among an operator's arguments."""
+    """Yield the expressions of the symbolic numbers among an operator's arguments."""
     if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
         yield value.node.expr
     elif isinstance(value, list | tuple):
@@ -311,7 +311,7 @@ def _symbols(value: Any) -> Iterator[Any]:
 
 
 def _size_counted(operator: Any, args: Sequence[Any], named: Mapping[str, Any]) -> Iterator[Any]:
-    """The size that says how many tensors an operator returns, such as ``unbind``.
+    """Yield the size that says how many tensors an operator returns, such as ``unbind``.
 
     ``split_with_sizes`` returns as many as it is given sizes, whatever is split.
     """

@@ -138,7 +138,7 @@ class _Assignments(TorchFunctionMode):
 
 
 def target_of(operator: Any, arguments: Any) -> torch.Tensor | None:
-    """What an operator writes to; None where it writes to nothing."""
+    """Return what an operator writes to; None where it writes to nothing."""
     schema: Any = getattr(operator, "_schema", None)  # a higher-order operator has none
     if schema is None or not schema.is_mutable:
         return None
