@@ -143,7 +143,7 @@ class Elements:
 
 
 def _worst(gap: Array, allowed: Array) -> Array:
-    """Return the index of the largest ratio as an array; empty if there is no element."""
+    """Return the index of the largest ratio as an array; empty for empty arrays."""
     with np.errstate(over="ignore"):
         return np.argsort(gap / allowed, kind="stable")[-1:]
 

@@ -2,7 +2,7 @@
 
 onnx's shape inference is not used: it ends the process at a graph of character n-grams (onnx 1.22),
 and ONNX Runtime 1.32 rewrites the Reshape of a detector's boxes by a shape that was inferred so
-that it fails if there are no boxes.
+that it fails without boxes.
 """
 
 from __future__ import annotations

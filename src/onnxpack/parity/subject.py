@@ -44,7 +44,7 @@ class Attempt:
     """The result of one strategy.
 
     Attributes:
-        error: why there is no graph, or why it does not load; None if the graph was run.
+        error: why the graph was not made, or does not load; None if the graph was run.
         evidence: the evidence of each case, if the graph was run.
         divergence: the first node that differs, if it was found.
     """

@@ -76,7 +76,7 @@ class JaxSubject(Subject):
             return None
 
     def baselines(self) -> Iterator[Baseline]:
-        """Yield the model as it is called, and compiled by ``jax.jit``."""
+        """Yield the model called directly, and compiled by ``jax.jit``."""
         compiled = jax.jit(self._traced)
         yield Baseline("as called", lambda feeds: self._waiting(self._asked, feeds))
         yield Baseline("jax.jit", lambda feeds: self._waiting(compiled, feeds))

@@ -51,7 +51,7 @@ class Inputs:
         """Return the inputs of a model with the user's sample, or with one made from its shapes.
 
         Raises:
-            SampleError: the sample has other inputs, or there is no sample and the model states no
+            SampleError: the sample has other inputs, or the user gave none and the model states no
                 inputs.
         """
         stated, structure = _stated(model)

@@ -32,7 +32,7 @@ class LightningExporter:
         """Open the module in eval mode; the default sample is its ``example_input_array``.
 
         Raises:
-            SampleError: there is no sample and no ``example_input_array``.
+            SampleError: the user gave no sample, and the module has no ``example_input_array``.
         """
         from onnxpack.exporters.torch.subject import TorchSubject
 
