@@ -95,7 +95,7 @@ def _unread(frame: FrameType) -> Place | None:
 def _guarded(source: str) -> Sequence[Guarded]:
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # a cell of a notebook with magic commands, say: nothing can be ruled out
+    except SyntaxError:  # e.g. a notebook cell with magic commands: nothing can be ruled out
         return (Guarded(1, len(source.splitlines()), 1),)
     return tuple(found for node in ast.walk(tree) for found in _guards_of(node))
 

@@ -105,9 +105,9 @@ def export(
             ``example_input_array``) or states its inputs (Keras, transformers, a file of a
             booster). In the latter case a sample is generated, and a note says so.
         to: the folder to write; by default named after the model.
-        dynamic: dynamic axes in addition to the first, which is ``batch``: ``{"ids": {1:
-            "tokens"}}``. None names the axes known from the kind of model, such as the tokens of
-            transformers; ``{}`` names no further axis.
+        dynamic: dynamic axes in addition to the first, which is ``batch``:
+            ``{"ids": {1: "tokens"}}``. None names the axes known from the kind of model, such as
+            the tokens of transformers; ``{}`` names no further axis.
         static: fix every size that is not named in ``dynamic``.
         opset: the version of the ONNX operator set.
         tolerance: the differences up to which answers count as equal.

@@ -104,7 +104,7 @@ def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> No
             "float64: beyond 2**53 it would be wrong"
         )
     tape, keeps = Tape(), bool(node.attributes.get_int("keepdims", 1))
-    if not axes:  # of all numbers
+    if not axes:  # the product of all numbers
         value = tape.op("Reshape", [value, constant(tape, [-1], np.int64)])
     axis = axes[0] if axes else 0
     along = constant(tape, [axis], np.int64)

@@ -61,8 +61,8 @@ class Override:
 
     Attributes:
         name: the name of the attribute.
-        where: what defines the attribute: ``class Guard``, ``this instance`` or ``a patch of
-            Ridge``.
+        where: what defines the attribute: ``class Guard``, ``this instance`` or
+            ``a patch of Ridge``.
         remedy: what to type to export the rest of the model; empty if that is not known.
     """
 
@@ -98,7 +98,7 @@ def find_override(models: Iterable[object], packages: Collection[str]) -> Overri
         for name in sorted(names[kind] & getattr(model, "__dict__", {}).keys()):
             theirs = getattr_static(known, name, None)
             replaces = callable(vars(model)[name]) or any(True for _ in _functions(theirs))
-            if replaces and not hasattr(theirs, "__set__"):  # a property goes before the instance
+            if replaces and not hasattr(theirs, "__set__"):  # a property takes precedence
                 return Override(f"{kind.__qualname__}.{name}", "this instance", f"del model.{name}")
     return None
 

@@ -46,7 +46,7 @@ def find_random(model: ir.Model) -> Iterator[ir.Node]:
     ]
     for graph, version in graphs:
         for node in graph.all_nodes():
-            is_call = node.op_identifier() in model.functions  # what it draws, its body shows
+            is_call = node.op_identifier() in model.functions  # its body shows its draws
             if not is_call and _draws(node, version):
                 yield node
 
@@ -59,7 +59,7 @@ def place_of(node: ir.Node) -> str:
 
 def _draws(node: ir.Node, opset: int) -> bool:
     if not any(value.uses() or value.is_graph_output() for value in node.outputs):
-        return False  # an exporter may leave a node behind that nobody reads
+        return False  # an exporter may leave an unused node behind
     if node.op_type in DRAWS:
         return True
     return node.op_type in DROPOUTS and _trains(node, opset)

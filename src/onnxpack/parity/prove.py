@@ -123,7 +123,7 @@ def prove(
     model = Model(Pack(path=graph, model_path=graph), provider="cpu")
     asked = tuple(questions)
     usual = Usual(asked)
-    unknown = Usual(())  # golden data of the sample always are, and are judged by themselves
+    unknown = Usual(())  # the sample always is golden data, which a replay judges alone
     return tuple(
         answer(model, question, tolerance, unknown if question.case.required else usual)
         for question in asked
@@ -181,7 +181,7 @@ def _judge(
 
 
 def _better(question: Question) -> Iterator[Outputs]:
-    """Yield the answers that show what float32 costs, one after the other."""
+    """Yield better answers, which show what float32 costs, one after the other."""
     yield question.exact or {}
     yield from question.copies
 

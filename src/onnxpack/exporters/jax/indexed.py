@@ -70,7 +70,7 @@ def scatter(primitive: Any) -> Callable[..., Any]:
             indices = _at_most_int32(indices)
             last = _last_written(operand, updates, parameters["dimension_numbers"])
             indices = _clamped(indices, last)
-        dropping = lax.GatherScatterMode.FILL_OR_DROP  # which XLA does where in range is promised
+        dropping = lax.GatherScatterMode.FILL_OR_DROP  # as XLA does if in range is promised
         return primitive.bind(operand, indices, updates, mode=dropping, **parameters)
 
     return call

@@ -52,7 +52,7 @@ def _mistake(sample: Any, refusal: str) -> Cause | None:
     if isinstance(sample, tuple) and sample and all(type(size) is int for size in sample):
         return Cause(f"the sample {sample} is a shape, not an array", MADE_UP.format(sample))
     arrays = isinstance(sample, list | tuple) and [_is_array(part) for part in sample]
-    takes_all = any(words in refusal for words in TAKES_ALL)  # so none of them is the target
+    takes_all = any(words in refusal for words in TAKES_ALL)  # then no array is the target
     if arrays and len(arrays) > 1 and all(arrays) and not takes_all:
         shapes = " and ".join(str(tuple(part.shape)) for part in sample)
         return Cause(

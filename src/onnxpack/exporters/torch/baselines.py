@@ -72,7 +72,7 @@ def _compiled(flat: FlatModule, tensors: Sequence[torch.Tensor]) -> Callable[[],
     """Return a call compiled for exactly these sizes; code compiled for others is dropped."""
     torch.compiler.reset()
     call = _call(flat.around(torch.compile(flat.model)), tensors)  # type: ignore[arg-type]
-    with hidden():  # inductor warns about what it leaves aside
+    with hidden():  # inductor warns about what it does not compile
         call()
     return call
 

@@ -69,7 +69,7 @@ def climb(setup: Setup) -> Iterator[Strategy]:
         if has_torchscript_exporter():
             yield _strategy(each, f"torchscript trace{suffix}", _scripts(each).trace)
         yield _strategy(each, f"dynamo{suffix}", Dynamo(each).export)
-    # TorchScript would take the branch that nobody runs of a model that asks for it.
+    # If a model asks whether it is scripted, TorchScript takes a branch that its users never run.
     if has_torchscript_exporter() and not unseen.scripting:
         yield _script(setup, "torchscript script")
     narrow = subject.in_float32()

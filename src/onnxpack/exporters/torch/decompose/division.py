@@ -2,9 +2,9 @@
 
 torch 2.14.1's TorchScript exporter writes ``//`` of integers as ONNX ``Div``, which truncates:
 ``-26 // 7`` becomes -3 where PyTorch says -4. For floats both of its exporters divide and then
-round, so ``2.0 // 0.4`` becomes 5 where the float 0.4 fits in 4 times; they write ``x % y`` as ``x
-- floor(x / y) * y``, which is wrong for large ``x`` and NaN for an infinite ``y``. The remainder of
-``fmod`` is exact in ONNX (``Mod`` with ``fmod=1``), so everything is built on it.
+round, so ``2.0 // 0.4`` becomes 5 where the float 0.4 fits in 4 times. They write ``x % y`` as
+``x - floor(x / y) * y``, which is wrong for large ``x`` and NaN for an infinite ``y``. The
+remainder of ``fmod`` is exact in ONNX (``Mod`` with ``fmod=1``), so everything is built on it.
 """
 
 from __future__ import annotations

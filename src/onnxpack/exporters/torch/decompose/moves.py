@@ -26,7 +26,7 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Any:
 
 def _rolled(x: Tensor, shift: Any, axis: int) -> Tensor:
     size: Any = x.shape[axis]
-    # The dynamo exporter of torch 2.14.1 has no form of remainder by a number that is a symbol.
+    # The dynamo exporter of torch 2.14.1 has no form for the remainder by a symbolic number.
     limit = torch.scalar_tensor(size, dtype=torch.int64) if isinstance(size, torch.SymInt) else size
     return x.index_select(axis, torch.remainder(torch.arange(size) - shift, limit))
 

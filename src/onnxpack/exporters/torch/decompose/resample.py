@@ -126,7 +126,7 @@ def _looked_up(x: Tensor, axis: int, size: Any, factor: Any, mode: str, *, again
         source = (place.float() * scale).floor().long()
     else:
         source = ((place.double() + 0.5) * scale.double()).float().floor().long()
-    if by_factor and mode == "nearest":  # not looked at where the size stays, or doubles
+    if by_factor and mode == "nearest":  # PyTorch ignores the scale if the size stays or doubles
         source = torch.where(new == 2 * old, torch.floor_divide(place, 2), source)
         source = torch.where(new == old, place, source)
     return x.index_select(axis, torch.minimum(source, old - 1))

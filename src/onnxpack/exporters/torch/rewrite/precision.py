@@ -154,7 +154,7 @@ def watch_autocast() -> Iterator[list[torch.dtype]]:
     entered: list[torch.dtype] = []
 
     def watched(autocast: Any) -> Any:
-        if existing(autocast, "_enabled"):  # public in no way
+        if existing(autocast, "_enabled"):  # it has no public name
             entered.append(existing(autocast, "fast_dtype"))
         return enter(autocast)
 

@@ -53,7 +53,7 @@ class ProjectedLstm(nn.Module):
         return torch.cat([part @ self.down[way] for way, part in zip(ways, parts, strict=True)], -1)
 
     def _packed_down(self, out: PackedSequence, ways: range) -> PackedSequence:
-        steps = out.batch_sizes.shape[0]  # the longest; said, so that a trace does not cut there
+        steps = out.batch_sizes.shape[0]  # explicit, so that a trace does not cut there
         padded, lengths = pad_packed_sequence(out, total_length=steps)
         return pack_padded_sequence(self._down(padded, ways), lengths, enforce_sorted=False)
 

@@ -34,7 +34,7 @@ def find_draw(model: torch.nn.Module, run: Callable[[], Any]) -> Cause | None:
     before = _states(model)
     try:
         run()
-    except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+    except Exception:  # noqa: BLE001 - the proof refuses the sample with a message
         return None
     moved = [name for name, state in _states(model).items() if before.get(name) != state]
     if not moved:

@@ -44,7 +44,7 @@ class Copies:
         if memory_of(view) == memory_of(whole):
             memory = self._memories.setdefault(memory_of(view), _Memory())
             memory.seen.append(memory.writes)
-            # Kept, so that no other takes the identity of the tensor or of its memory.
+            # Kept alive, so that no other object takes the identity of the tensor or its memory.
             self._groups[id(view)] = (view, len(memory.seen) - 1)
 
     def note(self, operator: Any, arguments: Any, result: Any) -> None:

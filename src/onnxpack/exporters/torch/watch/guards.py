@@ -2,9 +2,9 @@
 
 A branch on a size is followed for the sample's size, and the condition is kept as a guard:
 ``L['tensors'][0].size()[0] != 7``. The conversion to ONNX silently drops guards. So each guard is
-searched for sizes that violate it, and the model is run at these sizes. One run is not enough: ``if
-n > 16: … if n > 100: …`` has its second branch behind the first. So the model is exported there
-too, and the guards of that graph are searched in turn.
+searched for sizes that violate it, and the model is run at these sizes. One run is not enough:
+``if n > 16: … if n > 100: …`` has its second branch behind the first. So the model is exported
+there too, and the guards of that graph are searched in turn.
 """
 
 from __future__ import annotations

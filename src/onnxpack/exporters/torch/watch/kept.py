@@ -65,11 +65,11 @@ def kept_between_calls(
     with as_new():
         try:
             first = _copied(ask(sample()))
-        except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+        except Exception:  # noqa: BLE001 - the proof refuses the sample with a message
             return []
         moved = _moved(model, ask, sample)
         if not moved or not _same(first, ask(sample())):
-            return []  # one that contradicts itself at once is refused for that
+            return []  # a model that answers inconsistently at once is refused for that
         return [
             name
             for name, slot in moved.items()

@@ -64,11 +64,11 @@ def kept_from_first_call(
             first = run(sample)
         except OnnxpackError:
             raise
-        except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+        except Exception:  # noqa: BLE001 - the proof refuses the sample with a message
             return []
         changed = [name for name, value in _kept(model).items() if before.get(name) != value]
         if not changed or not _same(first, run(sample)):
-            return []  # one that contradicts itself at once is refused for that
+            return []  # a model that answers inconsistently at once is refused for that
     with as_new():
         with suppress(Exception):  # another input that the model refuses leaves it as new
             run(_other(sample))

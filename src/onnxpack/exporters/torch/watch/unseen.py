@@ -172,7 +172,7 @@ class _Calls:
             if is_watched(caller) and not calls_script(caller):
                 places[kind][place_in(caller)] = None
             return
-        # A library that starts threads computes there all the same.
+        # A library that starts threads computes there too: the watched line that calls it counts.
         users = next((frame for frame in frames_of_model() if is_watched(frame)), None)
         if users is not None:
             self._found.elsewhere[place_in(users)] = None

@@ -1,10 +1,10 @@
 """Find reads of what was written through another view of the same memory.
 
 The TorchScript exporter turns in-place writes into new values. It knows that ``x[:, 0] = 1``
-changes ``x``. It does not know of other views of the memory: ``flat = x.view(-1); flat[flat < 0] =
-0`` silently leaves ``x`` unchanged in the graph (PyTorch 2.14). A write that rarely changes
-anything passes every case of the proof. So a trace is trusted only if no view is read after a write
-through another view.
+changes ``x``. It does not know of other views of the memory:
+``flat = x.view(-1); flat[flat < 0] = 0`` silently leaves ``x`` unchanged in the graph (PyTorch
+2.14). A write that rarely changes anything passes every case of the proof. So a trace is trusted
+only if no view is read after a write through another view.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from onnxpack.exporters.frames import of_torch, user_line
 FOLLOWED = ("copy_", "fill_")
 """The writes of ``x[0, 1:] = value`` that the exporter applies to ``x``."""
 PARTS = ("select", "slice")
-"""The views through which the exporter follows such a write. It loses that of ``x[None, 0] =
-value``."""
+"""The views through which the exporter follows such a write. It loses that of
+``x[None, 0] = value``."""
 
 
 @dataclass
@@ -82,10 +82,9 @@ class Writes:
         known.seen += 1
 
     def _brings(self, source: torch.Tensor, target: torch.Tensor, whole: _View) -> bool:
-        """Return whether an assignment, as ``x[1:] += y``, passes on every write the whole
-        missed.
+        """Return whether an assignment passes on all writes that the whole has missed.
 
-        Python writes to the part, and assigns it to its original place.
+        For ``x[1:] += y``, Python writes to the part, and assigns it to its original place.
         """
         part = self._view(source)
         missed_only_its_own = whole.seen >= part.taken and part.seen == self._writes_to(target)
