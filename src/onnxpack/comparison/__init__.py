@@ -1,1 +1,1 @@
-"""The comparison of predictions: when two arrays count as equal."""
+"""Compare predictions: decide when two arrays count as equal."""

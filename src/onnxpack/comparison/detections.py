@@ -1,12 +1,12 @@
-"""Outputs whose rows are a set: their order means nothing.
+"""Pair the rows of outputs whose row order has no meaning, such as the boxes of a detector.
 
 A detector answers with ``boxes`` ``[n, 4]``, ``scores`` ``[n]`` and, mostly, ``labels`` ``[n]``.
-Two right implementations put near-equal scores in different orders, so the rows are paired before
+Two correct implementations put near-equal scores in different orders, so the rows are paired before
 anything is compared.
 
-Names prove nothing: a tracker also answers with boxes and scores, and there the first row is the
-first track. So outputs are a set only if the exporter knows the model for a detector, or the user
-says so; the manifest records it.
+Output names are not enough: a tracker also answers with boxes and scores, and there the first row
+is the first track. So outputs are treated as a set only if the exporter recognises the model as a
+detector, or the user says so. The manifest records it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from onnxpack.errors import UsageError
 from onnxpack.signature import Array
 
 MAX_DETECTIONS = 4096
-"""Pairing takes memory by the square; more rows than this are compared in their own order."""
+"""Largest number of rows that are paired: memory grows with its square. Larger outputs are compared
+in their given order."""
 MAX_FEATURES = 64
-"""Rows are paired by outputs of at most this many numbers a row: not by the pixels of masks."""
+"""Outputs with more numbers than this in a row, such as masks, are not used for pairing."""
 UNLIKE = 1e6
-"""The distance of rows whose integers differ, such as their labels: paired only if all are."""
+"""Distance of two rows whose integers, such as labels, differ. Such rows are paired last."""
 
 Sets: TypeAlias = tuple[tuple[str, ...], ...]
-"""Groups of outputs with one first axis, whose rows together have no order."""
+"""Groups of output names; the outputs of a group share their first axis, and rows have no order."""
 
 
 def compare_all(
@@ -44,8 +45,8 @@ def compare_all(
     """Compare every output of one run.
 
     Args:
-        unordered: groups of outputs whose rows are a set.
-        noise: for an output by name, what may be allowed besides the tolerance.
+        unordered: groups of outputs whose rows have no order.
+        noise: rounding noise, by output name, that is allowed in addition to the tolerance.
 
     Raises:
         KeyError: ``actual`` lacks an output of ``expected``.
@@ -60,9 +61,9 @@ def compare_all(
 def pair(
     expected: Mapping[str, Array], actual: Mapping[str, Array], unordered: Sets
 ) -> dict[str, Array]:
-    """``actual`` with the rows of each set in the order of ``expected``.
+    """Return ``actual`` with the rows of each unordered group in the order of ``expected``.
 
-    Each row is used exactly once, so rows that are there twice, or not at all, are still found.
+    Each row is used exactly once, so duplicate and missing rows are still detected.
     """
     paired = dict(actual)
     for members in unordered:
@@ -73,10 +74,12 @@ def pair(
 
 
 def sets_of_a_detector(outputs: Mapping[str, Array]) -> Iterator[tuple[str, ...]]:
-    """The outputs of each picture: under one prefix ``boxes``, ``scores`` and what has their rows.
+    """Yield the names of the outputs of each picture of a detector.
+
+    The outputs of a picture share a prefix: ``boxes``, ``scores`` and all others with as many rows.
 
     Args:
-        outputs: the answer of a model that is known for a detector.
+        outputs: the answer of a model that is known to be a detector.
     """
     for name, boxes in outputs.items():
         prefix, _, last = name.rpartition("boxes")
@@ -92,7 +95,7 @@ def sets_of_a_detector(outputs: Mapping[str, Array]) -> Iterator[tuple[str, ...]
 
 
 def as_sets(unordered: Sequence[str] | Sequence[Sequence[str]]) -> Sets:
-    """The groups that a user names: a sequence of names is one group."""
+    """Return the groups that a user names; a plain sequence of names is one group."""
     if isinstance(unordered, str):
         return ((unordered,),)
     names = tuple(each for each in unordered if isinstance(each, str))
@@ -101,10 +104,10 @@ def as_sets(unordered: Sequence[str] | Sequence[Sequence[str]]) -> Sets:
 
 
 def check_sets(unordered: Sets, outputs: Collection[str]) -> None:
-    """Check that groups name outputs, each once.
+    """Check that the groups contain only output names, each at most once.
 
     Raises:
-        UsageError: a name is not that of an output, or stands twice.
+        UsageError: a name is not an output's, or appears twice.
     """
     names = [name for members in unordered for name in members]
     for name in names:
@@ -120,7 +123,7 @@ def check_sets(unordered: Sets, outputs: Collection[str]) -> None:
 def _can_be_paired(
     members: Sequence[str], expected: Mapping[str, Array], actual: Mapping[str, Array]
 ) -> bool:
-    """Whether the outputs have rows, as many in each; others are compared as they are."""
+    """Return whether all outputs have the same number of rows, so that they can be paired."""
     if any(name not in expected for name in members):
         return False
     if any(expected[name].shape != actual[name].shape for name in members):
@@ -132,7 +135,10 @@ def _can_be_paired(
 def _pairing(
     members: Sequence[str], expected: Mapping[str, Array], actual: Mapping[str, Array]
 ) -> Array:
-    """For each expected row the actual row that is nearest, each used once, best pairs first."""
+    """Return the index of the nearest actual row for each expected row.
+
+    Each actual row is used once; the pairs with the smallest distance are made first.
+    """
     count = len(expected[members[0]])
     cost = np.zeros((count, count))
     for name in members:
@@ -148,7 +154,10 @@ def _pairing(
 
 
 def _distance(expected: Array, actual: Array) -> Array:
-    """How far each expected row is from each actual one, feature by feature to save memory."""
+    """Return the distance of each expected row from each actual row.
+
+    It is computed feature by feature to save memory.
+    """
     rows = len(expected)
     wanted, found = expected.reshape(rows, -1), actual.reshape(rows, -1)
     exact = expected.dtype.kind not in "fc"

@@ -1,7 +1,8 @@
-"""How far answers lie from others that they only resemble.
+"""Measure how far answers of reduced precision are from the original ones.
 
-A graph in int8 or bfloat16 never lies within a tolerance meant for float32. What is measured is how
-much of an output's length is lost, and how often its largest element stays where it was.
+A graph in int8 or bfloat16 never fits a tolerance meant for float32. Two things are measured
+instead: the relative length of the difference, and how often the largest element stays in its
+place.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import numpy as np
 from onnxpack.signature import Array
 
 INFINITE = sys.float_info.max
-"""Evidence is written as JSON, which has no infinity."""
+"""Returned in place of infinity: evidence is written as JSON, which has no infinity."""
 
 
 def distance(expected: Array, actual: Array) -> float:
-    """Return the Euclidean length of the difference over that of what was expected.
+    """Return the Euclidean length of the difference divided by the length of ``expected``.
 
-    Arrays of other shapes, and NaN or infinity in other places, are as far apart as can be. Where
-    all of ``expected`` is 0, so is the distance only if all of ``actual`` is too. Of strings, it is
-    the share that differs.
+    Returns ``INFINITE`` if shapes or dtypes differ, or NaN or infinity is in other places. If all
+    of ``expected`` is 0, the distance is 0 if all of ``actual`` is 0 too, else ``INFINITE``. For
+    strings, returns the share of elements that differ.
     """
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         return INFINITE
@@ -49,7 +50,7 @@ def distance(expected: Array, actual: Array) -> float:
 def same_labels(expected: Array, actual: Array) -> int:
     """Return how many rows have their largest element at the same place along the last axis.
 
-    A row of fewer than two elements has no label, and nor has one of another shape.
+    Rows of fewer than two elements do not count, nor do arrays of different shapes.
     """
     if expected.shape != actual.shape or expected.ndim == 0 or expected.shape[-1] < 2:
         return 0

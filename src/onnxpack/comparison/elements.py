@@ -1,4 +1,4 @@
-"""Floating-point arrays, judged element by element."""
+"""Compare floating-point arrays element by element."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ from onnxpack.comparison.scale import distinct, surroundings
 from onnxpack.signature import Array
 
 NOISE_FACTOR = 4.0
-"""Two float32 evaluations of one formula lie within a small multiple of each other's error."""
+"""Two float32 evaluations of one formula differ by at most a small multiple of their own errors."""
 NOISE_CEILING = 1e-3
-"""As a fraction of what is common around the element: a larger difference is never noise."""
+"""A difference larger than this fraction of the common magnitude around an element is not noise."""
 FLOAT64_ROUNDING = 1e-12
-"""Of what is common around an element: float64 has no wider type to be checked against. A Fourier
-transform, or a sum of a thousand terms, that should give 0 is off by as much."""
+"""Allowed error of a float64 element, as a fraction of the common magnitude around it. There is no
+wider dtype to check float64 against. A Fourier transform, or a sum of a thousand terms, that should
+give 0 is off by as much."""
 ROUNDINGS = 2.0
-"""Units in the last place, of the largest numbers that are reached from an element, that it may be
-off: ONNX Runtime 1.32 computes the states of an LSTM so, where PyTorch keeps the digits of 1e-9."""
+"""Allowed error in units in the last place of the largest numbers that are reached from the
+element. ONNX Runtime 1.32 computes the states of an LSTM to this precision, where PyTorch keeps the
+digits of 1e-9."""
 SATURATED = 16.0
-"""Units in the last place, of the largest group around it, that a function may be off in its tail:
-ONNX Runtime 1.32 gives 0 for a sigmoid below 1e-8. Where all numbers are tails, none may be off."""
+"""Allowed error of a function in its tail, in units in the last place of the largest group around
+it. ONNX Runtime 1.32 gives 0 for a sigmoid below 1e-8. Where all numbers are in the tail, no error
+is allowed."""
 CANDIDATES = 16
-"""Elements among which the one that comes closest to what it is allowed is looked for."""
+"""Number of elements that are examined to find the one closest to its allowed error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What float32 costs the framework itself.
+    """The rounding error that float32 costs the framework itself.
 
     Attributes:
         own: for each element, how far the framework's answer is from its answer in float64.
-        usual: the magnitude that each place of the last axis has in most cases; 0 where unknown.
-        far: whether the inputs are far from all that the model has seen, so that functions
-            saturate: there a kernel is exact to a rounding of its range, not of its tail.
-        recorded: what the proof allowed the output, where a pack is replayed.
+        usual: the usual magnitude at each index of the last axis over the cases; 0 where unknown.
+        far: whether the inputs are far from the model's training data, so that functions saturate.
+            A kernel is then exact to a rounding of its range, not of its tail.
+        recorded: the noise that the proof allowed for this output; used when a pack is checked
+            again.
     """
 
     own: Array | None = None
@@ -50,13 +54,13 @@ class Judgement:
     """The verdict on the elements of an array.
 
     Attributes:
-        differing: how many are further off than they are allowed to be.
-        error: the difference at the element that comes closest to what it is allowed, or is
-            furthest beyond.
-        allowed: what that element is allowed.
+        differing: how many elements differ by more than is allowed.
+        error: the difference at the worst element: the one with the largest ratio of difference to
+            allowed difference.
+        allowed: the allowed difference at that element.
         noise: the largest difference that was allowed as noise.
-        relative: the largest difference as a fraction of its element, over elements that stand
-            out of the absolute tolerance.
+        relative: the largest difference as a fraction of its element, over elements larger than the
+            absolute tolerance.
     """
 
     differing: int
@@ -68,11 +72,11 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Elements:
-    """The differences and the magnitudes of the expected elements, 0 where not finite.
+    """The differences and magnitudes of the expected elements, 0 where not finite.
 
     Attributes:
-        gap: how far each element is off.
-        magnitude: how large each expected element is.
+        gap: the absolute difference of each element.
+        magnitude: the absolute value of each expected element.
         kind: the limits of the outputs' dtype.
     """
 
@@ -81,7 +85,7 @@ class Elements:
     kind: np.finfo[np.floating]
 
     def judge(self, rtol: float, atol: float, noise: Noise | None) -> Judgement:
-        """Judge each element; what is typical around it is measured only where it matters."""
+        """Judge each element. Typical magnitudes are measured only where they can matter."""
         near = rtol * self.magnitude
         # Kernels may flush what lies below the smallest normal number to zero.
         suspect = self.gap > np.maximum(near, self.kind.tiny)
@@ -112,7 +116,7 @@ class Elements:
         return float(self.magnitude.max(initial=0.0))
 
     def _closest(self, roughly: Array) -> Array:
-        """The elements that come closest to what they are roughly allowed."""
+        """Return the indices of the elements whose difference is closest to what is allowed."""
         with np.errstate(over="ignore"):
             ratio = np.asarray(self.gap / np.maximum(roughly, self.kind.tiny))
         count = min(CANDIDATES, ratio.size)
@@ -121,7 +125,10 @@ class Elements:
     def _allowances(
         self, places: Array, rtol: float, atol: float, noise: Noise
     ) -> tuple[Array, Array, Array]:
-        """What some elements are allowed, what they are excused as noise, and the absolute part."""
+        """Return three arrays for the given elements.
+
+        They are the plain allowance, the allowance as noise, and the absolute part of the first.
+        """
         around = surroundings(self.magnitude, places, noise.own)
         last_place = min(ROUNDINGS * float(self.kind.eps), atol)
         floor = np.maximum(atol * around.typical, last_place * around.reach)
@@ -136,7 +143,7 @@ class Elements:
 
 
 def _worst(gap: Array, allowed: Array) -> Array:
-    """The index of the largest ratio; empty where there is no element."""
+    """Return the index of the largest ratio as an array; empty for empty arrays."""
     with np.errstate(over="ignore"):
         return np.argsort(gap / allowed, kind="stable")[-1:]
 

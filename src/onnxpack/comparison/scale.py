@@ -1,14 +1,14 @@
-"""How large the elements around an element typically are.
+"""Measure how large the elements around an element typically are.
 
-An element that is the difference of larger numbers carries their rounding error, so it is judged
-by its neighbours as well as by itself. The neighbours are those of each slice of the output that
-the element lies in: its row, its column, its channel, and the whole. The smallest answer of a
-slice that is large enough counts.
+An element that is the difference of larger numbers carries their rounding error, so it is judged by
+its neighbours as well as by itself. The neighbours are those of each slice of the output that the
+element lies in: its row, its column, its channel, and the whole. The smallest result of all slices
+that are large enough is used.
 
-In a slice, the different magnitudes are put into groups of one size: a group spans a factor
-``SPAN`` from its smallest member. The typical size is the upper quartile of the element's own
-group: the median of a column of three would often be small by chance. If that group is rare, the
-element may be a cancellation, and the next larger group counts.
+In a slice, the distinct magnitudes are divided into groups: a group spans a factor ``SPAN`` from
+its smallest member. The typical size is the upper quartile of the element's own group, since the
+median of a column of three would often be small by chance. If that group is rare, the element may
+be a cancellation, and the next larger group counts.
 
 Large numbers do not make a small one typical: a mask of -1e8 is one magnitude however often it
 stands there, so it is always rare; a column of timestamps is a group of its own, and the column
@@ -25,20 +25,22 @@ import numpy as np
 from onnxpack.signature import Array
 
 SPAN = 1000.0
-"""From the smallest to the largest member of a group. With atol 1e-5, no neighbour of an element
-that is in a group can excuse more than 1 % of the group's smallest member."""
+"""Factor from the smallest to the largest member of a group. With atol 1e-5, a neighbour of an
+element in a group excuses at most 1 % of the group's smallest member."""
 LEAST = 3
-"""Fewer different magnitudes are no group: one or two constants say nothing about the rest."""
+"""Smallest number of distinct magnitudes in a group: one or two constants show nothing about the
+rest."""
 FEW = 6
-"""A smaller slice says nothing of what is typical: the three numbers of a class in a batch of
-three are all small by chance in one class of some hundred. The whole output always counts."""
+"""Smallest size of a slice that is used; the whole output is always used. The three numbers of a
+class in a batch of three are all small by chance in one class of some hundred."""
 SHARE = 1 / 16
-"""A smaller part of a slice is rare: of 10,000 normal numbers some hundred are within 1 % of 0."""
+"""A group is rare if it holds a smaller share of the slice than this. Of 10,000 normal numbers some
+hundred are within 1 % of 0."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is typical around each of the elements that were asked for, in their order.
+    """What is typical around each requested element, in their order.
 
     Attributes:
         typical: the smallest typical size among the element's slices, or its own magnitude where
@@ -59,12 +61,12 @@ class Surroundings:
 
 
 def surroundings(magnitude: Array, places: Array, errors: Array | None = None) -> Surroundings:
-    """Measure what is typical around some elements of an array.
+    """Measure what is typical around the given elements of an array.
 
     Args:
         magnitude: the magnitude of each element; 0 where it is not finite.
         places: indices into the flattened array.
-        errors: for each element how far off it may be by itself.
+        errors: the error that each element may have by itself.
     """
     own = magnitude.reshape(-1)[places]
     spread = np.zeros_like(magnitude) if errors is None else errors
@@ -84,21 +86,22 @@ def surroundings(magnitude: Array, places: Array, errors: Array | None = None) -
 
 
 def distinct(values: Array) -> Array:
-    """The values in order, each once.
+    """Return the distinct values in ascending order.
 
-    As ``np.unique``, which imports ``numpy.ma`` (numpy 2.4): container images leave that out.
+    ``np.unique`` does the same but imports ``numpy.ma`` (numpy 2.4), which container images leave
+    out.
     """
     ordered = np.sort(values, axis=None)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if ordered.size else ordered
 
 
 def common(magnitude: Array) -> float:
-    """The lower median of the different magnitudes of an array; 0 where all are 0."""
+    """Return the lower median of the distinct non-zero magnitudes; 0 if all are 0."""
     return _lower_median(distinct(magnitude[np.isfinite(magnitude) & (magnitude > 0)]))
 
 
 def largest(array: Array) -> float:
-    """The largest finite magnitude of an array; 0 for an empty one."""
+    """Return the largest finite magnitude of an array; 0 for an empty array."""
     finite = array[np.isfinite(array)]
     wide = finite.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     with np.errstate(over="ignore"):
@@ -110,7 +113,7 @@ def _lower_median(ordered: Array) -> float:
 
 
 def _slices(magnitude: Array, errors: Array, places: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """Each slice with an element that was asked for: its magnitudes, its errors, those elements."""
+    """Yield magnitudes, errors and requested elements of each slice that contains one."""
     if not len(places):
         return
     everyone = np.arange(len(places))
@@ -139,7 +142,7 @@ class _Slice:
 
     @classmethod
     def of(cls, sizes: Array, errors: Array, own: Array) -> _Slice:
-        """What one slice says of elements of these sizes; infinite where it has no group."""
+        """Return what one slice says about elements of these sizes; infinite if it has no group."""
         different = distinct(sizes[sizes > 0])
         tops, quartiles, reaches = _groups(different)
         place = np.searchsorted(tops, own)
@@ -159,7 +162,10 @@ class _Slice:
 
 
 def _groups(different: Array) -> tuple[Array, Array, Array]:
-    """The groups that are not rare, smallest first: largest member, quartile, what is reached."""
+    """Return the groups that are not rare, smallest first.
+
+    The three arrays are the largest member, the upper quartile and the reach of each group.
+    """
     least = max(LEAST, SHARE * len(different))
     bottoms: list[float] = []
     tops: list[float] = []

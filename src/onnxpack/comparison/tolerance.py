@@ -1,8 +1,8 @@
-"""When two arrays of predictions count as equal, and how far apart they were.
+"""Decide when two arrays of predictions count as equal, and measure how far apart they are.
 
-An absolute tolerance means nothing without the size of what is compared. It is taken as a
-fraction of what is typical around the element (:mod:`onnxpack.comparison.scale`), never of the
-output's largest value: one mask of -1e8 would excuse any error beside it.
+An absolute tolerance means nothing without the size of what is compared. It is taken as a fraction
+of what is typical around the element (:mod:`onnxpack.comparison.scale`), never of the output's
+largest value: one mask value of -1e8 would excuse any error next to it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from onnxpack.comparison.elements import Noise
 
 LIMIT = 0.1
-"""A wider tolerance proves nothing."""
+"""Largest accepted ``rtol`` and ``atol``: a wider tolerance proves nothing."""
 _LARGEST = sys.float_info.max
-"""Evidence is written as JSON, which has no infinity."""
+"""Used in place of infinity: evidence is written as JSON, which has no infinity."""
 
 
 class Tolerance(msgspec.Struct, frozen=True):
-    """``|actual - expected| <= rtol * |expected| + atol * typical``, element by element.
+    """The condition ``|actual - expected| <= rtol * |expected| + atol * typical``.
 
     Attributes:
-        rtol: relative to each expected element; at most 0.1.
-        atol: relative to what is typical around the element, in its row, column or channel; at
-            most 0.1.
+        rtol: tolerance relative to each expected element; at most 0.1.
+        atol: tolerance relative to what is typical around the element, in its row, column or
+            channel; at most 0.1.
 
     Raises:
         UsageError: a number is out of its bounds, or not finite.
@@ -41,7 +41,7 @@ class Tolerance(msgspec.Struct, frozen=True):
     atol: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Refuse what would let any difference pass."""
+        """Raise UsageError for a tolerance that would let any difference pass."""
         for name, value in (("rtol", self.rtol), ("atol", self.atol)):
             if not (math.isfinite(value) and 0 <= value <= LIMIT):
                 raise UsageError(
@@ -51,23 +51,23 @@ class Tolerance(msgspec.Struct, frozen=True):
 
 
 class OutputEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the comparison of one output in one case found.
+    """The result of the comparison of one output in one case.
 
     Attributes:
-        output: its name.
+        output: the output's name.
         max_abs: the largest absolute difference over finite elements.
-        max_rel: the largest difference relative to the expected element, over elements that
-            stand out of the absolute tolerance.
-        argmax_agreement: the share of rows whose largest element stands at the same place;
-            None where rows have no meaning.
-        noise: the largest absolute difference that was allowed an element because the
-            framework's own answer is that far from its answer in float64; 0 where no such
+        max_rel: the largest difference relative to the expected element, over elements larger than
+            the absolute tolerance.
+        argmax_agreement: the share of rows whose largest element has the same index; None where
+            rows have no meaning.
+        noise: the largest absolute difference that was allowed as rounding noise, because the
+            framework's own answer differs as much from its answer in float64; 0 if no such
             allowance was needed.
-        passed: the verdict.
-        reason: why not, where it did not.
-        error: the difference at the element that comes closest to what it was allowed, or is
-            furthest beyond.
-        allowed: what was allowed that element.
+        passed: whether the output counts as equal.
+        reason: why the output failed; empty if it passed.
+        error: the difference at the worst element: the one with the largest ratio of difference to
+            allowed difference.
+        allowed: the allowed difference at that element.
     """
 
     output: str
@@ -82,7 +82,7 @@ class OutputEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def measured(self) -> str:
-        """The largest error beside what was allowed there: ``error 3e-07, allowed 1e-05``."""
+        """The largest error with its allowance, as text: ``largest error 3e-07, allowed 1e-05``."""
         return f"largest error {self.error:.3g}, allowed {self.allowed:.3g}"
 
 
@@ -94,12 +94,12 @@ def compare(
     *,
     noise: Noise | None = None,
 ) -> OutputEvidence:
-    """Compare one output, exact in shape, dtype and the places of NaN and infinity.
+    """Compare one output. Shape, dtype and the places of NaN and infinity must be equal.
 
-    Integers, booleans and strings must be equal.
+    Integers, booleans and strings must be equal too.
 
     Args:
-        noise: what float32 costs the framework itself, to be allowed besides the tolerance.
+        noise: the framework's own rounding error in float32, allowed in addition to the tolerance.
     """
     import numpy as np
 
@@ -181,7 +181,7 @@ def _argmax_agreement(expected: Array, actual: Array) -> float | None:
 
 
 def failed(output: str, reason: str) -> OutputEvidence:
-    """The evidence of an output that could not be compared at all."""
+    """Return the evidence of an output that could not be compared."""
     return OutputEvidence(
         output=output, max_abs=0.0, max_rel=0.0, argmax_agreement=None, passed=False, reason=reason
     )

@@ -1,1 +1,1 @@
-"""Frameworks in: a model and a sample become a proven pack."""
+"""Exporters: turn a framework's model and a sample into a proven pack."""

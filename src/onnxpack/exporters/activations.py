@@ -1,15 +1,15 @@
-"""Activations that are exact in every place, where ONNX Runtime's own are not.
+"""Replace activations whose small values ONNX Runtime computes inexactly.
 
 ONNX Runtime 1.32 computes Sigmoid and Tanh in float32 on CPU as a quotient of polynomials of the
 clamped input (MlasComputeLogistic, MlasComputeTanh). Its sigmoid is exact to about 4e-8 and no
 further: ``Sigmoid(-9.1)`` is off by 0.04 %, ``Sigmoid(-18)`` is 0. A product, a logarithm or a
-derivative of such a number is another one. Celu, Elu and Selu subtract 1 from an exponential, so
+derivative of such a number is then wrong. Celu, Elu and Selu subtract 1 from an exponential, so
 that a small negative number loses its digits. Written with Exp and Tanh, all are as exact as the
 framework's.
 
-This takes more operators. So an activation is written anew only where its small values count: they
-leave the graph, or reach an operator that makes small differences large. All are tried where a
-graph differs far from the sample.
+This takes more operators. So an activation is rewritten only where its small values count: they
+leave the graph, or reach an operator that enlarges small differences. If a graph differs far from
+the sample, all activations are rewritten.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from onnxpack.exporters.splice import constant, put_in_place
 from onnxpack.parity.beside import save_beside
 
 SELU_ALPHA, SELU_GAMMA = 1.6732632, 1.0507010
-"""What ONNX takes where a node states neither, in float32."""
+"""ONNX's defaults for ``alpha`` and ``gamma`` of Selu, in float32."""
 NEAR = 0.7
-"""Below it, ``1 - exp(-2|x|)`` loses digits, and ONNX Runtime's own Tanh does not."""
+"""Below this magnitude ``1 - exp(-2|x|)`` loses digits, and ONNX Runtime's own Tanh does not."""
 CLOSE = {
     "ArgMax", "ArgMin", "Cast", "Ceil", "Div", "Equal", "Floor", "Greater", "GreaterOrEqual",
     "GroupNormalization", "If", "InstanceNormalization", "LayerNormalization", "Less",
@@ -36,19 +36,19 @@ CLOSE = {
     "RMSNormalization", "Reciprocal", "ReduceLogSum", "Round", "Scan", "Sign", "Sqrt", "TopK",
     "Unique",
 }  # fmt: skip
-"""Operators that decide by their input, or answer to its ratio to other numbers."""
+"""Operators that decide by their input, or respond to its ratio to other numbers."""
 MIXING = {
     "Conv", "ConvTranspose", "DeformConv", "Einsum", "GRU", "Gemm", "LSTM", "LogSoftmax", "MatMul",
     "RNN", "Softmax",
 }  # fmt: skip
-"""Operators behind which an error of 4e-8 is one rounding among many."""
+"""Operators after which an error of 4e-8 is one rounding among many."""
 
 
 def sharpen(model: ir.Model) -> None:
-    """Make each activation exact whose small values count, in place.
+    """Make each activation exact, in place, if its small values count.
 
-    The logarithm of ``1 - tanh(x)**2``, in the density of a squashed normal distribution, reads
-    how far a Tanh is from 1.
+    The logarithm of ``1 - tanh(x)**2``, in the density of a squashed normal distribution, depends
+    on how far a Tanh is from 1.
     """
     for node in _activations(model):
         if _is_read_closely(node.outputs[0]):
@@ -63,7 +63,7 @@ def write_exact_activations(source: Path, to: Path) -> bool:
         to: the file to write.
 
     Returns:
-        Whether there was any.
+        Whether the graph has any activation.
     """
     model = ir.load(source)
     found = _activations(model)
@@ -86,7 +86,7 @@ def _make_exact(node: ir.Node) -> None:
 
 
 def _is_read_closely(value: ir.Value) -> bool:
-    """Return whether a value's relative error shows: at an output, or in an operator's answer."""
+    """Return whether a value's relative error shows in an output or an operator's answer."""
     open_values, seen = [value], set[int]()
     while open_values:
         each = open_values.pop()
@@ -102,15 +102,15 @@ def _is_read_closely(value: ir.Value) -> bool:
 
 
 def _sigmoid(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:
-    """``1 / (1 + exp(-x))``: where exp overflows, 0 is right."""
+    """Write a sigmoid as ``1 / (1 + exp(-x))``; where exp overflows, the result 0 is correct."""
     power = tape.op("Exp", [tape.op("Neg", [x])])
     return tape.op("Reciprocal", [tape.op("Add", [power, constant(tape, 1, np.float32)])])
 
 
 def _tanh(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:
-    """``sign(x) * (1 - 2 exp(-2|x|) / (1 + exp(-2|x|)))``, and as it was near zero.
+    """Write ``sign(x) * (1 - 2 exp(-2|x|) / (1 + exp(-2|x|)))``; keep Tanh near zero.
 
-    One subtraction from 1, of a number that is exact: next to 1 the result is correctly rounded.
+    The only subtraction is of an exact number from 1, so the result is correctly rounded near 1.
     """
     size, one = tape.op("Abs", [x]), constant(tape, 1, np.float32)
     power = tape.op("Exp", [tape.op("Mul", [size, constant(tape, -2, np.float32)])])
@@ -122,20 +122,20 @@ def _tanh(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:
 
 
 def _elu(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
-    """``alpha * (exp(x) - 1)`` below zero."""
+    """Write an Elu as ``alpha * (exp(x) - 1)`` below zero."""
     alpha = node.attributes.get_float("alpha", 1.0)
     return _where_negative(tape, x, _scaled(tape, _expm1(tape, x), alpha), x)
 
 
 def _celu(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
-    """``alpha * (exp(x / alpha) - 1)`` below zero."""
+    """Write a Celu as ``alpha * (exp(x / alpha) - 1)`` below zero."""
     alpha = node.attributes.get_float("alpha", 1.0)
     below = _expm1(tape, _scaled(tape, x, 1 / alpha))
     return _where_negative(tape, x, _scaled(tape, below, alpha), x)
 
 
 def _selu(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
-    """``gamma * alpha * (exp(x) - 1)`` below zero, and ``gamma * x``."""
+    """Write a Selu as ``gamma * alpha * (exp(x) - 1)`` below zero, else ``gamma * x``."""
     alpha = node.attributes.get_float("alpha", SELU_ALPHA)
     gamma = node.attributes.get_float("gamma", SELU_GAMMA)
     below = _scaled(tape, _expm1(tape, x), gamma * alpha)
@@ -143,7 +143,7 @@ def _selu(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
 
 
 def _expm1(tape: Tape, x: ir.Value) -> ir.Value:
-    """``exp(x) - 1`` as ``tanh(x / 2) * (exp(x) + 1)``: exact near zero."""
+    """Write ``exp(x) - 1`` as ``tanh(x / 2) * (exp(x) + 1)``, which is exact near zero."""
     half = tape.op("Tanh", [_scaled(tape, x, 0.5)])
     return tape.op(
         "Mul", [half, tape.op("Add", [tape.op("Exp", [x]), constant(tape, 1, np.float32)])]

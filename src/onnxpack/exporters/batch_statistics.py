@@ -1,7 +1,7 @@
-"""Batch normalisation by the statistics of the batch, written out.
+"""Write batch normalisation by the statistics of the batch as basic operators.
 
 ONNX Runtime 1.32 updates the running mean of a ``BatchNormalization`` in training mode in place,
-though nobody reads it: the session keeps a state, and after one NaN every later answer is NaN.
+though nothing reads it. So the session keeps a state, and after one NaN every later answer is NaN.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from onnxpack.exporters.dtypes import first_input, standard_nodes
 from onnxpack.exporters.splice import constant, put_in_place
 
 AXES_ARE_INPUTS = 18
-"""The opset from which on ReduceMean takes its axes as an input."""
+"""The first opset in which ReduceMean takes its axes as an input."""
 EPSILON = 1e-5
-"""ONNX's default."""
+"""ONNX's default for ``epsilon``."""
 
 
 def write_batch_statistics(model: ir.Model) -> None:
-    """Write every BatchNormalization in training mode as means, differences and a root.
+    """Rewrite every BatchNormalization in training mode as means, differences and a root.
 
     Raises:
         ExportError: the rank of its input is not known, or its running statistics are read.
@@ -45,7 +45,7 @@ def _write(node: ir.Node, opset: int) -> None:
     shape = constant(tape, [-1, *[1] * (rank - 2)], "int64")
     centred = tape.op("Sub", [x, _mean(tape, x, axes, opset)])
     variance = _mean(tape, tape.op("Mul", [centred, centred]), axes, opset)
-    # The dtype of a bare number is that of the input, whatever it is.
+    # CastLike gives the constant the dtype of the input, which may be unknown here.
     epsilon = constant(tape, node.attributes.get_float("epsilon", EPSILON), "float32")
     added = tape.op("Add", [variance, tape.op("CastLike", [epsilon, variance])])
     normal = tape.op("Div", [centred, tape.op("Sqrt", [added])])

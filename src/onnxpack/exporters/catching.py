@@ -1,9 +1,9 @@
-"""Lines at which an error would not end the model but change its answer.
+"""Find lines at which an error would not stop the model but change its answer.
 
-``try: cholesky(a)`` with an ``except`` that answers otherwise decides from values, and no run in
-which nothing fails shows it: the run without values does not even compute the factors. So the
-source is read: which lines stand in a ``try`` whose handler goes on, in ``with suppress(...)``,
-or in a context manager of the user's own that may swallow an error.
+``try: cholesky(a)`` with an ``except`` that returns another answer decides by values. A run in
+which nothing fails does not show that: a trace without values does not even compute the factors. So
+the source is searched for lines in a ``try`` whose handler goes on, in ``with suppress(...)``, or
+in a context manager of the user's own that may swallow an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KNOWN = {
 }
 """Packages whose handlers do not change a model's answer, with the reason."""
 OF_PYTHON = {"_thread", "contextlib", "threading"}
-"""Modules of Python's own whose context managers, such as locks, let errors pass."""
+"""Modules of the standard library whose context managers, such as locks, do not catch errors."""
 STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 
 
@@ -48,7 +48,7 @@ class Guarded:
 
     Attributes:
         head: the line of the ``try`` or ``with``.
-        manager: the expression of a ``with``, to be looked up while it runs; None for a ``try``.
+        manager: the expression of a ``with``, which is looked up at run time; None for a ``try``.
     """
 
     first: int
@@ -58,20 +58,20 @@ class Guarded:
 
 
 def is_watched(frame: FrameType) -> bool:
-    """Whether a frame runs code of the user's, or of a library that is not known."""
+    """Return whether a frame runs code of the user's, or of a library that is not known."""
     if package_of(module_of(frame)) in (OURS, *KNOWN):
         return False
     return not is_of_python(frame)
 
 
 def is_of_python(frame: FrameType) -> bool:
-    """Whether a frame runs code of Python's own library."""
+    """Return whether a frame runs code of Python's own library."""
     file = frame.f_code.co_filename
     return "site-packages" not in file and file.startswith((*STANDARD, "<frozen "))
 
 
 def catching(frame: FrameType) -> Place | None:
-    """Return the ``try`` or ``with`` that would catch an error of the line that runs."""
+    """Return the ``try`` or ``with`` that would catch an error of the line that is running."""
     file, line = frame.f_code.co_filename, frame.f_lineno
     source = "".join(linecache.getlines(file, frame.f_globals))
     if not source:
@@ -84,7 +84,7 @@ def catching(frame: FrameType) -> Place | None:
 
 
 def _unread(frame: FrameType) -> Place | None:
-    """Without a source the byte code says whether there is a handler, and not for which lines."""
+    """Return the place of a handler by the byte code, which shows no line, if source is missing."""
     names = [step.opname for step in dis.get_instructions(frame.f_code)]
     if names.count("PUSH_EXC_INFO") <= names.count("WITH_EXCEPT_START"):
         return None
@@ -95,7 +95,7 @@ def _unread(frame: FrameType) -> Place | None:
 def _guarded(source: str) -> Sequence[Guarded]:
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # a cell of a notebook with magic commands, say: nothing can be ruled out
+    except SyntaxError:  # e.g. a notebook cell with magic commands: nothing can be ruled out
         return (Guarded(1, len(source.splitlines()), 1),)
     return tuple(found for node in ast.walk(tree) for found in _guards_of(node))
 
@@ -111,7 +111,7 @@ def _guards_of(node: ast.AST) -> Iterator[Guarded]:
 
 
 def _goes_on(handler: ast.ExceptHandler) -> bool:
-    """Whether the model goes on after an error; a handler that ends in ``raise`` does not."""
+    """Return whether the model goes on after an error; not if the handler ends in ``raise``."""
     return _leaves(handler.body) or not isinstance(handler.body[-1], ast.Raise)
 
 
@@ -121,7 +121,7 @@ def _leaves(body: Sequence[ast.stmt]) -> bool:
 
 
 def _swallows(manager: ast.expr, frame: FrameType) -> bool:
-    """Whether a context manager may end an error; one that cannot be looked up may."""
+    """Return whether a context manager may swallow an error; True if it cannot be looked up."""
     expression = manager.func if isinstance(manager, ast.Call) else manager
     try:
         found = looked_up(expression, frame)
@@ -153,7 +153,7 @@ def looked_up(expression: ast.expr, frame: FrameType) -> Any:
 
 
 def _own_manager_swallows(manager: Any) -> bool:
-    """Whether a manager that is not of a known library may end an error; read from its source."""
+    """Return whether an unknown manager may swallow an error, by its source."""
     ends = getattr(manager, "__exit__", manager)
     code: CodeType | None = getattr(ends, "__code__", None)
     if code is None:

@@ -1,4 +1,4 @@
-"""Which exporter takes a model."""
+"""Choose the exporter for a model."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from onnxpack.plugins import exporters
 
 
 def exporter_for(model: Any, sample: Any) -> Exporter:
-    """Return the exporter that accepts the model, and that no other which accepts it refines.
+    """Return the exporter that accepts the model and that no other accepting exporter refines.
 
     Args:
-        sample: what was given with it, for the message.
+        sample: the sample that was given with the model, for the message.
 
     Raises:
-        TargetError: no exporter knows such a model.
+        TargetError: no exporter accepts the model.
     """
     asked: dict[str, Exporter] = {name: point.load()() for name, point in exporters().items()}
     accepting = {name: each for name, each in asked.items() if each.accepts(model)}
@@ -36,7 +36,7 @@ def exporter_for(model: Any, sample: Any) -> Exporter:
 
 
 def _instead(model: Any, sample: Any) -> str:
-    """What the user may have meant."""
+    """Return a remedy that says what the user may have meant."""
     if any(point.load()().accepts(sample) for point in exporters().values()):
         return "the model comes first: onnxpack.export(sample, model, ...)"
     if isinstance(model, FunctionType | functools.partial) and "jax" in sys.modules:

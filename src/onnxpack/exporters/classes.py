@@ -1,10 +1,11 @@
-"""Questions about the class of a size or of an array, which are answered differently under a trace.
+"""Answer questions about classes, such as ``isinstance``, as if nothing were traced.
 
-``isinstance(x.shape[0], int)``, ``type(x.shape[0])`` and ``case int():`` tell a symbol from a
-number, and ``isinstance(x, jax.core.Tracer)`` tells a trace from a call. So modules of the user's
-find an ``isinstance``, a ``type`` and a ``hasattr`` that answer as they would if nothing were
-traced: the code goes the way that its users go, and what it then asks of the size itself is seen.
-A ``case`` cannot be answered so, and is looked for in the byte code.
+``isinstance(x.shape[0], int)``, ``type(x.shape[0])`` and ``case int():`` distinguish a symbol from
+a number, and ``isinstance(x, jax.core.Tracer)`` distinguishes a trace from a call. So the user's
+modules get an ``isinstance``, a ``type`` and a ``hasattr`` that answer as they would without a
+trace. The code then takes the branch that it takes in use, and its further questions to the size
+itself are recorded. A ``case`` cannot be replaced in this way, and is searched for in the byte
+code.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from onnxpack.exporters.replaced import replaced_item
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """Something that is only there while a model is traced.
+    """Something that exists only while a model is traced.
 
     Attributes:
-        real: what would be there if nothing were traced.
-        places: gets the lines that ask for a class that only one of both has; None if they need
-            not be known, since each further question to the thing itself is seen.
+        real: the object that would be in its place without a trace.
+        places: receives the lines that ask for a class that only one of the two has; None if the
+            lines are not needed, since each further question to the object itself is recorded.
     """
 
     real: Any
@@ -41,10 +42,10 @@ class StandIn:
 def classes_answered(
     stands_in: Callable[[Any], StandIn | None],
 ) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield a function that lets a module of the user's find the functions that answer so.
+    """Yield a function that puts functions that answer in this way into a module of the user's.
 
     Args:
-        stands_in: returns what a thing stands for; None if it stands for itself.
+        stands_in: returns the stand-in's description for an object; None if it is not a stand-in.
     """
 
     def answered(question: Callable[[Any, Any], bool], thing: Any, asked: Any) -> bool:
@@ -82,7 +83,7 @@ def classes_answered(
 
 
 def matches_numbers(frame: FrameType) -> bool:
-    """Whether code has a ``case`` of a class of integers, or of one that cannot be told."""
+    """Return whether code has a ``case`` of a class of integers, or of an unknown class."""
     loaded: Any = None
     names: tuple[Mapping[str, Any], ...] = (frame.f_globals, vars(builtins))
     for step in dis.get_instructions(frame.f_code):
@@ -97,7 +98,7 @@ def matches_numbers(frame: FrameType) -> bool:
 
 
 def _type_by(type_of: Callable[[Any], type]) -> type:
-    """Return a stand-in for ``type``: also a metaclass, and an instance check, as ``type`` is."""
+    """Return a stand-in for ``type`` that is also a metaclass and supports ``isinstance``."""
 
     class Answering(type):
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:

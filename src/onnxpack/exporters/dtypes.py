@@ -1,8 +1,8 @@
-"""The dtype of a value in a graph, also where the exporter has not stated it.
+"""Find the dtype of a value in a graph, also if the exporter has not stated it.
 
-Not by onnx's shape inference: it ends the process at a graph of character n-grams (onnx 1.22), and
-ONNX Runtime 1.32 rewrites the Reshape of a detector's boxes by a shape that was inferred so that it
-fails where there is no box.
+onnx's shape inference is not used: it ends the process at a graph of character n-grams (onnx 1.22),
+and ONNX Runtime 1.32 rewrites the Reshape of a detector's boxes by a shape that was inferred so
+that it fails without boxes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ TRUTH = {
     "Or", "Xor",
 }  # fmt: skip
 PLACES = {"ArgMax", "ArgMin", "NonMaxSuppression", "NonZero", "Shape", "Size"}
-"""What these operators give is a place or a size, and is int64."""
+"""Operators whose result is an index or a size, in int64."""
 SECOND = {"CastLike": 1, "DequantizeLinear": 1, "OneHot": 2, "QuantizeLinear": 2, "Where": 1}
-"""Operators that give the dtype of another input than the first."""
+"""Operators whose result has the dtype of another input than the first."""
 OTHER_OUTPUTS = {"TopK", "Unique"}
-"""Operators whose further outputs are places, in int64."""
+"""Operators whose further outputs are indices, in int64."""
 
 
 def standard_nodes(model: ir.Model, operators: Container[str]) -> list[ir.Node]:
-    """Return the nodes of these operators of ONNX's own, also in branches and loops."""
+    """Return the nodes with these standard ONNX operators, also in branches and loops."""
     return [
         node
         for node in model.graph.all_nodes()
@@ -36,10 +36,10 @@ def standard_nodes(model: ir.Model, operators: Container[str]) -> list[ir.Node]:
 
 
 def first_input(node: ir.Node) -> ir.Value:
-    """Return the value that an operator works on.
+    """Return the first input of a node: the value that the operator works on.
 
     Raises:
-        ValueError: it has none; the checker of ONNX refuses such a graph.
+        ValueError: the node has no first input; the checker of ONNX refuses such a graph.
     """
     value = node.inputs[0]
     if value is None:
@@ -48,9 +48,9 @@ def first_input(node: ir.Node) -> ir.Value:
 
 
 def dtype_of(value: ir.Value) -> ir.DataType | None:
-    """Return the dtype that is stated, or that the operators before the value give it.
+    """Return the dtype of a value, as stated or as the operators before the value imply.
 
-    None where neither tells, such as for an operator of another domain.
+    Returns None if it is unknown, for example after an operator of another domain.
     """
     found: ir.Value | ir.DataType | None = value
     seen: set[int] = set()
@@ -62,7 +62,7 @@ def dtype_of(value: ir.Value) -> ir.DataType | None:
 
 
 def _given(node: ir.Node, place: int) -> ir.Value | ir.DataType | None:
-    """The dtype of one output of an operator, or the value whose dtype it has."""
+    """Return the dtype of one output of an operator, or the value whose dtype it has."""
     if node.op_type in TRUTH:
         return ir.DataType.BOOL
     if node.op_type in PLACES or (node.op_type in OTHER_OUTPUTS and place > 0):

@@ -1,7 +1,7 @@
-"""Dims that a pack must not take at size 0, because of an operator in its graph.
+"""Find dims that a pack must not accept at size 0, because of an operator in its graph.
 
-No case has such a size, and ONNX Runtime 1.32 on CPU does not survive all of them. The pack keeps
-them as cases that were not run, and a model refuses an input of that size.
+No case has such a size, and on some of them ONNX Runtime 1.32 ends the process on CPU. The pack
+keeps them as cases that were not run, and a model refuses an input of that size.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from onnxpack.signature import Signature
 FATAL = ("Einsum", "GRU", "LSTM")
 """Operators whose kernels end the process: Einsum divides by the size."""
 HOLLOW = ("ReduceMax", "ReduceMean", "ReduceMin")
-"""Operators that answer a number of nothing, where frameworks answer NaN or raise an error."""
+"""Operators that return a number for an empty input, where frameworks return NaN or raise an
+error."""
 
 
 def unproven_at_zero(model: ir.Model, signature: Signature) -> Iterator[SkippedCase]:
-    """Yield a case for each dynamic dim that the graph must not be given at 0."""
+    """Yield a skipped case for each dynamic dim that must not be 0."""
     operators = {node.op_type for node in model.graph.all_nodes()}
     fatal = [name for name in FATAL if name in operators]
     hollow = [name for name in HOLLOW if name in operators]

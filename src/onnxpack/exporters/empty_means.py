@@ -1,4 +1,4 @@
-"""The mean of nothing is NaN.
+"""Make the mean of an empty axis NaN, as frameworks do.
 
 ONNX leaves open what ReduceMean makes of an axis without elements, and ONNX Runtime 1.32 answers 0:
 a score that looks like one. NumPy, PyTorch, Keras and JAX divide 0 by 0.
@@ -13,14 +13,15 @@ from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
 from onnxpack.exporters.splice import constant, put_in_place
 
 AXES_ARE_INPUTS = 18
-"""The opset from which on ReduceMean takes its axes as an input; ReduceSum does from 13 on."""
+"""The first opset in which ReduceMean takes its axes as an input; ReduceSum does from 13 on."""
 SUM_TAKES_AXES = 13
 SUMMED = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
-"""A sum of others may overflow where the mean does not."""
+"""Dtypes of means that are rewritten; in other dtypes a sum may overflow where the mean does
+not."""
 
 
 def divide_by_count(model: ir.Model) -> None:
-    """Write each mean over axes that may be empty as a sum over a count."""
+    """Rewrite each mean over axes that may be empty as a sum divided by a count."""
     opset = model.opset_imports.get("", 0)
     if opset < SUM_TAKES_AXES:
         return
@@ -31,7 +32,7 @@ def divide_by_count(model: ir.Model) -> None:
 
 
 def _axes(node: ir.Node, opset: int) -> list[int] | None:
-    """The axes, none for all of them; None where only a run of the graph tells them."""
+    """Return the axes, an empty list for all axes; None if they are known only at run time."""
     if opset < AXES_ARE_INPUTS:
         return list(node.attributes.get_ints("axes", []))
     given = node.inputs[1] if len(node.inputs) > 1 else None

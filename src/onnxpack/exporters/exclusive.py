@@ -1,4 +1,4 @@
-"""One export at a time, in a process that stays as it was."""
+"""Run one export at a time, and restore the process's settings after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnxpack.exporters.replaced import LOCK
 from onnxpack.exporters.silence import SHOWN
 
 Setting: TypeAlias = tuple[Callable[[], Any], Callable[[Any], Any]]
-"""How a setting of the process is read, and how it is set."""
+"""Functions that read and set a setting of the process."""
 
 
 @contextmanager
@@ -55,4 +55,4 @@ PROCESS: tuple[Setting, ...] = (
     (lambda: list(warnings.filters), _set_filters),
     (lambda: (sys.stdout, sys.stderr), _set_streams),
 )
-"""What any Python code can change for the whole process."""
+"""Settings that any Python code can change for the whole process."""

@@ -1,7 +1,7 @@
-"""The straight line: model + sample → candidates → proof → pack.
+"""Export a model: from model and sample over candidate graphs and proof to a pack.
 
-An exporter knows a framework and nothing of proofs; :func:`export` enforces the proof and knows
-no framework.
+An exporter knows its framework but not the proof; :func:`export` enforces the proof and knows no
+framework.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from onnxpack.parity.verdict import refusal
 from onnxpack.signature import Signature
 
 DEFAULT_OPSET = 18
-"""What every serving runtime of the last years reads."""
+"""The default opset, which all current serving runtimes support."""
 EXACT = ", exact activations"
-"""Put behind the name of a strategy whose graph was written anew by :mod:`.activations`."""
+"""Suffix for the name of a strategy whose graph was rewritten by :mod:`.activations`."""
 GOLDEN_BYTES = 64 * 2**20
-"""Golden data is kept, case after case, up to this size."""
+"""Largest total size of golden data, which is kept case by case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A candidate with its evidence."""
+    """A candidate graph with its evidence."""
 
     graph: Path
     signature: Signature
@@ -63,7 +63,7 @@ class Judged:
 
     @property
     def holds(self) -> bool:
-        """Whether every case passed, or is accepted."""
+        """Whether every case passed or is accepted."""
         return all(case.passed or case.accepted for case in self.evidence)
 
 
@@ -93,51 +93,51 @@ def export(
 
     Exports run one at a time: a call in another thread waits until this one has ended. The model
     and the settings of the process (random state, warnings filters, logging, the framework's
-    defaults) are the same after the call as before it, also where it fails. A thread that only
-    predicts or prints is not disturbed.
+    defaults) are restored after the call, also if it fails. A thread that only predicts or prints
+    is not disturbed.
 
     Args:
-        model: a model of PyTorch (a module, also of Lightning or transformers, a
-            ``torch.export`` program, a TorchScript module), scikit-learn, XGBoost, LightGBM,
-            CatBoost or Keras, a function or module of JAX, or the path of an ``.onnx`` file to
-            adopt.
-        sample: one input: a tensor, an array, a data frame, a tuple of positional inputs, or a
-            dict of named ones. None where the model brings its own (Lightning's
-            ``example_input_array``), or states what it takes (Keras, transformers, a file of a
-            booster): then one is made up, and a note says so.
+        model: a model of PyTorch (a module, also of Lightning or transformers, a ``torch.export``
+            program, a TorchScript module), scikit-learn, XGBoost, LightGBM, CatBoost or Keras, a
+            function or module of JAX, or the path of an ``.onnx`` file to adopt.
+        sample: one input: a tensor, an array, a data frame, a tuple of positional inputs, or a dict
+            of named ones. May be None if the model has a sample (Lightning's
+            ``example_input_array``) or states its inputs (Keras, transformers, a file of a
+            booster). In the latter case a sample is generated, and a note says so.
         to: the folder to write; by default named after the model.
-        dynamic: axes to name besides the first, which is ``batch``:
-            ``{"ids": {1: "tokens"}}``. None names those that the model is known for, such as the
-            tokens of transformers; ``{}`` names no other.
+        dynamic: dynamic axes in addition to the first, which is ``batch``:
+            ``{"ids": {1: "tokens"}}``. None names the axes known from the kind of model, such as
+            the tokens of transformers; ``{}`` names no further axis.
         static: fix every size that is not named in ``dynamic``.
         opset: the version of the ONNX operator set.
-        tolerance: what counts as equal.
+        tolerance: the differences up to which answers count as equal.
         labels: the name of each class, in the order of the output's last axis.
-        preprocess: how a picture becomes the input.
+        preprocess: how an image is turned into the input.
         accept: cases at edges of the model, such as the thresholds of a tree, in which the graph
-            may differ; the manifest records how far it does. The refusal names them.
-        unordered: outputs whose rows together are a set, so that their order means nothing:
-            ``("boxes", "scores")``; or several such groups. Detectors of torchvision need none.
-        name: of the pack; by default after the folder.
-        version: of the pack.
+            may differ. The manifest records the differences. The error for a refused export lists
+            the names of such cases.
+        unordered: outputs whose rows have no order, such as ``("boxes", "scores")``, or several
+            such groups. Not needed for detectors of torchvision.
+        name: the name of the pack; by default taken from the folder.
+        version: the version of the pack.
         description: one line for the model card.
         license: an SPDX expression for the weights.
-        force: replace a pack that stands at ``to``.
-        verbose: let through what the framework's own exporters print, log and warn. What their
-            compiled code writes to standard error shows in either case.
-        progress: told of each phase, in a line.
+        force: replace an existing pack at ``to``.
+        verbose: show the output, log messages and warnings of the framework's own exporters. What
+            their compiled code writes to standard error is shown in either case.
+        progress: called with a line of text at the start of each phase, and with each note.
 
     Returns:
         The pack that was written.
 
     Raises:
-        UsageError: the name or version fits no pack, ``accept`` names no edge, or ``unordered``
-            no output.
-        TargetError: the model is of no known framework.
+        UsageError: the name or version is not valid for a pack, ``accept`` names a case that cannot
+            be accepted, or ``unordered`` something that is not an output.
+        TargetError: no exporter knows the model's framework.
         SampleError: the sample does not fit the model.
         NondeterministicError: the model answers differently to the same input.
         ExportError: no strategy gave a graph.
-        ParityError: every graph answers differently from the model. Nothing is left behind.
+        ParityError: every graph answers differently from the model. No pack is written.
     """
     say = progress or _silent
     SHOWN.set(verbose)
@@ -195,7 +195,7 @@ def export(
 
 @dataclass(frozen=True, slots=True)
 class _Inquiry:
-    """What every strategy is held against."""
+    """The model, its questions and the tolerance that every strategy is judged by."""
 
     subject: Subject
     axes: Axes
@@ -206,7 +206,7 @@ class _Inquiry:
 
     @property
     def edges(self) -> frozenset[str]:
-        """The cases that were chosen at edges of the model."""
+        """The names of the cases that were chosen at edges of the model."""
         return frozenset(each.case.name for each in self.questions if each.case.edge)
 
     def differs_far_away(self, evidence: Sequence[CaseEvidence]) -> bool:
@@ -215,7 +215,7 @@ class _Inquiry:
         return {case.name for case in evidence if not (case.passed or case.accepted)} <= far
 
     def judge(self, case: CaseEvidence) -> CaseEvidence:
-        """The evidence of a case, and whether the user takes it though it did not pass."""
+        """Return the evidence of a case; a failed case that the user accepts is marked."""
         return msgspec.structs.replace(
             case, accepted=case.name in self.accepted and not case.passed
         )
@@ -233,7 +233,7 @@ def _check_accepted(accept: Collection[str], edges: Collection[str]) -> None:
 def _climb(
     inquiry: _Inquiry, strategies: Iterable[Strategy], work: Path, say: Callable[[str], None]
 ) -> Judged:
-    """Try strategy after strategy; the first whose graph is proven wins."""
+    """Try the strategies in order; return the first whose graph is proven."""
     attempts: list[Attempt] = []
     for rung, strategy in enumerate(strategies):
         say(f"trying {strategy.name}")
@@ -274,7 +274,7 @@ def _judge(
     probes: Probes,
     say: Callable[[str], None],
 ) -> Judged | Attempt:
-    """A candidate with its evidence; the attempt, where there is none."""
+    """Return a candidate with its evidence, or a failed attempt if the graph cannot be run."""
     subject, graph = inquiry.subject, candidate.with_name("model.onnx")
     try:
         signature = finish(candidate, graph, inquiry.signature, root=subject.root)
@@ -290,7 +290,7 @@ def _judge(
 
 
 def _locate(inquiry: _Inquiry, judged: Judged) -> Divergence | None:
-    """The first divergent node, where the graph at least ran."""
+    """Return the first node that differs, if the graph at least ran."""
     for question, case in zip(judged.questions, judged.evidence, strict=True):
         if any(output.max_abs and not output.passed for output in case.outputs):
             feeds = question.case.feeds
@@ -299,7 +299,7 @@ def _locate(inquiry: _Inquiry, judged: Judged) -> Divergence | None:
 
 
 def _choose_golden(proven: Judged) -> tuple[list[GoldenData], tuple[CaseEvidence, ...]]:
-    """Golden data of the first cases that fit into the budget; the sample always does."""
+    """Return golden data of the first cases that fit the budget, and the evidence."""
     golden: list[GoldenData] = []
     recorded: list[CaseEvidence] = []
     used = 0
@@ -315,9 +315,10 @@ def _choose_golden(proven: Judged) -> tuple[list[GoldenData], tuple[CaseEvidence
 
 
 def _replays(question: Question, case: CaseEvidence) -> bool:
-    """Whether a replay would pass: it compares every element, and sees only the case's own numbers.
+    """Return whether a replay would pass, which compares every element.
 
-    An output that passed with a reason has elements that were not compared.
+    A replay knows only the numbers of its own case. An output that passed with a reason has
+    elements that were not compared.
     """
     return not any(output.reason for output in case.outputs) and all(
         output.noise <= NOISE_CEILING * common(np.abs(question.expected[output.output]))
@@ -327,12 +328,12 @@ def _replays(question: Question, case: CaseEvidence) -> bool:
 
 
 def _dynamic(given: Dynamic | None, subject: Subject, *, static: bool) -> Dynamic | None:
-    """Return the axes that the user names, also if they are none; else the model's own."""
+    """Return the axes that the user names, even if there are none, or else the model's own."""
     return given if given is not None or static else subject.dynamic
 
 
 def _labels(given: Sequence[str] | None, subject: Subject) -> tuple[str, ...] | None:
-    """The user's names of the classes, else the model's own."""
+    """Return the user's names of the classes, or else the model's own."""
     labels = subject.labels if given is None else given
     return None if labels is None else tuple(labels)
 

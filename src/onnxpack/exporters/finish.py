@@ -1,4 +1,4 @@
-"""A candidate is made fit for a pack: proven shapes, readable names, nothing of this machine."""
+"""Prepare a candidate for a pack: proven shapes, readable names, no traces of this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Signature, TensorSpec
 
 INLINE_LIMIT = 1536 * 2**20
-"""Weights above this many bytes go beside the graph, since protobuf ends at 2 GiB."""
+"""Weights above this many bytes go into a second file, since protobuf is limited to 2 GiB."""
 DATA_SIZED = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
 """Operators whose output can have a size that depends on values, not on the inputs' sizes."""
 
@@ -33,20 +33,19 @@ DATA_SIZED = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
 def finish(
     source: Path, to: Path, signature: Signature, *, root: str = "", limit: int = INLINE_LIMIT
 ) -> Signature:
-    """Clean a candidate and save it, with its weights beside it where they are large.
+    """Clean a candidate and save it, with large weights in a file next to it.
 
     Args:
-        signature: what the graph should take and give, as measured on the framework.
-        root: the module path that the exporter put before every name; empty where the names
-            are to stay.
+        signature: the inputs and outputs that the graph should have, as measured on the framework.
+        root: the module path that the exporter put before every name; empty to keep the names.
         limit: bytes of weights above which they go to ``<name>.data``.
 
     Returns:
-        The signature that the graph now states: dims that depend on values have got names.
+        The signature that the graph now states, with names for dims that depend on values.
 
     Raises:
-        ExportError: the graph's inputs or outputs are not those of the signature, the file that
-            an exporter wrote cannot be read, it draws at random, it would keep a state, or its
+        ExportError: the graph's inputs or outputs are not those of the signature, the file that an
+            exporter wrote cannot be read, the graph draws at random, it would keep a state, or its
             integers cannot be reduced exactly.
     """
     try:
@@ -115,7 +114,10 @@ def _refuse_frozen(spec: TensorSpec, value: ir.Value) -> None:
 
 
 def _loosened(spec: TensorSpec, value: ir.Value, loose: bool) -> TensorSpec:
-    """A size that was equal in all cases is only believed where the graph cannot vary it."""
+    """Return the spec of an output, with named dims where the graph may vary the size.
+
+    A size that was equal in all cases is kept only if the graph cannot vary it.
+    """
     stated = value.shape
     if not loose or spec.shape is None or stated is None or len(stated) != len(spec.shape):
         return spec
@@ -127,7 +129,7 @@ def _loosened(spec: TensorSpec, value: ir.Value, loose: bool) -> TensorSpec:
 
 
 def _name_nodes(graph: ir.Graph, root: str) -> None:
-    """Call each node after its module and operator: ``layer1.0.conv1/Conv``."""
+    """Name each node after its module and operator: ``layer1.0.conv1/Conv``."""
     seen: Counter[str] = Counter()
     for node in graph.all_nodes():
         scope = _scope(node).removeprefix(root).removeprefix(".")
@@ -137,7 +139,7 @@ def _name_nodes(graph: ir.Graph, root: str) -> None:
 
 
 def _scope(node: ir.Node) -> str:
-    """The module path, from what either of PyTorch's exporters leaves in a node."""
+    """Return the module path that either of PyTorch's exporters has recorded in a node."""
     scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes")
     if scopes:
         path: list[str] = ast.literal_eval(scopes)
@@ -159,7 +161,7 @@ def _name_initializers(graph: ir.Graph, root: str) -> None:
 
 
 def _forget_origin(model: ir.Model) -> None:
-    """Drop stack traces and source paths: they differ by machine, and tell too much."""
+    """Remove stack traces and source paths: they differ by machine and reveal its folders."""
     model.doc_string = None
     model.metadata_props.clear()
     graphs: list[ir.Graph | ir.Function] = [model.graph, *model.graph.subgraphs()]

@@ -1,4 +1,4 @@
-"""Fourier transforms are computed in float64.
+"""Compute Fourier transforms in float64.
 
 ONNX Runtime 1.32's DFT and STFT on CPU lose digits in float32 if the length is not a power of two
 (Bluestein's algorithm, with chirps in float32): the spectrum of 400 numbers is off by 8e-4 of its
@@ -33,7 +33,7 @@ def _widen(node: ir.Node) -> None:
 
 
 def _double(tape: Tape, value: ir.Value | None) -> ir.Value | None:
-    """Return numbers and windows in float64, and lengths as they are."""
+    """Return float32 values, signals and windows, in float64, and lengths unchanged."""
     if value is None or dtype_of(value) != ir.DataType.FLOAT:
         return value
     return tape.op("Cast", [value], {"to": ir.DataType.DOUBLE})

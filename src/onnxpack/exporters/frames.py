@@ -1,9 +1,9 @@
-"""Whose code is running: the one rule by which every watch finds the user's line.
+"""Find the line of the user's code that is running, by the one rule that every watch uses.
 
-A watch is called from deep inside: from torch's dispatcher, from our own modes and
-decompositions, from a library's layer. The line to report is the innermost one that is not
-ours. Our frames are recognised by their package, never by a list of modules: a frame that such
-a list forgot once hid every decision of low-precision models.
+A watch is called from deep inside torch's dispatcher, our own modes and decompositions, or a
+library's layer. The line to report is the innermost one that is not ours. Our frames are recognised
+by their package, never by a list of modules: a frame missing from such a list once hid every
+decision of low-precision models.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TRACE_AWARE = ("torch", "torchvision")
 """Packages whose own conversions are written with tracing in mind."""
 
 Within: TypeAlias = Callable[[str], bool]
-"""Whether a frame of this module is skipped, towards the one that called it."""
+"""Function that returns whether frames of a module are skipped in favour of their caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Place:
 
 
 def frames_of_model() -> Iterator[FrameType]:
-    """The frames between the running line and the call of the model, innermost first.
+    """Yield the frames between the running line and the call of the model, innermost first.
 
-    Our own frames are left out. Nothing is yielded for code that runs outside of a model.
+    Our own frames are left out. Yields nothing for code that runs outside of a model.
     """
     frame = inspect.currentframe()
     found: list[FrameType] = []
@@ -57,11 +57,11 @@ def frames_of_model() -> Iterator[FrameType]:
 
 
 def user_line(within: Within) -> Place | None:
-    """Return the line of the user's code that is running; None if a library's own line is.
+    """Return the running line of the user's code; None if a library's own line is running.
 
     Args:
-        within: says which frames of libraries are skipped, because what they do is done for
-            the line that called them.
+        within: returns whether frames of a module are skipped, because they act for the line that
+            called them.
     """
     for frame in frames_of_model():
         module = module_of(frame)
@@ -71,7 +71,7 @@ def user_line(within: Within) -> Place | None:
 
 
 def of_torch(module: str) -> bool:
-    """Whether a module is torch's own: what it does for the user's line is the user's doing."""
+    """Return whether a module is torch's own, which acts for the user's line."""
     return package_of(module) == "torch"
 
 
@@ -82,7 +82,7 @@ def place_in(frame: FrameType, line: int | None = None) -> Place:
 
 
 def listed(places: Iterable[Place | str]) -> str:
-    """Return the first three places in words."""
+    """Return the first three places as text."""
     return "; ".join(map(str, list(places)[:3]))
 
 

@@ -1,10 +1,10 @@
-"""Sums and products of integers are exact.
+"""Make sums and products of integers exact.
 
 ONNX Runtime 1.32 on CPU reduces integers in float64 (ReduceSum and ReduceProd, also of int32):
-beyond 2**53 it loses the low bits, and where a framework wraps round it gives the largest integer
-instead. Hashes of n-grams and sums of identifiers get there. A sum is therefore taken of the upper
-and of the lower 32 bits apart: float64 holds two million such numbers exactly. A product is taken
-step by step: Mul of integers wraps round.
+beyond 2**53 it loses the low bits, and where a framework wraps around it gives the largest integer
+instead. Hashes of n-grams and sums of identifiers get that large. So the upper and the lower 32
+bits are summed separately: float64 holds the sum of two million such numbers exactly. A product is
+taken step by step: Mul of integers wraps around.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def add_exactly(model: ir.Model) -> None:
     """Make each sum and product of integers exact, in place.
 
     Raises:
-        ExportError: the dtype of one is unknown, or a product is taken along several axes.
+        ExportError: the dtype of an operator's input is unknown, or a product is taken along
+            several axes.
     """
     for node in standard_nodes(model, ("ReduceSum", "ReduceProd")):
         value = first_input(node)
@@ -47,7 +48,7 @@ def add_exactly(model: ir.Model) -> None:
 
 
 def _is_small(value: ir.Value) -> bool:
-    """Whether the integers are truth values, or are made of nothing but sizes."""
+    """Return whether the integers are bools or are computed only from sizes."""
     producer = value.producer()
     if producer is not None and producer.op_type == "Cast" and _is_truth(producer.inputs[0]):
         return True
@@ -75,7 +76,7 @@ def _is_made_of_sizes(whole: ir.Value) -> bool:
 
 
 def _take_apart(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> None:
-    """``sum(x)`` is ``sum(x // 2**32) * 2**32 + sum(x % 2**32)``."""
+    """Write ``sum(x)`` as ``sum(x // 2**32) * 2**32 + sum(x % 2**32)``."""
     tape = Tape()
 
     def summed(part: ir.Value) -> ir.Value:
@@ -94,7 +95,7 @@ def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> No
     """Write ``product = product * x[i]`` along the axis, as a Scan.
 
     Raises:
-        ExportError: there are several axes, or they are not constant.
+        ExportError: there are several axes, or the axes are not constant.
     """
     axes = _axes(node)
     if axes is None or len(axes) > 1:
@@ -103,7 +104,7 @@ def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> No
             "float64: beyond 2**53 it would be wrong"
         )
     tape, keeps = Tape(), bool(node.attributes.get_int("keepdims", 1))
-    if not axes:  # of all numbers
+    if not axes:  # the product of all numbers
         value = tape.op("Reshape", [value, constant(tape, [-1], np.int64)])
     axis = axes[0] if axes else 0
     along = constant(tape, [axis], np.int64)
@@ -127,7 +128,7 @@ def _multiply_in_steps(node: ir.Node, value: ir.Value, dtype: ir.DataType) -> No
 
 
 def _axes(node: ir.Node) -> list[int] | None:
-    """Return the axes of a reduction, none for all; None if they are not constant."""
+    """Return the axes of a reduction, an empty list for all; None if they are not constant."""
     stated = node.attributes.get("axes")
     if stated is not None:
         return [int(axis) for axis in stated.as_ints()]

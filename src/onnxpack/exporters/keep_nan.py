@@ -1,9 +1,9 @@
-"""Operators that lose NaN are followed by ones that put it back.
+"""Follow operators that lose NaN by operators that restore it.
 
-ONNX does not define what these operators make of NaN, and onnxruntime 1.32 on CPU skips it: the
-largest of ``[1, NaN, 3]`` is 3, or NaN where NaN comes first. JAX, PyTorch, TensorFlow and numpy
-all answer NaN, and the place of the first NaN to ``argmax`` and ``argmin``. onnxruntime's ``Max``,
-``Min``, ``Clip``, ``Relu`` and ``TopK`` keep NaN, so they are left as they are.
+ONNX does not define the result of these operators for NaN, and onnxruntime 1.32 on CPU skips it:
+the largest of ``[1, NaN, 3]`` is 3, or NaN if NaN comes first. JAX, PyTorch, TensorFlow and numpy
+all return NaN, and for ``argmax`` and ``argmin`` the index of the first NaN. onnxruntime's ``Max``,
+``Min``, ``Clip``, ``Relu`` and ``TopK`` keep NaN, so they are not changed.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Array
 
 RECURRENT = ("GRU", "LSTM", "RNN")
-"""ONNX Runtime 1.32 clips what their gates take, and NaN becomes a bound."""
+"""Recurrent operators: ONNX Runtime 1.32 clips the inputs of their gates, and NaN becomes a
+bound."""
 SCATTERS = ("ScatterElements", "ScatterND")
 EXTREMES = ("max", "min")
 LENGTHS = 4
-"""The place of the lengths of rows among the inputs of GRU, LSTM and RNN."""
+"""Index of the input with the lengths of rows in GRU, LSTM and RNN."""
 AXES_ARE_INPUTS = 18
-"""The opset from which on ReduceMax takes its axes as an input."""
+"""The first opset in which ReduceMax takes its axes as an input."""
 
 
 def loses_nan(graph: Path, *, saturating: bool = False) -> bool:
-    """Whether an operator of the graph loses NaN; see :func:`keep_nan`."""
+    """Return whether an operator of the graph loses NaN; see :func:`keep_nan`."""
     return bool(_losing(ir.load(graph), saturating))
 
 
 def operators_losing_nan(graph: Path) -> list[str]:
-    """The names of the operators that lose NaN, also of those that :func:`keep_nan` cannot mend."""
+    """Return the names of operators that lose NaN, including those :func:`keep_nan` cannot fix."""
     model = ir.load(graph)
     losing = [*_losing(model, saturating=False), *standard_nodes(model, RECURRENT)]
     return sorted({node.op_type for node in losing})
@@ -46,7 +47,7 @@ def keep_nan(source: Path, to: Path, *, saturating: bool = False) -> None:
     """Write the graph at ``source`` to ``to`` with NaN kept.
 
     Args:
-        saturating: whether casts to integers are mended too, for JAX.
+        saturating: whether casts to integers are changed too, for JAX.
     """
     model = ir.load(source)
     opset = model.opset_imports.get("", AXES_ARE_INPUTS)
@@ -67,7 +68,7 @@ def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
 
 
 def _is_plain(node: ir.Node, model: ir.Model) -> bool:
-    """Whether all steps of all rows are read, in the usual layout."""
+    """Return whether all steps of all rows are read, in the usual layout."""
     lengths = node.inputs[LENGTHS] if len(node.inputs) > LENGTHS else None
     batch_first = node.attributes.get_int("layout", 0)
     opset = model.opset_imports.get("", 0)
@@ -80,7 +81,7 @@ def _is_floating(value: ir.Value) -> bool:
 
 
 def _reduction(node: ir.Node, _opset: int) -> None:
-    """NaN where any of the reduced elements, or of the window, is NaN."""
+    """Restore NaN if any reduced element, or any in the window, is NaN."""
     number = _nan_as_one(node)
     kind = node.op_type.replace("Min", "Max")
     inputs, attributes = [number[-1].outputs[0], *node.inputs[1:]], node.attributes.values()
@@ -90,7 +91,7 @@ def _reduction(node: ir.Node, _opset: int) -> None:
 
 
 def _scattered(node: ir.Node, _opset: int) -> None:
-    """NaN where NaN stood, or was scattered to."""
+    """Restore NaN where the data or a scattered update is NaN."""
     data, places, updates = node.inputs[:3]
     found = [ir.node("IsNaN", [each]) for each in (data, updates)]
     numbers = [ir.node("Cast", [each.outputs[0]], {"to": ir.DataType.FLOAT}) for each in found]
@@ -104,13 +105,13 @@ def _scattered(node: ir.Node, _opset: int) -> None:
 
 
 def _elementwise(node: ir.Node, _opset: int) -> None:
-    """NaN where the element is NaN."""
+    """Restore NaN where the element is NaN."""
     found = ir.node("IsNaN", [first_input(node)])
     _replace(node, [found], found, _nan_like(node))
 
 
 def _place(node: ir.Node, opset: int) -> None:
-    """The place of the first NaN, where there is one."""
+    """Give the index of the first NaN, if there is one."""
     number = _nan_as_one(node)
     inputs, attributes = [number[-1].outputs[0]], node.attributes.values()
     first = ir.Node("", "ArgMax", inputs, attributes)
@@ -128,7 +129,7 @@ def _place(node: ir.Node, opset: int) -> None:
 
 
 def _recurrent(node: ir.Node, _opset: int) -> None:
-    """NaN from the first step on whose input holds one, in the direction of reading.
+    """Restore NaN from the first step with a NaN input on, in the direction of reading.
 
     Every gate sums over the whole input of a step, and every later step over all that came before.
     """
@@ -160,7 +161,7 @@ def _recurrent(node: ir.Node, _opset: int) -> None:
 
 
 def _saturated(node: ir.Node, _opset: int) -> None:
-    """As XLA casts: NaN to 0, what is too large to the nearest integer of the dtype.
+    """Cast to integers as XLA does: NaN to 0, numbers out of range to the nearest integer.
 
     ONNX leaves this open; onnxruntime on x86 gives the smallest integer for all of them.
     """
@@ -200,7 +201,7 @@ _COMPUTED = {
     ir.DataType.UINT32: ir.DataType.INT64,
     ir.DataType.INT64: ir.DataType.INT64,
 }
-"""The dtype in which an integer is chosen: onnxruntime's Where has no kernel for the others."""
+"""The dtype in which an integer is chosen: onnxruntime's Where lacks kernels for other integers."""
 
 
 _MENDED: dict[str, Callable[[ir.Node, int], None]] = {
@@ -221,13 +222,13 @@ _MENDED: dict[str, Callable[[ir.Node, int], None]] = {
 
 
 def _nan_as_one(node: ir.Node) -> list[ir.Node]:
-    """1.0 where an input is NaN, else 0.0: MaxPool and ReduceMax of opset 18 take no bools."""
+    """Return 1.0 for NaN, else 0.0: MaxPool and ReduceMax of opset 18 accept no bools."""
     found = ir.node("IsNaN", [first_input(node)])
     return [found, ir.node("Cast", [found.outputs[0]], {"to": ir.DataType.FLOAT})]
 
 
 def _is_one(number: ir.Node) -> list[ir.Node]:
-    """Whether there was a NaN; a window of padding alone is -inf, which is not one."""
+    """Return whether there was a NaN; a window of only padding gives -inf, which is not 1."""
     half = _constant(np.array(0.5, np.float32))
     return [half, ir.node("Greater", [number.outputs[0], half.outputs[0]])]
 
@@ -250,12 +251,12 @@ def _replace(
     place: int = 0,
     known: bool = False,
 ) -> None:
-    """What takes an output of the node takes ``otherwise`` where ``condition`` holds.
+    """Make all users of a node's output take ``otherwise`` where ``condition`` holds.
 
     Args:
         made: new nodes that come before the choice, ``condition`` among them.
-        place: of the output.
-        known: whether the caller puts ``otherwise`` into the graph.
+        place: the index of the output.
+        known: whether the caller adds ``otherwise`` to the graph itself.
     """
     output = node.outputs[place]
     name, uses = output.name, list(output.uses())

@@ -1,4 +1,4 @@
-"""Labels of a classifier that a tensor can hold."""
+"""Check that the labels of a classifier can be stored in a tensor."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TENSOR_TYPES = (bool, np.bool_, int, float, np.integer, np.floating, str)
 
 
 def refuse_labels(classes: Any) -> None:
-    """Refuse classes that are neither numbers nor texts, such as dates.
+    """Raise an error for classes that are neither numbers nor texts, such as dates.
 
     Args:
-        classes: an array, or a list of arrays where a model has several outputs.
+        classes: an array, or a list of arrays if a model has several outputs.
 
     Raises:
         ExportError: there is such a class.

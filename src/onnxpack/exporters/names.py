@@ -1,4 +1,4 @@
-"""The names of a graph's inputs and outputs are the user's; names within it give way."""
+"""Give a graph's inputs and outputs the user's names, and rename other values that clash."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 import onnx
 
 PLACEHOLDER = "onnxpack_{side}_{place}"
-"""What an exporter is given in place of a user's name, which it may use for a value itself."""
+"""Name that an exporter gets in place of a user's name, which it may use for a value itself."""
 
 
 def placeholders(side: str, count: int) -> list[str]:
-    """Names that no exporter gives to a value of its own."""
+    """Return names that no exporter gives to a value of its own."""
     return [PLACEHOLDER.format(side=side, place=place) for place in range(count)]
 
 
 def name_ends(graph: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Give the inputs and outputs of a graph that has placeholders their names, in the file.
+    """Replace the placeholder names of a graph's inputs and outputs, in the file.
 
-    Weights beside the graph are left where they are.
+    A separate file of weights is not touched.
     """
     model = onnx.load(graph, load_external_data=False)
     wanted = {
@@ -51,7 +51,7 @@ def _bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str]:
-    """The names of all values, those of the bodies of If, Loop and Scan too."""
+    """Yield the names of all values, including those in the bodies of If, Loop and Scan."""
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         yield value.name
     for node in graph.node:

@@ -1,10 +1,10 @@
-"""One rule for NaN and infinities, for JAX, for Keras on any backend, and for PyTorch.
+"""Handle NaN and infinities by one rule for JAX, PyTorch, and Keras on any backend.
 
-A model of JAX or Keras that takes floating-point numbers is always asked with NaN and with
-infinities among them (:mod:`onnxpack.parity.nonfinite`). Where a graph differs there, the same
-graph is tried with NaN kept (:mod:`onnxpack.exporters.keep_nan`). Where that differs too, the
-export is refused, and the user can accept the case by its name. A model of PyTorch is asked where
-it reckons with NaN; of any other the user is told that its graph may lose NaN.
+A model of JAX or Keras that takes floating-point numbers is always run with NaN and with infinities
+among them (:mod:`onnxpack.parity.nonfinite`). If a graph differs there, the same graph is tried
+with NaN kept (:mod:`onnxpack.exporters.keep_nan`). If that differs too, the export is refused, and
+the user can accept the case by its name. A model of PyTorch is run with NaN only if its code
+handles NaN; for others a note says that the graph may lose NaN.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOSING = (
 
 @dataclass
 class _Made:
-    """A strategy that remembers what it wrote."""
+    """A strategy that remembers the graph that it wrote."""
 
     strategy: Strategy
     saturating: bool
@@ -33,18 +33,18 @@ class _Made:
     probes: Probes = ()
 
     def make(self, to: Path) -> Probes:
-        """As the strategy does."""
+        """Make the strategy's graph, and remember its path and sizes to try."""
         self.probes = self.strategy.make(to)
         self.candidate = to
         return self.probes
 
     def notes(self) -> tuple[str, ...]:
-        """The strategy's own, and one of NaN where the graph may lose it."""
+        """Return the strategy's notes, and one about NaN if the graph may lose it."""
         losing = () if self.candidate is None else operators_losing_nan(self.candidate)
         return (*self.strategy.notes(), *((LOSING.format(", ".join(losing)),) if losing else ()))
 
     def make_keeping_nan(self, to: Path) -> Probes:
-        """The same graph with NaN kept."""
+        """Make the same graph with NaN kept."""
         candidate = self.candidate or to
         if self.candidate is None:
             self.make(candidate)
@@ -55,13 +55,13 @@ class _Made:
 def with_nan_kept(
     strategies: Iterable[Strategy], *, saturating: bool = False, asked: bool = True
 ) -> Iterator[Strategy]:
-    """Each strategy; and where its graph was not proven, the same graph with NaN kept.
+    """Yield each strategy, and the same with NaN kept if its graph was not proven.
 
-    A ladder asks for the next strategy only after the last one failed.
+    The next strategy is requested only after the last one failed.
 
     Args:
         saturating: whether the framework casts to integers as XLA does.
-        asked: whether there is a case with NaN; if not, a note tells of graphs that lose it.
+        asked: whether there is a case with NaN; if not, a note is added for graphs that lose it.
     """
     for strategy in strategies:
         made = _Made(strategy, saturating)

@@ -1,7 +1,7 @@
-"""A Clip with one bound becomes Max or Min.
+"""Replace a Clip with one bound by Max or Min.
 
-ONNX Runtime 1.32 takes the largest finite number for the bound that is not there, so that
-``clamp(min=0)`` of infinity is 3.4e38.
+ONNX Runtime 1.32 uses the largest finite number for a missing bound, so that ``clamp(min=0)`` of
+infinity is 3.4e38.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
 from onnxpack.exporters.splice import put_in_place
 
 BOUNDS_ARE_INPUTS = 12
-"""The opset from which on Clip, Max and Min take the same dtypes."""
+"""The first opset in which Clip, Max and Min accept the same dtypes."""
 
 
 def open_clips(model: ir.Model) -> None:
-    """Write each Clip of floating-point numbers that lacks a bound without the other one."""
+    """Rewrite each floating-point Clip with only one bound as Max or Min."""
     if model.opset_imports.get("", 0) < BOUNDS_ARE_INPUTS:
         return
     for node in standard_nodes(model, ("Clip",)):

@@ -1,9 +1,9 @@
-"""Methods of a model that are not the library's own.
+"""Find methods of a model that are not the library's own.
 
-An exporter writes a graph from a model's fitted attributes, because it knows what the library's
-methods make of them. A subclass with a ``predict`` of its own, an instance whose ``predict`` was
-replaced, and a library class with a patched method answer otherwise with the same attributes. So
-the attributes count only if every method is the one that the library defines.
+An exporter writes a graph from a model's fitted attributes, because it knows how the library's
+methods use them. A subclass with a ``predict`` of its own, an instance whose ``predict`` was
+replaced, and a library class with a patched method give other answers with the same attributes. So
+the attributes are used only if the library defines every method.
 
 The rule is closed: each attribute that the library's class defines must resolve to the library's
 own object. Only names in :data:`HARMLESS`, which train, describe or copy a model, may be replaced.
@@ -34,7 +34,7 @@ ANSWERS = {
     "__getattr__", "__getattribute__", "decision_function", "inverse_transform", "predict",
     "predict_log_proba", "predict_proba", "score_samples", "transform",
 }  # fmt: skip
-"""Names that decide an answer even where the library's class lacks them."""
+"""Names that affect an answer even if the library's class lacks them."""
 HARMLESS = re.compile(
     r"""
     fit | fit_\w+ | partial_fit | _fit\w* | _partial_fit | score | _more_tags | get_params
@@ -46,23 +46,24 @@ HARMLESS = re.compile(
     """,
     re.VERBOSE,
 )
-"""Attributes that no answer depends on, once the model is fitted."""
+"""Attributes that no answer of a fitted model depends on."""
 NATIVE = (
     BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType,
     WrapperDescriptorType,
 )  # fmt: skip
-"""Functions of compiled code, which no user writes in Python."""
+"""Types of functions of compiled code, which no user writes in Python."""
 RESTORE = "export in a process in which no method of the library is replaced"
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """An attribute that decides what a model answers, and that the library did not define.
+    """An attribute that affects a model's answers, and that the library did not define.
 
     Attributes:
-        name: of the attribute.
-        where: who defines it: ``class Guard``, ``this instance`` or ``a patch of Ridge``.
-        remedy: what to type to export the rest of the model; empty where that is not known.
+        name: the name of the attribute.
+        where: what defines the attribute: ``class Guard``, ``this instance`` or
+            ``a patch of Ridge``.
+        remedy: what to type to export the rest of the model; empty if that is not known.
     """
 
     name: str
@@ -71,18 +72,19 @@ class Override:
 
 
 def library_class(model: object, packages: Collection[str]) -> type:
-    """The first class of a model's own that a library defines; ``object`` where there is none.
+    """Return the first class among a model's classes that a library defines, or ``object``.
 
-    ``__module__`` alone is not believed: some users set it so that pickles stay readable.
+    ``__module__`` is not enough: some users set it to keep pickles readable.
     """
     return next(kind for kind in type(model).__mro__ if kind is object or _is_of(kind, packages))
 
 
 def find_override(models: Iterable[object], packages: Collection[str]) -> Override | None:
-    """The first attribute of some models that is the user's own and decides what they answer.
+    """Return the first attribute of some models that is the user's own and affects answers.
 
     Args:
-        models: a class is looked through once, though a forest has hundreds of trees of it.
+        models: the models to check; each class is checked only once, though a forest has hundreds
+            of trees of one class.
         packages: the libraries whose methods the exporter knows, such as ``{"sklearn"}``.
     """
     names: dict[type, set[str]] = {}
@@ -96,7 +98,7 @@ def find_override(models: Iterable[object], packages: Collection[str]) -> Overri
         for name in sorted(names[kind] & getattr(model, "__dict__", {}).keys()):
             theirs = getattr_static(known, name, None)
             replaces = callable(vars(model)[name]) or any(True for _ in _functions(theirs))
-            if replaces and not hasattr(theirs, "__set__"):  # a property goes before the instance
+            if replaces and not hasattr(theirs, "__set__"):  # a property takes precedence
                 return Override(f"{kind.__qualname__}.{name}", "this instance", f"del model.{name}")
     return None
 
@@ -116,10 +118,10 @@ def _of_class(
 
 
 def refuse_overrides(models: Iterable[object], packages: Collection[str]) -> None:
-    """Refuse models some of whose answers are computed by the user's code.
+    """Raise an error if the user's code computes answers of one of the models.
 
     Raises:
-        ExportError: one has such an attribute.
+        ExportError: a model has such an attribute.
     """
     found = find_override(models, packages)
     if found:
@@ -131,7 +133,7 @@ def refuse_overrides(models: Iterable[object], packages: Collection[str]) -> Non
 
 
 def _plain(known: type) -> str:
-    """How to make an object of the library's class with the same fitted attributes."""
+    """Return how to make an object of the library's class with the same fitted attributes."""
     if isabstract(known):
         return ""
     return (
@@ -149,13 +151,13 @@ def _is_of(kind: type, packages: Collection[str]) -> bool:
 
 
 def _names(known: type) -> set[str]:
-    """Attributes of a library's class, save those of ``object`` and the harmless ones."""
+    """Return the attributes of a library's class, except harmless ones and those of ``object``."""
     every = set().union(*(kind.__dict__ for kind in known.__mro__ if kind is not object))
     return {name for name in every if not HARMLESS.fullmatch(name)}
 
 
 def _functions(attribute: Any) -> Iterator[Any]:
-    """The functions that an attribute of a class runs; nothing where it is data."""
+    """Yield the functions that an attribute of a class runs; nothing for data."""
     if isinstance(attribute, staticmethod | classmethod | MethodType):
         yield from _functions(attribute.__func__)
     elif isinstance(attribute, property):
@@ -170,7 +172,7 @@ def _functions(attribute: Any) -> Iterator[Any]:
         yield from _functions(attribute.fn)
     elif callable(attribute) or hasattr(type(attribute), "__get__"):
         yield attribute
-        # A wrapper made by functools.wraps bears the name and the module of what it wraps.
+        # A wrapper made by functools.wraps has the name and the module of what it wraps.
         yield from _functions(getattr(attribute, "__wrapped__", None))
 
 

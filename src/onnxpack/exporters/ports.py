@@ -1,4 +1,4 @@
-"""Name a graph's inputs and outputs; internal values of the same names give way."""
+"""Name a graph's inputs and outputs, and rename internal values that clash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxpack.signature import TensorSpec
 def name_ports(graph: ir.Graph, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Give the inputs and outputs of a graph in memory these names, in order.
 
-    torch 2.14.1's dynamo exporter renames inputs without a look at what else has the name: an
+    torch 2.14.1's dynamo exporter renames inputs without checking for other values of that name: an
     input called ``cat`` and a ``Concat`` whose output is ``cat`` make a file that cannot be read.
     So the names are given while values are still objects.
 
@@ -38,7 +38,7 @@ def name_ports(graph: ir.Graph, inputs: Sequence[str], outputs: Sequence[str]) -
 def add_unread(graph: ir.Graph, specs: Sequence[TensorSpec]) -> None:
     """Add the inputs that no node reads, which the TorchScript exporter leaves out.
 
-    A model may take an input that it does not use, or of which it uses only a fixed size.
+    A model may take an input that it does not use, or whose fixed size is all it uses.
     """
     known = {value.name: value for value in graph.inputs}
     names = [spec.name for spec in specs]
@@ -57,7 +57,7 @@ def _unread(spec: TensorSpec) -> ir.Value:
 
 
 def _part_outputs(graph: ir.Graph) -> None:
-    """Let each output be a value of its own, which no input or other output is."""
+    """Make each output a value of its own, not shared with an input or another output."""
     seen = set(map(id, graph.inputs))
     for place, value in enumerate(graph.outputs):
         if id(value) in seen or value.is_initializer():

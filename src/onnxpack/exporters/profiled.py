@@ -1,4 +1,4 @@
-"""A profile function beside whatever profiler the user runs."""
+"""Run a profile function without disturbing the user's own profiler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def profiled(function: Callable[[FrameType, str, Any], None]) -> Iterator[None]:
-    """Call ``function`` at every call and return in this thread; then put the profiler back."""
+    """Call ``function`` at every call and return in this thread, then restore the profiler."""
     before: Any = sys.getprofile()
     sys.setprofile(function)
     try:

@@ -1,6 +1,6 @@
-"""Replace a part of another library for a while, and put it back whatever happens.
+"""Replace a part of another library temporarily, and always restore it.
 
-Every patch of onnxpack goes through this module. Three rules hold for each of them:
+Every patch of onnxpack goes through this module, under three rules:
 
 - One thread at a time patches the process: a patch holds :data:`LOCK` while it lasts.
 - A function is replaced for the thread that replaced it. Any other thread still calls the original
@@ -22,19 +22,18 @@ from typing import Any
 from onnxpack.errors import ExportError
 
 LOCK = threading.RLock()
-"""Held by the thread that exports; the same thread may take it again."""
+"""The lock that the exporting thread holds; the same thread may take it again."""
 _ABSENT = object()
 
 
 @contextmanager
 def replaced(holder: Any, name: str, value: Any) -> Iterator[Any]:
-    """Give an attribute of a module, a class or an object another value; yields the original.
+    """Give an attribute of a module, class or object another value; yield the original.
 
-    An attribute that the holder inherits is removed again, not set to what it inherited.
+    An attribute that the holder inherits is removed at the end, not set to the inherited value.
 
     Raises:
-        ExportError: there is no such attribute, or it is a function and the value is none, or the
-            reverse.
+        ExportError: the attribute does not exist, or only one of it and the value is a function.
     """
     with LOCK:
         plain = existing(holder, name, function=callable(value))
@@ -54,7 +53,8 @@ def added(holder: Any, name: str, value: Any) -> Iterator[None]:
     """Give a class of another library an attribute that it lacks, and remove it again.
 
     Raises:
-        ExportError: it has one, so it is not the library that onnxpack knows.
+        ExportError: the class has the attribute already, so this is not a version that onnxpack
+            knows.
     """
     with LOCK:
         if name in vars(holder):
@@ -113,7 +113,7 @@ def existing(holder: Any, name: str, *, function: bool | None = None) -> Any:
 
 
 def _library(holder: Any) -> str:
-    """The top-level package of a module, of a class, or of an object's class."""
+    """Return the top-level package of a module, of a class, or of an object's class."""
     if isinstance(holder, ModuleType):
         return holder.__name__.partition(".")[0]
     kind = holder if isinstance(holder, type) else type(holder)
@@ -121,7 +121,7 @@ def _library(holder: Any) -> str:
 
 
 def _in_this_thread(ours: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that calls ours in the current thread, and the original one in others."""
+    """Return a function that calls ours in the current thread, and the original in others."""
     owner = threading.get_ident()
 
     def call(*args: Any, **kwargs: Any) -> Any:

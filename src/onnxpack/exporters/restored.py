@@ -1,4 +1,4 @@
-"""A model beside its pack: the sample that the pack was made with, as the framework takes it."""
+"""Open the model that a pack was made from, with a sample restored from golden data."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def open_beside(
 
     Args:
         pack: the pack, with its golden data.
-        signature: of the pack.
-        model: what was exported.
+        signature: the signature of the pack.
+        model: the model that was exported.
         golden: inputs of the pack, by name.
-        sample: as it was given at export; by default it is made of ``golden``.
+        sample: the sample that was given at export; by default it is restored from ``golden``.
 
     Raises:
-        SampleError: the sample has to be given, since the inputs have a structure of their own.
-        ParityError: the model answers otherwise than the pack: it is another one.
+        SampleError: the sample must be given, since the inputs have a structure of their own.
+        ParityError: the model's answers are not the pack's: it is another model.
     """
     given = restore(pack, golden) if sample is None else sample
     with ExitStack() as stack:
@@ -54,7 +54,7 @@ def open_beside(
 
 
 def restore(pack: Pack, golden: Mapping[str, Array]) -> Any:
-    """Return golden inputs in the form in which users of the pack's framework give a sample."""
+    """Return golden inputs in the form of a sample of the pack's framework."""
     framework = pack.manifest.source.framework if pack.manifest else ""
     if framework in TABULAR:
         (name, first), *others = golden.items()

@@ -1,9 +1,9 @@
-"""Exporters warn, log and print a great deal; a user reads our words instead.
+"""Hide the warnings, log records and prints of the frameworks' exporters.
 
-What is hidden is what the exporting thread itself says by Python's means: warnings, log records
-and ``print``. Nothing is redirected: ``sys.stdout``, ``sys.stderr`` and the file descriptors stay
-the user's, and other threads are heard. What compiled code writes to the descriptors 1 and 2 past
-Python, only a process of our own can hide: the command line does, see :func:`descriptors_hidden`.
+Only output of the exporting thread itself is hidden, and only Python's: warnings, log records and
+``print``. ``sys.stdout``, ``sys.stderr`` and the file descriptors are not redirected, and other
+threads are not affected. What compiled code writes directly to the descriptors 1 and 2 can be
+hidden only in a process of our own. The command line does so, see :func:`descriptors_hidden`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Any
 from onnxpack.exporters.replaced import replaced
 
 SHOWN: ContextVar[bool] = ContextVar("SHOWN", default=False)
-"""Whether the noise of exporters is let through."""
+"""Whether the output of exporters is shown."""
 _OWN_PROCESS: ContextVar[bool] = ContextVar("_OWN_PROCESS", default=False)
 """Whether the process is ours, so that its file descriptors may be redirected."""
 
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Hide the warnings, log records and prints of this thread, unless they are wanted."""
+    """Hide the warnings, log records and prints of this thread, unless they are to be shown."""
     if SHOWN.get():
         yield
         return
@@ -46,7 +46,7 @@ def hidden() -> Iterator[None]:
 
 @contextmanager
 def descriptors_hidden() -> Iterator[None]:
-    """Let :func:`hidden` redirect the descriptors 1 and 2 too: only where the process is ours."""
+    """Let :func:`hidden` redirect the descriptors 1 and 2 too; only for a process of our own."""
     token = _OWN_PROCESS.set(True)
     try:
         yield
@@ -60,7 +60,7 @@ def _no_warnings() -> Iterator[None]:
 
     ``warnings.catch_warnings`` would silence every thread, and two threads that use it at a time
     leave the filters of one behind (Python 3.11). So one filter is added, whose category matches
-    in this thread only and no longer once it is left; the list itself stays.
+    only in this thread and only while the context is open. The list itself is not replaced.
     """
     owners = {threading.get_ident()}
 

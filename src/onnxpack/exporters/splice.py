@@ -1,4 +1,4 @@
-"""Put several nodes in the place of one."""
+"""Replace one node of a graph by several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def put_in_place(node: ir.Node, made: Sequence[ir.Node], result: ir.Value) -> No
     """Replace a node by others; ``result`` takes the place of its only output.
 
     Raises:
-        ValueError: the node is in no graph.
+        ValueError: the node is not in a graph.
     """
     name_new(made, node)
     outputs = node.outputs
@@ -25,7 +25,7 @@ def graph_of(node: ir.Node) -> ir.Graph | ir.Function:
     """Return the graph that a node is in.
 
     Raises:
-        ValueError: it is in none.
+        ValueError: the node is not in a graph.
     """
     if node.graph is None:
         raise ValueError(f"the node {node.name!r} is in no graph")
@@ -33,14 +33,14 @@ def graph_of(node: ir.Node) -> ir.Graph | ir.Function:
 
 
 def constant(tape: Tape, values: ArrayLike, dtype: DTypeLike) -> ir.Value:
-    """Return a constant of the nodes that are being written."""
+    """Add a constant to the nodes that are being written, and return its value."""
     return tape.op("Constant", [], {"value": ir.tensor(np.array(values, dtype))})
 
 
 def name_new(made: Sequence[ir.Node], node: ir.Node) -> None:
-    """Name new nodes, and their values that have no name, after the node that they stand for.
+    """Name new nodes, and their unnamed values, after the node that they replace.
 
-    Names that are given on saving are unique in one graph only, and the body of a loop would repeat
+    Names that are assigned on saving are unique only in one graph. The body of a loop would repeat
     those of the graph around it, which ONNX forbids.
     """
     for place, each in enumerate(made):

@@ -1,8 +1,8 @@
-"""Functions that are small in their tails, to the last digit there, from simpler ones.
+"""Functions with small tails, exact to the last digit there, made of simpler functions.
 
 Exporters write ``erfc(x)`` as ``1 - erf(x)``, ``log1p(x)`` as ``log(1 + x)`` and ``expm1(x)`` as
-``exp(x) - 1``: each is 0 where the true answer is less than a rounding of 1. Each function here
-takes ``torch`` or ``jax.numpy`` first, which have the same names for what it needs.
+``exp(x) - 1``: each is 0 where the true answer is less than a rounding of 1. The first argument of
+each function here is ``torch`` or ``jax.numpy``, which share the needed names.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ LOGARITHM_OF_ERFC = (
     0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418,
     0.37409196, 1.00002368, -1.26551223,
 )  # fmt: skip
-"""Press et al., "Numerical Recipes", 6.2, to a relative 1.2e-7."""
+"""Coefficients of Press et al., "Numerical Recipes", 6.2, with a relative error of 1.2e-7."""
 ZERO_FROM = 20.0
-"""In float32 erfc is 0 from 10.1 on."""
+"""Arguments are clipped to this magnitude: in float32 erfc is 0 from 10.1 on."""
 STEP = 16.0
-"""The square of a number in sixteenths below 20 is exact in float32."""
+"""Arguments are rounded to sixteenths: the square of such a number below 20 is exact in float32."""
 NEAR = 0.5
-"""Below it ``1 - erf(x)`` is exact to a rounding, and the polynomial to two."""
+"""Below this magnitude ``1 - erf(x)`` is exact to one rounding, and the polynomial to two."""
 
 
 def erfc(xp: Any, x: Any, erf: Callable[[Any], Any]) -> Any:
     """Return ``erfc(x)`` of float32.
 
-    ``exp(-z * z)`` is taken apart, as W. J. Cody does ("Rational Chebyshev approximations for the
-    error function", 1969): the rounding of ``z * z`` would be one of 5e-6 of the answer.
+    ``exp(-z * z)`` is split into factors, as W. J. Cody does ("Rational Chebyshev approximations
+    for the error function", 1969): the rounding of ``z * z`` would cause a relative error of 5e-6.
     """
     size = xp.abs(x)
     size = xp.where(size > ZERO_FROM, ZERO_FROM, size)
@@ -42,7 +42,7 @@ def erfc(xp: Any, x: Any, erf: Callable[[Any], Any]) -> Any:
 
 
 def log1p(xp: Any, x: Any) -> Any:
-    """Return ``log1p(x)``: what rounding took from ``1 + x`` is given back by a quotient.
+    """Return ``log1p(x)``; a quotient restores what rounding removed from ``1 + x``.
 
     Source: N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 1.14.1.
     """
@@ -53,7 +53,7 @@ def log1p(xp: Any, x: Any) -> Any:
 
 
 def expm1(xp: Any, x: Any) -> Any:
-    """Return ``expm1(x)`` by a hyperbolic tangent, which is exact near 0."""
+    """Return ``expm1(x)``, near 0 by a hyperbolic tangent, which is exact there."""
     is_near = xp.abs(x) < 1
     near = xp.where(is_near, x, 0)
     return xp.where(is_near, xp.tanh(near / 2) * (xp.exp(near) + 1), xp.exp(x) - 1)

@@ -1,16 +1,15 @@
-"""Leave the user's object as it was: a snapshot before an export, and its restoration afterwards.
+"""Restore the user's object after an export, from a snapshot taken before it.
 
-The model is exported itself, not a copy of it. Many models cannot be copied (weights that are
-computed, handles, a ``__deepcopy__`` of the user's own), and a copy can behave otherwise: a hook
+The export works on the model itself, not on a copy. Many models cannot be copied (weights that are
+computed, handles, a ``__deepcopy__`` of the user's own), and a copy can behave differently: a hook
 that closes over the original module would fill the original's state. So everything that Python
 reaches from the model is recorded: the attributes of each part, lists, dicts and sets, what hooks
 close over, random generators, and the content of tensors and arrays.
 
-Tensors are cloned: where user code runs in ``forward``, a snapshot takes as much memory as the
-weights, for as long as the export lasts. Their version counters would be cheaper, but
-``weight.data.clamp_(0)``, the usual way to constrain a weight in ``forward``, does not change them;
-and ``eval()`` may change weights too, as loralib's does when it merges its two matrices into the
-layer's.
+Tensors are cloned: if user code runs in ``forward``, a snapshot takes as much memory as the weights
+during the export. Their version counters would be cheaper, but ``weight.data.clamp_(0)``, the usual
+way to constrain a weight in ``forward``, does not change them; and ``eval()`` may change weights
+too, as loralib's does when it merges its two matrices into the layer's.
 
 Not recorded: globals that the model's functions do not name, files, the state of C++ objects.
 """
@@ -38,12 +37,13 @@ import numpy as np
 
 Restore: TypeAlias = Callable[[], None]
 Part: TypeAlias = tuple[list[Any], Restore | None]
-"""What an object refers to, and how it is put back; None where it cannot change."""
+"""The objects that an object refers to, and a function that restores it; None if it cannot
+change."""
 
 MOST_OBJECTS = 500_000
-"""A snapshot ends here, at the objects that are furthest from the model."""
+"""Largest number of objects in a snapshot; those furthest from the model are left out."""
 LARGEST_ARRAY = 64 * 2**20
-"""Arrays of more bytes are data that a model refers to; only tensors can be larger weights."""
+"""Larger arrays, in bytes, are data that a model refers to; only tensors can be larger weights."""
 ATOMS = frozenset(
     {type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, slice, np.dtype}
 )
@@ -52,21 +52,21 @@ OPAQUE = frozenset(sys.stdlib_module_names) | {
     "jaxlib", "lightning", "numpy", "onnxruntime", "pandas", "polars", "pyarrow",
     "pytorch_lightning", "sympy", "tensorflow", "torch",
 }  # fmt: skip
-"""Packages whose objects hold no state of a model; modules and tensors are read all the same."""
+"""Packages whose objects hold no state of a model; modules and tensors are read nevertheless."""
 LIBRARIES = OPAQUE | {
     "catboost", "equinox", "flax", "jax", "keras", "lightgbm", "onnxpack", "scipy", "sklearn",
      "torchvision", "transformers", "xgboost",
 }  # fmt: skip
-"""Packages whose classes and functions are no part of the user's model."""
+"""Packages whose classes and functions are not part of the user's model."""
 _EMPTY = object()
 STORE_GLOBAL = dis.opmap["STORE_GLOBAL"]
 KEPT_BY_PYTHON = {"__abstractmethods__", "__dict__", "__doc__", "__slotnames__", "__weakref__"}
-"""Attributes of a class that are no state."""
+"""Attributes of a class that are not state."""
 
 
 @contextmanager
 def unchanged(*models: Any, never_written: Iterable[Any] = ()) -> Iterator[None]:
-    """Restore everything that Python reaches from these objects to what it is now.
+    """Restore everything that Python reaches from these objects to its current state.
 
     Args:
         never_written: objects that the models refer to and do not change, such as large weights.
@@ -104,7 +104,7 @@ def _snapshot(
 
 
 def _reader(kind: type) -> Callable[[Any], Part]:
-    """Return how objects of this type are read."""
+    """Return the function that reads objects of this type."""
     torch = sys.modules.get("torch")
     if torch is not None:
         if issubclass(kind, torch.Tensor):
@@ -184,7 +184,7 @@ def _slots(thing: Any) -> list[tuple[Any, Any]]:
 
 
 def _slot(slot: Any, thing: Any) -> Any:
-    """Return what a slot holds; a marker where it holds nothing."""
+    """Return the value of a slot; a marker if the slot is empty."""
     try:
         return slot.__get__(thing)
     except AttributeError:
@@ -249,7 +249,7 @@ def _restore_set(thing: set[Any], content: set[Any]) -> None:
 
 
 def _same(now: list[Any], before: list[Any]) -> bool:
-    """Whether two lists hold the very same objects; ``==`` would ask the user's ``__eq__``."""
+    """Return whether two lists hold the same objects; ``==`` would call the user's ``__eq__``."""
     return len(now) == len(before) and all(map(_is, now, before))
 
 
@@ -369,4 +369,4 @@ READERS: tuple[tuple[type, Callable[[Any], Part]], ...] = (
     (np.random.Generator, _read_generator),
     (np.random.RandomState, _read_random_state),
 )
-"""How each kind of object is read, the first that fits."""
+"""The function that reads each kind of object; the first that fits is used."""

@@ -1,4 +1,4 @@
-"""Names of a graph's inputs and outputs, where they are those of a user's columns."""
+"""Name a graph's inputs and outputs after a user's columns."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from onnxpack.errors import SampleError
 
 T = TypeVar("T")
 RENAMED = "_output"
-"""What follows the name of an output that gave way to an input."""
+"""Suffix of an output whose name an input has."""
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """A name for an output: the name itself, or with ``_output`` after it where it is taken.
+    """Return a free name for an output: the name itself, or with ``_output`` appended.
 
-    A value of a graph has one name, so an input and an output cannot share it. The user's name
-    stays, because requests are written with it.
+    Values of a graph have unique names, so an input and an output cannot share one. The input keeps
+    the user's name, because requests use it.
     """
     while name in taken:
         name += RENAMED
@@ -25,12 +25,12 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 
 def rename_outputs(outputs: Mapping[str, T], inputs: Collection[str]) -> dict[str, T]:
-    """The outputs under names that no input has."""
+    """Return the outputs under names that no input has."""
     return {free_name(name, inputs): value for name, value in outputs.items()}
 
 
 def notes_of_renamed(outputs: Iterable[str], inputs: Collection[str]) -> list[str]:
-    """A note for each output that gave way to an input."""
+    """Return a note for each output that was renamed because of an input."""
     return [
         f"a column is called {name!r}, so the output of that name is {free_name(name, inputs)!r}"
         for name in outputs
@@ -39,14 +39,14 @@ def notes_of_renamed(outputs: Iterable[str], inputs: Collection[str]) -> list[st
 
 
 def input_names(columns: Iterable[object]) -> tuple[list[str], list[str]]:
-    """The name of the input of each column of a frame, and notes on those that had none.
+    """Return the input name of each column of a frame, and notes on columns without a name.
 
     Raises:
         SampleError: two columns have one name.
     """
     names, notes = [str(name) for name in columns], []
     for at, name in enumerate(names):
-        if not name:  # in ONNX an empty name means that there is no value
+        if not name:  # in ONNX an empty name means a missing value
             names[at] = free_name(f"column_{at}", names)
             notes.append(f"column {at} has no name, so its input is called {names[at]!r}")
     twice = next((name for name, count in Counter(names).items() if count > 1), None)

@@ -1,8 +1,8 @@
-"""Division of integers by -1.
+"""Make division of integers by -1 safe.
 
-ONNX Runtime 1.32 divides with the processor's own instruction, and the smallest integer over -1
-has no answer: on x86 the process ends with SIGFPE, and with it a server. PyTorch and NumPy answer
-the smallest integer, and a remainder of 0.
+ONNX Runtime 1.32 divides with the processor's own instruction, and the smallest integer divided by
+-1 has no answer: on x86 the process, for example a server, ends with SIGFPE. PyTorch and NumPy
+answer the smallest integer, and a remainder of 0.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
 from onnxpack.exporters.splice import constant, put_in_place
 
 WIDE = {ir.DataType.INT32, ir.DataType.INT64}
-"""Narrower integers are divided as 32 bits, where the quotient has a place."""
+"""Dtypes that are rewritten: narrower integers are divided as 32 bits, which hold the quotient."""
 
 
 def divide_by_minus_one(model: ir.Model) -> None:
-    """Write each quotient and remainder whose divisor may be -1 without that division."""
+    """Rewrite each quotient and remainder whose divisor may be -1 to avoid that division."""
     for node in standard_nodes(model, ("Div", "Mod")):
         divisor = node.inputs[1]
         if divisor is None or dtype_of(first_input(node)) not in WIDE:
@@ -41,5 +41,5 @@ def _write(node: ir.Node, divisor: ir.Value) -> None:
 
 
 def _modulo(node: ir.Node) -> dict[str, int]:
-    """Whether the remainder has the sign of the dividend, as in C."""
+    """Return the attribute that gives the remainder the sign of the dividend, as in C."""
     return {"fmod": node.attributes.get_int("fmod", 0)} if node.op_type == "Mod" else {}

@@ -1,1 +1,1 @@
-"""The proof: a graph is held against the framework over many cases."""
+"""The parity proof: a graph's answers are compared with the framework's over many cases."""

@@ -1,4 +1,4 @@
-"""The model is asked: its answers to every case, before any graph is made."""
+"""Collect the model's own answers to every case, before any graph is made."""
 
 from __future__ import annotations
 
@@ -40,16 +40,17 @@ REMEMBERING = (
 def ask(
     subject: Subject, axes: Axes, tolerance: Tolerance, unordered: Sets = ()
 ) -> tuple[tuple[Question, ...], tuple[SkippedCase, ...]]:
-    """The framework's answer to each case, and the cases that the model itself refuses.
+    """Return the framework's answer to each case, and the cases that the model itself refuses.
 
     Args:
-        unordered: groups of outputs whose rows are a set, as the user says; where none are named,
-            the subject says which are.
+        unordered: groups of outputs whose rows have no order, as named by the user; if none are
+            named, the subject names them.
 
     Raises:
-        UsageError: ``unordered`` names what is no output, or outputs of different lengths.
-        SampleError: the model refuses the sample, or has no other size on a dynamic axis.
-        NondeterministicError: it answers differently to the same input.
+        UsageError: ``unordered`` names something that is not an output, or outputs of different
+            lengths.
+        SampleError: the model refuses the sample, or accepts only one size on a dynamic axis.
+        NondeterministicError: the model answers differently to the same input.
         ExportError: an output was empty in every case, or boxes depend on rounding.
     """
     questions: list[Question] = []
@@ -92,9 +93,9 @@ def ask(
 
 
 def _put(subject: Subject, axes: Axes, case: Case, skipped: list[SkippedCase]) -> Question | None:
-    """One case put to the model; where it refuses, what of the case it takes.
+    """Return the model's answer to a case, or to the part of the case that the model accepts.
 
-    What it refuses is added to ``skipped``.
+    What the model refuses is added to ``skipped``.
     """
     try:
         return _question(subject, case, subject.run(case.feeds))
@@ -124,10 +125,12 @@ def _question(
 
 
 def _taken_part(subject: Subject, axes: Axes, case: Case) -> tuple[str, dict[str, Array]]:
-    """What to ask in place of a case that the model refuses, and what was left out.
+    """Return what to ask in place of a case that the model refuses.
+
+    The result is what was changed, as a suffix for the case's name, and the new inputs.
 
     Raises:
-        LookupError: nothing of the case is taken.
+        LookupError: the model accepts no part of the case.
     """
     if case.spare is not None:
         return FRESH, case.spare
@@ -138,7 +141,7 @@ def _taken_part(subject: Subject, axes: Axes, case: Case) -> tuple[str, dict[str
 
 
 def _sets(subject: Subject, sample: Mapping[str, Array], given: Sets) -> Sets:
-    """The groups of outputs whose rows are a set: the user's, else those that the model has."""
+    """Return the groups of outputs without row order: the user's, or else the model's own."""
     if not given:
         return subject.unordered(sample)
     check_sets(given, sample)
@@ -158,7 +161,7 @@ def _edge_cases(subject: Subject, axes: Axes) -> Iterator[Case]:
 
 
 def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -> bool:
-    """Whether inputs have the sample's sizes on fixed axes, and one size on axes of one name."""
+    """Return whether inputs have the sample's fixed sizes, and one size for each axis name."""
     found: dict[str, int] = {}
     for name, array in feeds.items():
         named = axes.get(name, {})
@@ -172,7 +175,7 @@ def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -
 def ask_at(
     subject: Subject, axes: Axes, probes: Probes, unordered: Sets = ()
 ) -> tuple[Question, ...]:
-    """The framework's answers at further sizes; a size that it refuses itself is no question.
+    """Return the framework's answers at further sizes; sizes that it refuses are left out.
 
     Raises:
         ExportError: an input of that size would be too large to try.
@@ -191,15 +194,15 @@ def ask_at(
 
 
 def at_sizes(dims: Mapping[str, int]) -> str:
-    """The way the sizes of dims are written: ``batch=2, tokens=5``."""
+    """Return the sizes of dims as text: ``batch=2, tokens=5``."""
     return ", ".join(f"{dim}={size}" for dim, size in dims.items())
 
 
 def refuse_too_large(feeds: Mapping[str, Array], dims: Mapping[str, int]) -> None:
-    """Refuse to try inputs that would fill the memory.
+    """Raise an error if the inputs are too large to try.
 
     Raises:
-        ExportError: they are too large.
+        ExportError: they take more than ``MAX_PROBE_BYTES``.
     """
     if sum(array.nbytes for array in feeds.values()) > MAX_PROBE_BYTES:
         raise ExportError(f"the graph may be wrong at {at_sizes(dims)}, which is too large to try")
@@ -208,7 +211,7 @@ def refuse_too_large(feeds: Mapping[str, Array], dims: Mapping[str, int]) -> Non
 def measure_signature(
     sample: Mapping[str, Array], axes: Axes, questions: Sequence[Question]
 ) -> Signature:
-    """The signature as it showed: an output's axis that grows as a dim does bears its name."""
+    """Return the measured signature; output axes that grow with a dim get the dim's name."""
     inputs = tuple(
         _spec(name, array, tuple(axes[name].get(a, size) for a, size in enumerate(array.shape)))
         for name, array in sample.items()
@@ -314,7 +317,7 @@ def _refuse_empty(questions: Sequence[Question]) -> None:
 
 
 def _brief(exc: BaseException) -> str:
-    """The first line of an error that says something, at most 300 characters."""
+    """Return the type and the first non-empty line of an error, at most 300 characters."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     text = lines[0] if lines else ""
     return f"{type(exc).__name__}: {text}"[:300] if text else type(exc).__name__

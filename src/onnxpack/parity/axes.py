@@ -1,4 +1,4 @@
-"""Which axes are dynamic, and what they are called."""
+"""Decide which axes are dynamic, and name them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from onnxpack.parity.cases import BATCH, Axes
 from onnxpack.signature import Array
 
 Dynamic: TypeAlias = Mapping[str, Mapping[int, str] | Sequence[str]]
-"""Axes to name, for each input: ``{"ids": {1: "tokens"}}`` or ``{"ids": ["batch", "tokens"]}``."""
+"""Names of axes for each input: ``{"ids": {1: "tokens"}}`` or ``{"ids": ["batch", "tokens"]}``."""
 
 
 def name_axes(sample: Mapping[str, Array], dynamic: Dynamic | None, *, static: bool) -> Axes:
-    """The dynamic axes of every input: the first is ``batch``, and those that were named.
+    """Return the dynamic axes of every input: the first, named ``batch``, and those in ``dynamic``.
 
     Args:
         static: leave the first axis fixed unless it was named.

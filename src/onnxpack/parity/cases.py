@@ -1,9 +1,9 @@
-"""The cases over which a graph is compared with the framework.
+"""Make the cases over which a graph is compared with the framework.
 
 The sample alone proves little: a graph that froze its batch, or that kept one of two branches,
-answers right to it. So other sizes are tried on every dynamic axis (see ``dims.py``), with fresh
-inputs of the sample's kind, and the sample is negated, scaled and made extreme to reach other
-branches. What is tried at the edges of one model comes from its subject: ``Subject.edges``.
+answers the sample correctly. So other sizes are tried on every dynamic axis (see ``dims.py``), with
+fresh inputs of the sample's kind, and the sample is negated, scaled and made extreme to reach other
+branches. Inputs at the edges of a particular model come from its subject: ``Subject.edges``.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ __all__ = [
 ]  # fmt: skip
 
 LARGEST = 1e100
-"""Samples of larger values are drawn as if they were this large: their squares are finite."""
+"""Sample values are clipped to this magnitude before random ones are drawn, so that squares are
+finite."""
 MASKED_ROWS = 7
-"""A row of each kind that :func:`masked_rows` makes."""
+"""Batch size of a mask case: one row for each kind that :func:`masked_rows` makes."""
 STRESSED_ROWS = 2
-"""Rows of a stress case where the whole sample would cost too much."""
+"""Rows of a stress case if the whole sample would cost too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,13 @@ class Case:
     """Inputs to try, with the sizes of the dynamic dims.
 
     Attributes:
-        required: the model itself must answer to it; else what it refuses is skipped.
-        edge: whether a user may accept that a graph differs there, and nowhere else: it was
-            chosen at an edge of this very model, or far from its sample.
-        stress: whether it is far from all that the model was trained on. Elements in which the
-            framework's own float32 and float64 differ there are not compared.
-        spare: other inputs of the same sizes, where the model refuses these.
+        required: whether the model must accept the case. Other cases are skipped if it refuses
+            them.
+        edge: whether a user may accept that a graph differs in this case. True only for cases at an
+            edge of this model, or far from its sample.
+        stress: whether the case is far from the training data. Elements in which the framework's
+            own float32 and float64 answers differ are then not compared.
+        spare: other inputs of the same sizes, to try if the model refuses ``feeds``.
     """
 
     name: str
@@ -78,12 +80,13 @@ def make_cases(
     per_size: int = 0,
     stressed: bool = True,
 ) -> Iterator[Case]:
-    """Every case for this sample; the same sample gives the same cases.
+    """Yield every case for this sample. The same sample always gives the same cases.
 
     Args:
-        weights: how many the model has; a large model is asked fewer cases beyond the minimum.
-        per_size: what every new size costs besides, in elements of input.
-        stressed: whether the sample made extreme is asked as well.
+        weights: the number of the model's weights; a large model gets fewer cases beyond the
+            minimum.
+        per_size: the additional cost of every new size, in elements of input.
+        stressed: whether stress cases, which make the sample extreme, are included.
     """
     own = sizes(sample, axes)
     yield Case("sample", dict(sample), own, required=True)
@@ -102,10 +105,10 @@ def make_cases(
 
 
 def _mask_cases(sample: Mapping[str, Array], axes: Axes, own: Dims, weights: int) -> Iterator[Case]:
-    """Masks that keep nothing beside rows that keep something.
+    """Yield a case whose mask has rows that keep nothing next to rows that keep something.
 
-    A place that is counted from the end of a row may be one of the row before: in a batch of one
-    row nothing shows it.
+    A place that is counted back from the end of a row may land in the row before. A batch of one
+    row cannot show that error.
     """
     cheap = cost(sample, axes, dict(own) | {BATCH: MASKED_ROWS}, weights) <= BUDGET // 16
     dims = dict(own) | {BATCH: MASKED_ROWS if cheap else STRESSED_ROWS}
@@ -119,7 +122,7 @@ def _mask_cases(sample: Mapping[str, Array], axes: Axes, own: Dims, weights: int
 def _stress_cases(
     sample: Mapping[str, Array], axes: Axes, own: Dims, weights: int
 ) -> Iterator[Case]:
-    """The sample made extreme; of a costly one few rows, and no more than scaled."""
+    """Yield the sample made extreme. A costly sample gets few rows and is only scaled."""
     dims = dict(own)
     if BATCH in own and cost(sample, axes, own, weights) > BUDGET // 16:
         dims[BATCH] = min(own[BATCH], STRESSED_ROWS)
@@ -132,7 +135,7 @@ def _stress_cases(
 
 
 def tile(feeds: Mapping[str, Array], axes: Axes, dims: Mapping[str, int]) -> dict[str, Array]:
-    """The inputs with their dynamic dims at other sizes, by repeating or cutting what is there."""
+    """Return the inputs with their dynamic dims resized by repeating or cutting their values."""
 
     def resized(name: str, array: Array) -> Array:
         for axis, dim in axes.get(name, {}).items():
@@ -146,7 +149,7 @@ def tile(feeds: Mapping[str, Array], axes: Axes, dims: Mapping[str, int]) -> dic
 def fresh(
     sample: Mapping[str, Array], axes: Axes, dims: Mapping[str, int], *, seed: int
 ) -> dict[str, Array]:
-    """Random inputs of the sample's kind with the dynamic dims at the given sizes."""
+    """Return random inputs of the sample's kind, with the dynamic dims at the given sizes."""
     random = np.random.default_rng(seed)
 
     def drawn(name: str, like: Array, shape: tuple[int, ...]) -> Array:
@@ -176,7 +179,7 @@ def _draw(random: np.random.Generator, like: Array, shape: tuple[int, ...]) -> A
 
 
 def _with_extremes(random: np.random.Generator, drawn: Array, values: Array) -> Array:
-    """The smallest and the largest of the sample's integers at two places of the draw.
+    """Put the smallest and the largest of the sample's integers at two random places.
 
     Chance alone often misses the ends of a wide range, where an index is off by one.
     """

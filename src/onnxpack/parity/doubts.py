@@ -1,4 +1,4 @@
-"""What the proof says little about, though it passes: notes for the user."""
+"""Notes for the user about what a passed proof does not cover."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from onnxpack.parity.prove import Question
 from onnxpack.signature import Array
 
 SIZES = re.compile(r"\w+=\d+(, \w+=\d+)*")
-"""The name of a case of other sizes: ``batch=2, tokens=5``."""
+"""Pattern of the name of a case of other sizes: ``batch=2, tokens=5``."""
 MASKS = "masks that keep"
 UNASKED = (
     "the model has a loop that ends by values, so it was asked nothing far from the sample: there "
     "the loop might not end"
 )
 SHOWN = 3
-"""So many names and reasons are shown in a note; pack.json has them all."""
+"""Number of names and reasons that a note shows; pack.json has them all."""
 
 
 def doubts(questions: Sequence[Question], skipped: Sequence[SkippedCase] = ()) -> Iterator[str]:
-    """A note for each thing that the cases did not show."""
+    """Yield a note for each thing that the cases did not show."""
     yield from _of_outputs(questions)
     yield from _of_refused_inputs(skipped)
 
@@ -71,7 +71,7 @@ def _of_outputs(questions: Sequence[Question]) -> Iterator[str]:
 
 
 def _is_alike(first: Array, other: Array) -> bool:
-    """Whether two answers are equal in all places that both have; one size may be larger."""
+    """Return whether two answers are equal where they overlap; one may be larger."""
     if first.ndim != other.ndim:
         return False
     shared = tuple(slice(min(sizes)) for sizes in zip(first.shape, other.shape, strict=True))
@@ -79,7 +79,10 @@ def _is_alike(first: Array, other: Array) -> bool:
 
 
 def _of_refused_inputs(skipped: Sequence[SkippedCase]) -> Iterator[str]:
-    """Where the model raises a graph may answer: nothing in ONNX refuses a batch of one."""
+    """Yield a note for inputs that the model refuses, but that a graph may answer.
+
+    Nothing in ONNX can refuse, for example, a batch of one.
+    """
     refused: dict[str, list[str]] = {}
     for case in skipped:
         if SIZES.fullmatch(case.name) or MASKS in case.name:

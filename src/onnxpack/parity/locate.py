@@ -1,8 +1,8 @@
-"""Where a wrong graph first leaves the framework's path.
+"""Find the node at which a wrong graph first differs from the framework.
 
-The framework's modules and the graph's nodes share names: a node is called
-``layer1.0.conv1/Conv`` after the module that it came from (see ``export/finish.py``). So each
-module's output can be held against the output of its last node.
+The framework's modules and the graph's nodes share names: a node is called ``layer1.0.conv1/Conv``
+after the module that it came from (see ``export/finish.py``). So each module's output can be
+compared with the output of its last node.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
 
 MAX_PROBES = 2000
-"""More outputs than this make a session slow to open and say no more."""
+"""Largest number of extra outputs: more would make a session slow to open and show nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class Divergence:
 def locate(
     graph: Path, feeds: Mapping[str, Array], trace: Mapping[str, Array], tolerance: Tolerance
 ) -> Divergence | None:
-    """The first divergent node, or None where no module's output can be told apart.
+    """Return the first node that differs; None if no module's output shows a difference.
 
     Args:
         graph: the candidate that differs.
-        feeds: inputs for which it does.
+        feeds: inputs for which it differs.
         trace: the output of each module of the framework, in the order of execution.
     """
     model = ir.load(graph)
@@ -59,12 +59,12 @@ def locate(
 
 
 def scope_of(node_name: str) -> str:
-    """The module that a node came from: ``layer1.0.conv1`` for ``layer1.0.conv1/Conv``."""
+    """Return the module that a node came from: ``layer1.0.conv1`` for ``layer1.0.conv1/Conv``."""
     return node_name.rpartition("/")[0]
 
 
 def _last_nodes(graph: ir.Graph, scopes: Iterable[str]) -> dict[str, ir.Node]:
-    """For each module, in the order given, the last of its nodes that gives a tensor."""
+    """Return for each module the last of its nodes that gives a tensor, in the given order."""
     ends: dict[str, ir.Node] = {}
     for node in graph:
         parts = scope_of(node.name or "").split(".")
@@ -93,7 +93,7 @@ def _first_after_agreement(
     actual: Mapping[str, Array],
     tolerance: Tolerance,
 ) -> Divergence | None:
-    """The first disagreement after the last agreement.
+    """Return the first disagreement after the last agreement.
 
     A module that the exporter fused with the next one disagrees by itself; what follows it
     agrees again and clears it.

@@ -1,6 +1,6 @@
-"""Masks: which inputs are masks, and the rows at which attention and pooling go wrong.
+"""Recognise mask inputs, and make the mask rows at which attention and pooling go wrong.
 
-A row that keeps nothing is where frameworks part: PyTorch's attention gives zeros for it since
+Frameworks differ on a row that keeps nothing: PyTorch's attention gives zeros for it since
 2.5, plain softmax gives NaN, and an exporter may write either.
 """
 
@@ -13,16 +13,16 @@ import numpy as np
 from onnxpack.signature import Array
 
 NAMED = ("mask", "padding", "valid")
-"""Parts of a name that say that zeros and ones are a mask."""
+"""Parts of an input's name that mark zeros and ones as a mask."""
 
 Kept = Mapping[str, Array]
-"""For each kind of row, the places that are kept."""
+"""Names of kinds of mask rows, with the places that each kind keeps."""
 
 
 def is_mask(name: str, array: Array) -> bool:
-    """Whether an input of zeros and ones says which places of each row count.
+    """Return whether an input of zeros and ones says which places of each row count.
 
-    Its name says so, or its rows do: each is ones and then zeros, or zeros and then ones.
+    The input's name or its rows show it: each is ones and then zeros, or zeros and then ones.
     """
     if array.dtype.kind not in "biu" or array.ndim < 2 or array.size == 0:
         return False
@@ -36,16 +36,16 @@ def is_mask(name: str, array: Array) -> bool:
 
 
 def draw_mask(random: np.random.Generator, like: Array, shape: tuple[int, ...]) -> Array:
-    """Rows of ones and then zeros; each keeps at least one place."""
+    """Draw random mask rows of ones followed by zeros; each row keeps at least one place."""
     kept = random.integers(1, shape[-1] + 1, size=(*shape[:-1], 1))
     return (np.arange(shape[-1]) < kept).astype(like.dtype)
 
 
 def masked_rows(sample: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Array]]]:
-    """The sample with each kind of mask row; the tokens that are masked become zero.
+    """Yield the sample with each kind of mask row; masked tokens become zero.
 
-    The batch keeps its size, so that a model of a fixed batch is asked as well: as many kinds of
-    rows share a case as there are rows.
+    The batch keeps its size, so that a model with a fixed batch size can be tried too. A case holds
+    as many kinds of mask rows as the batch has rows.
     """
     masks = [name for name, array in sample.items() if is_mask(name, array)]
     if not masks:
@@ -85,7 +85,7 @@ def _with_rows(
     for name, array in sample.items():
         beside = [feeds[mask] for mask in masks if feeds[mask].shape == array.shape]
         if name not in masks and array.dtype.kind in "iu" and beside:
-            # Where nothing is kept the tokens stay, so that it shows which of them is taken.
+            # Where nothing is kept the tokens stay, so that the answer shows which of them is used.
             padding = (beside[0] == 0) & (beside[0] != 0).any(axis=-1, keepdims=True)
             feeds[name] = np.where(padding, 0, array).astype(array.dtype)
     return feeds

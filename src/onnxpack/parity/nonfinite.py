@@ -1,4 +1,4 @@
-"""Inputs with NaN and infinities among the numbers of the sample."""
+"""Make inputs that mix NaN and infinities with the numbers of the sample."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LOWEST = "one negative infinity a row"
 INFINITIES = frozenset({INFINITE, HIGHEST, LOWEST})
 NONFINITE = frozenset({SCATTERED, ALONE}) | INFINITIES
 SHARE = 0.2
-"""Of the numbers, so many are replaced."""
+"""Share of the numbers that are replaced."""
 
 
 def nonfinite_values(sample: Mapping[str, Array]) -> Iterator[tuple[str, Mapping[str, Array]]]:
     """Yield inputs with NaN and infinities at random places, and at one place of each row.
 
-    Operators that lose NaN do so by where it stands: onnxruntime's ``ReduceMax`` keeps NaN at the
-    first place, and skips it elsewhere. An infinity is asked with each sign in every row: what an
-    activation such as ``gelu`` gives for it depends on the sign that it has behind a layer.
+    Whether an operator loses NaN can depend on its place: ONNX Runtime's ``ReduceMax`` keeps NaN at
+    the first place, and skips it elsewhere. Each sign of infinity is tried in every row, since the
+    answer of an activation such as ``gelu`` depends on the sign that a layer has made of it.
     """
     if not any(array.dtype.kind == "f" and array.size for array in sample.values()):
         return
@@ -55,7 +55,7 @@ def _scattered(random: np.random.Generator, array: Array) -> Array:
 
 
 def _alone(value: float, random: np.random.Generator, array: Array) -> Array:
-    """Put a value at one place of each row, the last axis, after the row's first place."""
+    """Put a value at one random place in each row, after the first place if the row is longer."""
     changed = np.atleast_1d(array.copy())
     rows = changed.reshape(-1, changed.shape[-1])
     places = random.integers(min(1, rows.shape[1] - 1), rows.shape[1], len(rows))

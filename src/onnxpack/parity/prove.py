@@ -1,10 +1,10 @@
-"""The proof: the graph is run over the cases and held against the framework's answers.
+"""Prove a graph: run it over the cases and compare it with the framework's answers.
 
-Where a difference is beyond the tolerance, and small, the framework's own answer is held against
-its answer in float64: what float32 itself cannot tell apart is noise, not error. A fixed
-tolerance would refuse one right model in five. Noise is measured around each element. An output of
-two numbers may be near its answer in float64 by chance; then the answers of models beside this one
-are asked as well.
+If a difference exceeds the tolerance but is small, the framework's own answer is compared with its
+answer in float64: what float32 cannot distinguish is noise, not error. A fixed tolerance would
+refuse one correct model in five. Noise is measured around each element. An output of two numbers
+may be near its answer in float64 by chance; then copies of the model with perturbed weights are
+asked too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Outputs = Mapping[str, Array]
 
 
 class Remembered:
-    """What an iterable gives, as often as wanted: each item is computed once."""
+    """An iterable that can be read many times, while each item is computed only once."""
 
     def __init__(self, items: Iterable[Outputs]) -> None:
         self._left = iter(items)
@@ -54,9 +54,10 @@ class Question:
 
     Attributes:
         in_float64: computes the framework's answer in float64; None where it cannot.
-        unordered: groups of outputs whose rows are a set.
-        again: computes the framework's answer to other inputs; None where it is not at hand.
-        beside: computes the answers of models beside this one, see :meth:`Subject.run_perturbed`.
+        unordered: groups of outputs whose rows have no order.
+        again: computes the framework's answer to other inputs; None if that is not available.
+        beside: computes the answers of perturbed copies of the model, see
+            :meth:`Subject.run_perturbed`.
     """
 
     case: Case
@@ -68,22 +69,22 @@ class Question:
 
     @cached_property
     def copies(self) -> Iterable[Outputs]:
-        """The answers of models beside this one, each computed when first wanted."""
+        """The answers of perturbed copies of the model, each computed on first use."""
         return Remembered(() if self.beside is None else self.beside(self.case.feeds))
 
     @cached_property
     def exact(self) -> Outputs | None:
-        """The framework's answer in float64, computed when first wanted."""
+        """The framework's answer in float64, computed on first use."""
         return self.in_float64(self.case.feeds)
 
 
 class Usual:
-    """The magnitudes that outputs have in most cases, for each place of their last axis.
+    """The usual magnitudes of outputs over the cases, at each index of their last axis.
 
-    A logit may be next to 0 in one case, beside no other number that says how large it could be.
+    A logit may be near 0 in one case, with no other number next to it that shows its usual size.
 
     Args:
-        questions: those far from the sample are left out.
+        questions: the cases to measure; stress cases are left out.
     """
 
     def __init__(self, questions: Iterable[Question]) -> None:
@@ -91,7 +92,7 @@ class Usual:
         self._known: dict[str, Array] = {}
 
     def sizes(self, output: str) -> Array:
-        """The medians; one of all places where the axis varies; 0 where too little is known."""
+        """Return the medians; a single one if the last axis varies; 0 if too little is known."""
         if output not in self._known:
             self._known[output] = self._measure([each[output] for each in self._answers])
         return self._known[output]
@@ -114,7 +115,7 @@ class Usual:
 def prove(
     graph: Path, questions: Iterable[Question], tolerance: Tolerance
 ) -> tuple[CaseEvidence, ...]:
-    """Run a graph on CPU over every question.
+    """Run a graph on CPU over every question, and return the evidence.
 
     Raises:
         PackError: the graph cannot be loaded.
@@ -122,7 +123,7 @@ def prove(
     model = Model(Pack(path=graph, model_path=graph), provider="cpu")
     asked = tuple(questions)
     usual = Usual(asked)
-    unknown = Usual(())  # golden data of the sample always are, and are judged by themselves
+    unknown = Usual(())  # the sample always is golden data, which a replay judges alone
     return tuple(
         answer(model, question, tolerance, unknown if question.case.required else usual)
         for question in asked
@@ -130,7 +131,7 @@ def prove(
 
 
 def answer(model: Model, question: Question, tolerance: Tolerance, usual: Usual) -> CaseEvidence:
-    """The evidence of one question; an input that the graph refuses is a failed case."""
+    """Return the evidence of one question; an input that the graph refuses is a failed case."""
     case = question.case
     try:
         actual = model.run(case.feeds)
@@ -146,7 +147,7 @@ def answer(model: Model, question: Question, tolerance: Tolerance, usual: Usual)
 
 
 def empty_throughout(questions: Iterable[Question]) -> list[str]:
-    """The outputs that had no element in any case: of them nothing would be proven."""
+    """Return the outputs without an element in any case: nothing would be proven about them."""
     filled: dict[str, bool] = {}
     for question in questions:
         for name, array in question.expected.items():
@@ -180,7 +181,7 @@ def _judge(
 
 
 def _better(question: Question) -> Iterator[Outputs]:
-    """The answers that show what float32 costs, one after the other."""
+    """Yield better answers, which show what float32 costs, one after the other."""
     yield question.exact or {}
     yield from question.copies
 
@@ -188,11 +189,11 @@ def _better(question: Question) -> Iterator[Outputs]:
 def _judge_decided(
     question: Question, actual: Outputs, tolerance: Tolerance, usual: Usual
 ) -> tuple[OutputEvidence, ...]:
-    """Judge only what rounding does not decide; empty where the model can show nothing of it.
+    """Judge only elements that rounding does not decide; return () if they cannot be found.
 
-    A model without an answer in float64, such as a scripted LSTM, shows it by its answer to inputs
-    that differ in their last bit. Copies of the model whose weights differ in their last bit show
-    what a single answer in float64 is too near to by chance.
+    A model without an answer in float64, such as a scripted LSTM, is run on inputs that differ in
+    their last bit. Copies of the model whose weights differ in their last bit reveal elements where
+    the float64 answer is close by chance.
     """
     if not question.expected.keys() <= actual.keys():
         return ()
@@ -209,10 +210,10 @@ def _judge_decided(
 def _judge_answered(
     question: Question, actual: Outputs, tolerance: Tolerance, usual: Usual
 ) -> tuple[OutputEvidence, ...]:
-    """Judge only what the model answers to infinities; empty where the graph lacks an output.
+    """Judge only elements for which the model gives no NaN; return nothing if an output is missing.
 
     PyTorch 2.14's ``gelu`` is NaN at both infinities, and ONNX Runtime's only at one. A number in
-    the place of a NaN that an infinity made takes no answer away.
+    place of a NaN that an infinity caused loses no answer.
     """
     answered: dict[str, Array] = {}
     reasons: dict[str, str] = {}
@@ -233,7 +234,7 @@ def _judge_answered(
 def _with_reasons(
     outputs: tuple[OutputEvidence, ...], reasons: Mapping[str, str]
 ) -> tuple[OutputEvidence, ...]:
-    """Say of outputs that passed what was not compared."""
+    """Return the outputs with a note, on those that passed, about what was not compared."""
     return tuple(
         msgspec.structs.replace(found, reason=reasons[found.output])
         if found.passed and found.output in reasons
@@ -243,7 +244,7 @@ def _with_reasons(
 
 
 def _near(question: Question, found: OutputEvidence, usual: Usual) -> bool:
-    """Whether a difference may be noise at all, so that an answer in float64 is worth its time."""
+    """Return whether a difference may be noise, so that an answer in float64 is worth its time."""
     expected = question.expected[found.output]
     if expected.dtype.kind not in "fc":
         return False
@@ -252,7 +253,7 @@ def _near(question: Question, found: OutputEvidence, usual: Usual) -> bool:
 
 
 def _distances(question: Question, exact: Outputs, names: Iterable[str]) -> dict[str, Array]:
-    """How far the framework's answer is from a better one, for each element of these outputs."""
+    """Return the distance of the framework's answer from a better one, for each element."""
     fitting = all(
         name in exact and exact[name].shape == wanted.shape
         for name, wanted in question.expected.items()
@@ -264,7 +265,7 @@ def _distances(question: Question, exact: Outputs, names: Iterable[str]) -> dict
 
 
 def _difference(expected: Array, exact: Array) -> Array:
-    """How far each element is off; 0 where that cannot be told, which allows nothing."""
+    """Return the absolute difference of each element; 0, which allows nothing, if not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         own = np.abs(expected.astype(np.result_type(exact, np.float64)) - exact)
     return np.where(np.isfinite(own), own, 0.0)

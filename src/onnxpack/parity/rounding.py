@@ -1,10 +1,10 @@
-"""Elements of an extreme case that rounding decides.
+"""Find the elements of an extreme case whose values rounding decides.
 
 A sample times 1e4 overflows exponentials, makes a softmax choose one of two near scores, and moves
-a sine by whole periods; the variance of equal numbers is nothing but rounding. There two right
-implementations differ, and so do the framework's own answers in float32 and in float64, or to
-inputs and with weights that differ in their last bit. Where these differ, nothing can be said of
-the graph, and the element is not compared; everywhere else it is.
+a sine by whole periods; the variance of equal numbers is nothing but rounding. In such places two
+correct implementations differ, and so do the framework's own answers in float32 and in float64, or
+to inputs and with weights that differ in their last bit. Elements in which these answers differ say
+nothing about the graph and are not compared. All others are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from onnxpack.signature import Array
 FACTOR = 4.0
 """A graph may be this many times as far from the framework as float32 is from float64."""
 TYPICAL = 0.9
-"""The share of elements whose own error is at most the typical one."""
+"""Quantile of the elements' own errors that counts as the typical error."""
 
 Outputs = Mapping[str, Array]
 
@@ -27,7 +27,7 @@ Outputs = Mapping[str, Array]
 def without_undecided(
     expected: Outputs, witnesses: Sequence[Outputs], actual: Outputs, tolerance: Tolerance
 ) -> tuple[dict[str, Array], dict[str, str]]:
-    """The graph's answer with the undecided elements set to the expected ones.
+    """Return the graph's answer with the undecided elements set to the expected ones.
 
     Args:
         expected: the framework's answer.
@@ -36,7 +36,7 @@ def without_undecided(
         actual: the graph's answer.
 
     Returns:
-        The answer, and for each output that has undecided elements how many.
+        The answer, and a text for each output that says how many elements were not compared.
     """
     found = dict(actual)
     reasons: dict[str, str] = {}
@@ -56,7 +56,7 @@ def without_undecided(
 
 
 def nudged(feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """The inputs with every floating-point number moved to one of its two neighbours."""
+    """Return the inputs with every floating-point number moved to one of its two neighbours."""
     random = np.random.default_rng(0)
 
     def moved(array: Array) -> Array:

@@ -1,11 +1,11 @@
-"""Whether a detector finds its boxes by its weights, or by how it rounds.
+"""Detect detectors whose boxes depend on rounding rather than on their weights.
 
 Boxes are chosen by thresholds and by order. Where two candidates are nearly equal, as they all are
-with random weights, the last bit decides which is found: then the model itself answers otherwise
-with another number of threads, and a graph that passed every case can be off in the next.
+with random weights, the last bit decides which one is found. Then the model's own answer changes
+with the number of threads, and a graph that passed every case can differ in the next.
 
-A negated or scaled picture can saturate scores that are well apart otherwise; of such a case it
-is only told that it says nothing.
+A negated or scaled picture can saturate scores that are otherwise well apart. Such a case is only
+reported as skipped.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.prove import Question
 
 LOOKED_AT = 3
-"""Cases of the sample's kind in which something was found; a detector takes long in float64."""
+"""Number of ordinary cases with detections that are checked; a detector is slow in float64."""
 _WIDE = Tolerance(rtol=NOISE_CEILING, atol=NOISE_CEILING)
 
 
 def set_aside_restless(
     questions: Sequence[Question],
 ) -> tuple[list[Question], list[SkippedCase]]:
-    """The questions that can be judged, and the stress cases in which rounding decides.
+    """Return the questions that can be judged, and the stress cases in which rounding decides.
 
     Raises:
-        ExportError: a detector's own boxes are others in float64, by more than float32 can be
-            off, and that to inputs of the sample's kind.
+        ExportError: for inputs of the sample's kind, a detector's own boxes change in float64 by
+            more than the rounding of float32 explains.
     """
     _refuse_restless([question for question in questions if not question.case.stress])
     kept: list[Question] = []
@@ -64,7 +64,7 @@ def _finds_something(question: Question) -> bool:
 
 
 def _moved(question: Question) -> str:
-    """How the answer in float64 differs; empty where it does not, or where there is none."""
+    """Return how the answer in float64 differs; empty if it does not, or if there is none."""
     exact = question.exact
     if exact is None or exact.keys() != question.expected.keys():
         return ""

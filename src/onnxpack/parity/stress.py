@@ -1,4 +1,4 @@
-"""The sample made extreme: negated, scaled, with one value far from the others."""
+"""Make the sample extreme: negated, scaled, or with one value far from the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEAR = {"negated": -1.0, "×30": 30.0, "×0.03": 0.03}
 FAR = {"×1e4": 1e4, "×1e-5": 1e-5}
 OUTLIER = 1e4
 BOX_NUMBERS = 5
-"""A row of ``roi_align``: the number of its picture, then four corners."""
+"""Columns of a box of ``roi_align``: the number of its picture, then four corners."""
 PICTURES = 4
 """Axes of pictures: batch, channels, height, width."""
 
@@ -20,38 +20,38 @@ Feeds = Mapping[str, Array]
 
 
 def near_stress(sample: Feeds) -> Iterator[tuple[str, dict[str, Array]]]:
-    """The sample negated and scaled to sizes that may well be met."""
+    """Yield the sample negated, and scaled to sizes that real inputs may have."""
     yield from ((name, scaled(sample, factor)) for name, factor in NEAR.items())
 
 
 def far_stress(sample: Feeds, *, all_kinds: bool) -> Iterator[tuple[str, dict[str, Array]]]:
-    """The sample far from its own size; and, of all kinds, with one value far from the others."""
+    """Yield the sample at extreme scales and, with ``all_kinds``, with one outlier."""
     yield from ((name, scaled(sample, factor)) for name, factor in FAR.items())
     if all_kinds:
         yield "one outlier", changed(sample, _with_outlier)
 
 
 def scaled(feeds: Feeds, factor: float) -> dict[str, Array]:
-    """The inputs with every floating-point one multiplied; what is too large becomes infinite."""
+    """Return the inputs with every float multiplied by ``factor``; overflow gives infinity."""
     with np.errstate(over="ignore", invalid="ignore"):
         return changed(feeds, lambda array: (array * factor).astype(array.dtype))
 
 
 def hold_boxes(sample: Feeds) -> frozenset[str]:
-    """The inputs that hold boxes of ``roi_align``, beside an input of pictures."""
+    """Return the names of inputs that hold boxes of ``roi_align``, if an input holds pictures."""
     if not any(array.ndim == PICTURES for array in sample.values()):
         return frozenset()
     return frozenset(name for name, array in sample.items() if _is_boxes(array))
 
 
 def with_picture_numbers(feeds: Feeds, numbered: Feeds, boxes: Iterable[str]) -> dict[str, Array]:
-    """The inputs with every box in a picture that there is.
+    """Return the inputs with each box's picture number replaced by one that exists.
 
-    torchvision's kernels (0.29) read the picture of a box's number without looking whether it is
-    there: any other number reads foreign memory, or ends the process.
+    torchvision's kernels (0.29) do not check that the picture of a box's number exists: any other
+    number reads foreign memory, or ends the process.
 
     Args:
-        numbered: inputs of the same sizes, of which the numbers are taken.
+        numbered: inputs of the same sizes, from which the picture numbers are taken.
         boxes: the inputs that hold boxes.
     """
     found = dict(feeds)
@@ -70,7 +70,7 @@ def _is_boxes(array: Array) -> bool:
 
 
 def changed(feeds: Feeds, change: Callable[[Array], Array]) -> dict[str, Array]:
-    """The inputs with every floating-point one changed, but for boxes.
+    """Return the inputs with ``change`` applied to every floating-point one, except boxes.
 
     ``roi_align`` takes a sample for each pixel of a box: for a box 10,000 times as large it would
     take hours.

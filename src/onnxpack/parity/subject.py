@@ -1,4 +1,4 @@
-"""What an exporter must offer, so that :func:`onnxpack.export` can do the rest."""
+"""The interface that an exporter implements; :func:`onnxpack.export` does the rest."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from onnxpack.parity.threads import limit_threads
 from onnxpack.signature import Array
 
 Probes: TypeAlias = Sequence[Mapping[str, int]]
-"""Sizes of all the dynamic dims, for each further case."""
+"""Sizes of all the dynamic dims for each further case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One way to make a graph.
+    """One way to make a graph of a model.
 
     Attributes:
-        name: as the manifest will record it.
-        make: writes a candidate to a path, and gives the sizes of the dynamic dims at which it
-            may be wrong, to be tried besides the usual cases. It raises ExportError, in plain
-            words, where the model will not, or must not, be exported this way.
-        notes: says what users must know about the graph, once it is made.
+        name: the name that the manifest records.
+        make: writes a candidate to a path, and returns sizes of the dynamic dims at which it may be
+            wrong; they are tried in addition to the usual cases. It raises ExportError with a plain
+            message if the model cannot, or must not, be exported this way.
+        notes: returns what users must know about the graph; called after ``make``.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one strategy.
+    """The result of one strategy.
 
     Attributes:
-        error: why there is no graph, or why it does not load; None where it was run.
-        evidence: of the cases, where it was run.
-        divergence: the first node that differs, where it could be told.
+        error: why the graph was not made, or does not load; None if the graph was run.
+        evidence: the evidence of each case, if the graph was run.
+        divergence: the first node that differs, if it was found.
     """
 
     strategy: str
@@ -56,14 +56,14 @@ class Attempt:
 
     @property
     def passed(self) -> bool:
-        """Whether the graph was run over every case and answered right each time."""
+        """Whether the graph was run over every case and answered correctly each time."""
         return bool(self.evidence) and all(case.passed for case in self.evidence)
 
     @property
     def is_right_at_all_sizes(self) -> bool:
-        """Whether the graph only differs in values that are far from the sample.
+        """Whether the graph differs only in values that are far from the sample.
 
-        What other strategies met is then not the cause of the refusal.
+        The errors of other strategies are then not the cause of the refusal.
         """
         sized = [case for case in self.evidence if case.name == "sample" or "=" in case.name]
         return bool(sized) and all(case.passed for case in sized)
@@ -84,11 +84,11 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One way in which users run the framework's own model, to be timed beside a pack.
+    """One way in which users run the framework's own model, to be timed against a pack.
 
     Attributes:
         name: in the framework's words: ``eager``, ``torch.compile``, ``predict_proba``.
-        prepare: makes inputs ready, and gives the call that answers them: what users do once is
+        prepare: prepares inputs, and returns the call that answers them. What users do only once is
             done here, and is not timed.
     """
 
@@ -97,7 +97,7 @@ class Baseline:
 
 
 class Subject(ABC):
-    """A model under export, with its sample, ready to be asked.
+    """A model under export, together with its sample.
 
     Attributes:
         framework: the exporter's name.
@@ -105,16 +105,16 @@ class Subject(ABC):
         model_class: ``module.Class`` of the model.
         sample: the sample, flattened to named arrays; its order is the graph's.
         root: the module path that candidates put before every name; empty where there is none.
-        axes: the dynamic axes that the model itself states; None where the user decides.
-        dynamic: axes to name besides the first, where the user decides and names none.
-        batched: whether the first axis of an input is a batch, where nobody says otherwise.
+        axes: the dynamic axes that the model itself states; None if the user decides.
+        dynamic: axes to name in addition to the first, if the user decides and names none.
+        batched: whether the first axis of an input is a batch, unless stated otherwise.
         notes: what the user should know, such as arguments held constant.
         labels: the names of the classes, where the model knows them.
-        weights: how many numbers the model has learned; a large model is asked fewer cases.
-        loops: whether it has a loop that ends by values, so that it may not end at inputs far from
-            the sample; it is not asked any.
-        per_size: what it costs to run the model at a new size, in elements of input besides its
-            own; for frameworks that compile anew for each.
+        weights: how many numbers the model has learned; a large model gets fewer cases.
+        loops: whether the model has a loop whose end depends on values. Inputs far from the sample
+            are not tried, because the loop might not end.
+        per_size: the additional cost of running the model at a new size, in elements of input; for
+            frameworks that compile for each size.
     """
 
     framework: str
@@ -133,90 +133,90 @@ class Subject(ABC):
 
     @abstractmethod
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The framework's answer, flattened to named arrays."""
+        """Return the framework's answer, flattened to named arrays."""
 
     @abstractmethod
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """The ladder, best first."""
+        """Yield the strategies to try, best first."""
 
     def baselines(self) -> Iterator[Baseline]:
-        """The ways in which users run the model, the usual one first."""
+        """Yield the ways in which users run the model, the usual one first."""
         yield Baseline(self.framework, lambda feeds: partial(self.run, feeds))
 
     @contextmanager
     def limited(self, threads: int) -> Iterator[None]:
-        """Let the framework compute on so many threads, and no more.
+        """Limit the framework to at most ``threads`` threads.
 
         Raises:
-            UsageError: this framework cannot be told.
+            UsageError: the threads of this framework cannot be limited.
         """
         with limit_threads(self.framework, threads):
             yield
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """Inputs at which a graph of this very model may go wrong, each with a name.
+        """Yield inputs, each with a name, at which a graph of this very model may go wrong.
 
-        They are asked besides the usual cases: rows at and beside the thresholds of a tree, NaN
-        where the model takes it, categories that it never saw.
+        They are tried in addition to the usual cases: rows at and beside the thresholds of a tree,
+        NaN where the model accepts it, unseen categories.
         """
         yield from ()
 
     def unordered(self, outputs: Mapping[str, Array]) -> Sets:
-        """The groups of outputs whose rows are a set, such as the boxes that a detector finds.
+        """Return groups of outputs whose rows have no order, such as a detector's boxes.
 
-        Only the exporter of a model whose rows have no order by its own definition may say so:
-        the names of outputs prove nothing.
+        Return a group only if the rows have no order by the model's own definition: the names of
+        outputs prove nothing.
         """
         return ()
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
-        """The framework's answer in float64; None where it has none."""
+        """Return the framework's answer in float64; None if it has none."""
         return None
 
     def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
-        """The answers of models beside this one.
+        """Yield the answers of copies of the model that are perturbed by rounding errors.
 
-        Each number that the model is given or has learned is off by a rounding, at random
-        (Parker, *Monte Carlo Arithmetic*, 1997): how far the answers lie apart shows what float32
-        costs where a single answer in float64 is close by chance, or where there is none.
+        Each input and each weight is changed by a random rounding error (Parker, *Monte Carlo
+        Arithmetic*, 1997). The spread of the answers shows what float32 costs if the answer in
+        float64 is close by chance, or if there is none.
         """
         yield from ()
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The output of each module by its path, in the order of execution."""
+        """Return the output of each module by its path, in the order of execution."""
         return {}
 
     def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
-        """Why the model answers differently to the same input, where it can be told."""
+        """Return why the model answers differently to the same input; None if it is not known."""
         return None
 
     def cure(self, exc: Exception) -> str:
-        """What to write where the model refuses its sample so; empty where it is not known."""
+        """Return a remedy for the error of a model that refuses its sample; empty if unknown."""
         return ""
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """The likely cause of a failure of every strategy."""
+        """Return the likely cause of a failure of every strategy; None if it is not known."""
         return None
 
 
 class Exporter(Protocol):
-    """A framework's way in, found by its entry point.
+    """The interface of a framework's exporter, found by its entry point.
 
     Attributes:
-        refines: the exporter that would take the same models, and take less care of them; empty
-            where there is none.
+        refines: the name of a more general exporter that accepts the same models; empty if there is
+            none.
     """
 
     refines: str
 
     def accepts(self, model: object) -> bool:
-        """Whether the model is this framework's; must not import the framework to say no."""
+        """Return whether the model is this framework's; do not import the framework to say no."""
         ...
 
     def open(self, model: Any, sample: Any) -> AbstractContextManager[Subject]:
-        """Make the model ready for inference, and put it back as it was at the end.
+        """Prepare the model for inference, and restore it at the end.
 
         Args:
-            sample: None where the user gave none and the model itself may have one.
+            sample: None if the user gave none and the model itself may have one.
         """
         ...

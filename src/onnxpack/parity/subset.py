@@ -1,8 +1,8 @@
-"""The rows of a case that a model takes, where it refuses the case as a whole.
+"""Find the rows of a case that a model accepts, if it refuses the case as a whole.
 
-One value can make a model refuse a whole batch: an index outside of its table, a missing value in
-a column that may have none. The other rows are worth asking. So the rows are halved until those
-that the model refuses are found.
+One value can make a model refuse a whole batch: an index outside of its table, or a missing value
+in a column without missing values. The other rows are worth trying. So the rows are halved until
+the refused ones are found.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from onnxpack.parity.dims import BATCH, Axes
 from onnxpack.signature import Array
 
 MAX_CALLS = 24
-"""A model is run at most so many times to find the rows that it refuses."""
+"""Largest number of runs of the model to find the rows that it refuses."""
 
 Feeds = Mapping[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerated:
-    """The rows that a model takes.
+    """The rows that a model accepts.
 
     Attributes:
-        feeds: the case with the refused rows replaced by others, so that its sizes stay.
+        feeds: the case with the refused rows replaced by accepted ones, so that its sizes stay.
         refused: the numbers of the rows that were replaced.
     """
 
@@ -38,7 +38,7 @@ class Tolerated:
 def tolerated_rows(
     takes: Callable[[Feeds], Any], feeds: Feeds, axes: Axes, rows: int
 ) -> Tolerated | None:
-    """The case with every refused row replaced; None where no row can be told from the others.
+    """Return the case with every refused row replaced; None if the rows cannot be separated.
 
     Args:
         takes: runs the model; it raises where the model refuses.
@@ -79,7 +79,7 @@ def _is_taken(takes: Callable[[Feeds], Any], feeds: Feeds) -> bool:
 
 
 def _with_rows(feeds: Feeds, axes: Axes, rows: Array) -> dict[str, Array]:
-    """The inputs with these rows of the batch, on whichever axis it lies."""
+    """Return the inputs with only these rows of the batch, on whichever axis the batch is."""
     found = dict(feeds)
     for name, named in axes.items():
         for axis, dim in named.items():

@@ -1,4 +1,4 @@
-"""The threads of frameworks whose native libraries take their number from OpenMP or BLAS."""
+"""Limit the threads of frameworks whose native libraries use OpenMP or BLAS."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from onnxpack.runtime.threads import read_budget
 
 @contextmanager
 def limit_threads(framework: str, threads: int) -> Iterator[None]:
-    """Limit OpenMP and BLAS to so many threads.
+    """Limit OpenMP and BLAS to ``threads`` threads.
 
     Args:
-        framework: its name, for the message.
+        framework: the framework's name, for the message.
 
     Raises:
-        UsageError: threadpoolctl, which scikit-learn brings, is not there, and the number is not
-            what these libraries take by themselves.
+        UsageError: threadpoolctl, a dependency of scikit-learn, is not installed, and ``threads``
+            is not the libraries' default.
     """
     try:
         from threadpoolctl import threadpool_limits

@@ -1,6 +1,6 @@
-"""Values at which comparisons, roundings and choices of the largest are decided by a hair.
+"""Make inputs at which comparisons, roundings and choices of the largest value are ambiguous.
 
-They are asked of one model's own inputs, as edges: a user may accept that a graph differs there.
+They are tried as edges of a model: a user may accept that a graph differs there.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ ZEROS = "zeros of both signs"
 SCATTERED = "zeros among the values"
 HALVES = "rounded to halves"
 EQUAL = ("constant", "equal rows", "one-hot rows")
-"""Cases of equal values; a variance of nothing but rounding is among what models make of them."""
+"""Names of the cases of equal values; the variance of equal values is nothing but rounding."""
 SHARE = 0.2
-"""Of the numbers, so many are made infinite."""
+"""Share of the numbers that are made infinite."""
 
 Edges = Iterator[tuple[str, Mapping[str, Array]]]
 
 
 def hard_values(sample: Mapping[str, Array]) -> Edges:
-    """Round floating-point values, integers of both signs, and masks with rows at their ends."""
+    """Yield round floating-point values, integers of both signs, and masks with extreme rows."""
     yield from round_values(sample)
     yield from equal_values(sample)
     yield from signed_integers(sample)
@@ -33,7 +33,7 @@ def hard_values(sample: Mapping[str, Array]) -> Edges:
 
 
 def round_values(sample: Mapping[str, Array]) -> Edges:
-    """Zeros of both signs, everywhere and among other values; and ties, by rounding to halves."""
+    """Yield zeros of both signs, everywhere and scattered; then ties, by rounding to halves."""
     floats = [name for name, array in sample.items() if array.dtype.kind == "f"]
     if not floats:
         return
@@ -43,7 +43,7 @@ def round_values(sample: Mapping[str, Array]) -> Edges:
 
 
 def equal_values(sample: Mapping[str, Array]) -> Edges:
-    """One number everywhere, rows that are all equal, and rows with a single one in them."""
+    """Yield one number everywhere, rows that are all equal, and one-hot rows."""
     if any(array.dtype.kind == "f" and array.size for array in sample.values()):
         changes = (_constant, _equal_rows, _one_hot)
         yield from (
@@ -52,10 +52,11 @@ def equal_values(sample: Mapping[str, Array]) -> Edges:
 
 
 def signed_integers(sample: Mapping[str, Array]) -> Edges:
-    """Integers negated, and across zero, where division and remainders differ.
+    """Yield integers negated, and centred on zero, where division and remainders differ.
 
-    Zeros and ones stay: they are masks or classes. Each input is also negated by itself, since a
-    model often takes indices, which it refuses below zero, beside numbers, which it does not.
+    Inputs of only zeros and ones stay: they are masks or classes. Each input is also negated by
+    itself, since a model often takes indices, which it refuses below zero, beside numbers, which it
+    does not.
     """
     signed = [name for name, array in sample.items() if _is_number(array)]
     if not signed:
@@ -67,7 +68,7 @@ def signed_integers(sample: Mapping[str, Array]) -> Edges:
 
 
 def infinities(sample: Mapping[str, Array]) -> Edges:
-    """Infinities of both signs among the numbers."""
+    """Yield the inputs with infinities of both signs among their numbers."""
     random = np.random.default_rng(0)
 
     def changed(array: Array) -> Array:
@@ -95,9 +96,9 @@ def _zeros(array: Array) -> Array:
 
 
 def _scattered_zeros(sample: Mapping[str, Array], floats: list[str]) -> dict[str, Array]:
-    """Zeros in every second place of the first input, in every second pair of the next, and so on.
+    """Put zeros in every second place of the first input, every second pair of the next, and so on.
 
-    So each input is zero once beside a number of the others, as ``angle`` and ``atan2`` need it.
+    So each input is zero where another is not, which tests ``angle`` and ``atan2``.
     """
     feeds = dict(sample)
     for number, name in enumerate(floats):
@@ -132,7 +133,7 @@ def _equal_rows(array: Array) -> Array:
 
 
 def _one_hot(array: Array) -> Array:
-    """A single one in each row, at another place in the next."""
+    """Return rows with a single one each, at the next place in each row."""
     found = np.zeros_like(array)
     if array.ndim:
         rows = found.reshape(-1, array.shape[-1])

@@ -1,4 +1,4 @@
-"""Where in the user's own code an error came from."""
+"""Find the line of the user's own code from which an error came."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OURS = str(Path(__file__).parents[1])
 
 
 def place_of(exc: BaseException) -> str:
-    """The innermost line of the user's code, as `` (model.py:12: x.view(2, 4))``; or nothing."""
+    """Return the innermost line of the user's code as `` (model.py:12: x.view(2, 4))``, or ""."""
     for frame, line in reversed(list(traceback.walk_tb(exc.__traceback__))):
         file = frame.f_code.co_filename
         if is_users(file):
@@ -24,5 +24,5 @@ def place_of(exc: BaseException) -> str:
 
 
 def is_users(file: str) -> bool:
-    """Whether a file is neither of a library, nor ours, nor made up."""
+    """Return whether a file is the user's: not of a library, of onnxpack, or generated."""
     return not file.startswith(("<", OURS, *LIBRARIES)) and "/site-packages/" not in file

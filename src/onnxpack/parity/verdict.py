@@ -1,4 +1,4 @@
-"""One error for a model that could not be proven: what each strategy said, the cause, the cure."""
+"""Make the error for a model that could not be proven: each strategy's result, cause, remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnxpack.parity.subject import Attempt, Subject
 def refusal(
     subject: Subject, attempts: Sequence[Attempt], *, edges: Collection[str] = ()
 ) -> ExportError:
-    """The error to raise when no strategy gave a graph that answers as the model does.
+    """Return the error to raise if no strategy gave a graph that answers as the model does.
 
     Args:
         edges: the names of the cases whose differences a user may accept.
@@ -32,7 +32,7 @@ def refusal(
 
 
 def _accepting(attempts: Sequence[Attempt], edges: Collection[str]) -> str:
-    """What to type where a graph differs at edges alone, and the user can live with that."""
+    """Return the options that accept the differences, if a graph differs only at edges."""
     for attempt in attempts:
         differing = [case.name for case in attempt.evidence if not case.passed]
         if differing and set(differing) <= set(edges):

@@ -1,4 +1,4 @@
-"""What every exporter must do, as tests that a plug-in's own test suite runs.
+"""Tests that every exporter must pass, for the test suites of plug-ins.
 
 ::
 
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 FOREIGN: tuple[object, ...] = (None, 3, object(), [], {}, (), np.zeros(2), b"bytes")
-"""What is no framework's model."""
+"""Objects that are not a model of any framework."""
 LOOSE = Tolerance(rtol=1e-3, atol=1e-4)
 
 
@@ -53,11 +53,11 @@ class Given:
     """An exporter with a small model of its framework.
 
     Attributes:
-        name: under which the exporter is installed.
+        name: the name of the exporter's entry point.
         exporter: the exporter.
-        model: takes a batch of any size, and answers at once.
-        sample: two rows or more, as a user would give it.
-        misfits: samples that the model cannot take.
+        model: a model that accepts a batch of any size and answers quickly.
+        sample: a sample of at least two rows, in the form in which a user gives it.
+        misfits: samples that the model refuses.
     """
 
     name: str
@@ -68,17 +68,17 @@ class Given:
 
 
 class ExporterContract(ABC):
-    """The tests; a subclass says what they are about.
+    """The tests of an exporter; a subclass provides the exporter and a model.
 
     Attributes:
-        framework_modules: what must not be imported to say that a model is another framework's.
+        framework_modules: modules that must not be imported when ``accepts`` says no.
     """
 
     framework_modules: Sequence[str] = ()
 
     @abstractmethod
     def given(self, folder: Path) -> Given:
-        """The exporter with a fresh model; files may be written to the folder."""
+        """Return the exporter with a fresh model; files may be written to ``folder``."""
 
     def state(self, model: Any) -> Any:
         """Return what must be the same after an export: all that Python reaches from the model.
@@ -88,14 +88,14 @@ class ExporterContract(ABC):
         return object_state(model)
 
     def test_it_takes_its_own_and_nothing_else(self, tmp_path: Path) -> None:
-        """``accepts`` knows the framework's models from everything else."""
+        """Check that ``accepts`` accepts the framework's models and nothing else."""
         given = self.given(tmp_path)
         _hold(given.exporter.accepts(given.model), "accepts() refuses its own model")
         for other in FOREIGN:
             _hold(not given.exporter.accepts(other), f"accepts() takes {other!r}")
 
     def test_it_can_be_timed(self, tmp_path: Path) -> None:
-        """The usual way of its users answers the sample, on one thread where it can be told."""
+        """Check that the first baseline answers the sample, also on one thread if supported."""
         given = self.given(tmp_path)
         with given.exporter.open(given.model, given.sample) as subject:
             usual = next(subject.baselines())
@@ -107,7 +107,7 @@ class ExporterContract(ABC):
                 _hold(bool(exc.remedy), f"no cure for {exc.message}")
 
     def test_it_says_no_without_importing_its_framework(self, tmp_path: Path) -> None:
-        """In a fresh process: saying no must cost nothing."""
+        """Check in a fresh process that ``accepts`` says no without importing the framework."""
         name = self.given(tmp_path).name
         code = (
             "import sys; from onnxpack.plugins import exporters; "
@@ -121,7 +121,7 @@ class ExporterContract(ABC):
         _hold(done.stdout.strip() == "[]", f"imported to say no: {done.stdout.strip()}")
 
     def test_it_is_the_one_that_is_chosen(self, tmp_path: Path) -> None:
-        """Another exporter may accept the model too; ``refines`` says which one wins."""
+        """Check that this exporter is chosen, whether or not another one accepts the model."""
         given = self.given(tmp_path)
         _hold(given.name in exporters(), f"no entry point is called {given.name!r}")
         manifest = export(given.model, given.sample, tmp_path / "pack").manifest
@@ -131,7 +131,7 @@ class ExporterContract(ABC):
         )
 
     def test_open_gives_a_subject_that_answers(self, tmp_path: Path) -> None:
-        """A subject tells what it is, and answers twice the same."""
+        """Check that ``open`` gives a described subject that answers the same twice."""
         given = self.given(tmp_path)
         with given.exporter.open(given.model, given.sample) as subject:
             _hold(isinstance(subject, Subject), "open() gives no Subject")
@@ -149,7 +149,7 @@ class ExporterContract(ABC):
             _hold(subject.diagnose(nothing) is None, "diagnose() knows a cause of nothing")
 
     def test_strategies_give_graphs(self, tmp_path: Path) -> None:
-        """At least one strategy writes a graph that answers as the model does."""
+        """Check that at least one strategy writes a graph that answers as the model does."""
         given = self.given(tmp_path)
         with given.exporter.open(given.model, given.sample) as subject:
             axes = subject.axes or name_axes(subject.sample, subject.dynamic, static=False)
@@ -162,7 +162,7 @@ class ExporterContract(ABC):
             _same(wanted, Model(made, provider="cpu").run(subject.sample), LOOSE)
 
     def test_edges_are_inputs(self, tmp_path: Path) -> None:
-        """Each edge has a name of its own and the sample's inputs."""
+        """Check that each edge has a name of its own and the sample's inputs."""
         given = self.given(tmp_path)
         with given.exporter.open(given.model, given.sample) as subject:
             edges = list(subject.edges())
@@ -172,7 +172,7 @@ class ExporterContract(ABC):
                 _hold(feeds.keys() == subject.sample.keys(), f"edge {name!r} has other inputs")
 
     def test_the_model_is_put_back(self, tmp_path: Path) -> None:
-        """After an export, and after one that failed, the model and the process are as before."""
+        """Check that an export, also a failed one, leaves the model and the process unchanged."""
         given = self.given(tmp_path)
         model = self.state(given.model)
         with given.exporter.open(given.model, given.sample) as subject:
@@ -195,7 +195,7 @@ class ExporterContract(ABC):
         _hold(not differing, f"the process was changed {how}:\n" + "\n".join(differing))
 
     def test_the_pack_is_whole(self, tmp_path: Path) -> None:
-        """The pack is valid, proven, and answers as the model does to other batches."""
+        """Check that the pack is valid, proven, and answers other batches as the model does."""
         given = self.given(tmp_path)
         before = self._states(given)
         pack = export(given.model, given.sample, tmp_path / "pack")
@@ -210,7 +210,7 @@ class ExporterContract(ABC):
                 _same(subject.run(feeds), model.run(feeds), LOOSE)
 
     def test_a_sample_that_does_not_fit(self, tmp_path: Path) -> None:
-        """It is the user's error, told in words; nothing is left behind and nothing changed."""
+        """Check that a bad sample raises UsageError with a message and leaves nothing behind."""
         given = self.given(tmp_path)
         before = self._states(given)
         for misfit in given.misfits:
@@ -225,7 +225,7 @@ class ExporterContract(ABC):
 
 
 def _failing_at(phase: str) -> Callable[[str], None]:
-    """Return an ``on_progress`` that raises when an export comes to a phase."""
+    """Return an ``on_progress`` function that raises when an export reaches a phase."""
 
     def say(line: str) -> None:
         if line.startswith(phase):
@@ -235,7 +235,7 @@ def _failing_at(phase: str) -> Callable[[str], None]:
 
 
 def _first_made(strategies: Sequence[Strategy], to: Path) -> Path:
-    """The first graph that a strategy makes; one that will not says so by an ExportError."""
+    """Return the first graph that a strategy makes; a strategy that refuses raises ExportError."""
     said = []
     for strategy in strategies:
         try:

@@ -1,4 +1,4 @@
-"""What an export must leave as it was: of the process, of each framework, and of the model."""
+"""Read all state that an export must restore: of the process, the frameworks and the model."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ PATCHED = (
     "jax2onnx.converter.conversion_api:_activate_plugin_worlds",
     "jax2onnx.plugins.jax.lax.div:_match_lpnormalization_pattern",
 )
-"""Attributes of other libraries that exporters of onnxpack replace for a while."""
+"""Attributes of other libraries that onnxpack's exporters replace temporarily."""
 NAMESPACES = (
     "jax.numpy", "jax.nn", "jax.lax", "jax.random", "flax.nnx", "flax.linen", "equinox.nn",
 )  # fmt: skip
-"""Modules of which jax2onnx replaces many functions."""
+"""Modules in which jax2onnx replaces many functions."""
 PLUGINS = "jax2onnx.plugins.plugin_system"
 """The module in which jax2onnx keeps how each primitive is converted."""
 REGISTRATION = "torch.onnx._internal.torchscript_exporter.registration"
@@ -47,7 +47,7 @@ REGISTRIES = (
 
 
 class Same:
-    """An object that is compared by identity, and kept so that its id stays its own."""
+    """An object that is compared by identity, and kept alive so that its id stays unique."""
 
     def __init__(self, thing: object) -> None:
         self.thing = thing
@@ -62,7 +62,7 @@ class Same:
 
 
 def process_state() -> dict[str, Any]:
-    """Return every setting that an export must restore, of the frameworks that are loaded."""
+    """Return every setting that an export must restore, of all loaded frameworks."""
     found: dict[str, Any] = dict(_of_python())
     for name, read in READERS.items():
         if name in sys.modules:
@@ -71,7 +71,7 @@ def process_state() -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the settings that differ; what was loaded in between is no change."""
+    """Return the settings that differ; settings of newly loaded modules are ignored."""
     return [
         f"{name}: {value!r} became {after.get(name)!r}"
         for name, value in before.items()
@@ -80,7 +80,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def object_state(thing: Any) -> Any:
-    """Return all that Python reaches from a model, in a form that can be compared."""
+    """Return everything that Python reaches from a model, in a comparable form."""
     return _described(thing, {})
 
 
@@ -189,4 +189,4 @@ READERS: Mapping[str, Callable[[], Iterator[tuple[str, Any]]]] = {
     "torch": _of_torch,
     "transformers": _of_transformers,
 }
-"""What is read of each framework."""
+"""Functions that read the settings of each framework."""

@@ -1,1 +1,1 @@
-"""CatBoost: trees of every shape and loss, from the model's own JSON."""
+"""CatBoost exporter: trees of every shape and loss, read from the model's own JSON."""

@@ -1,4 +1,4 @@
-"""Categories of a sample, and the hashes by which CatBoost knows them."""
+"""Read the categories of a sample, and match them to CatBoost's hashes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from onnxpack.exporters.catboost.model import Codes, Description
 
 
 def read_categories(description: Description, sample: Any) -> dict[str, list[Any]]:
-    """The categories of each categorical column, as the sample shows them.
+    """Return the categories of each categorical column of the sample.
 
     Raises:
-        SampleError: the sample is no data frame, or does not show all that the model tests for.
+        SampleError: the sample is not a data frame, or has too few columns.
     """
     if not description.categorical:
         return {}
@@ -37,7 +37,7 @@ def read_categories(description: Description, sample: Any) -> dict[str, list[Any
 def number_categories(
     model: Any, description: Description, known: Mapping[str, list[Any]]
 ) -> Codes:
-    """The number of each category by its hash.
+    """Return the number of each category by its hash, for each categorical column.
 
     Raises:
         SampleError: the model tests for a category that the sample does not show.
@@ -63,10 +63,10 @@ def number_categories(
 
 
 def _place(model: Any, value: Any, feature: int) -> int:
-    """Where a category stands among those that are tested for; beyond them if it is not.
+    """Return the index of a category among those that are tested; past the end if it is not.
 
-    CatBoost has no public way to ask; what comes of it is proven, category by category. It reads
-    bools as the integers 0 and 1.
+    CatBoost has no public function for this; the result is proven for each category. It reads bools
+    as the integers 0 and 1.
     """
     text = str(int(value) if isinstance(value, bool) else value)
     return int(model._object._calc_cat_feature_perfect_hash(text, feature))  # noqa: SLF001

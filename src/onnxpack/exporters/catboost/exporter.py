@@ -1,4 +1,4 @@
-"""The exporter for CatBoost, and the loader of its files."""
+"""The exporter for CatBoost models, and the loader of their files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 class CatBoostExporter(BoosterExporter):
-    """Takes every ``CatBoost`` model: classifiers, regressors, rankers."""
+    """Exports every ``CatBoost`` model: classifiers, regressors, rankers."""
 
     module, a_model = "catboost", "a CatBoost model"
 
     def kinds(self, framework: Any) -> tuple[type, ...]:
-        """Boosters and estimators."""
+        """Return the classes of models that this exporter accepts."""
         return (framework.CatBoost,)
 
     def make_subject(self, model: Any, sample: Any) -> CatBoostSubject:
-        """The model with its sample."""
+        """Return the subject of a model and its sample."""
         from onnxpack.exporters.catboost.subject import CatBoostSubject
 
         return CatBoostSubject(model, sample)
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """A ``.cbm`` that ``save_model`` wrote; a sample can be made up of random numbers.
+    """Load a ``.cbm`` file that ``save_model`` wrote; a sample of random numbers can be made.
 
     Raises:
-        TargetError: it is no model of CatBoost's.
+        TargetError: the file is not a CatBoost model.
         MissingExtraError: CatBoost is not installed.
     """
     try:

@@ -1,4 +1,4 @@
-"""From sums to what ``predict`` and ``predict_proba`` give."""
+"""Convert raw sums of trees to the results of ``predict`` and ``predict_proba``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXPONENTIAL = {"Poisson", "Tweedie"}
 
 
 def with_absent(graph: Graph, score: str, present: Sequence[int], classes: int) -> str:
-    """Add a score of minus infinity for each class that no row of training had.
+    """Add a score of minus infinity for each class without a row in the training data.
 
     Args:
-        present: the place of each score's class among all classes.
+        present: the index of each score's class among all classes.
     """
     none = graph.constant(np.full((1, 1), -np.inf))
     first = graph.add("Gather", score, graph.constant([0]), axis=1)
@@ -32,10 +32,10 @@ def with_absent(graph: Graph, score: str, present: Sequence[int], classes: int) 
 
 
 def write_shares(graph: Graph, score: str, loss: str) -> str:
-    """The probability of each class, or of the second of two.
+    """Write the probability of each class, or of the second of two classes.
 
     Raises:
-        ExportError: the loss is not one of a classifier.
+        ExportError: the loss is not a known loss of a classifier.
     """
     if loss in BINARY | MANY_LABELS or loss == ONE_VS_ALL:
         return graph.add("Sigmoid", score)
@@ -48,7 +48,7 @@ def write_shares(graph: Graph, score: str, loss: str) -> str:
 
 
 def write_absent_shares(graph: Graph, score: str, shares: str) -> str:
-    """Give absent classes the share of a softmax that CatBoost (1.2) gives them: not quite zero.
+    """Give absent classes the small probability that CatBoost 1.2 gives them after a softmax.
 
     It is the largest share times the smallest normal number.
     """
@@ -59,7 +59,7 @@ def write_absent_shares(graph: Graph, score: str, shares: str) -> str:
 
 
 def write_prediction(graph: Graph, score: str, loss: str) -> str:
-    """What a regressor's ``predict`` gives."""
+    """Write the result of a regressor's ``predict``."""
     if loss in EXPONENTIAL:
         return graph.add("Exp", score)
     if loss != UNCERTAIN:

@@ -1,4 +1,4 @@
-"""What a model says of itself in JSON, as trees."""
+"""Read the trees of a CatBoost model from its JSON."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from onnxpack.exporters.trees.ensemble import LEAF, Ensemble, Tree
 from onnxpack.signature import Array
 
 MISSING_IS_LARGEST = "AsTrue"
-"""NaN passes every ``x > border``; else it passes none."""
+"""Value of ``nan_value_treatment`` for which NaN passes every ``x > border``; else it passes
+none."""
 
 Codes = Mapping[int, Mapping[int, int]]
-"""For each categorical feature, by its column: the number of the category with a hash."""
+"""Category numbers by hash, for each categorical feature by its column."""
 
 
 class Test(NamedTuple):
-    """What a node asks; true goes left."""
+    """The test of a node; if it is true, the row goes left."""
 
     column: int
     threshold: float
@@ -35,20 +36,20 @@ class Test(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """A model.
+    """The JSON description of a CatBoost model.
 
     Attributes:
-        stated: its JSON.
+        stated: the parsed JSON.
     """
 
     stated: Mapping[str, Any]
 
     @classmethod
     def of(cls, model: Any) -> Description:
-        """A model's description.
+        """Return the description of a model.
 
         Raises:
-            ExportError: it tests what no graph can compute.
+            ExportError: the model has a test that no graph can compute.
         """
         with TemporaryDirectory() as folder:
             path = Path(folder, "model.json")
@@ -62,28 +63,28 @@ class Description:
 
     @property
     def bias(self) -> Array:
-        """What is added to the scaled sum of each target."""
+        """The number that is added to the scaled sum of each target."""
         return np.array(self.stated["scale_and_bias"][1], np.float64)
 
     @property
     def scale(self) -> float:
-        """What the sums are multiplied by."""
+        """The factor of the sums of all targets."""
         return float(self.stated["scale_and_bias"][0])
 
     @property
     def targets(self) -> int:
-        """How many sums there are."""
+        """The number of sums for a row, one for each target."""
         return len(self.bias)
 
     @property
     def present(self) -> Sequence[int]:
-        """The place of each sum's class among all classes, where there are classes."""
+        """The index of each sum's class among all classes, if there are classes."""
         parameters = self.stated["model_info"].get("class_params", {})
         return [int(at) for at in parameters.get("class_to_label", range(self.targets))]
 
     @property
     def features(self) -> int:
-        """How many there are, of all kinds."""
+        """The number of features of all kinds."""
         info = self.stated["features_info"]
         kinds = ("float_features", "categorical_features")
         flat = [feature["flat_feature_index"] for kind in kinds for feature in info.get(kind, [])]
@@ -91,12 +92,12 @@ class Description:
 
     @cached_property
     def categorical(self) -> Mapping[int, Sequence[int]]:
-        """The columns of categorical features, each with the hashes that are tested for."""
+        """The columns of categorical features, each with the hashes that are tested."""
         stated = self.stated["features_info"].get("categorical_features", [])
         return {f["flat_feature_index"]: f.get("values", []) for f in stated}
 
     def ensemble(self, columns: Columns, codes: Codes) -> Ensemble:
-        """The trees."""
+        """Return the trees of the model."""
         if "oblivious_trees" in self.stated:
             trees = [
                 self._oblivious(tree, columns, codes) for tree in self.stated["oblivious_trees"]
@@ -106,7 +107,7 @@ class Description:
         return Ensemble(tuple(trees), self.targets)
 
     def _oblivious(self, tree: Mapping[str, Any], columns: Columns, codes: Codes) -> Tree:
-        """Every level has one test; the first decides the lowest bit of the leaf's number."""
+        """Return a tree with one test a level; the first test decides the leaf's lowest bit."""
         tests = [self._test(split, columns, codes) for split in tree.get("splits") or []][::-1]
         depth = len(tests)
         inner = 2**depth - 1
@@ -127,7 +128,7 @@ class Description:
         )
 
     def _grown(self, tree: Mapping[str, Any], columns: Columns, codes: Codes) -> Tree:
-        """A tree of any shape, as nested objects."""
+        """Return a tree of any shape, read from nested objects."""
         rows: list[list[Any]] = []
         values: list[Any] = []
         waiting: list[tuple[Mapping[str, Any], int, int]] = [(tree, -1, 0)]
@@ -148,7 +149,7 @@ class Description:
         return Tree(feature, threshold, left, right, missing_left, np.array(values))
 
     def _test(self, split: Mapping[str, Any], columns: Columns, codes: Codes) -> Test:
-        """A split, whose condition is for going right, as its contrary."""
+        """Return a split as a test for going left; CatBoost states when a row goes right."""
         if split["split_type"] == "FloatFeature":
             feature = self.stated["features_info"]["float_features"][split["float_feature_index"]]
             right = feature["nan_value_treatment"] == MISSING_IS_LARGEST
@@ -181,7 +182,7 @@ class Description:
 
 
 def _refusal(said: str) -> ExportError:
-    """What CatBoost says where it cannot state a model in JSON: of texts and embeddings."""
+    """Return the error for a model of texts or embeddings, which CatBoost has no JSON for."""
     line = said.strip().splitlines()[-1].rpartition(": ")[2]
     return ExportError(
         f"CatBoost does not state this model in JSON: {line}.",

@@ -1,4 +1,4 @@
-"""A model of CatBoost's, asked and written as a graph."""
+"""The subject of a CatBoost model: it runs the model and writes its graph."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from onnxpack.signature import Array
 class CatBoostSubject(BoosterSubject):
     """A ``CatBoost``, ``CatBoostRegressor``, ``CatBoostClassifier`` or ``CatBoostRanker``.
 
-    A classifier gives ``label`` and ``probabilities``, all else ``prediction``: what ``predict``
-    and ``predict_proba`` give.
+    A classifier's outputs are ``label`` and ``probabilities``, all other models' output is
+    ``prediction``. They equal the results of ``predict`` and ``predict_proba``.
     """
 
     framework = "catboost"
@@ -65,12 +65,12 @@ class CatBoostSubject(BoosterSubject):
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
-        """What all boosters have, and an order of the inputs that is not the sample's."""
+        """The notes of all boosters, and one if the order of the inputs is not the sample's."""
         order = f"the inputs are in the order of training: {', '.join(self.rows.feeds)}"
         return (*super().notes, *((order,) if self._reordered else ()))
 
     def answer(self, data: object) -> dict[str, Array]:
-        """What ``predict``, and of a classifier ``predict_proba``, give."""
+        """Return the results of ``predict`` and, for a classifier, of ``predict_proba``."""
         if not self.is_classifier:
             return {PREDICTION: np.asarray(self.model.predict(data))}
         label = np.asarray(self.model.predict(data))
@@ -78,13 +78,13 @@ class CatBoostSubject(BoosterSubject):
         return {LABEL: label, PROBABILITIES: shares}
 
     def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
-        """A call of the model's method, on as many threads as it may take."""
+        """Return a call of the model's method on the allowed number of threads."""
         data = self.rows.restore(feeds)
         return partial(getattr(self.model, method), data, thread_count=self._threads)
 
     @contextmanager
     def limited(self, threads: int) -> Iterator[None]:
-        """CatBoost has threads of its own, and is told with each call."""
+        """Limit the threads of CatBoost, which takes their number with each call."""
         before, self._threads = self._threads, threads
         try:
             yield
@@ -92,11 +92,11 @@ class CatBoostSubject(BoosterSubject):
             self._threads = before
 
     def ensemble(self) -> Ensemble:
-        """The trees."""
+        """Return the trees of the model."""
         return self._trees[1]
 
     def write(self, graph: Graph, x: str) -> None:
-        """Features as CatBoost takes them, trees, scale and bias, loss, labels."""
+        """Write the graph: features as CatBoost reads them, trees, scale and bias, loss, labels."""
         columns, ensemble = self._trees
         x = graph.cast(graph.cast(x, np.float32), np.float64)
         total = add_ensemble(graph, columns.write(graph, x), ensemble)
@@ -115,7 +115,7 @@ class CatBoostSubject(BoosterSubject):
 
     @property
     def _width(self) -> int:
-        """How many scores a row has; one for each class, also for those that training lacked."""
+        """The number of scores in a row; classes that training lacked have a score too."""
         many = self.loss in (SOFTMAX, ONE_VS_ALL)
         return len(self.model.classes_) if many else self.description.targets
 
@@ -148,13 +148,14 @@ class CatBoostSubject(BoosterSubject):
 
 
 def _in_training_order(model: Any, sample: Any) -> Any:
-    """The sample's columns as in training: CatBoost finds the columns of a frame by name.
+    """Return the sample's columns in the order of training: CatBoost matches columns by name.
 
     A model that was trained on an array calls its features "0", "1" and so on, and takes the
-    columns of a frame by place, whatever they are called.
+    columns of a frame by position, whatever their names.
 
     Raises:
-        SampleError: CatBoost refuses the order, as where a number stands in a category's place.
+        SampleError: CatBoost refuses the order, for example because a number is in a category's
+            column.
     """
     names = list(model.feature_names_)
     trained_on_array = names == [str(place) for place in range(len(names))]
@@ -173,7 +174,7 @@ def _in_training_order(model: Any, sample: Any) -> Any:
 
 
 def random_sample(model: Any) -> Array:
-    """Normal numbers, for each feature that a model knows.
+    """Return two rows of normal numbers, one for each feature of the model.
 
     Raises:
         TargetError: it has categorical features, whose categories it does not keep.
@@ -193,7 +194,7 @@ def _loss_of(model: Any) -> str:
     """Return the name of the loss, without its parameters.
 
     Raises:
-        ExportError: the model does not hold it.
+        ExportError: the model has no training parameters.
     """
     try:
         known = model.get_all_params()

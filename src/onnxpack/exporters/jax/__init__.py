@@ -1,1 +1,1 @@
-"""Functions and modules of JAX: jitted functions, Flax and Equinox."""
+"""JAX exporter: jitted functions, and modules of Flax and Equinox."""

@@ -1,4 +1,4 @@
-"""Why a JAX model cannot be exported, and what to write instead."""
+"""Find why a JAX model cannot be exported, and what to write instead."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DECISIONS: Sequence[tuple[str, Cause]] = (
         ),
     ),
 )
-"""What :mod:`onnxpack.exporters.jax.watch` says, and what to write instead."""
+"""Causes of the errors that :mod:`onnxpack.exporters.jax.watch` raises."""
 CAUSES: Sequence[tuple[str, Cause]] = (
     *DECISIONS,
     (
@@ -116,14 +116,14 @@ SIGNED_ZEROS = Cause(
 
 
 SORTING = frozenset({"sort", "top_k", "approx_top_k"})
-"""The primitives that tell a zero from one of the other sign."""
+"""Primitives that distinguish zeros of different signs."""
 
 
 def diagnose(attempts: Sequence[Attempt], primitives: Collection[str]) -> Cause | None:
-    """The likely cause, from what the strategies said.
+    """Return the likely cause by the error messages and differences of the strategies.
 
     Args:
-        primitives: the names of what the model computes with.
+        primitives: the names of the primitives that the model consists of.
     """
     failed = {case.name for each in attempts for case in each.evidence if not case.passed}
     if ZEROS in failed and failed <= {ZEROS, SCATTERED} and not SORTING.isdisjoint(primitives):

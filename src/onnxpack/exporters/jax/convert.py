@@ -1,8 +1,8 @@
-"""A function of JAX arrays as a graph, by jax2onnx.
+"""Convert a function of JAX arrays to a graph with jax2onnx.
 
-JAX traces with the sizes as symbols, and refuses to decide from one; so a graph that it gives
-holds for all sizes. jax2onnx knows the layers of Flax and Equinox, and puts operators of its own
-in their place; where it misreads one, the graph is made of what the layer does, step by step.
+JAX traces with symbolic sizes and refuses to decide by one, so its graph holds for all sizes.
+jax2onnx replaces layers of Flax and Equinox by operators of its own. If it misreads a layer, the
+graph is made from the layer's single steps.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ CONVERTING = "lower_equation_with_plugin"
 
 @dataclass(frozen=True)
 class Job:
-    """What is to become a graph.
+    """A function to convert, with its sample and options.
 
     Attributes:
-        function: takes one array for each of the sample's, gives a tuple of arrays.
-        sample: names and shapes of the inputs.
+        function: takes one array for each of the sample's and returns a tuple of arrays.
+        sample: arrays of the inputs by name.
         outputs: the names of the outputs, in order.
     """
 
@@ -49,7 +49,7 @@ class Job:
 
 
 def ladder(job: Job) -> Iterator[Strategy]:
-    """The strategies, best first; those in float64 only where JAX has that on."""
+    """Yield the strategies, best first; those in float64 only if JAX has x64 enabled."""
     for double in (False, True) if jax.config.jax_enable_x64 else (False,):
         suffix = " in double" if double else ""
         yield Strategy(f"jax2onnx{suffix}", partial(_by_layers, job, double))
@@ -67,10 +67,11 @@ def _by_steps(job: Job, double: bool, to: Path) -> Probes:
 
 
 def _convert(job: Job, double: bool, to: Path) -> Probes:
-    """Write the graph; without ``double`` jax2onnx makes float32 of float64.
+    """Write the graph; without ``double`` jax2onnx converts float64 to float32.
 
     Raises:
-        ExportError: JAX cannot trace the function so, or jax2onnx lacks a primitive.
+        ExportError: JAX cannot trace the function with symbolic sizes, or jax2onnx lacks a
+            primitive.
     """
     _refuse_shared_names(job)
     specs = [
@@ -109,7 +110,7 @@ def _refuse_shared_names(job: Job) -> None:
 
 
 def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """The same function; an input that is given back unchanged is copied, to bear two names."""
+    """Return the function with returned inputs copied, since a graph's value has only one name."""
 
     def call(*arrays: Any) -> tuple[Any, ...]:
         answer = function(*arrays)
@@ -122,7 +123,7 @@ def _giving_new(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple
 
 
 def plain_words(exc: BaseException) -> str:
-    """What JAX said, in a line; and which primitive jax2onnx converted, if it was there."""
+    """Return an error's first line, with the primitive that jax2onnx was converting, if any."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     primitive = _converted(exc)
     kind = type(exc).__name__ + (f" where jax2onnx converts {primitive!r}" if primitive else "")
@@ -130,7 +131,7 @@ def plain_words(exc: BaseException) -> str:
 
 
 def _converted(exc: BaseException) -> str:
-    """The primitive whose conversion raised the error, and none if JAX did while it traced."""
+    """Return the primitive whose conversion raised the error; empty if JAX's tracing raised it."""
     found = ""
     for frame, _ in traceback.walk_tb(exc.__traceback__):
         if frame.f_code.co_name == CONVERTING:

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class JaxExporter:
-    """Takes what JAX has compiled, and what its two libraries of layers call a module.
+    """Exports jitted functions of JAX and modules of Flax and Equinox.
 
-    These are ``jax.jit(f)`` and a ``functools.partial`` of it, an ``nnx.Module``, a pair of a
-    ``linen.Module`` and its variables, or one bound to them, an ``equinox.Module``. A plain
-    function is none: nothing tells that it is JAX's.
+    It accepts ``jax.jit(f)``, a ``functools.partial`` of it, an ``nnx.Module``, an
+    ``equinox.Module``, and a ``linen.Module`` in a pair with its variables or bound to them. A
+    plain function is not accepted: nothing shows that it is JAX's.
     """
 
     refines = ""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one of them; JAX is not imported to say no."""
+        """Return whether the model is one of these; JAX is not imported to say no."""
         if "jax" not in sys.modules:
             return False
         inner = model.func if isinstance(model, functools.partial) else model
@@ -43,7 +43,7 @@ class JaxExporter:
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[JaxSubject]:
-        """The model ready for inference; a Flax module gets its modes and state back.
+        """Prepare the model for inference; a Flax module gets its modes and state back.
 
         Raises:
             SampleError: no sample was given.
@@ -73,10 +73,10 @@ class JaxExporter:
 
 
 def _unbound(module: Any) -> tuple[Any, Any]:
-    """Return a bound module of linen with its variables apart.
+    """Return a bound module of linen and its variables separately.
 
     Raises:
-        TargetError: it is not bound to any.
+        TargetError: the module is not bound to variables.
     """
     if module.scope is None:
         raise TargetError(
@@ -93,5 +93,5 @@ def _is(thing: object, home: str, name: str) -> bool:
 
 
 def _is_jitted(thing: object) -> bool:
-    """Whether ``jax.jit`` made it; its type is public by no name."""
+    """Return whether ``jax.jit`` made the object; its type has no public name."""
     return type(thing).__name__ == "PjitFunction" and "jax" in type(thing).__module__

@@ -1,7 +1,7 @@
-"""A function of JAX with all that depends on no input computed beforehand.
+"""Compute beforehand what depends on no input of a JAX function.
 
-Weights that are drawn, keys that are split, tables that are made: JAX traces them with the rest.
-A graph has no operators for random numbers, and need not: by a fixed key they are constants.
+JAX traces random weights, split keys and generated tables with the rest. A graph has no operators
+for random numbers and needs none: with a fixed key they are constants.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jax.extend.core import Literal
 from jax.interpreters import partial_eval
 
 INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "custom_jvp_call": "call_jaxpr"}
-"""Primitives that only call what is under this parameter of theirs."""
+"""Primitives that only call the function under this one of their parameters."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Value:
 
 
 def folded(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """The same function; what none of its outputs needs is left out too."""
+    """Return the function with constant parts computed and unused parts left out."""
 
     def call(*arrays: Any) -> tuple[Any, ...]:
         specs = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
@@ -82,7 +82,7 @@ def _bound(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
 
 
 def _forwards(step: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-    """A scan from the end as one from the start, over what is turned round."""
+    """Run a scan from the end as a scan from the start, over reversed arrays."""
     carried = step.params["num_carry"]
     held = step.params["num_consts"] + carried
     turned = [*inputs[:held], *map(_turned, inputs[held:])]
@@ -95,7 +95,7 @@ def _turned(array: Any) -> Any:
 
 
 def _in_pairs(branches: Sequence[Any], index: Any, *operands: Any) -> Sequence[Any]:
-    """A choice of many branches as choices of two, which ONNX's If is."""
+    """Write a choice of many branches as choices of two, which ONNX's If supports."""
     first, *others = (jax.extend.core.jaxpr_as_fun(branch) for branch in branches)
     if len(others) == 1:
         chosen: Sequence[Any] = jax.lax.cond(index == 0, first, others[0], *operands)
@@ -108,7 +108,7 @@ def _in_pairs(branches: Sequence[Any], index: Any, *operands: Any) -> Sequence[A
 
 
 def _is_sized(step: Any) -> bool:
-    """Whether the step neither is a symbol's value nor has an output of a symbol's size."""
+    """Return whether a step is not a symbol's value and has no output of symbolic size."""
     return step.primitive.name != "dim_as_value" and all(
         isinstance(size, int) for place in step.outvars for size in getattr(place.aval, "shape", ())
     )

@@ -1,8 +1,8 @@
-"""Reading and writing at computed places, with every place in range.
+"""Read and write at computed indices, with every index in range.
 
-JAX clamps an index that is out of range, or fills in its place; ONNX counts a negative one from
-the end and refuses the others. After jnp has counted a negative index from the end once, ONNX would
-do so again, and silently take another row.
+JAX clamps an index that is out of range, or fills in a value. ONNX counts a negative index from the
+end and refuses the others. After jnp has counted a negative index from the end once, ONNX would do
+so again, and silently take another row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def gather(
     fill_value: Any,
     **promised: Any,
 ) -> Any:
-    """``lax.gather``: the index is clamped, and what was out of range filled, if mode says so."""
+    """Do ``lax.gather`` with a clamped index, and fill what is out of range if ``mode`` asks."""
     asked = {
         "slice_sizes": slice_sizes,
         "mode": lax.GatherScatterMode.PROMISE_IN_BOUNDS,
@@ -50,7 +50,7 @@ def gather(
 
 
 def _free(indices: Any, last: Sequence[Any], numbers: Any) -> tuple[Any, Any]:
-    """The index without the places that can only be 0, which jax2onnx 0.17 reads wrongly."""
+    """Return the index without columns that can only be 0, which jax2onnx 0.17 misreads."""
     free = [column for column, most in enumerate(last) if not isinstance(most, int) or most]
     if not free or len(free) == len(last):
         return indices, numbers
@@ -60,21 +60,24 @@ def _free(indices: Any, last: Sequence[Any], numbers: Any) -> tuple[Any, Any]:
 
 
 def scatter(primitive: Any) -> Callable[..., Any]:
-    """``lax.scatter`` and its sisters; jax2onnx 0.17 heeds an index out of range in one mode."""
+    """Return ``lax.scatter`` or a variant with clamped indices.
+
+    jax2onnx 0.17 respects an index out of range in one mode only.
+    """
 
     def call(operand: Any, indices: Any, updates: Any, *, mode: Any, **parameters: Any) -> Any:
         if lax.GatherScatterMode.from_any(mode) == lax.GatherScatterMode.CLIP:
             indices = _at_most_int32(indices)
             last = _last_written(operand, updates, parameters["dimension_numbers"])
             indices = _clamped(indices, last)
-        dropping = lax.GatherScatterMode.FILL_OR_DROP  # which XLA does where in range is promised
+        dropping = lax.GatherScatterMode.FILL_OR_DROP  # as XLA does if in range is promised
         return primitive.bind(operand, indices, updates, mode=dropping, **parameters)
 
     return call
 
 
 def _last_written(operand: Any, updates: Any, numbers: Any) -> list[Any]:
-    """The last place at which what is written is within the operand, for each index."""
+    """Return the last index at which an update lies within the operand, for each index column."""
     single = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
     windows = iter(numbers.update_window_dims)
     sizes = [1 if axis in single else updates.shape[next(windows)] for axis in range(operand.ndim)]
@@ -83,14 +86,14 @@ def _last_written(operand: Any, updates: Any, numbers: Any) -> list[Any]:
 
 
 def dynamic_slice(operand: Any, *starts: Any, slice_sizes: Sequence[Any], **_: Any) -> Any:
-    """``lax.dynamic_slice``, whose slice is moved until it is within the array."""
+    """Do ``lax.dynamic_slice``, which moves the slice until it is within the array."""
     return lax.dynamic_slice_p.bind(
         operand, *_moved(operand, starts, slice_sizes), slice_sizes=tuple(slice_sizes)
     )
 
 
 def dynamic_update_slice(operand: Any, update: Any, *starts: Any, **_: Any) -> Any:
-    """``lax.dynamic_update_slice``, whose slice is moved until it is within the array."""
+    """Do ``lax.dynamic_update_slice``, which moves the slice until it is within the array."""
     return lax.dynamic_update_slice_p.bind(operand, update, *_moved(operand, starts, update.shape))
 
 
@@ -109,7 +112,7 @@ def _moved_along(start: Any, last: Any) -> Any:
 
 
 def _is_within(indices: Any, last: Sequence[Any]) -> bool:
-    """Whether the index is constant and in range; a size that varies is at least 1."""
+    """Return whether the index is constant and in range; a size that varies is at least 1."""
     if not isinstance(indices, np.ndarray):
         return False
     known = [place if isinstance(place, int) else 0 for place in last]
@@ -117,7 +120,7 @@ def _is_within(indices: Any, last: Sequence[Any]) -> bool:
 
 
 def _at_most_int32(indices: Any) -> Any:
-    """The index with a sign and in at least 32 bits, so that every size fits in."""
+    """Return the index as signed integers of at least 32 bits, so that every size fits."""
     if indices.dtype.itemsize >= 4:
         if indices.dtype.kind == "i":
             return indices
@@ -136,7 +139,7 @@ def _row(sizes: Sequence[Any], dtype: Any) -> Any:
 
 
 def _filling(value: Any, dtype: Any) -> Any:
-    """What JAX fills in where the user named nothing: NaN, the least or the greatest integer."""
+    """Return JAX's default filling: NaN, True, or the least or greatest integer."""
     if value is not None:
         return value
     if jnp.issubdtype(dtype, jnp.inexact):

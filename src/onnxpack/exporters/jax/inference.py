@@ -1,4 +1,4 @@
-"""A model of JAX as a function that infers: dropout off, statistics as learned."""
+"""Prepare a JAX model for inference: dropout off, statistics as learned."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 MODES = ("deterministic", "use_running_average")
-"""The attributes by which a layer of Flax tells training from inference."""
+"""The attributes by which a layer of Flax distinguishes training from inference."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A model that infers.
+    """A model in the mode of inference.
 
     Attributes:
         ask: the model itself, called as its user calls it.
-        trace: the same as a function that changes nothing outside of itself.
+        trace: the same model as a function without side effects.
     """
 
     ask: Callable[..., Any]
@@ -27,7 +27,7 @@ class Ready:
 
 @contextmanager
 def ready(model: Any) -> Iterator[Ready]:
-    """The model in the mode of inference; it is as it was afterwards."""
+    """Put the model into the mode of inference, and restore it afterwards."""
     nnx, equinox = sys.modules.get("flax.nnx"), sys.modules.get("equinox")
     if isinstance(model, tuple):
         module, variables = model
@@ -44,7 +44,7 @@ def ready(model: Any) -> Iterator[Ready]:
 
 
 def _cloned(nnx: Any, model: Any) -> Callable[..., Any]:
-    """A module is made anew for each call: what it changes of itself, it changes there."""
+    """Return a function that clones the module for each call, to keep the module unchanged."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return nnx.clone(model)(*args, **kwargs)
@@ -53,7 +53,7 @@ def _cloned(nnx: Any, model: Any) -> Callable[..., Any]:
 
 
 class _Applied:
-    """A module of linen with its variables."""
+    """A linen module together with its variables."""
 
     def __init__(self, module: Any, variables: Any) -> None:
         self._module, self._variables = module, variables
@@ -65,7 +65,7 @@ class _Applied:
 
 @contextmanager
 def _evaluating(nnx: Any, model: Any) -> Iterator[None]:
-    """Every layer in the mode of inference; its mode and its state are put back."""
+    """Put every layer into the mode of inference; restore modes and state afterwards."""
     modes = [
         (layer, name, getattr(layer, name))
         for _, layer in nnx.iter_modules(model)

@@ -1,7 +1,7 @@
-"""Powers, quotients and shifts of integers, which answer everywhere, as XLA's do.
+"""Powers, quotients and shifts of integers that give XLA's answers for all values.
 
-ONNX Runtime's Pow computes integers in float64 and saturates, and its BitShift is C++'s, which
-leaves open what a shift by all the bits or more gives. A division by zero raises an error.
+ONNX Runtime's Pow computes integers in float64 and saturates. Its BitShift is C++'s, which does not
+define a shift by all the bits or more. A division by zero raises an error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from jax import lax
 
 NARROW = 32
-"""ONNX Runtime 1.32 multiplies integers of this width and wider only."""
+"""The smallest width in bits of integers that ONNX Runtime 1.32 multiplies."""
 
 
 def integer_pow(base: Any, *, y: int) -> Any:
-    """``lax.integer_pow`` of integers, for which JAX takes no exponent below zero."""
+    """Return ``lax.integer_pow`` of integers, for which JAX accepts no negative exponent."""
     dtype = base.dtype
     square, answer = _signed(base), None
     while True:
@@ -36,7 +36,10 @@ def square(base: Any) -> Any:
 
 
 def div(one: Any, other: Any) -> Any:
-    """``lax.div``, which gives -1 by 0, and wraps by -1; ONNX Runtime fails there, or dies."""
+    """Return ``lax.div``, which is -1 for a divisor 0 and wraps around for -1.
+
+    ONNX Runtime raises an error or ends the process there.
+    """
     if isinstance(other, np.ndarray) and not np.isin(other, [0, -1]).any():
         return lax.div(one, other)
     zero = lax.eq(other, lax.full_like(other, 0))
@@ -51,22 +54,22 @@ def div(one: Any, other: Any) -> Any:
 
 
 def rem(one: Any, other: Any) -> Any:
-    """``lax.rem``, which jax2onnx 0.17 does not write for sizes that vary."""
+    """Return ``lax.rem``, which jax2onnx 0.17 does not write for sizes that vary."""
     return lax.sub(one, lax.mul(lax.div(one, other), other))
 
 
 def shift_left(bits: Any, by: Any) -> Any:
-    """``lax.shift_left``; a shift by all the bits or more gives 0."""
+    """Return ``lax.shift_left``; a shift by all the bits or more gives 0."""
     return _shifted(lax.shift_left, bits, by)
 
 
 def shift_right_logical(bits: Any, by: Any) -> Any:
-    """``lax.shift_right_logical``; a shift by all the bits or more gives 0."""
+    """Return ``lax.shift_right_logical``; a shift by all the bits or more gives 0."""
     return _shifted(lax.shift_right_logical, bits, by)
 
 
 def shift_right_arithmetic(bits: Any, by: Any) -> Any:
-    """``lax.shift_right_arithmetic``, for which unsigned integers have a sign too."""
+    """Return ``lax.shift_right_arithmetic``, which treats unsigned integers as signed too."""
     width = bits.dtype.itemsize * 8
     signed = np.dtype(f"int{width}")
     most = lax.full_like(by, width - 1)
@@ -78,7 +81,7 @@ def shift_right_arithmetic(bits: Any, by: Any) -> Any:
 
 
 def _shifted(shift: Callable[[Any, Any], Any], bits: Any, by: Any) -> Any:
-    """The shift of the bits without a sign: ONNX's BitShift takes no signed integers."""
+    """Shift the bits as unsigned integers: ONNX's BitShift takes no signed ones."""
     width = bits.dtype.itemsize * 8
     unsigned, wide = np.dtype(f"uint{width}"), np.dtype(f"uint{max(width, NARROW)}")
     below = _is_below(by, width)
@@ -89,12 +92,12 @@ def _shifted(shift: Callable[[Any, Any], Any], bits: Any, by: Any) -> Any:
 
 
 def _is_below(by: Any, width: int) -> Any:
-    """Whether a shift is by fewer bits than there are; one below zero is none of them."""
+    """Return whether a shift is at least 0 and smaller than the number of bits."""
     fewer = lax.lt(by, lax.full_like(by, width))
     return fewer & lax.ge(by, lax.full_like(by, 0)) if by.dtype.kind == "i" else fewer
 
 
 def _signed(array: Any) -> Any:
-    """The same bits in a dtype that ONNX Runtime multiplies; a product's low bits are equal."""
+    """Return the same bits in a dtype that ONNX Runtime multiplies; the low bits stay equal."""
     width = max(array.dtype.itemsize * 8, NARROW)
     return lax.convert_element_type(array, np.dtype(f"int{width}"))

@@ -1,8 +1,8 @@
-"""jax2onnx puts operators of its own in the place of JAX's, Flax's and Equinox's functions.
+"""Load and adjust the plug-ins with which jax2onnx replaces functions while it traces.
 
-It does so while it traces; three things about that are mended here. Loading its plug-ins leaves
-some of jnp's functions replaced for good. Its pooling takes its arguments by keyword alone. And
-where it misreads a function, it must be possible to do without.
+jax2onnx replaces functions of JAX, Flax and Equinox by operators of its own. Three problems are
+solved here. Loading its plug-ins leaves some of jnp's functions replaced for good. Its pooling
+accepts arguments only by keyword. And if it misreads a function, the replacement must be avoidable.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from onnxpack.exporters.replaced import existing, replaced
 
 HOMES = ("jax.numpy", "jax.nn", "jax.lax", "jax.random", "flax.nnx", "flax.linen", "equinox.nn")
 LIBRARIES = ("jax", "flax", "equinox", "dm_pix")
-"""The libraries for which jax2onnx has plug-ins, as it names their folders."""
+"""The libraries for which jax2onnx has plug-ins, by its names of their folders."""
 POOLS = ("avg_pool", "max_pool", "min_pool")
 
 ACTIVATE = "_activate_plugin_worlds"
-"""jax2onnx's function that puts its operators in place; there is no public way."""
+"""jax2onnx's function that puts its operators in place; there is no public one."""
 
 
 @contextmanager
 def layers_known() -> Iterator[None]:
-    """While this lasts, jax2onnx knows layers and functions, and pooling by position too."""
+    """Let jax2onnx replace layers and functions, and pools with positional arguments too."""
     _load()
     plain = existing(conversion_api, ACTIVATE, function=True)
     pools = replaced(conversion_api, ACTIVATE, partial(_with_pools_by_position, plain))
@@ -43,7 +43,7 @@ def layers_known() -> Iterator[None]:
 
 @contextmanager
 def layers_unknown() -> Iterator[None]:
-    """While this lasts, jax2onnx puts nothing in the place of layers and functions."""
+    """Keep jax2onnx from replacing layers and functions."""
     _load()
     with replaced(conversion_api, ACTIVATE, nullcontext), primitives_restated():
         yield
@@ -62,7 +62,7 @@ def _load() -> None:
 
 @cache
 def _load_of(library: str) -> None:
-    """Load the plug-ins of a library, and put back what that replaces."""
+    """Load the plug-ins of a library, and restore the functions that loading replaces."""
     before = {home: dict(vars(module)) for home, module in _homes().items()}
     folder = Path(plugin_system.__file__).parent / library
     plugin_system._import_tree(folder, f"{plugin_system.__package__}.{library}")  # noqa: SLF001
@@ -88,7 +88,7 @@ def _with_pools_by_position(activate: Callable[[], Any]) -> Iterator[None]:
 
 
 def _by_keyword(pool: Callable[..., Any], own: Callable[..., Any]) -> Callable[..., Any]:
-    """The pooling of jax2onnx with the parameters of Flax's."""
+    """Return jax2onnx's pooling function with the parameters of Flax's."""
     signature = inspect.signature(own)
 
     def call(*args: Any, **kwargs: Any) -> Any:

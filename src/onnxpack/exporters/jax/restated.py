@@ -1,8 +1,8 @@
-"""Primitives of JAX that jax2onnx converts to something else, restated by other primitives.
+"""Restate primitives of JAX that jax2onnx converts incorrectly by other primitives.
 
-XLA defines what JAX does at the ends: an index out of range, an integer that overflows, a shift by
-more bits than there are. ONNX leaves that open or defines it otherwise, and jax2onnx 0.17 does not
-mind the difference. Each restatement here is a function of JAX that has no such ends.
+XLA defines what JAX does in edge cases: an index out of range, an integer that overflows, a shift
+by more bits than there are. ONNX leaves these open or defines them differently, and jax2onnx 0.17
+ignores the difference. Each restatement here is a function of JAX without such edge cases.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from onnxpack.exporters.jax import indexed, integer, running, tails
 from onnxpack.exporters.replaced import existing, replaced
 
 Restated = Callable[..., Any]
-"""Takes a primitive's inputs and, by keyword, its parameters; gives its output."""
+"""Function that takes a primitive's inputs and, by keyword, its parameters; returns its output."""
 
 # Taken before jax2onnx replaces them.
 _take = jnp.take
@@ -34,7 +34,7 @@ def _take_rows(table: Any, indices: Any, *, axis: int, mode: str | None) -> Any:
 
 
 def _embed(indices: Any, table: Any) -> Any:
-    """As Flax does: a table of one row has no index out of range."""
+    """Look up embeddings as Flax does: a table of one row has no index out of range."""
     if table.shape[0] == 1:
         return jnp.broadcast_to(table, (*indices.shape, table.shape[1]))
     return _take(table, indices, axis=0)
@@ -45,17 +45,17 @@ def _embed_as_equinox(indices: Any, table: Any) -> Any:
 
 
 NORMALIZATION = "_match_lpnormalization_pattern"
-"""jax2onnx's function that finds a division by a norm."""
+"""jax2onnx's function that detects a division by a norm."""
 
 
 def _concatenate(*arrays: Any, dimension: int) -> Any:
-    """``lax.concatenate`` without what is empty, which jax2onnx 0.17 expands to one row."""
+    """Do ``lax.concatenate`` without empty arrays, which jax2onnx 0.17 expands to one row."""
     full = [array for array in arrays if array.shape[dimension] != 0]
     return lax.concatenate(full or arrays, dimension)
 
 
 def _plain(function: Restated) -> Restated:
-    """What jax2onnx has a primitive for, as jnp computes it."""
+    """Return a function of jnp that ignores the parameters of jax2onnx's primitive for it."""
     return lambda *inputs, **_: function(*inputs)
 
 
@@ -103,7 +103,7 @@ FOR_INTEGERS: Mapping[str, Restated] = {
 
 
 def _rem_of_floats(context: Any, step: Any) -> None:
-    """``lax.rem`` of floats, which jax2onnx 0.17 writes so for sizes that do not vary."""
+    """Write ``lax.rem`` of floats for all sizes, as jax2onnx 0.17 does for fixed sizes."""
     one, other = (context.get_value_for_var(place) for place in step.invars)
     (out,) = step.outvars
     found = context.builder.Mod(one, other, fmod=1, _outputs=[context.fresh_name("rem_out")])
@@ -114,12 +114,12 @@ def _rem_of_floats(context: Any, step: Any) -> None:
 
 
 FOR_FLOATS: Mapping[str, Callable[[Any, Any], None]] = {"rem": _rem_of_floats}
-"""Methods of plug-ins, for what is restated for integers only."""
+"""Replacements for methods of plug-ins, for primitives that are restated for integers only."""
 
 
 @contextmanager
 def primitives_restated() -> Iterator[None]:
-    """While this lasts, jax2onnx converts the restatement in a primitive's place."""
+    """Make jax2onnx convert the restatements in place of the primitives."""
     registry = existing(plugin_system, "PLUGIN_REGISTRY")
     with ExitStack() as stack:
         for restated, integers in ((ALWAYS, False), (FOR_INTEGERS, True)):
@@ -132,14 +132,15 @@ def primitives_restated() -> Iterator[None]:
 
 
 def _no_normalization(*_: Any) -> None:
-    """Finds no division that is a normalization."""
+    """Match no division as a normalization."""
 
 
 def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[Any, Any], None]:
-    """The method of a plug-in, for a function in its primitive's place.
+    """Return a plug-in's method that converts a function in place of its primitive.
 
     Args:
-        plugin: of jax2onnx; its own method is called where the function gives the primitive itself.
+        plugin: the plug-in of jax2onnx; its own method is called if the function gives the
+            primitive itself.
         integers: whether the function is for integers only.
     """
     plain = existing(plugin, "lower", function=True)
@@ -163,7 +164,7 @@ def _lowering(plugin: Any, restated: Restated, *, integers: bool) -> Callable[[A
 
 
 def _is_itself(closed: Any, step: Any) -> bool:
-    """Whether a jaxpr is nothing but the primitive with its parameters."""
+    """Return whether a jaxpr is nothing but the primitive with its parameters."""
     if [each.primitive for each in closed.jaxpr.eqns] != [step.primitive]:
         return False
     (only,) = closed.jaxpr.eqns
@@ -174,7 +175,7 @@ def _is_itself(closed: Any, step: Any) -> bool:
 
 
 def _traced(restated: Restated, context: Any, step: Any) -> Any:
-    """The function's jaxpr; an input that is constant is one there too."""
+    """Return the function's jaxpr, in which constant inputs stay constant."""
     known = [context.try_evaluate_const(place) for place in step.invars]
     specs = [jax.ShapeDtypeStruct(place.aval.shape, place.aval.dtype) for place in step.invars]
 

@@ -1,7 +1,7 @@
-"""Running maxima, minima and products, step by step.
+"""Compute running maxima, minima and products step by step.
 
 jax2onnx 0.17 writes the first two with MaxPool, which starts from the least finite number:
-infinities are lost, and a NaN is skipped. It writes a product as CumProd, which is an operator from
+infinities are lost, and a NaN is skipped. It writes a product as CumProd, which exists only from
 opset 26 on.
 """
 
@@ -14,12 +14,12 @@ from jax import lax
 
 
 def cummax(array: Any, *, axis: int, reverse: bool) -> Any:
-    """Return each largest number so far, as ``lax.cummax`` does."""
+    """Return the largest number so far at each place, as ``lax.cummax`` does."""
     return _running(lax.max, array, axis, reverse=reverse)
 
 
 def cummin(array: Any, *, axis: int, reverse: bool) -> Any:
-    """Return each smallest number so far, as ``lax.cummin`` does."""
+    """Return the smallest number so far at each place, as ``lax.cummin`` does."""
     return _running(lax.min, array, axis, reverse=reverse)
 
 
@@ -29,7 +29,7 @@ def cumprod(array: Any, *, axis: int, reverse: bool) -> Any:
 
 
 def _running(join: Callable[[Any, Any], Any], array: Any, axis: int, *, reverse: bool) -> Any:
-    """Each with what is 1, 2, 4, ... places before it, so all before it after a few steps.
+    """Join each number with those 1, 2, 4, ... places before it, until all are included.
 
     Raises:
         NotImplementedError: the size along the axis varies.

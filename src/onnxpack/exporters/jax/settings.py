@@ -1,4 +1,4 @@
-"""JAX's settings of the process."""
+"""Keep JAX's process-wide settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments and answers that are trees of arrays, as flat lists of named arrays and back."""
+"""Convert arguments and answers, which are trees of arrays, to named arrays and back."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from onnxpack.signature import Array
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a function is called with: its arrays may be replaced, the rest is constant.
+    """The arguments of a function: its arrays may be replaced, the rest is constant.
 
     Attributes:
         sample: the arrays by name, in the order of the function's parameters.
-        constants: what is no array, by name.
-        leaves: what the tree holds, in the same order.
+        constants: the values that are not arrays, by name.
+        leaves: the leaves of the tree, in the same order.
         tree: the structure of the list of arguments.
         keywords: the names of the last arguments, which are given by keyword.
     """
@@ -36,12 +36,12 @@ class Arguments:
 
     @classmethod
     def of(cls, function: Callable[..., Any], sample: Any) -> Arguments:
-        """The arguments that a sample stands for.
+        """Return the arguments that a sample stands for.
 
         See :func:`onnxpack.exporters.structure.arguments.bind`.
 
         Raises:
-            SampleError: they do not fit the function, or hold no array.
+            SampleError: the arguments do not fit the function, or hold no array.
         """
         parameters = _parameters(function)
         called = getattr(function, "__name__", type(function).__name__)
@@ -65,7 +65,7 @@ class Arguments:
         return cls(arrays, constants, leaves, tree, tuple(kwargs))
 
     def rebuild(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments with one value for each array, in order."""
+        """Return the arguments with one value for each array, in order."""
         left = iter(values)
         filled = [next(left) if _is_array(leaf) else leaf for leaf in self.leaves]
         given = jax.tree.unflatten(self.tree, filled)
@@ -75,10 +75,10 @@ class Arguments:
 
 
 def name_outputs(answer: Any) -> dict[str, Any]:
-    """The arrays of an answer, by their paths.
+    """Return the arrays of an answer, by their paths.
 
     Raises:
-        ExportError: there is none, or a leaf is no array.
+        ExportError: the answer holds no array, or a leaf that is not an array.
     """
     found = [(_joined(path), leaf) for path, leaf in _paths(answer)]
     plain = [type(leaf).__name__ for _, leaf in found if not isinstance(leaf, jax.Array)]
@@ -95,10 +95,10 @@ def name_outputs(answer: Any) -> dict[str, Any]:
 
 
 def to_array(value: Any) -> Array:
-    """An array of JAX as one of numpy.
+    """Return an array of JAX as a NumPy array.
 
     Raises:
-        ExportError: numpy has no such dtype of its own.
+        ExportError: the array's dtype is bfloat16, which NumPy does not have.
     """
     if value.dtype == jnp.bfloat16:
         raise _no_bfloat16()
@@ -114,7 +114,7 @@ def _no_bfloat16() -> ExportError:
 
 
 def _as_input(path: str, leaf: Any) -> Array:
-    """As JAX itself takes it: float64 only where x64 is enabled."""
+    """Return an input in the dtype that JAX gives it: float64 only if x64 is enabled."""
     dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
     if dtype == jnp.bfloat16:
         raise _no_bfloat16()
@@ -125,7 +125,7 @@ def _as_input(path: str, leaf: Any) -> Array:
 
 
 def _is_array(leaf: Any) -> bool:
-    """Keys of random numbers are held constant: a graph draws none."""
+    """Return whether a leaf is an array; random keys are not, since a graph holds them constant."""
     if isinstance(leaf, jax.Array):
         return not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return isinstance(leaf, np.ndarray | np.generic) or hasattr(leaf, "__dlpack__")
@@ -141,7 +141,7 @@ def _joined(path: Sequence[str]) -> str:
 
 
 def _refuse_shared_paths(paths: Sequence[str], kind: type[OnnxpackError]) -> None:
-    """Two arrays of one name would be one array: ``{"a": {"b": x}, "a_b": y}``."""
+    """Raise an error if two arrays would have one name, as in ``{"a": {"b": x}, "a_b": y}``."""
     for path in paths:
         if paths.count(path) > 1:
             raise kind(

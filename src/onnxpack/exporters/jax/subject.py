@@ -1,4 +1,4 @@
-"""A function of JAX under export."""
+"""The subject of a JAX function: it runs the function and makes its graph."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ from onnxpack.runtime.threads import read_budget
 from onnxpack.signature import Array
 
 COMPILING = 2**15
-"""JAX compiles every operation anew for each shape, which takes far longer than a small model."""
+"""Cost of a new size: JAX compiles every operation for each shape, longer than a small model
+runs."""
 
 
 class JaxSubject(Subject):
-    """A function, or a module that is called as one, with its sample.
+    """A function, or a module that is called like one, with its sample.
 
     Args:
-        model: what is asked, and what is traced.
-        sample: what the user gave, see :class:`structure.Arguments`.
+        model: the function to run and the function to trace.
+        sample: the user's sample, see :class:`structure.Arguments`.
         shown: the model whose class the manifest names.
     """
 
@@ -56,13 +57,13 @@ class JaxSubject(Subject):
         ) + ((UNASKED,) if self.loops else ())
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The function's answer."""
+        """Return the function's answer."""
         arrays = [jnp.asarray(array) for array in feeds.values()]
         answer = self._answer(self._ready.ask, arrays)
         return {name: to_array(value) for name, value in answer.items()}
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
-        """The answer to inputs in float64, which the weights are widened to."""
+        """Return the answer to inputs in float64, which JAX then also computes in."""
         try:
             with jax.enable_x64(True):
                 wide = [
@@ -75,17 +76,17 @@ class JaxSubject(Subject):
             return None
 
     def baselines(self) -> Iterator[Baseline]:
-        """The model as it is called, and compiled by ``jax.jit``."""
+        """Yield the model called directly, and compiled by ``jax.jit``."""
         compiled = jax.jit(self._traced)
         yield Baseline("as called", lambda feeds: self._waiting(self._asked, feeds))
         yield Baseline("jax.jit", lambda feeds: self._waiting(compiled, feeds))
 
     @contextmanager
     def limited(self, threads: int) -> Iterator[None]:
-        """XLA takes the machine's threads once and for all.
+        """Raise an error unless ``threads`` is XLA's own number, which is fixed for the process.
 
         Raises:
-            UsageError: another number was asked for.
+            UsageError: another number was requested.
         """
         if threads != read_budget().threads:
             raise UsageError(
@@ -96,22 +97,22 @@ class JaxSubject(Subject):
         yield
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
+        """Yield ambiguous values and values with NaN or infinities, as edges."""
         yield from hard_values(self.sample)
         yield from nonfinite_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """See :mod:`onnxpack.exporters.jax.convert`; in float64 too where JAX has that on."""
+        """Yield the strategies of jax2onnx, each also with NaN kept."""
         yield from with_nan_kept(
             ladder(Job(self._traced, self.sample, axes, opset, tuple(outputs))), saturating=True
         )
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """See :mod:`onnxpack.exporters.jax.causes`."""
+        """Return the likely cause of a failure, see :mod:`onnxpack.exporters.jax.causes`."""
         return diagnose(attempts, self.primitives)
 
     def _primitives(self) -> frozenset[str]:
-        """The names of the primitives that JAX makes of the model; none if it cannot trace it."""
+        """Return the names of the model's primitives; an empty set if JAX cannot trace it."""
         try:
             arrays = [jnp.asarray(array) for array in self.sample.values()]
             return frozenset(_named(jax.make_jaxpr(self._traced)(*arrays).jaxpr))
@@ -123,7 +124,7 @@ class JaxSubject(Subject):
 
     @staticmethod
     def _waiting(function: Callable[..., Any], feeds: Mapping[str, Array]) -> Callable[[], object]:
-        """A call that ends when its answer is there: JAX computes behind the caller's back."""
+        """Return a call that waits for its answer, since JAX computes asynchronously."""
         arrays = [jnp.asarray(array) for array in feeds.values()]
         return lambda: jax.block_until_ready(function(*arrays))
 
@@ -136,7 +137,7 @@ class JaxSubject(Subject):
 
 
 def _named(jaxpr: Any) -> Iterator[str]:
-    """The primitives of a jaxpr, and of those within it."""
+    """Yield the names of the primitives of a jaxpr and of the jaxprs within it."""
     for step in jaxpr.eqns:
         yield step.primitive.name
         for parameter in step.params.values():
@@ -146,7 +147,7 @@ def _named(jaxpr: Any) -> Iterator[str]:
 
 
 def _class_name(model: Any) -> str:
-    """``module.Class`` of a module, ``module.function`` of a function."""
+    """Return ``module.Class`` for a module, ``module.function`` for a function."""
     inner = model.func if isinstance(model, functools.partial) else model
     if isinstance(inner, tuple):
         inner = type(inner[0])

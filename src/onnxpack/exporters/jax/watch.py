@@ -1,11 +1,11 @@
-"""May a graph be trusted that was traced with symbols for sizes? What Python asked of them.
+"""Record what Python code asks about symbolic sizes, to decide if a graph can be trusted.
 
 JAX answers ``x.shape[0] == 4`` with False if the size is a symbol, as it says itself (`shape
 polymorphism <https://docs.jax.dev/en/latest/export/shape_poly.html>`_): the branch for 4 rows is
-lost without an error. A dict that is looked up by a size finds nothing, ``if size % 100`` is always
-true, and ``except`` hides the errors of all other questions. So while a function is traced, each
-question of this kind that code outside of JAX asks is recorded, and the graph is refused. Questions
-about classes are in :mod:`onnxpack.exporters.classes`.
+lost without an error. A dict lookup by a size finds nothing, ``if size % 100`` is always true, and
+``except`` hides the errors of all other questions. So while a function is traced, each such
+question from code outside of JAX is recorded, and the graph is refused. Questions about classes are
+handled in :mod:`onnxpack.exporters.classes`.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ SOUND = {"jax", "jaxlib", "jax2onnx", "onnxpack"}
 """Packages whose questions about sizes are part of how JAX traces with symbols."""
 
 JITTED = "PjitFunction"
-"""The type of what ``jax.jit`` makes; it is public by no name."""
+"""The name of the type that ``jax.jit`` returns; the type has no public name."""
 NEVER_SIZES = (bytes, dict, list, set, str, tuple, type(None))
 """Classes whose values never equal a size."""
 METHODS = ("__eq__", "__ne__", "__hash__", "__str__", "__repr__")
-"""Methods of a size that answer although it is a symbol; the others raise an error."""
+"""Methods of a size that answer even for a symbol; the others raise an error."""
 
 
 @dataclass
 class Decisions:
-    """What a traced function asked that a graph cannot answer.
+    """Questions of a traced function that a graph cannot answer.
 
     Attributes:
         sizes: lines that decide by a size.
@@ -61,7 +61,7 @@ class Decisions:
     caught: dict[Place, None] = field(default_factory=dict)
 
     def stands_in(self, thing: Any) -> StandIn | None:
-        """What a symbol or a tracer stands for; the latter is there in ``jax.jit`` too."""
+        """Return the stand-in for a symbol or a tracer; a tracer exists in ``jax.jit`` too."""
         if is_symbolic_dim(thing):
             return StandIn(1)
         if not isinstance(thing, jax.core.Tracer):
@@ -69,10 +69,10 @@ class Decisions:
         return StandIn(_an_array(), self.tracer)
 
     def refuse(self) -> None:
-        """Raise an error that names the first line.
+        """Raise an error that names the first recorded line, if there is one.
 
         Raises:
-            ExportError: there is one.
+            ExportError: a line was recorded.
         """
         for places, what in (
             (self.sizes, "a size that varies decides"),
@@ -85,13 +85,13 @@ class Decisions:
 
 @cache
 def _an_array() -> Any:
-    """An array that is no tracer, also if it is made while a function is traced."""
+    """Return an array that is not a tracer, even if it is made while a function is traced."""
     with jax.ensure_compile_time_eval():
         return jnp.zeros(())
 
 
 def watched(function: Callable[..., Any], found: Decisions) -> Callable[..., Any]:
-    """Return the function; what it decides while it runs is added to ``found``."""
+    """Return the function; its decisions while it runs are added to ``found``."""
 
     def call(*arrays: Any) -> Any:
         with (
@@ -105,7 +105,7 @@ def watched(function: Callable[..., Any], found: Decisions) -> Callable[..., Any
 
 
 class _Calls:
-    """A profile function that sees each method of a size, and which line it was called from."""
+    """A profile function that records calls of a size's methods and the lines that make them."""
 
     def __init__(self, found: Decisions, open_module: Callable[[dict[str, Any]], None]) -> None:
         self._found, self._open_module = found, open_module
@@ -153,7 +153,7 @@ class _Calls:
 
 @contextmanager
 def _truth_asked(sizes: dict[Place, None]) -> Iterator[None]:
-    """Record who asks whether a size is true: JAX 0.10 defines no answer, so Python says yes."""
+    """Record who asks if a size is true: JAX 0.10 defines no answer, so Python says yes."""
 
     def truth(size: Any) -> bool:
         asking = _asking(sys._getframe(1))  # noqa: SLF001 - the line that asks
@@ -166,17 +166,17 @@ def _truth_asked(sizes: dict[Place, None]) -> Iterator[None]:
 
 
 def _asking(frame: FrameType | None) -> FrameType | None:
-    """The frame for which a question is asked; None if that is one of JAX's own."""
+    """Return the frame for which a question is asked; None if it is one of JAX's own."""
     while frame is not None and _passes_on(frame):
         frame = frame.f_back
     return None if frame is None or package_of(module_of(frame)) in SOUND else frame
 
 
 def _keeps_for_later(asking: FrameType) -> bool:
-    """Whether a frame calls what takes a size as a key of its answers, and no dict or set.
+    """Return whether a frame calls something that keys its results by a size.
 
-    ``jax.jit`` does so with static arguments, and ``lru_cache``: each answer is computed by the
-    size itself.
+    ``jax.jit`` does so with static arguments, and so does ``lru_cache``: each result is computed
+    from the size itself. Dicts and sets do not count.
     """
     positions = next(islice(asking.f_code.co_positions(), asking.f_lasti // 2, None))
     lines = linecache.getlines(asking.f_code.co_filename, asking.f_globals)
@@ -190,7 +190,7 @@ def _keeps_for_later(asking: FrameType) -> bool:
 def _called(
     lines: list[str], first: int | None, last: int | None, start: int | None, end: int | None
 ) -> ast.expr:
-    """What a piece of source calls.
+    """Return the expression that a piece of source calls.
 
     Raises:
         LookupError: the source is missing, or is not a call.
@@ -208,7 +208,7 @@ def _called(
 
 
 def _passes_on(frame: FrameType) -> bool:
-    """Whether a frame compares for its caller: of Python, of numpy, or made by a dataclass."""
+    """Return whether a frame compares for its caller: Python's, NumPy's or a dataclass's."""
     made = frame.f_code.co_filename == "<string>" and frame.f_code.co_name.startswith("__")
     return made or is_of_python(frame) or package_of(module_of(frame)) == "numpy"
 
@@ -218,7 +218,7 @@ def _is_of_jax(frame: FrameType) -> bool:
 
 
 def _is_undecided(size: Any, other: Any) -> bool:
-    """Whether a size equals something for some values of its symbols, and not for others."""
+    """Return whether a size equals something for only some values of its symbols."""
     if isinstance(other, NEVER_SIZES):
         return False
     if isinstance(other, float | np.floating):  # 300 == 300.0
@@ -242,10 +242,10 @@ def _holds(comparison: Callable[[], bool]) -> bool:
 
 
 def _questions() -> dict[CodeType, str]:
-    """Return the code of each method of a symbolic size that tells something about it.
+    """Return the code of each method of a symbolic size that reveals something about it.
 
     Raises:
-        ExportError: a size has no such method of Python's, as it has in JAX 0.10.
+        ExportError: a size lacks one of the methods that it has in JAX 0.10.
     """
     (size,) = symbolic_shape("n")
     return {existing(getattr(type(size), name), "__code__"): name for name in METHODS}

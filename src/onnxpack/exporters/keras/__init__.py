@@ -1,1 +1,1 @@
-"""Keras 3 models on any of its backends."""
+"""Keras exporter: Keras 3 models on any of its backends."""

@@ -1,4 +1,4 @@
-"""Why a Keras model cannot be exported, as its layers tell."""
+"""Find why a Keras model cannot be exported, by its layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LACKING = ("bfloat16", "float16", "float64")
 
 
 def diagnose(model: Any) -> Cause | None:
-    """The first layer that computes in a dtype for which ONNX Runtime lacks kernels on CPU."""
+    """Return a cause for the first layer in a dtype that ONNX Runtime's CPU kernels lack."""
     for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public way in
         dtype = getattr(layer, "compute_dtype", None)
         if dtype in LACKING:

@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from onnxpack.parity.subject import Subject
 
 PREDICTS = ("predict", "predict_on_batch", "predict_step", "make_predict_function")
-"""Methods by which Keras answers."""
+"""Methods with which Keras answers."""
 BY_TABLES = ("Hashing", "HashedCrossing", "IntegerLookup", "StringLookup", "TextVectorization")
-"""Layers that look words and numbers up in tables of TensorFlow's."""
+"""Layers that look words and numbers up in TensorFlow's tables."""
 
 
 class KerasExporter:
-    """Takes every ``keras.Model``."""
+    """Exports every ``keras.Model``."""
 
     refines = "torch"
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one; Keras is not imported to say no."""
+        """Return whether the model is a Keras model; Keras is not imported to say no."""
         keras = sys.modules.get("keras")
         kind = getattr(keras, "Model", None)
         return kind is not None and isinstance(model, kind)
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[Subject]:
-        """The model, asked as ``model(inputs, training=False)``.
+        """Open the model, which is called as ``model(inputs, training=False)``.
 
         Raises:
             SampleError: the sample does not fit, or none was given and the model states no input.
@@ -65,10 +65,10 @@ class KerasExporter:
 
 
 def _refuse_own_predict(model: Any) -> None:
-    """Refuse a model whose ``predict()`` may answer otherwise than its ``call()``.
+    """Raise an error if ``predict()`` may answer differently from ``call()``.
 
     Raises:
-        ExportError: it defines one of the methods that answer.
+        ExportError: the model overrides a method that answers.
     """
     for name in PREDICTS:
         if not defined_in(getattr(getattr(model, name), "__func__", None), {"keras"}):

@@ -1,7 +1,7 @@
-"""A Keras model on another backend than torch: asked there, and exported from here.
+"""Export a Keras model that runs on another backend than torch.
 
-Its answers are those of its own backend. Its graph is made by jax2onnx where that backend is JAX;
-else, and then, by saving it and loading it into a process whose backend is torch.
+The reference answers are those of its own backend. If that backend is JAX, jax2onnx is tried first.
+Otherwise, or if that fails, the model is saved and loaded into a process with another backend.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from onnxpack.parity.ties import hard_values
 from onnxpack.signature import Array
 
 COMPILING = 2**15
-"""On JAX every operation is compiled anew for each shape; see the subject of JAX."""
+"""Cost of a new size: JAX compiles every operation for each shape; see the subject of JAX."""
 
 
 class ForeignSubject(Subject):
@@ -46,17 +46,17 @@ class ForeignSubject(Subject):
         self._model, self._inputs = model, inputs
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The model's answer, on its own backend."""
+        """Return the model's answer on its own backend."""
         answer = self._answer([keras.ops.convert_to_tensor(array) for array in feeds.values()])
         return {name: np.array(keras.ops.convert_to_numpy(value)) for name, value in answer.items()}
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
+        """Yield ambiguous values and values with NaN or infinities, as edges."""
         yield from hard_values(self.sample)
         yield from nonfinite_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """JAX's own way where that is the backend, then those of other backends."""
+        """Yield JAX's own strategies if that is the backend, then those of other backends."""
         if keras.config.backend() == "jax":
             by_jax = self._by_jax(axes, opset, outputs)
             yield from with_nan_kept(by_jax, saturating=True)
@@ -64,7 +64,7 @@ class ForeignSubject(Subject):
         yield from with_nan_kept(others, saturating=keras.config.backend() == "jax")
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """What the layers tell; else the way round."""
+        """Return the cause by layers or a decision, or else that the backend is foreign."""
         found = diagnose(self._model) or diagnose_decision(attempts)
         if found or not any(attempt.strategy.endswith("backend") for attempt in attempts):
             return found

@@ -1,4 +1,4 @@
-"""What a Keras model takes: names, the way it is called, dims that vary, a sample."""
+"""Describe a Keras model's inputs: names, structure, dims that vary, and a sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnxpack.signature import Array
 ROWS, LENGTH, SIDE = 2, 12, 64
 INTEGERS_BELOW = 10
 MADE_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
-"""Names that Keras counts up by itself, and so gives another model another time."""
+"""Names that Keras numbers itself; another model of the process gets other numbers."""
 PICTURE_AXES = {1: "height", 2: "width"}
 
 
@@ -36,8 +36,8 @@ class Inputs:
 
     Attributes:
         sample: arrays by name, in the order in which :meth:`pack` takes them.
-        structure: what the model is called with, its leaves the names of inputs.
-        stated: the inputs as the model states them; empty where it does not.
+        structure: the structure of the model's argument, with names of inputs as its leaves.
+        stated: the inputs as the model states them; empty if it states none.
         notes: what the user should know.
     """
 
@@ -48,10 +48,11 @@ class Inputs:
 
     @classmethod
     def of(cls, model: Any, sample: Any) -> Inputs:
-        """The inputs of a model with the user's sample, or with one made from its shapes.
+        """Return the inputs of a model with the user's sample, or with one made from its shapes.
 
         Raises:
-            SampleError: the sample has other inputs, or the model states none to make one from.
+            SampleError: the sample has other inputs, or the user gave none and the model states no
+                inputs.
         """
         stated, structure = _stated(model)
         if sample is None:
@@ -75,7 +76,7 @@ class Inputs:
         return cls(cast, structure, stated, tuple(notes))
 
     def pack(self, values: Sequence[Any]) -> Any:
-        """What the model is called with, of one value for each input in order."""
+        """Return the model's argument, made of one value for each input in order."""
         import keras
 
         named = dict(zip(self.sample, values, strict=True))
@@ -83,7 +84,7 @@ class Inputs:
 
     @property
     def dynamic(self) -> dict[str, dict[int, str]]:
-        """The axes after the first that the model states no size of."""
+        """The names of axes, after the first, whose size the model leaves open."""
         names: dict[str, int] = {}
         found: dict[str, dict[int, str]] = {}
         for each in self.stated:
@@ -98,12 +99,12 @@ class Inputs:
 
     @property
     def fixed_batch(self) -> bool:
-        """Whether the model states the size of a batch."""
+        """Whether the model fixes the batch size."""
         return any(each.shape[:1] != (None,) for each in self.stated)
 
 
 def _stated(model: Any) -> tuple[tuple[Stated, ...], Any]:
-    """The inputs that a functional or a built sequential model states, and their structure."""
+    """Return the inputs that a functional or built sequential model states, and their structure."""
     import keras
 
     inputs = getattr(model, "inputs", None)
@@ -126,7 +127,7 @@ def _stated(model: Any) -> tuple[tuple[Stated, ...], Any]:
 
 
 def _names(own: Sequence[str]) -> list[str]:
-    """The users' own names, and plain ones for those that Keras counted up."""
+    """Return the users' own names, and plain names for those that Keras numbered."""
     if len(own) == 1:
         return ["input" if MADE_NAME.fullmatch(own[0]) else own[0]]
     plain = [
@@ -160,7 +161,7 @@ def _arranged(stated: Sequence[Stated], sample: Any) -> dict[str, Array]:
 
 
 def _unstated(model: Any, sample: Any) -> tuple[dict[str, Array], Any]:
-    """For a subclassed model: the sample's own structure is what it is called with."""
+    """Return named arrays of a subclassed model's sample, and the sample's own structure."""
     import keras
 
     taken = next(iter(inspect.signature(model.call).parameters), "input")
@@ -188,7 +189,7 @@ def _array(value: Any) -> Array:
 
 
 def _as_stated(array: Array, stated: Stated) -> Array:
-    """Cast as Keras does itself, where the kind of number stays the same."""
+    """Return the array cast as Keras casts it, if the kind of number stays the same."""
     dtype = np.dtype(stated.dtype) if stated.dtype != "bfloat16" else array.dtype
     return array.astype(dtype) if array.dtype.kind == dtype.kind else array
 

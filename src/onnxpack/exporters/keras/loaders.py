@@ -1,4 +1,4 @@
-"""What ``.keras`` names on the command line."""
+"""Load ``.keras`` files for the command line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TRUST = "if you trust where the file came from, add --trust: it lets the file ru
 
 
 def archive(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
-    """A Keras archive, in Keras' safe mode unless it is trusted.
+    """Load a Keras archive, in Keras' safe mode unless it is trusted.
 
     Raises:
-        TargetError: it holds code and is not trusted, or cannot be loaded.
+        TargetError: the file holds code and is not trusted, or cannot be loaded.
         MissingExtraError: Keras is not installed.
     """
     keras = _import_keras()
@@ -35,7 +35,7 @@ def archive(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
 
 
 def _import_keras() -> Any:
-    """Keras; on the torch backend where nobody has chosen another."""
+    """Import Keras, with the torch backend unless another one was chosen."""
     if "keras" not in sys.modules and BACKEND not in os.environ and find_spec("torch"):
         os.environ[BACKEND] = "torch"
     try:

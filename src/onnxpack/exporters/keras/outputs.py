@@ -1,4 +1,4 @@
-"""The names of a Keras model's outputs."""
+"""Name a Keras model's outputs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from onnxpack.errors import ExportError
 
 
 def name_outputs(model: Any, answer: Any) -> dict[str, Any]:
-    """The tensors of an answer: a dict's by its keys, several by the names of their layers.
+    """Return the tensors of an answer, named by a dict's keys or by the output layers.
 
     Raises:
-        ExportError: there is no tensor in it.
+        ExportError: the answer holds no tensor.
     """
     import keras
 

@@ -1,9 +1,9 @@
-"""Code in a Keras model that Keras did not write.
+"""Find code in a Keras model that Keras did not write.
 
 Keras promises that its own layers answer the same on every backend. A user's layer, lambda or
 activation may ask which backend it runs on, or look for a method that only one backend's tensors
 have, and answer differently there. The cases of a proof do not reach every such branch. So a graph
-that another backend made counts only for a model that is made of nothing but Keras's own parts.
+from another backend is accepted only if the model consists of nothing but Keras's own parts.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from onnxpack.exporters.frames import package_of
 
 CONFIG = "config.json"
 VALUES = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
-"""Constants and places in a graph, as Keras writes them."""
+"""Constants and places in a graph, by Keras's names."""
 
 
 def refuse_own_functions(model: Any) -> None:
     """Refuse a model one of whose layers holds a function that is not Keras's own.
 
-    A saved file does not show them all: it lacks a ``call`` that was replaced on one layer, and
-    holds the byte code of a lambda.
+    A saved file does not show all such functions: it lacks a ``call`` that was replaced on one
+    layer.
 
     Raises:
         ExportError: there is such a function.

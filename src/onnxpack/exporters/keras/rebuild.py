@@ -1,4 +1,4 @@
-"""A Keras model, exported by a process that loads it on another backend."""
+"""Export a Keras model in a process that loads it on another backend."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ LADDER = (
     ("jax", "jax2onnx", "jax2onnx"),
     ("jax", "jax2onnx", "jax2onnx by steps"),
 )
-"""A backend, the module that its strategy wants, and the strategy."""
+"""Backends, each with the module that its strategy needs and the strategy's name."""
 MODEL, SAMPLE, REQUEST, ANSWER = "model.keras", "sample.npz", "request.json", "answer.json"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the other process is to make.
+    """The work for the other process.
 
     Attributes:
-        backend: of that process.
-        strategy: the name that it has there.
+        backend: the Keras backend of that process.
+        strategy: the name of the strategy in that process.
     """
 
     backend: str
@@ -50,7 +50,7 @@ class Request:
 def rebuilt(
     model: Any, sample: Mapping[str, Array], axes: Axes, opset: int, outputs: Sequence[str]
 ) -> Iterator[Strategy]:
-    """The strategies of the backends that are installed and are not the model's own."""
+    """Yield the strategies of the installed backends other than the model's own."""
     import keras
 
     own = keras.config.backend()
@@ -63,10 +63,10 @@ def rebuilt(
 
 
 def rebuild(model: Any, sample: Mapping[str, Array], request: Request, to: Path) -> Probes:
-    """Save the model, and let a process on another backend make its graph.
+    """Save the model, and make its graph in a process with another backend.
 
     Raises:
-        ExportError: it cannot be saved, or loaded there, or exported there, or it holds code that
+        ExportError: the model cannot be saved, or loaded or exported there, or it holds code that
             is not Keras's own.
     """
     refuse_own_functions(model)
@@ -101,7 +101,10 @@ def rebuild(model: Any, sample: Mapping[str, Array], request: Request, to: Path)
 
 
 def serve(folder: Path, to: Path) -> None:
-    """The other process: load, export by the one strategy, tell."""
+    """Load the model, export it by the one strategy, and write the answer.
+
+    Runs in the other process.
+    """
     request = json.loads((folder / REQUEST).read_text())
     try:
         answer: dict[str, Any] = {"probes": _export(folder, request, to)}

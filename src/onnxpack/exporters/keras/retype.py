@@ -1,4 +1,4 @@
-"""A graph is made to take the dtypes of the sample, where its backend took narrower ones."""
+"""Make a graph accept the dtypes of the sample, if its backend used narrower ones."""
 
 from __future__ import annotations
 

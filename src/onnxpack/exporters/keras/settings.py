@@ -1,4 +1,4 @@
-"""Keras' settings of the process, and the variables that a backend keeps outside of Python."""
+"""Keep Keras's process-wide settings, and variables that a backend keeps outside of Python."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from onnxpack.exporters.exclusive import Setting, settings_kept
 from onnxpack.exporters.replaced import existing
 
 NAMES = "object_name_uids"
-"""Keras' counters, from which a layer without a name gets one: ``dense_3``."""
+"""Name of Keras's counters, which number layers without a name: ``dense_3``."""
 
 
 @contextmanager
 def keras_settings_kept(model: Any) -> Iterator[None]:
-    """Restore the defaults of Keras, its counters of names, and what the model learned in passing.
+    """Restore Keras's defaults and name counters, and the model's non-trainable variables.
 
-    A copy of a model takes new names, and the user's next layer would be called otherwise. A
-    variable of TensorFlow is changed in place, out of Python's sight.
+    A copy of a model takes new names, which would change the name of the user's next layer. A
+    variable of TensorFlow is changed in place, without any trace in Python.
     """
     variables = [
         (partial(_read, variable), variable.assign) for variable in model.non_trainable_variables

@@ -1,4 +1,4 @@
-"""A Keras model on the torch backend: a PyTorch module, called as Keras calls it."""
+"""The subject of a Keras model on the torch backend: a PyTorch module, called by Keras's rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from onnxpack.signature import Array
 
 
 class Called(torch.nn.Module):
-    """``forward(*tensors)`` around ``model(inputs, training=False)``, its outputs named."""
+    """``forward(*tensors)`` that calls ``model(inputs, training=False)`` and names its outputs."""
 
     def __init__(self, model: Any, inputs: Inputs) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Called(torch.nn.Module):
         self.training = False
 
     def forward(self, *tensors: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The model's answer by the names of its outputs."""
+        """Return the model's answer by the names of its outputs."""
         answer = self.keras(self._inputs.pack(tensors), training=False)
         return name_outputs(self.keras, answer)
 
@@ -59,28 +59,30 @@ class KerasSubject(TorchSubject):
         self._keras, self._inputs = model, inputs
 
     def look_for_loops(self) -> None:
-        """Ask the model once, so that one that loops by its values is asked nothing far away.
+        """Run the model once to see if it has a loop that ends by values.
 
-        This must not be the model's first call, whose traces are looked for elsewhere. The answer
-        is kept for the next run.
+        Such a model gets no inputs far from its sample.
+
+        This must not be the model's first call, which is checked for side effects elsewhere. The
+        answer is kept for the next run.
         """
         self.loops = calls_while_loop(lambda: self.run_first(self.sample))
         if self.loops:
             self.notes = (*self.notes, UNASKED)
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`onnxpack.parity.ties.hard_values` and :mod:`onnxpack.parity.nonfinite`."""
+        """Yield ambiguous values and values with NaN or infinities, as edges."""
         yield from hard_values(self.sample)
         yield from nonfinite_values(self.sample)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """PyTorch's; then JAX's, which keeps loops over time that PyTorch's unroll."""
+        """Yield PyTorch's strategies, then JAX's, which keep loops over time as loops."""
         own = map(with_open_sizes, super().strategies(axes, opset, outputs))
         yield from own
         yield from with_nan_kept(rebuilt(self._keras, self.sample, axes, opset, outputs))
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """See :mod:`onnxpack.exporters.keras.causes`."""
+        """Return the likely cause, by the layers or else by the strategies' errors."""
         return diagnose(self._keras) or super().diagnose(attempts)
 
     def _widened(self) -> FlatModule | None:

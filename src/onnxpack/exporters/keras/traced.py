@@ -1,9 +1,9 @@
-"""Keras on the torch backend under PyTorch's exporters: sizes that vary stay open.
+"""Keep sizes that vary open when PyTorch's exporters trace Keras on the torch backend.
 
-``keras.src.backend.standardize_shape`` makes None of a size that ``torch.export`` holds as a
-symbol (Keras 3.15), and a number of one that ``torch.jit.trace`` holds as a tensor: each layer
-calls it only to check its input, and each such number would count as a decision. So a traced size
-becomes None there as well. ``keras.ops.arange`` looks for the dtype of a symbol, and finds none.
+``keras.src.backend.standardize_shape`` turns a symbolic size of ``torch.export`` into None (Keras
+3.15), but a tensor size of ``torch.jit.trace`` into a number. Layers call it only to check their
+input, yet each such number would count as a decision. So a traced size is turned into None as well.
+``keras.ops.arange`` looks up the dtype of a symbol and finds none.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def with_open_sizes(strategy: Strategy) -> Strategy:
 
 
 def calls_while_loop(run: Callable[[], Any]) -> bool:
-    """Whether a model loops until its values say so, which it may never do at infinity.
+    """Return whether a model has a loop that ends by values, which may never end at infinity.
 
     Args:
-        run: asks the model; one that refuses its sample is refused when it is asked again.
+        run: runs the model; its errors are ignored here, since the next run raises them again.
     """
     called: list[bool] = []
     core = import_module("keras.src.backend.torch.core")
@@ -56,7 +56,7 @@ def calls_while_loop(run: Callable[[], Any]) -> bool:
 
 @contextmanager
 def open_sizes() -> Iterator[None]:
-    """While this lasts, Keras makes no number of a size that varies."""
+    """Keep Keras from turning sizes that vary into numbers."""
     backend, sequential = map(import_module, CHECKS_SHAPES)
     plain = existing(backend, "standardize_shape", function=True)
     dtypes = existing(import_module("keras.src.backend.common.dtypes"), "PYTHON_DTYPES_MAP")

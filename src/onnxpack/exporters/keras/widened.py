@@ -1,4 +1,4 @@
-"""The same Keras model in float64, for what float32 costs the model itself."""
+"""Make a float64 copy of a Keras model, to measure what float32 costs the model itself."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ NARROW, WIDE = "float32", "float64"
 
 
 def widened(model: Any) -> Any | None:
-    """A copy whose layers compute in float64; None where the model does not tell how it is made."""
+    """Return a copy whose layers compute in float64; None if the model cannot be rebuilt."""
     import keras
 
     try:
         config = _replaced(keras.saving.serialize_keras_object(model))
-        # The config is that of the user's own model in this process, so there is nothing to fear.
+        # The config comes from the user's own model in this process, so it is safe to load.
         with keras.saving.custom_object_scope(_classes(model)):
             copy = keras.saving.deserialize_keras_object(config, safe_mode=False)
         if not copy.built:

@@ -1,1 +1,1 @@
-"""LightGBM: every booster and objective, linear trees too, from the model's own text."""
+"""LightGBM exporter: every booster and objective, linear trees too, from the model's own text."""

@@ -1,4 +1,4 @@
-"""The exporter for LightGBM, and the loader of its files."""
+"""The exporter for LightGBM models, and the loader of their files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 class LightGBMExporter(BoosterExporter):
-    """Takes every ``Booster`` and every estimator: classifiers, regressors, rankers."""
+    """Exports every ``Booster`` and every estimator: classifiers, regressors, rankers."""
 
     module, a_model = "lightgbm", "a LightGBM model"
 
     def kinds(self, framework: Any) -> tuple[type, ...]:
-        """Boosters and estimators."""
+        """Return the classes of models that this exporter accepts."""
         return (framework.Booster, framework.LGBMModel)
 
     def make_subject(self, model: Any, sample: Any) -> LightGBMSubject:
-        """The model with its sample."""
+        """Return the subject of a model and its sample."""
         from onnxpack.exporters.lightgbm.subject import LightGBMSubject
 
         return LightGBMSubject(model, sample)
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """A ``.txt`` that ``save_model`` wrote; a sample can be made up of random numbers.
+    """Load a ``.txt`` file that ``save_model`` wrote; a sample of random numbers can be made.
 
     Raises:
-        TargetError: it is no model of LightGBM's.
+        TargetError: the file is not a LightGBM model.
         MissingExtraError: LightGBM is not installed.
     """
     try:

@@ -1,4 +1,4 @@
-"""Trees with a line in each leaf: the leaf that a row reaches tells which features to weigh."""
+"""Write trees with a linear function of some features in each leaf."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from onnxpack.signature import Array
 def add_linear(
     graph: Graph, columns: str, x: str, ensemble: Ensemble, description: Description
 ) -> str:
-    """The sum of the lines of the leaves that each row reaches: float64 [batch, targets].
+    """Return the sum of the linear functions of the reached leaves: float64 [batch, targets].
 
     Args:
         graph: the graph to add it to.
-        columns: what the nodes test.
+        columns: the columns that the nodes test.
         x: the features, float64 [batch, features].
         ensemble: the trees.
-        description: whose lines stand in the leaves.
+        description: the booster, which holds the linear functions of the leaves.
     """
     tables = _Tables.of(description)
     leaf = add_leaves(graph, columns, ensemble)
@@ -55,7 +55,7 @@ def add_linear(
 
 @dataclasses.dataclass(frozen=True)
 class _Tables:
-    """The lines of all leaves of all trees, one a row; short ones weigh a column of zeros."""
+    """The linear functions of all leaves, one a row, padded with a column of zeros."""
 
     features: Array
     slopes: Array

@@ -1,4 +1,4 @@
-"""From scores to what ``predict`` gives, for each objective."""
+"""Convert scores to the results of ``predict``, for each objective."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXPONENTIAL = {"gamma", "poisson", "tweedie"}
 
 
 def write_link(graph: Graph, score: str, objective: str, given: Mapping[str, str]) -> str:
-    """What an objective makes of its scores; float64 [batch, targets].
+    """Write the conversion of an objective; the result is float64 [batch, targets].
 
     Raises:
-        ExportError: it is not known.
+        ExportError: the objective is not known.
     """
     if objective in IDENTITY:  # with reg_sqrt most of them were fitted to the root
         return _squared(graph, score) if "sqrt" in given else score
@@ -44,17 +44,17 @@ def write_link(graph: Graph, score: str, objective: str, given: Mapping[str, str
 
 
 def _logistic(graph: Graph, score: str) -> str:
-    """The share of the second class, by LightGBM's own formula.
+    """Write the probability of the second class by LightGBM's own formula.
 
-    ONNX Runtime (1.32) computes a Sigmoid with an error of 1e-16, which is a tenth of the share
-    where all rows are of one class, 1e-15.
+    ONNX Runtime (1.32) computes a Sigmoid with an error of 1e-16, which is a tenth of the
+    probability 1e-15 that occurs if all rows are of one class.
     """
     one = graph.constant(np.float64(1))
     return graph.add("Div", one, graph.add("Add", one, graph.add("Exp", graph.add("Neg", score))))
 
 
 def _squared(graph: Graph, score: str) -> str:
-    """The square with the score's sign, of an objective that was fitted to the root."""
+    """Write the square with the score's sign, for an objective that was fitted to the root."""
     positive = graph.add("Greater", score, graph.constant(np.float64(0)))
     square = graph.add("Mul", score, score)
     return graph.add("Where", positive, square, graph.add("Neg", square))

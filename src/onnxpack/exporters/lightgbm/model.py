@@ -1,6 +1,6 @@
-"""What a booster's text says, as trees.
+"""Read a booster's text as trees.
 
-The text is read rather than the nested JSON, which Python cannot read where a tree is deep.
+The text is read rather than the nested JSON, which Python cannot read if a tree is deep.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from onnxpack.exporters.trees.ensemble import Ensemble, Tree
 from onnxpack.signature import Array
 
 CUSTOM = "custom"
-"""The objective of a booster that names none: it was a function of the user's."""
+"""Name for the objective of a booster that states none: a function of the user's."""
 CATEGORICAL, DEFAULT_LEFT = 1, 2
 MISSING_SHIFT = 2
 NONE, ZERO, NAN = 0, 1, 2
-"""What counts as missing at a node: nothing (NaN is 0 there), zero and NaN, or NaN."""
+"""Values that count as missing at a node: none (NaN is read as 0), zero and NaN, or NaN."""
 WORD = 32
-"""Bits of each integer of a set of categories."""
+"""Number of bits in each integer of a set of categories."""
 
 
 @dataclass(frozen=True)
 class Linear:
-    """The lines in a tree's leaves; leaf by leaf.
+    """The linear functions in a tree's leaves, in the order of the leaves.
 
     Attributes:
-        constant: what each leaf adds.
-        features: the features of each leaf's line.
-        slopes: theirs.
-        fallback: what a leaf adds where one of its features is NaN.
+        constant: the constant term of each leaf.
+        features: the features in each leaf's linear function.
+        slopes: the coefficients of these features.
+        fallback: the value of a leaf if one of its features is NaN.
     """
 
     constant: Array
@@ -46,11 +46,11 @@ class Linear:
 
 @dataclass(frozen=True)
 class Description:
-    """A booster, of the iterations that count.
+    """The description of a booster, up to its best iteration.
 
     Attributes:
-        header: its text's first part, by key.
-        blocks: one for each tree, by key.
+        header: the first part of the booster's text, by key.
+        blocks: the text of each tree, by key.
     """
 
     header: Mapping[str, str]
@@ -58,25 +58,25 @@ class Description:
 
     @classmethod
     def of(cls, booster: Any) -> Description:
-        """A booster's description; it ends at its best iteration, as ``predict`` does."""
+        """Return a booster's description; it ends at the best iteration, as ``predict`` does."""
         head, _, rest = booster.model_to_string().partition("\n\nTree=")
         trees = rest.partition("\nend of trees")[0].split("\nTree=") if rest else []
         return cls(_pairs(head), tuple(_pairs(text) for text in trees))
 
     @property
     def objective(self) -> tuple[str, Mapping[str, str]]:
-        """Its name and what is set of it: ``binary``, ``{"sigmoid": "1"}``."""
+        """The name and parameters of the objective: ``binary``, ``{"sigmoid": "1"}``."""
         name, *given = self.header.get("objective", CUSTOM).split()
         return name, {key: value for key, _, value in (part.partition(":") for part in given)}
 
     @property
     def features(self) -> int:
-        """How many there are."""
+        """The number of features."""
         return int(self.header["max_feature_idx"]) + 1
 
     @property
     def targets(self) -> int:
-        """How many scores a row has: a tree of every iteration for each."""
+        """The number of scores of a row; each iteration has one tree for each score."""
         return int(self.header["num_tree_per_iteration"])
 
     @property
@@ -86,27 +86,27 @@ class Description:
 
     @property
     def iterations(self) -> int:
-        """How many count."""
+        """The number of iterations that ``predict`` uses."""
         return len(self.blocks) // self.targets
 
     @property
     def is_linear(self) -> bool:
-        """Whether there are lines in the leaves."""
+        """Whether leaves hold linear functions."""
         return any(block.get("is_linear") == "1" for block in self.blocks)
 
     @cached_property
     def views(self) -> tuple[int, ...]:
-        """What counts as missing, for each copy of the features; in the first, NaN does."""
+        """The kind of missing value of each copy of the features; in the first copy it is NaN."""
         kinds = [_decisions(block) >> MISSING_SHIFT for block in self.blocks]
         return tuple(np.unique(np.concatenate([*kinds, [NAN]])).tolist())[::-1]
 
     def ensemble(self, columns: Columns) -> Ensemble:
-        """The trees; the columns are the features once for each of :attr:`views`."""
+        """Return the trees; the columns are the features once for each of :attr:`views`."""
         trees = (self._tree(number, block, columns) for number, block in enumerate(self.blocks))
         return Ensemble(tuple(trees), self.targets)
 
     def of_features(self, ensemble: Ensemble) -> Ensemble:
-        """The same trees, of the features as they are given; a set's column stays beyond."""
+        """Return the trees with indices of the given features; columns of sets stay beyond."""
         copies = len(self.views) * self.features
 
         def plain(tree: Tree) -> Tree:
@@ -118,7 +118,7 @@ class Description:
         return dataclasses.replace(ensemble, trees=tuple(map(plain, ensemble.trees)))
 
     def linear(self, number: int) -> Linear:
-        """The lines of one tree's leaves."""
+        """Return the linear functions of one tree's leaves."""
         block = self.blocks[number]
         fallback = _numbers(block, "leaf_value")
         if block.get("is_linear") != "1":
@@ -177,13 +177,13 @@ def _decisions(block: Mapping[str, str]) -> Array:
 
 
 def _children(block: Mapping[str, str], key: str, inner: int) -> Array:
-    """The nodes below each; the text counts leaves down from -1, and here they come last."""
+    """Return the children of each node, with leaves last; the text counts leaves from -1 down."""
     child = _numbers(block, key).astype(int)
     return np.concatenate((np.where(child < 0, inner + ~child, child), np.full(inner + 1, -1)))
 
 
 def _categories(block: Mapping[str, str], number: int) -> list[int]:
-    """The categories of one set, which is kept as the bits of 32-bit words."""
+    """Return the categories of one set, which is stored as the bits of 32-bit words."""
     bounds = _numbers(block, "cat_boundaries").astype(int)
     words = np.array(block["cat_threshold"].split(), np.uint32)[bounds[number] : bounds[number + 1]]
     bits = (words[:, None] >> np.arange(WORD, dtype=np.uint32)) & 1

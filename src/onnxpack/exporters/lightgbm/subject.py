@@ -1,4 +1,4 @@
-"""A booster or an estimator of LightGBM's, asked and written as a graph."""
+"""The subject of a LightGBM model: it runs the model and writes its graph."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ from onnxpack.exporters.trees.write import add_ensemble
 from onnxpack.signature import Array
 
 TINY = float(np.float32(1e-35))
-"""What is not larger than this is zero to LightGBM."""
+"""LightGBM treats numbers up to this magnitude as zero."""
 TIE = 1e-9
-"""Shares that are no further apart may differ by the order of their sums alone."""
+"""Probabilities no further apart than this may differ only by the order of their sums."""
 LAST_BITS = 1e-13
-"""Of scores, as a fraction of the largest: what ``exp`` can round to the same share."""
+"""Difference of scores, as a fraction of the largest, that ``exp`` may round to equal
+probabilities."""
 
 
 class LightGBMSubject(BoosterSubject):
     """A ``Booster``, or an estimator of LightGBM's scikit-learn interface.
 
-    A classifier gives ``label`` and ``probabilities``, all else ``prediction``: what ``predict``
-    and ``predict_proba`` give.
+    A classifier's outputs are ``label`` and ``probabilities``, all other models' output is
+    ``prediction``. They equal the results of ``predict`` and ``predict_proba``.
     """
 
     framework = "lightgbm"
@@ -64,11 +65,11 @@ class LightGBMSubject(BoosterSubject):
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
-        """What all boosters have, and which columns LightGBM takes for others."""
+        """The notes of all boosters, and one if LightGBM reads columns by another order."""
         return (*super().notes, *_notes_of_order(self.booster, list(self.rows.feeds)))
 
     def answer(self, data: object) -> dict[str, Array]:
-        """What ``predict``, and of a classifier ``predict_proba``, give."""
+        """Return the results of ``predict`` and, for a classifier, of ``predict_proba``."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # names that were known in training
             if not self.is_classifier:
@@ -79,11 +80,11 @@ class LightGBMSubject(BoosterSubject):
                 PROBABILITIES: shares}  # fmt: skip
 
     def ensemble(self) -> Ensemble:
-        """The trees, of the features as they are given."""
+        """Return the trees, with indices of the given features."""
         return self.description.of_features(self._trees[1])
 
     def write(self, graph: Graph, x: str) -> None:
-        """Features as LightGBM takes them, trees, average, objective, labels."""
+        """Write the graph: features as LightGBM reads them, trees, average, objective, labels."""
         value = write_link(graph, self._score(graph, x), *self.description.objective)
         if self.is_classifier:
             self._refuse_last_bit()
@@ -92,11 +93,11 @@ class LightGBMSubject(BoosterSubject):
             self.put(graph, PREDICTION, value, self.description.targets, np.float64)
 
     def write_scores(self, graph: Graph, x: str) -> None:
-        """What ``decision_function`` gives, in the place of all that."""
+        """Write a graph of what ``decision_function`` returns."""
         self.put(graph, SCORES, self._score(graph, x), self.description.targets, np.float64)
 
     def _score(self, graph: Graph, x: str) -> str:
-        """The sum or the average of the trees, [batch, targets]."""
+        """Return the sum or the average of the trees, [batch, targets]."""
         columns, ensemble = self._trees
         tiny = graph.add("LessOrEqual", graph.add("Abs", x), graph.constant(TINY))
         x = graph.add("Where", tiny, graph.constant(0.0), x)
@@ -112,7 +113,7 @@ class LightGBMSubject(BoosterSubject):
         return score
 
     def _refuse_last_bit(self) -> None:
-        """Where scores differ in the last bits alone, the label hangs on how ``exp`` rounds."""
+        """Raise an error if scores differ only in their last bits: rounding decides the label."""
         if self.description.targets == 1 or not self.has_ties(TIE):
             return
         rows = self.rows.restore(self.rows.feed(self.nearest(TIE)))
@@ -134,7 +135,7 @@ class LightGBMSubject(BoosterSubject):
         return columns, self.description.ensemble(columns)
 
     def _views(self, graph: Graph, x: str) -> str:
-        """The features once for each meaning of what is missing."""
+        """Return the features once for each meaning of a missing value."""
         parts = []
         for kind in self.description.views:
             if kind == NAN:
@@ -168,12 +169,14 @@ def _booster(model: Any) -> Any:
 
 
 def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
-    """A booster keeps the categories of the frame it was trained on, in the columns' order.
+    """Return the categories of each categorical column, in the order that the booster keeps.
+
+    A column of texts can only be categorical, for example if a sample was read from a table.
 
     A column of texts can only be one of them, as where a sample was read from a table.
 
     Raises:
-        SampleError: the sample has more or fewer such columns.
+        SampleError: the sample has more or fewer categorical columns.
     """
     columns = [n for n in getattr(sample, "columns", ()) if _is_category(sample[n])]
     kept = booster.pandas_categorical or []
@@ -188,7 +191,7 @@ def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
 
 
 def _notes_of_order(booster: Any, columns: Sequence[str]) -> Iterator[str]:
-    """A note where the names of a frame's columns do not say what LightGBM takes them for."""
+    """Yield a note if LightGBM reads columns by position as other features than their names say."""
     names = booster.feature_name()
     kept = {name.replace(" ", "_"): name for name in columns}  # as LightGBM keeps names
     if is_reordered(list(kept), names):
@@ -205,10 +208,11 @@ def _is_category(column: Any) -> bool:
 
 
 def random_sample(booster: Any) -> Array:
-    """Normal numbers, for each feature that a booster knows.
+    """Return two rows of normal numbers, one for each feature of the booster.
 
     Raises:
-        TargetError: it was trained on a data frame's categories, which numbers do not stand for.
+        TargetError: the booster was trained on a data frame's categories, which random numbers
+            cannot replace.
     """
     if booster.pandas_categorical:
         raise TargetError(

@@ -1,4 +1,4 @@
-"""The exporter for Lightning modules: PyTorch's, with the sample that the module brings."""
+"""The exporter for Lightning modules: PyTorch's, with the module's own sample as default."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from onnxpack.exporters.torch.subject import TorchSubject
 
 HOMES = {"lightning.pytorch": "lightning", "pytorch_lightning": "pytorch-lightning"}
-"""The two packages that Lightning is published as, and their distributions."""
+"""The two packages that Lightning is published as, with their distributions."""
 
 
 class LightningExporter:
-    """Takes every ``LightningModule``."""
+    """Exports every ``LightningModule``."""
 
     refines = "torch"
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one; Lightning is not imported to say no."""
+        """Return whether the model is a LightningModule; Lightning is not imported to say no."""
         return _distribution(model) is not None
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[TorchSubject]:
-        """The module in eval mode; its ``example_input_array`` where no sample was given.
+        """Open the module in eval mode; the default sample is its ``example_input_array``.
 
         Raises:
-            SampleError: there is neither.
+            SampleError: the user gave no sample, and the module has no ``example_input_array``.
         """
         from onnxpack.exporters.torch.subject import TorchSubject
 

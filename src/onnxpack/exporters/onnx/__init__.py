@@ -1,1 +1,1 @@
-"""The exporter that adopts ONNX files."""
+"""ONNX exporter: adopts existing ONNX files."""

@@ -1,4 +1,4 @@
-"""Why an ONNX file cannot be adopted, and what to type instead."""
+"""Explain why an ONNX file cannot be adopted, and what to type instead."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from onnxpack.runtime.model import Model
 from onnxpack.runtime.session import plain
 
 FIRST_OPSET = 7
-"""ONNX Runtime has no kernels for many operators as they were before this opset."""
+"""ONNX Runtime lacks kernels for many operators of earlier opsets than this one."""
 NEW_OPSET = 18
 
 
 def open_model(pack: Pack, graph: ir.Model) -> Model:
-    """The graph in ONNX Runtime.
+    """Load the graph in ONNX Runtime.
 
     Raises:
-        PackError: it cannot be loaded.
+        PackError: the graph cannot be loaded.
     """
     try:
         return Model(pack, provider="cpu")
@@ -40,10 +40,11 @@ def open_model(pack: Pack, graph: ir.Model) -> Model:
 
 
 def refuse_draws(path: Path, model: ir.Model) -> None:
-    """Refuse a graph that draws at random, in whatever branch.
+    """Raise an error for a graph that draws at random, in any branch.
 
     Raises:
-        ExportError: names the operator, with the line that makes an input of what is drawn.
+        ExportError: the graph draws at random; the error names the operator and a line that makes
+            the random numbers an input.
     """
     for node in find_random(model):
         raise ExportError(

@@ -1,4 +1,4 @@
-"""ONNX's own evaluator in numpy: the reference of an adopted graph."""
+"""Run ONNX's own evaluator in NumPy: the reference for an adopted graph."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Evaluator:
     """The evaluator for one graph.
 
     Args:
-        model: the same graph in ONNX Runtime. It is asked only if the evaluator fails at once, to
+        model: the same graph in ONNX Runtime. It is run only if the evaluator fails at once, to
             find out whether the input or the evaluator is the cause.
 
     Raises:
@@ -34,7 +34,7 @@ class Evaluator:
             raise PackError(f"onnx's reference evaluator cannot load the graph: {exc}") from exc
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The evaluator's answer.
+        """Return the evaluator's answer.
 
         Raises:
             ExportError: the evaluator fails where ONNX Runtime answers.
@@ -49,7 +49,7 @@ class Evaluator:
         return {name: np.asarray(answer) for name, answer in pairs}
 
     def _blame(self, exc: Exception, feeds: Mapping[str, Array]) -> None:
-        """Raise where the first input that is asked, the sample, is not at fault."""
+        """Raise an error if the evaluator fails on the sample but ONNX Runtime does not."""
         if self._has_answered:
             return
         try:

@@ -1,4 +1,4 @@
-"""The exporter for graphs that exist: adopted, and proven against onnx's reference evaluator."""
+"""The exporter for existing ONNX graphs, proven against onnx's reference evaluator."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ from onnxpack.parity.subject import Probes, Strategy, Subject
 from onnxpack.signature import Array, Signature, TensorSpec
 
 FREE_SIZE = 2
-"""The size at which a dynamic dim is first tried, where the user gave no sample."""
+"""The size at which a dynamic dim is first tried if the user gave no sample."""
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """An ``.onnx`` file or a model-zoo folder: read when it is exported."""
+    """Return the path of an ``.onnx`` file or a model-zoo folder; it is read at export."""
     return LoadedTarget(path, path.stem)
 
 
 class OnnxExporter:
-    """Takes the path of an ``.onnx`` file or of a model-zoo folder."""
+    """Exports the graph at the path of an ``.onnx`` file or of a model-zoo folder."""
 
     refines = ""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is a path."""
+        """Return whether the model is a path."""
         return isinstance(model, str | Path)
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[OnnxSubject]:
-        """The graph, with the golden data beside it or a random sample where none was given."""
+        """Open the graph; the default sample is its golden data, or else random."""
         yield OnnxSubject(open_pack(model), sample)
 
 
 class OnnxSubject(Subject):
-    """A graph under adoption; its reference is onnx's own evaluator, in numpy."""
+    """A graph under adoption; its reference is onnx's own evaluator, in NumPy."""
 
     framework = "onnx"
     framework_version = version("onnx")
@@ -77,21 +77,21 @@ class OnnxSubject(Subject):
 
     @cached_property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
-        """What the user should know of optional inputs, and of NaN and infinities."""
+        """Notes about optional inputs, and about NaN and infinities."""
         graph = self._graph.graph
         nonfinite = notes_of_nonfinite(graph, self.sample, self._evaluate, self._model)
         return (*notes_of_constants(self._constants), *nonfinite)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The reference evaluator's answer."""
+        """Return the reference evaluator's answer."""
         return self._evaluate(feeds)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """The graph as it is."""
+        """Yield the only strategy: the unchanged graph."""
         yield Strategy("adopted", self._copy)
 
     def _copy(self, to: Path) -> Probes:
-        """The graph, with its weights in one file beside it, however many it had them in."""
+        """Write the graph, with all its weights in one file next to it."""
         save_beside(self._graph, to)
         return ()
 
@@ -105,7 +105,7 @@ class OnnxSubject(Subject):
         return {spec.name: _random(spec) for spec in signature.inputs}
 
     def _golden_sample(self, signature: Signature) -> dict[str, Array]:
-        """The first golden set's inputs, once the evaluator agrees with its outputs."""
+        """Return the inputs of the first golden set, after a check of its outputs."""
         first = self._pack.golden[0]
         if len(first.outputs) != len(self._names):
             raise PackError(

@@ -1,4 +1,4 @@
-"""Inputs of a graph that have a default value."""
+"""Make inputs of a graph that have a default value constant."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 OPTIONAL_SINCE = 4
-"""Before this IR version every initializer has to be listed as an input, and none can be given."""
+"""Before this IR version every initializer must be listed as an input, without being optional."""
 SHOWN = 3
 
 
 def make_constant(model: ir.Model) -> Sequence[str]:
-    """Take the initializers off a graph's inputs, in place.
+    """Remove the initializers from a graph's inputs, in place.
 
-    ONNX Runtime lets a caller override them. A pack's inputs are those that have to be given.
+    ONNX Runtime lets a caller override them. A pack's inputs are only those that must be given.
 
     Returns:
-        The names of those that a caller could override.
+        The names of the inputs that a caller could override.
     """
     graph = model.graph
     defaults = [str(value.name) for value in graph.inputs if value.name in graph.initializers]
@@ -29,7 +29,7 @@ def make_constant(model: ir.Model) -> Sequence[str]:
 
 
 def notes_of_constants(names: Sequence[str]) -> list[str]:
-    """A note on the inputs that the file lets a caller override, and the pack does not."""
+    """Return a note on inputs that a caller of the file can override, but not of the pack."""
     if not names:
         return []
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -1,4 +1,4 @@
-"""The operator Loop for ONNX's evaluator, as the specification of the operator says."""
+"""The operator Loop for ONNX's evaluator, by the operator's specification."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from onnx.reference.ops import op_loop
 
 
 class Loop(op_loop.Loop):
-    """Loop, where the evaluator's own (onnx 1.23) is wrong.
+    """The operator Loop, corrected where the evaluator's own (onnx 1.23) is wrong.
 
-    It takes an absent condition for false, where the specification says true, and so never enters
-    the loop. What each turn gives it joins along the first axis; the specification says that the
-    turns are a new first axis.
+    The evaluator treats an absent condition as false, where the specification says true, and so
+    never enters the loop. It concatenates the outputs of the iterations along their first axis; by
+    the specification the iterations are a new first axis.
     """
 
     op_domain = ""
@@ -31,7 +31,7 @@ class Loop(op_loop.Loop):
         attributes: Any = None,
         bindings: Any = None,
     ) -> Any:
-        """What is carried out of the last turn, then what the turns gave."""
+        """Return the values carried out of the last iteration, then the stacked outputs."""
         state, given = list(carried), list[Any]()
         goes_on, turn = condition is None or bool(condition), 0
         while goes_on and (trips is None or turn < trips):

@@ -1,8 +1,8 @@
-"""NaN and infinities, which ONNX's evaluator and ONNX Runtime do not always treat alike.
+"""Compare ONNX's evaluator with ONNX Runtime on NaN and infinities, for notes.
 
-ONNX's specification defines NaN for few operators. A difference there is not a fault of the graph
-or of the pack, which answers as ONNX Runtime does everywhere. The user is told that ONNX's
-evaluator, the reference of the proof, answers differently.
+ONNX's specification defines NaN for few operators. A difference there is not an error of the graph
+or of the pack, which answers as ONNX Runtime does everywhere. A note says that ONNX's evaluator,
+the reference of the proof, answers differently.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ DIFFERENT = {
     "ArgMax", "ArgMin", "AveragePool", "Clip", "GlobalMaxPool", "Hardmax", "LRN", "MaxPool",
     "ReduceMax", "ReduceMin", "Resize", "TopK", "Unique",
 }  # fmt: skip
-"""Operators that differ there between onnx 1.23 and ONNX Runtime 1.32, of 67 that were tried."""
+"""Operators for which onnx 1.23 and ONNX Runtime 1.32 differ on these values, of 67 tried."""
 ENDLESS = {"Loop", "RoiAlign"}
-"""Operators that may take hours there: RoiAlign looks at every point of a region."""
+"""Operators that may take hours on these values: RoiAlign visits every point of a region."""
 NOT_ASKED = (
     "the graph was not asked with NaN and infinities among its inputs, since its {} might not end "
     "there"
 )
 FAR = {"RoiAlign"}
-"""Those that may do so at large numbers too, in ONNX's evaluator, which is of Python."""
+"""Operators that may also take hours on large numbers in ONNX's evaluator, which is Python code."""
 NOT_ASKED_FAR = (
     "the graph was asked nothing far from the sample: ONNX's evaluator, the reference of the "
     "proof, takes too long for {} there"
@@ -43,7 +43,7 @@ NOT_ASKED_FAR = (
 def notes_of_nonfinite(
     graph: ir.Graph, sample: Mapping[str, Array], reference: Answer, model: Model
 ) -> Iterator[str]:
-    """A note where the two differ at the sample with NaN or infinities in it."""
+    """Yield a note if the evaluator and ONNX Runtime differ on NaN or infinities."""
     cases = list(nonfinite_values(sample))
     operators = {node.op_type for node in graph.all_nodes()}
     if operators & FAR:
@@ -63,7 +63,7 @@ def notes_of_nonfinite(
 
 
 def _differ(feeds: Mapping[str, Array], reference: Answer, model: Model) -> bool:
-    """Whether the answers differ; not where the reference has none."""
+    """Return whether the answers differ; False if the reference has none."""
     try:
         with np.errstate(all="ignore"):
             expected = reference(feeds)

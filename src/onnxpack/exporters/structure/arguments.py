@@ -1,4 +1,4 @@
-"""The arguments that a sample stands for, and the names of those given by position."""
+"""Turn a sample into a function's arguments, and name those given by position."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What TARGET and SAMPLE name: models, attributes, inputs."""
+"""Load what TARGET and SAMPLE name: models, attributes, inputs."""

@@ -1,4 +1,4 @@
-"""``module:attr`` and ``file.py:attr``: something that the user's own code defines."""
+"""Load ``module:attr`` and ``file.py:attr``, which the user's own code defines."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from onnxpack.errors import TargetError
 
 
 def load_attribute(text: str) -> Any:
-    """The object that ``module:attr`` or ``path/file.py:attr`` names; ``attr`` may have dots.
+    """Return the object that ``module:attr`` or ``path/file.py:attr`` names.
 
-    The folder of the file, or the current one, is searched for imports, as ``python file.py``
-    does. Importing runs the user's code: that is what naming it asks for.
+    ``attr`` may contain dots. The folder of the file, or the current one, is searched for imports,
+    as ``python file.py`` does. Importing runs the user's code, as the user asked for by naming it.
 
     Raises:
         TargetError: the module cannot be imported, or has no such attribute.
@@ -53,7 +53,7 @@ def _load_module(home: str) -> ModuleType:
 
 
 def _load_file(file: Path) -> ModuleType:
-    """The module of this very file, by its stem; where another bears that name, by a new one."""
+    """Return the module of this very file, named by its stem, or with a number if that is taken."""
     names = chain([file.stem], (f"{file.stem}_{number}" for number in count(2)))
     name = next(name for name in names if sys.modules.get(name) is None or _is_of(name, file))
     if name in sys.modules:

@@ -1,4 +1,4 @@
-"""TARGET on the command line: what names a trained model, and how each kind is loaded."""
+"""Load the model that TARGET names on the command line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from onnxpack.exporters.target.loaded import LoadedTarget, Loader
 from onnxpack.plugins import collections, exporters, loaders
 
 FOLDER = "folder"
-"""The name of the loader of folders that hold no file after which another loader is named."""
+"""The name of the default loader of folders, for those without a loader's marker file."""
 
 
 def load_target(text: str, *, class_name: str | None = None, trust: bool = False) -> LoadedTarget:
-    """Load what TARGET names.
+    """Load the model that TARGET names.
 
     Args:
         text: ``module:attr``, ``file.py:attr``, ``torchvision:resnet18``, ``model.ckpt``,
-            ``model.pt2``, ``model.skops`` or another file for which there is a loader, or a
-            folder of transformers or of the model zoo.
+            ``model.pt2``, ``model.skops`` or another file for which there is a loader, or a folder
+            of transformers or of the model zoo.
         class_name: for a ``.ckpt``, the Lightning class as ``module:LitModel``; for a
             ``.safetensors``, the class that it is loaded into.
         trust: allow unpickling, which can run any code that the file holds.
 
     Raises:
-        TargetError: there is no such thing, or it cannot be loaded.
-        MissingExtraError: its framework is not installed.
+        TargetError: the target does not exist, or it cannot be loaded.
+        MissingExtraError: the target's framework is not installed.
     """
     prefix, colon, name = text.partition(":")
     if colon and prefix in collections():
@@ -46,7 +46,7 @@ def load_target(text: str, *, class_name: str | None = None, trust: bool = False
 
 
 def _loader_of(path: Path) -> EntryPoint | None:
-    """By a file's suffix, or by a file that marks a folder."""
+    """Return the loader for a file's suffix, or for a file that marks a folder."""
     if not path.is_dir():
         return loaders().get(path.suffix.removeprefix("."))
     marked = (point for name, point in loaders().items() if (path / name).is_file())
@@ -58,7 +58,7 @@ def _suffixes() -> str:
 
 
 def _is_model(found: object) -> bool:
-    """Whether an exporter takes it as it is: a jitted function is a model, and makes none."""
+    """Return whether an exporter accepts the object itself, so that it need not be called."""
     return any(point.load()().accepts(found) for point in exporters().values())
 
 

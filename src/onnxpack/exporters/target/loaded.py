@@ -1,4 +1,4 @@
-"""A model that was named on the command line, with what came with it."""
+"""A model that was named on the command line, with its labels, sample and notes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from onnxpack.pack.manifest import Preprocess
 
 @dataclass(frozen=True, slots=True)
 class MadeUp:
-    """A sample for those who give none.
+    """A sample that is generated for users who give none.
 
     Attributes:
-        make: makes it; raises TargetError where none can be made up.
-        note: says of what it is.
+        make: returns the sample; raises TargetError if none can be generated.
+        note: says what the sample consists of.
     """
 
     make: Callable[[], Any]
@@ -28,12 +28,12 @@ class LoadedTarget:
     """A model that was named on the command line.
 
     Attributes:
-        model: what :func:`onnxpack.export` takes.
+        model: the model for :func:`onnxpack.export`.
         name: a name for its pack.
-        labels: the classes' names, where the weights came with them.
-        preprocess: how pictures are prepared, where the weights came with it.
+        labels: the names of the classes, if they came with the weights.
+        preprocess: how images are prepared, if that came with the weights.
         notes: what the user should know.
-        made_up: a sample, where the target tells what one looks like.
+        made_up: a generated sample, if the target states its inputs.
     """
 
     model: Any
@@ -44,12 +44,13 @@ class LoadedTarget:
     made_up: MadeUp | None = None
 
     def own_sample(self) -> tuple[Any, tuple[str, ...]]:
-        """The sample where the user gives none, with what the user should know of it."""
+        """Return the sample to use if the user gives none, with notes about it."""
         if self.made_up is None:
             return None, ()
         return self.made_up.make(), (self.made_up.note,)
 
 
 Loader: TypeAlias = Callable[[Path, str | None, bool], LoadedTarget]
-"""Loads a file: its path, the class that the user named (``--class``), and whether what it holds
-may run code (``--trust``). It raises TargetError where the file cannot be loaded."""
+"""Function that loads a file. Its arguments are the path, the class that the user named
+(``--class``), and whether the file may run code (``--trust``). It raises TargetError if the file
+cannot be loaded."""

@@ -1,4 +1,4 @@
-"""Things that are given for a sample by mistake: a shape, a batch with its targets, no numbers."""
+"""Recognise things given as a sample by mistake: a shape, a batch with targets, meta tensors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from onnxpack.parity.subject import Cause
 MADE_UP = "sample = numpy.random.default_rng(0).normal(size={}).astype('float32')"
 
 TAKES_ALL = ("in axis ", "was to be dynamic")
-"""What a refusal says only after each array of the sample became an input."""
+"""Texts of errors that occur only after each array of the sample became an input."""
 
 
 @contextmanager
 def mistakes_named(sample: Any) -> Iterator[None]:
-    """Say what a sample seems to be, where the model cannot take it.
+    """Add to a SampleError what the sample seems to be.
 
     A tuple of integers can be two inputs, and a list of two arrays one input that is a list. So
-    this is only said once the sample was refused.
+    this is added only after the sample was refused.
 
     Raises:
         SampleError: the sample was refused, or is a tensor on the meta device.
@@ -37,7 +37,7 @@ def mistakes_named(sample: Any) -> Iterator[None]:
 
 
 def _refuse_meta(sample: Any) -> None:
-    """Refuse tensors that have a shape and no numbers, which no framework can be asked about."""
+    """Raise an error for tensors on the meta device, which have a shape and no numbers."""
     for each in _shallow(sample):
         if str(getattr(each, "device", "")) == "meta":
             raise SampleError(
@@ -52,7 +52,7 @@ def _mistake(sample: Any, refusal: str) -> Cause | None:
     if isinstance(sample, tuple) and sample and all(type(size) is int for size in sample):
         return Cause(f"the sample {sample} is a shape, not an array", MADE_UP.format(sample))
     arrays = isinstance(sample, list | tuple) and [_is_array(part) for part in sample]
-    takes_all = any(words in refusal for words in TAKES_ALL)  # so none of them is the target
+    takes_all = any(words in refusal for words in TAKES_ALL)  # then no array is the target
     if arrays and len(arrays) > 1 and all(arrays) and not takes_all:
         shapes = " and ".join(str(tuple(part.shape)) for part in sample)
         return Cause(
@@ -72,12 +72,12 @@ def _mistake(sample: Any, refusal: str) -> Cause | None:
 
 
 def _is_array(part: Any) -> bool:
-    """Whether it is an array of its own, and not a scalar of NumPy's."""
+    """Return whether a part of a sample is an array, and not a NumPy scalar."""
     return bool(getattr(part, "shape", ()))
 
 
 def _shallow(sample: Any) -> list[Any]:
-    """The sample, and what is directly inside of it."""
+    """Return the sample and its direct elements."""
     if isinstance(sample, Mapping):
         return [sample, *sample.values()]
     return [sample, *sample] if isinstance(sample, list | tuple) else [sample]

@@ -1,4 +1,4 @@
-"""What ``.safetensors`` names on the command line: weights, for a class that the user names."""
+"""Load the weights in a ``.safetensors`` file into a class that the user names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from onnxpack.exporters.target.loaded import LoadedTarget
 
 
 def load(path: Path, class_name: str | None, _trust: bool) -> LoadedTarget:
-    """The weights in the module that the class makes when it is called without arguments.
+    """Load the weights into the module that the class makes when called without arguments.
 
     Raises:
-        TargetError: no class was named, it cannot be called so, or the weights are not its.
+        TargetError: no class was named, it cannot be called without arguments, or the weights do
+            not fit.
         MissingExtraError: safetensors is not installed.
     """
     if class_name is None:
@@ -54,5 +55,5 @@ def _made(class_name: str) -> Any:
 
 
 def _brief(exc: Exception) -> str:
-    """What PyTorch said, on one line: which weights are missing, unexpected, of another size."""
+    """Return PyTorch's message on one line: which weights are missing, unexpected or misshapen."""
     return " ".join(str(exc).split())[:600]

@@ -1,4 +1,4 @@
-"""SPEC on the command line: what stands for one input of a model."""
+"""Read SPEC on the command line, which describes one input of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnxpack.runtime.picture import SUFFIXES
 from onnxpack.signature import Array
 
 INTEGERS_BELOW = 10
-"""Random integers are small: they are often indices, and every table has a few rows."""
+"""Bound of random integers: they are often indices, and every table has at least a few rows."""
 MAX_ELEMENTS = 2**30
 
 _NAMED = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<spec>.+)")
@@ -25,14 +25,14 @@ _TABLES = {".csv", ".parquet"}
 
 
 def read_sample(specs: Sequence[str]) -> Any:
-    """The sample that these SPECs stand for, in one of the forms of :func:`onnxpack.export`.
+    """Return the sample that these SPECs describe, in a form for :func:`onnxpack.export`.
 
     Args:
-        specs: for each input ``1x3x224x224`` (random float32), ``int64[1,128]`` (random, of
-            this dtype), ``x.npy``, a picture, or ``module:attr`` (a value, or a function that
-            returns one), each with ``name=`` before it where the model takes names; or one
-            ``.npz``, whose entries are named inputs; or one table, ``rows.csv`` or
-            ``rows.parquet``, whose columns are.
+        specs: for each input ``1x3x224x224`` (random float32), ``int64[1,128]`` (random, of this
+            dtype), ``x.npy``, a picture, or ``module:attr`` (a value, or a function that returns
+            one), each with ``name=`` before it if the model's inputs have names; or one ``.npz``,
+            whose entries are named inputs; or one table, ``rows.csv`` or ``rows.parquet``, whose
+            columns are the inputs.
 
     Raises:
         SampleError: a SPEC is not understood or its file cannot be read.
@@ -113,7 +113,7 @@ def _read_numpy(path: Path) -> Any:
 
 
 def _read_table(path: Path) -> Any:
-    """A data frame, with the dtypes that pandas finds."""
+    """Return a data frame with the dtypes that pandas infers."""
     try:
         import pandas as pd
     except ImportError as exc:

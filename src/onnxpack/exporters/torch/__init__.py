@@ -1,1 +1,1 @@
-"""PyTorch modules, exported programs and TorchScript."""
+"""PyTorch exporter: modules, exported programs and TorchScript."""

@@ -1,6 +1,6 @@
-"""The ways in which PyTorch's users run a module: what a pack is timed against.
+"""The ways in which PyTorch's users run a module, to be timed against a pack.
 
-Channels-last, ``torch.compile`` and bfloat16 are what PyTorch's own tuning guide names for
+Channels-last, ``torch.compile`` and bfloat16 are recommended by PyTorch's own tuning guide for
 inference on a CPU (https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html).
 """
 
@@ -26,12 +26,13 @@ CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def baselines(flat: FlatModule, tensors: Tensors, *, is_program: bool) -> Iterator[Baseline]:
-    """Yield the ways to run a module, as it is first.
+    """Yield the ways to run a module, eager mode first.
 
     Args:
         flat: the module, with the structure of its arguments.
-        tensors: makes of named arrays what the module takes.
-        is_program: whether it is a ``torch.export`` program, which runs as it is.
+        tensors: converts named arrays to the module's inputs.
+        is_program: whether the module is a ``torch.export`` program, which is only run in eager
+            mode.
     """
     yield Baseline(EAGER, lambda feeds: _call(flat, tensors(feeds)))
     if is_program or isinstance(flat.model, torch.jit.ScriptModule):
@@ -58,7 +59,7 @@ def _call(flat: FlatModule, tensors: Sequence[torch.Tensor]) -> Callable[[], Any
 
 
 def _channels_last(flat: FlatModule, tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
-    """Run a copy: the layout of the user's own weights stays as it is."""
+    """Return a call of a channels-last copy, which keeps the layout of the user's own weights."""
     model: Any = copy.deepcopy(flat.model)
     laid: list[torch.Tensor] = [
         each.contiguous(memory_format=torch.channels_last) if each.ndim == 4 else each
@@ -68,10 +69,10 @@ def _channels_last(flat: FlatModule, tensors: Sequence[torch.Tensor]) -> Callabl
 
 
 def _compiled(flat: FlatModule, tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
-    """Compile for these very sizes; what was compiled for others is forgotten."""
+    """Return a call compiled for exactly these sizes; code compiled for others is dropped."""
     torch.compiler.reset()
     call = _call(flat.around(torch.compile(flat.model)), tensors)  # type: ignore[arg-type]
-    with hidden():  # inductor warns about what it leaves aside
+    with hidden():  # inductor warns about what it does not compile
         call()
     return call
 

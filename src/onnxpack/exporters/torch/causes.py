@@ -1,4 +1,4 @@
-"""PyTorch's refusals in plain words, and the likely cause with its cure."""
+"""Turn PyTorch's errors into plain words, with the likely cause and a remedy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BOILERPLATE = (
 
 
 def plain_words(exc: BaseException) -> str:
-    """What an exporter said, in a line: the innermost cause that says something.
+    """Return an exporter's error in a line: the innermost cause with a message.
 
     The outer messages of ``torch.onnx.export`` are the same for every failure.
     """
@@ -49,10 +49,10 @@ def plain_words(exc: BaseException) -> str:
 def diagnose(
     model: torch.nn.Module, attempts: Sequence[Attempt], run: Callable[[], Any]
 ) -> Cause | None:
-    """The likely cause, from what the strategies said and from what the model is made of.
+    """Return the likely cause, by the strategies' errors and by the model's parts.
 
     Args:
-        run: asks the model once more.
+        run: runs the model once more.
     """
     said = "\n".join(attempt.error or "" for attempt in attempts)
     if "has no implementation of" in said and _is_double(model):
@@ -85,7 +85,7 @@ def diagnose(
 
 
 def _decision(said: str) -> Cause | None:
-    """What Python decides, at which line, and how that kind of line is written instead."""
+    """Return the cause for a line that decides in Python, with a way to write that line."""
     for words, kinds in (
         ("values decide|decides from a tensor's values", ON_VALUES),
         ("a size that varies decides", ON_SIZES),
@@ -113,12 +113,12 @@ def _missing(operator: str, run: Callable[[], Any]) -> Cause:
 
 
 def cure(exc: Exception) -> str:
-    """What to write where the model refuses its sample with this error."""
+    """Return a remedy for the error with which the model refuses its sample."""
     return next((remedy for pattern, remedy in CURES if re.search(pattern, str(exc))), "")
 
 
 PLACE = r"([^:;\n]+:\d+): ([^\n]*?)(?:; [^:;\n]+:\d+: |$)"
-"""A file with a line, and the code that stands there; others may follow it."""
+"""Pattern of a file, a line number and its code; other places may follow."""
 SHAPES = "shapes cannot be multiplied|size of tensor|[Ee]xpected .* (channels|dimension|size|input)"
 DTYPES = "scalar type|same dtype|dtype mismatch|Input type"
 CURES: Sequence[tuple[str, str]] = (
@@ -152,7 +152,8 @@ FROZEN = Cause(
 MAYBE_FROZEN = dataclasses.replace(FROZEN, certain=False)
 MISSING = r"ONNX has no operator for ([\w:.]+)"
 OTHER_SHAPE = r"^is \w+\[.*\], expected \w+\[|cannot be reshaped to the requested shape"
-"""An output of another shape; what onnxruntime 1.32 says of a Reshape to a fixed size."""
+"""Pattern of an output of another shape, or onnxruntime 1.32's error for a Reshape to a fixed
+size."""
 SCRIPTED = (
     "let TorchScript take forward(), which keeps the loop: type hints, tensors, methods; no "
     "lambdas, no **kwargs. Try it with torch.jit.script(model)"
@@ -200,7 +201,7 @@ ON_VALUES: Sequence[tuple[str, str, str]] = (
         ),
     ),
 )
-"""What a line that matches does, and how it is written instead; the first that matches counts."""
+"""Patterns of code, with what it does and how to write it instead; the first match counts."""
 ON_SIZES: Sequence[tuple[str, str, str]] = (
     (r"^for .*range\(", BY_SIZES, SCRIPTED + FIX),
     (r"\bfor ", BY_SIZES, f"compute all rows at once, without a loop over them{FIX}"),
@@ -222,20 +223,20 @@ KNOWN: Sequence[tuple[str, Cause]] = (
         ),
     ),
 )
-"""What is said by an exporter, and what it means."""
+"""Texts of exporters' errors, with their causes."""
 
 
 def _chose_others(attempt: Attempt) -> bool:
-    """Whether a graph ran everywhere, and only kept other boxes than the model."""
+    """Return whether a graph ran everywhere, and differs only in the boxes that it keeps."""
     failed = [each for case in attempt.evidence for each in case.outputs if not each.passed]
     return any(each.output.endswith("boxes") and each.max_abs for each in failed)
 
 
 def _may_be_frozen(attempt: Attempt) -> bool:
-    """Whether a graph is right at the sample's sizes only, and gives shapes of its own elsewhere.
+    """Return whether only other sizes fail, with outputs of the wrong shape.
 
-    Other differences at other sizes have other causes: NaN, an operator that rounds, a kernel
-    that is not there.
+    Other differences at other sizes have other causes: NaN, an operator that rounds, a missing
+    kernel.
     """
     failed = [case for case in attempt.evidence if not case.passed]
     others = [case for case in attempt.evidence if case.passed]
@@ -277,7 +278,7 @@ def _translated(line: str) -> str:
 
 
 def _user_place(message: str) -> str:
-    """The last line of the user's own code that a message shows."""
+    """Return the last line of the user's own code that a message shows."""
     for file, line in reversed(re.findall(r'File "([^"]+)", line (\d+)', message)):
         if "/site-packages/" not in file and "/onnxpack/" not in file and "<" not in file:
             return f"{Path(file).name}:{line}"

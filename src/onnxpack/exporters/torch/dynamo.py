@@ -1,7 +1,7 @@
-"""``torch.export`` and the exporter that is built on it (``dynamo=True``).
+"""Export with ``torch.export`` and the exporter that is built on it (``dynamo=True``).
 
-It refuses what it cannot follow, and states the sizes for which its graph holds: these guards
-become cases of the proof.
+``torch.export`` refuses what it cannot follow, and states the sizes for which its graph holds.
+These guards become cases of the proof.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from onnxpack.parity.subject import Probes
 
 @dataclass(frozen=True)
 class Dynamo:
-    """The ways to a graph by ``torch.export``."""
+    """The strategies that use ``torch.export``."""
 
     setup: Setup
 
@@ -50,7 +50,7 @@ class Dynamo:
             )
 
     def _shapes(self, tensors: Sequence[torch.Tensor]) -> tuple[dict[int, Any], ...]:
-        """The axes of each input that may vary, in the words of torch.export."""
+        """Return the axes of each input that may vary, in the format of ``torch.export``."""
         dynamic = torch.export.Dim.DYNAMIC
         return tuple(
             {axis: dynamic for axis in self.setup.axes[name] if tensor.shape[axis] > 1}
@@ -58,7 +58,7 @@ class Dynamo:
         )
 
     def differentiate(self, to: Path) -> Probes:
-        """Export a model that differentiates in ``forward``, with its backward pass written out."""
+        """Export a model that differentiates in ``forward``, with an explicit backward pass."""
         tensors = self.setup.tensors()
         made = self._differentiated(tensors)
         with self.setup.followed():
@@ -75,7 +75,7 @@ class Dynamo:
     def _explore(
         self, program: Program, export: Callable[[Sequence[torch.Tensor]], Program]
     ) -> Probes:
-        """The sizes at which the program's guards, and those behind them, do not hold."""
+        """Return sizes at which the program's guards, and guards of programs there, do not hold."""
         sample, axes = self.setup.subject.sample, self.setup.axes
 
         def conditions_at(dims: Mapping[str, int]) -> Sequence[Condition]:
@@ -93,7 +93,7 @@ class Dynamo:
         return explore(guards_of(program, sample, axes), conditions_at, self.setup.sizes)
 
     def _answered_at(self, dims: Mapping[str, int]) -> tuple[torch.Tensor, ...] | None:
-        """The sample at other sizes; None where the model itself refuses it."""
+        """Return the sample at other sizes as tensors; None if the model itself refuses it."""
         feeds = tile(self.setup.subject.sample, self.setup.axes, dims)
         refuse_too_large(feeds, dims)
         try:
@@ -123,10 +123,10 @@ class Dynamo:
 
 @contextmanager
 def _no_text_of_sizes() -> Iterator[None]:
-    """Refuse a model that makes text of a size: ``torch.export`` gives it the symbol's name.
+    """Refuse a model that turns a size into text: ``torch.export`` gives it the symbol's name.
 
     Raises:
-        ExportError: it did.
+        ExportError: the model turned a size into text.
     """
     places: dict[Place, None] = {}
     with text_of_sizes(lambda _, place: places.setdefault(place)):

@@ -1,4 +1,4 @@
-"""Inputs at which a graph of a PyTorch model may go wrong, chosen by the functions it calls."""
+"""Choose inputs at which a graph of a PyTorch model may go wrong, by the functions it calls."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from onnxpack.parity.ties import equal_values, infinities, round_values, signed_
 from onnxpack.signature import Array
 
 ALL_ZERO = 2
-"""So many cases of round numbers are asked of a costly model: zeros among others, and zeros alone.
-A black picture, or silence, makes 0 / 0 of what normalises its input."""
+"""Number of cases of round numbers for a costly model: zeros among others, and only zeros. A black
+picture, or silence, causes 0 / 0 where the input is normalised."""
 ALIKE = 2
-"""Integers of so few values are drawn from these alone in the usual cases."""
+"""Integers with at most this many distinct values are drawn only from these in the usual cases."""
 
 Edges = Iterator[tuple[str, Mapping[str, Array]]]
 
 
 def edges(sample: Mapping[str, Array], called: AbstractSet[str], weights: int) -> Edges:
-    """Integers of every kind, masks, round numbers; NaN and infinity where the model asks of them.
+    """Yield integers, masks, round numbers, and NaN and infinities if the model handles them.
 
     Args:
         called: the functions of PyTorch that the model calls.
-        weights: how many the model has; a costly one is asked of zeros only.
+        weights: the number of the model's weights; a costly model gets only zeros.
     """
     yield from smaller_integers(sample)
     yield from signed_integers(sample)
@@ -53,7 +53,7 @@ def edges(sample: Mapping[str, Array], called: AbstractSet[str], weights: int) -
 
 
 def smaller_integers(sample: Mapping[str, Array]) -> Edges:
-    """Smaller integers, where the sample's are all alike: full lengths hide what is cut."""
+    """Yield smaller integers if the sample's are all alike: full lengths hide what is cut."""
     lower = {name: _lowered(array) for name, array in sample.items()}
     if any(lower[name] is not array for name, array in sample.items()):
         yield "smaller integers", lower

@@ -26,12 +26,12 @@ CALLS_USERS = ("Lambda",)
 
 
 class TorchExporter:
-    """Takes every ``torch.nn.Module`` and ``torch.export.ExportedProgram``."""
+    """Exports every ``torch.nn.Module`` and ``torch.export.ExportedProgram``."""
 
     refines = ""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one of them; PyTorch is not imported to say no."""
+        """Return whether the model is a module or a program; PyTorch is not imported to say no."""
         torch = sys.modules.get("torch")
         return torch is not None and isinstance(
             model, torch.nn.Module | torch.export.ExportedProgram
@@ -39,12 +39,12 @@ class TorchExporter:
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[TorchSubject]:
-        """The model unwrapped and in eval mode; every submodule gets its mode back.
+        """Open the model, unwrapped and in eval mode; every submodule gets its mode back.
 
         Raises:
             SampleError: no sample was given.
             TargetError: a lazy module has no weights yet.
-            ExportError: it computes in int8, or is scripted and changes its weights.
+            ExportError: the model computes in int8, or is scripted and changes its weights.
         """
         from onnxpack.exporters.torch.patch.detectors import listed_pictures
         from onnxpack.exporters.torch.patch.settings import torch_settings_kept
@@ -78,7 +78,7 @@ class TorchExporter:
 
 @contextmanager
 def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
-    """Every submodule in eval mode; the module and PyTorch's settings are restored at the end."""
+    """Put every submodule into eval mode; restore the module and PyTorch's settings at the end."""
     from onnxpack.exporters.torch.patch.settings import torch_settings_kept
 
     trains = module.training if hasattr(module, "training") else False
@@ -95,7 +95,7 @@ def inference_mode_of(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _has_modes(module: torch.nn.Module) -> bool:
-    """Whether it can be switched: the module of a program has the mode of its export.
+    """Return whether the mode can be changed: a program's module keeps that of its export.
 
     PyTorch 2.14 puts a ``train`` of its own on such a module, which raises NotImplementedError.
     """
@@ -105,10 +105,10 @@ def _has_modes(module: torch.nn.Module) -> bool:
 
 
 def refuse_impressions(subject: TorchSubject) -> None:
-    """Refuse code of the user's that answers by chance, or by what it was asked before.
+    """Raise an error if user code answers by chance, or depending on earlier calls.
 
     Raises:
-        NondeterministicError: it does.
+        NondeterministicError: the user's code does so.
     """
     if not _never_written(subject.model):
         _refuse_first_impressions(subject)
@@ -116,7 +116,7 @@ def refuse_impressions(subject: TorchSubject) -> None:
 
 
 def _never_written(module: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """The parameters, if only the code of libraries runs in ``forward`` and writes none.
+    """Return the parameters if only libraries' code runs in ``forward`` and writes none.
 
     An embedding with ``max_norm`` shortens its rows in place; a hook, or a ``forward`` that was put
     into an instance, is the user's code.
@@ -136,7 +136,7 @@ def _never_written(module: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 
 def _refuse_first_impressions(subject: TorchSubject) -> None:
-    """Refuse code of the user's that answers by what it was asked first.
+    """Raise an error if the answers depend on the first call.
 
     Raises:
         NondeterministicError: the first call sets something on which later answers depend.
@@ -155,10 +155,10 @@ def _refuse_first_impressions(subject: TorchSubject) -> None:
 
 
 def _refuse_lasting_impressions(subject: TorchSubject) -> None:
-    """Refuse code of the user's that answers by chance, or by how often or what it was asked.
+    """Raise an error if the answers depend on chance, or on the number or inputs of calls.
 
     Raises:
-        NondeterministicError: it draws at random, or a call changes something on which later
+        NondeterministicError: the model draws at random, or a call changes something on which later
             answers depend.
     """
     import torch
@@ -167,7 +167,7 @@ def _refuse_lasting_impressions(subject: TorchSubject) -> None:
     from onnxpack.exporters.torch.watch.kept import kept_between_calls
 
     model = subject.model
-    # What PyTorch draws is left for the proof, which shows how far two answers are apart.
+    # PyTorch's own draws are left to the proof, which shows how much two answers differ.
     with torch.random.fork_rng(devices=[]):
         with unchanged(model):
             cause = find_draw(model, subject.answer)
@@ -189,7 +189,7 @@ def _refuse_lasting_impressions(subject: TorchSubject) -> None:
 
 
 def _without_ties(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy of a scripted module: its attributes are kept in C++, and cannot be listed there."""
+    """Return a copy of a scripted module, whose attributes are in C++ and cannot be listed."""
     import torch
 
     return copy.deepcopy(module) if isinstance(module, torch.jit.ScriptModule) else module
@@ -213,7 +213,7 @@ def _is_program(model: Any) -> bool:
 
 
 def _unwrapped(model: Any) -> Any:
-    """The plain module inside compiled and data-parallel ones."""
+    """Return the plain module inside compiled and data-parallel wrappers."""
     import torch
 
     inner = getattr(model, "_orig_mod", model)

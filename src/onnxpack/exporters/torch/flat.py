@@ -1,7 +1,7 @@
-"""A module of flat tensors around a module of any signature.
+"""Wrap a module of any signature as a module of flat tensors.
 
-Both of PyTorch's exporters have their own ideas of dicts, keywords and nested answers; given
-positional tensors and a tuple of tensors they have none.
+PyTorch's two exporters treat dicts, keywords and nested answers in different ways. With positional
+tensors as inputs and a tuple of tensors as answer they do not differ.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class FlatModule(torch.nn.Module):
         self.training = False
 
     def around(self, model: torch.nn.Module) -> Self:
-        """The same calls to another module."""
+        """Return a module that makes the same calls to another module."""
         return type(self)(model, *self.arguments)
 
     def answer(self, *tensors: torch.Tensor) -> Any:
-        """The inner module's own answer."""
+        """Return the inner module's own answer."""
         args, kwargs = rebuild(self.arguments, iter(tensors))
         return self.model(*args, **kwargs)
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The tensors of the inner module's answer."""
+        """Return the tensors of the inner module's answer."""
         return tuple(tensor for _, tensor in flatten(self.answer(*tensors)))

@@ -1,10 +1,9 @@
-"""The ladder: PyTorch's exporters, in the order in which they are worth trying.
+"""The order in which PyTorch's exporters are tried.
 
-Tracing by the TorchScript exporter is fast and its graphs fuse best, and it is silently wrong
-where Python decides from values or from a size that is to vary: then it is not tried at all.
-``torch.export`` (dynamo) refuses what it cannot follow, and tells the sizes for which its graph
-holds. Scripting keeps branches and loops. Everything is traced at a batch of two or more: at one,
-it freezes.
+Tracing by the TorchScript exporter is fast and its graphs fuse best. But it is silently wrong if
+Python decides by values or by a size that varies, and is then not used. ``torch.export`` (dynamo)
+refuses what it cannot follow, and states the sizes for which its graph holds. Scripting keeps
+branches and loops. Everything is traced at a batch of two or more, since a batch of one is frozen.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ def climb(setup: Setup) -> Iterator[Strategy]:
     """Yield the strategies for one subject, best first.
 
     Raises:
-        ExportError: no exporter can be trusted to see what the model's users see; or the model is
-            a script, and PyTorch has no exporter for scripts.
+        ExportError: no exporter can be trusted to see what the model's users see, or the model is a
+            script and this PyTorch has no exporter for scripts.
     """
     subject = setup.subject
     if isinstance(subject.model, torch.jit.ScriptModule):
@@ -70,7 +69,7 @@ def climb(setup: Setup) -> Iterator[Strategy]:
         if has_torchscript_exporter():
             yield _strategy(each, f"torchscript trace{suffix}", _scripts(each).trace)
         yield _strategy(each, f"dynamo{suffix}", Dynamo(each).export)
-    # TorchScript would take the branch that nobody runs of a model that asks for it.
+    # If a model asks whether it is scripted, TorchScript takes a branch that its users never run.
     if has_torchscript_exporter() and not unseen.scripting:
         yield _script(setup, "torchscript script")
     narrow = subject.in_float32()
@@ -104,10 +103,10 @@ def _strategy(setup: Setup, name: str, make: Callable[[Path], Probes]) -> Strate
 
 
 def _by_empty_rows(setup: Setup) -> list[tuple[Setup, str]]:
-    """The ways in which attention answers a row that may look at nothing, likelier first.
+    """Return the setups for both answers of attention to an empty row, likelier first.
 
-    PyTorch 2.14 gives NaN in the fast path of self-attention and with ``need_weights``, and
-    zeros elsewhere. Which of them a model takes hangs on its call, so the proof decides.
+    PyTorch 2.14 gives NaN in the fast path of self-attention and with ``need_weights``, and zeros
+    elsewhere. Which of them applies depends on the model's call, so the proof decides.
     """
     parts = list(setup.flat.modules())
     if not any(isinstance(part, nn.MultiheadAttention) for part in parts):
@@ -118,13 +117,13 @@ def _by_empty_rows(setup: Setup) -> list[tuple[Setup, str]]:
 
 
 def _refuse_hidden_by_precision(subject: TorchSubject) -> None:
-    """Refuse code that decides by values in low precision and not in float32.
+    """Raise an error for code that decides by values in low precision but not in float32.
 
     ``if y.dtype == torch.float16 and y.isinf().any()``: the graph is made of the model in
     float32, where such a branch is never reached.
 
     Raises:
-        ExportError: there is some.
+        ExportError: there is such code.
     """
     narrow = find_conversions(lambda: subject.run_narrow(subject.sample))
     wide = find_conversions(lambda: subject.run(subject.sample)) if narrow else ()
@@ -138,7 +137,7 @@ def _refuse_hidden_by_precision(subject: TorchSubject) -> None:
 
 
 def _refuse(unseen: Unseen, model: str) -> None:
-    """Refuse a model of which no exporter can be trusted to see what its users see.
+    """Raise an error if no exporter can be trusted to see what the model's users see.
 
     Raises:
         ExportError: there is a cause.

@@ -1,4 +1,4 @@
-"""A PyTorch model as a program that runs without the code it was written in."""
+"""Save a PyTorch model as a program that runs without its source code."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Example:
 def save_program(
     model: Any, examples: Sequence[Example], to: Path, *, tolerance: Tolerance
 ) -> Path:
-    """Save what answers ``forward(*tensors) -> tuple of tensors``.
+    """Save a program with the signature ``forward(*tensors) -> tuple of tensors``.
 
-    TorchScript first, since it starts soonest; ``torch.export`` where it answers otherwise.
+    TorchScript is tried first, since it starts fastest, then ``torch.export``.
 
     Args:
-        model: what :func:`onnxpack.export` takes of PyTorch's kinds.
-        examples: what it answers; sizes that differ between them may vary.
+        model: any PyTorch model that :func:`onnxpack.export` accepts.
+        examples: inputs and outputs of the model; sizes that differ between examples may vary.
         to: the folder; the file is ``program.pt`` or ``program.pt2``.
-        tolerance: what counts as equal.
+        tolerance: the differences up to which answers count as equal.
 
     Raises:
-        ExportError: neither way gives a program that answers so.
+        ExportError: neither way gives a program with these answers.
     """
     largest = max(examples, key=lambda each: sum(array.size for array in each.inputs))
     reasons = []

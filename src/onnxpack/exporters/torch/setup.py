@@ -1,4 +1,4 @@
-"""The model as PyTorch's exporters are given it: flat, with the stand-ins that they need."""
+"""Prepare a model for PyTorch's exporters: flat, with the replacements that they need."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """What every way to a graph of one subject starts from.
+    """The common starting point of all strategies for one subject.
 
     Attributes:
-        opset: of the graph.
+        opset: the opset of the graph.
         outputs: the names of the graph's outputs.
-        empty_rows: let attention give zeros where a row may look at nothing; else it gives NaN.
-        modules: the names of each module of the user's whose code runs in ``forward``.
+        empty_rows: whether attention gives zeros for a row that may attend to nothing; otherwise it
+            gives NaN.
+        modules: the namespace of each of the user's modules whose code runs in ``forward``.
     """
 
     subject: TorchSubject
@@ -55,7 +56,7 @@ class Setup:
 
     @cached_property
     def _fast(self) -> frozenset[nn.Module]:
-        """The encoders that may leave the padding out; asked once, where no mode is on."""
+        """The encoders that may leave the padding out; determined once, while no mode is active."""
         return fast_encoders(self.subject.model) | fast_encoders(self.flat.model)
 
     @property
@@ -67,7 +68,7 @@ class Setup:
         """Return the sample with each dynamic dim at a size of its own, at least two.
 
         Args:
-            grown: at a larger size than otherwise, each dim by a step of its own.
+            grown: use larger sizes, with a different increase for each dim.
         """
         dims: dict[str, int] = {}
         for dim, size in self.sizes.items():
@@ -85,7 +86,7 @@ class Setup:
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """Put the stand-ins in place while an exporter looks at the model."""
+        """Put the replacements in place while an exporter follows the model."""
         with _vmaps_closed(), classes_answered(stands_in) as open_module:
             for names in self.modules:
                 open_module(names)
@@ -94,14 +95,14 @@ class Setup:
 
     @contextmanager
     def decomposed(self) -> Iterator[None]:
-        """Put those stand-ins in place that change which functions of torch run."""
+        """Put those replacements in place that change which functions of torch run."""
         with padding_left_out(self._fast), Decomposed(empty_rows=self.empty_rows), masks_unasked():
             yield
 
 
 @contextmanager
 def _in_plain_words() -> Iterator[None]:
-    """Translate whatever an exporter raises; it can be anything at all."""
+    """Translate any error of an exporter into an ExportError."""
     try:
         yield
     except ExportError:
@@ -112,9 +113,9 @@ def _in_plain_words() -> Iterator[None]:
 
 @contextmanager
 def _vmaps_closed() -> Iterator[None]:
-    """Leave each ``torch.vmap`` that an error of an exporter left open (PyTorch 2.14).
+    """Close each ``torch.vmap`` that an error of an exporter left open (PyTorch 2.14).
 
-    Every later draw at random in this process would fail within it.
+    Otherwise every later random draw in this process would fail.
     """
     functorch = existing(torch._C, "_functorch")  # noqa: SLF001
     depth = existing(functorch, "get_dynamic_layer_stack_depth")()

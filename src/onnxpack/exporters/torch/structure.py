@@ -1,7 +1,7 @@
-"""Arguments and answers of any shape, as flat lists of named tensors and back.
+"""Convert nested arguments and answers to flat lists of named tensors and back.
 
-Tensors may stand in tuples, lists, dicts, dataclasses and named tuples, nested as they like. A
-place is named by its path: ``hidden_0`` is the first element of ``hidden``.
+Tensors may be nested in tuples, lists, dicts, dataclasses and named tuples. A tensor is named by
+its path: ``hidden_0`` is the first element of ``hidden``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Named = Iterator[tuple[str, torch.Tensor]]
 
 
 def flatten(value: Any, path: str = "") -> Named:
-    """Each tensor with its path; None is passed over, plain values are left out."""
+    """Yield each tensor with its path; None and plain values are left out."""
     if isinstance(value, torch.Tensor):
         yield path, value
     else:
@@ -31,7 +31,7 @@ def flatten(value: Any, path: str = "") -> Named:
 
 
 def rebuild(template: Any, tensors: Iterator[torch.Tensor]) -> Any:
-    """The template with its tensors replaced, in the order in which ``flatten`` gives them."""
+    """Return the template with its tensors replaced, in the order of ``flatten``."""
     if isinstance(template, torch.Tensor):
         return next(tensors)
     children = [(key, rebuild(child, tensors)) for key, child in _children(template)]
@@ -39,7 +39,7 @@ def rebuild(template: Any, tensors: Iterator[torch.Tensor]) -> Any:
 
 
 def to_tensors(value: Any) -> Any:
-    """The same structure with its arrays as tensors that carry no gradient."""
+    """Return the same structure with its arrays as tensors without gradients."""
     if isinstance(value, torch.Tensor):
         return value.detach()
     if isinstance(value, np.ndarray | np.generic):
@@ -49,13 +49,13 @@ def to_tensors(value: Any) -> Any:
 
 
 def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Tensor]:
-    """The tensors of an answer, by names that a person recognises.
+    """Return the tensors of an answer, under names that a person recognises.
 
     Args:
         taken: the names of the inputs, which an output cannot have as well.
 
     Raises:
-        ExportError: there is no tensor in it, or two would get one name.
+        ExportError: the answer holds no tensor, or two tensors would get one name.
     """
     plain = [type(leaf).__name__ for leaf in _plain_leaves(answer)]
     if plain:
@@ -98,7 +98,7 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _refilled(holder: Any, children: Sequence[tuple[str, Any]]) -> Any:
-    """A structure like ``holder`` with these children; a mapping becomes a plain dict."""
+    """Return a structure like ``holder`` with these children; a mapping becomes a plain dict."""
     if not children:
         return holder
     if dataclasses.is_dataclass(holder) and not isinstance(holder, type):

@@ -1,4 +1,4 @@
-"""A PyTorch module under export: asked, watched, and made into graphs."""
+"""The subject of a PyTorch module: it runs and watches the module and makes its graphs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ KNOWN = {
     torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16,
     torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
 }  # fmt: skip
-"""What a pack's inputs and outputs may be."""
+"""Dtypes that inputs and outputs of a pack may have."""
 REMEDIES = dict.fromkeys(
     (torch.complex32, torch.complex64, torch.complex128),
     "give the two parts as one more axis: torch.view_as_real(y); and take them so: "
@@ -65,7 +65,7 @@ REMEDIES = dict.fromkeys(
 
 
 PERTURBED = 3
-"""Answers beside the model's own: of an output of two numbers, one is near by chance in ten."""
+"""Number of perturbed copies: an answer of two numbers is close by chance once in ten."""
 
 
 class TorchSubject(Subject):
@@ -73,9 +73,9 @@ class TorchSubject(Subject):
 
     Args:
         model: the module, unwrapped and in eval mode.
-        sample: what the user gave: tensors or arrays, see :func:`structure.bind`.
+        sample: the user's sample: tensors or arrays, see :func:`structure.bind`.
         shown: the module whose class the manifest names.
-        program: the ``torch.export`` program that the module came from, where it did.
+        program: the ``torch.export`` program that the module came from, if any.
         framework: the exporter's name for the manifest.
     """
 
@@ -125,19 +125,19 @@ class TorchSubject(Subject):
 
     @property
     def model(self) -> torch.nn.Module:
-        """The user's module; in float32 where it is of low precision."""
+        """The user's module, in float32 if it is of low precision."""
         return self.flat.model
 
     @property
     def manner(self) -> str:
-        """What the names of strategies say besides: that weights were widened."""
+        """A suffix for the names of strategies if the weights were widened."""
         return self.manner_name if self._narrow is None else " in float32"
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The module's answer on its own device, in float32 where it is of low precision.
+        """Return the module's answer on its own device, in float32 if it is of low precision.
 
         Raises:
-            ExportError: float32 gives what its own rounding does not explain.
+            ExportError: the answer differs from float32's by more than the low precision explains.
         """
         first, self._first = self._first, None
         if first is not None and all(feeds[name] is self.sample[name] for name in self.sample):
@@ -150,7 +150,7 @@ class TorchSubject(Subject):
         return self._ask(self.flat, self.tensors(feeds))
 
     def _look_for_low_precision(self, feeds: Mapping[str, Array]) -> dict[str, torch.Tensor]:
-        """The module's own answer: does it choose low precision, and is float32 near enough?"""
+        """Return the module's own answer, and widen the module if it uses low precision."""
         given = zip(self.tensors(feeds), self._own, strict=True)
         with watch_autocast() as entered:
             own = self._answer(self._narrow or self.flat, [each.to(kind) for each, kind in given])
@@ -166,11 +166,11 @@ class TorchSubject(Subject):
         self._narrow, self.flat = self.flat, widened(self.flat)
 
     def answer(self, tensors: Sequence[torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
-        """The module's answer as the tensors that it returns, by default to the sample."""
+        """Return the module's answer as tensors, by default to the sample."""
         return self._answer(self.flat, self.tensors(self.sample) if tensors is None else tensors)
 
     def run_first(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Ask a model that was not asked before; the answer is kept for the next run."""
+        """Run a model that was not run before, and keep the answer for the next run."""
         self._first = None
         answer = self.run(feeds)
         if all(feeds[name] is self.sample[name] for name in self.sample):
@@ -178,13 +178,13 @@ class TorchSubject(Subject):
         return answer
 
     def run_narrow(self, feeds: Mapping[str, Array]) -> None:
-        """Ask a model of low precision as its user does, in that precision."""
+        """Run a model of low precision in that precision, as its user does."""
         if self._narrow is not None:
             given = zip(self.tensors(feeds), self._own, strict=True)
             self._answer(self._narrow, [each.to(kind) for each, kind in given])
 
     def run_float64(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
-        """The answer of a copy of the module in float64."""
+        """Return the answer of a copy of the module in float64."""
         if self._double is None:
             return None
         wide = [
@@ -197,7 +197,7 @@ class TorchSubject(Subject):
             return None
 
     def run_perturbed(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-        """The answers of copies whose inputs and weights are off by a rounding."""
+        """Yield the answers of copies whose inputs and weights are perturbed by roundings."""
         for seed in range(PERTURBED):
             inputs = self.tensors(feeds)
             try:
@@ -209,7 +209,7 @@ class TorchSubject(Subject):
             yield found
 
     def baselines(self) -> Iterator[Baseline]:
-        """See :mod:`onnxpack.exporters.torch.baselines`; in the user's own precision."""
+        """Yield the ways to run the module in the user's own precision."""
 
         def own(feeds: Mapping[str, Array]) -> list[torch.Tensor]:
             given = zip(self.tensors(feeds), self._own, strict=True)
@@ -219,7 +219,7 @@ class TorchSubject(Subject):
 
     @contextmanager
     def limited(self, threads: int) -> Iterator[None]:
-        """PyTorch's own number of threads."""
+        """Limit PyTorch's number of threads."""
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
@@ -228,19 +228,19 @@ class TorchSubject(Subject):
             torch.set_num_threads(before)
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :mod:`onnxpack.exporters.torch.edges`."""
+        """Yield inputs at which a graph of this model may go wrong."""
         yield from edges(self.sample, self._called, self.weights)
 
     def unordered(self, outputs: Mapping[str, Array]) -> Sets:
-        """What a detector of torchvision finds is a set."""
+        """Return the outputs of a torchvision detector, whose rows have no order."""
         return tuple(sets_of_a_detector(outputs)) if has_no_order(self.model) else ()
 
     def tensors(self, feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
-        """Inputs as tensors of their own on the module's device."""
+        """Return inputs as new tensors on the module's device."""
         return tuple(torch.from_numpy(array.copy()).to(self.device) for array in feeds.values())
 
     def in_float32(self) -> TorchSubject | None:
-        """The same model of float64, computed in float32 between casts; None for others."""
+        """Return a float64 model computed in float32 between casts; None for other models."""
         tensors = (*self.model.parameters(), *self.model.buffers())
         if self.program is not None or not any(each.dtype is torch.float64 for each in tensors):
             return None
@@ -250,12 +250,12 @@ class TorchSubject(Subject):
         return narrow
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """See :mod:`onnxpack.exporters.torch.ladder`; with NaN kept where a graph loses it."""
+        """Yield PyTorch's strategies, each also with NaN kept if a graph loses it."""
         ladder = climb(Setup(self, axes, opset, tuple(outputs)))
         return with_nan_kept(ladder, asked=self.asks_nan)
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The output of each module, by forward hooks; of one called twice, the last."""
+        """Return the output of each module, by forward hooks; the last one if called repeatedly."""
         seen: dict[str, Array] = {}
 
         def hook(name: str) -> Any:
@@ -283,20 +283,20 @@ class TorchSubject(Subject):
         return seen
 
     def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
-        """See :mod:`onnxpack.exporters.torch.watch.nondeterminism`."""
+        """Return why the model answers differently to the same input; None if it is not known."""
         return find_unsteadiness(self.model, lambda: self.run(feeds))
 
     def cure(self, exc: Exception) -> str:
-        """See :mod:`onnxpack.exporters.torch.causes`."""
+        """Return a remedy for the error with which the model refuses its sample."""
         return cure(exc)
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
-        """See :mod:`onnxpack.exporters.torch.causes`."""
+        """Return the likely cause of a failure of every strategy."""
         return diagnose(self.model, attempts, lambda: self.run(self.sample))
 
     @property
     def asks_nan(self) -> bool:
-        """Whether the model is asked with NaN: it calls a function that reckons with it."""
+        """Whether the model is run with NaN, because it calls a function that handles NaN."""
         return bool(self._called & RECKONS) and not self._called & POOLS_REGIONS
 
     @cached_property
@@ -309,7 +309,7 @@ class TorchSubject(Subject):
         return self._widened()
 
     def _widened(self) -> FlatModule | None:
-        """A copy of the module in float64; None where there can be none."""
+        """Return a copy of the module in float64; None if it cannot be made."""
         try:
             with hidden():  # a scripted module warns about the gradients of what it copies
                 return copy.deepcopy(self.flat).double()
@@ -332,20 +332,20 @@ def _as_arrays(answer: Mapping[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def _is_hidden(tensor: torch.Tensor) -> bool:
-    """Whether it stands for values that are elsewhere, or of no common shape."""
+    """Return whether a tensor wraps values that are elsewhere, or has no common shape."""
     return tensor.is_nested or is_functorch_wrapped_tensor(tensor)
 
 
 def _known(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor of a dtype that numpy has."""
+    """Return the tensor in a dtype that NumPy has."""
     return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
 
 
 def to_array(tensor: torch.Tensor) -> Array:
-    """A tensor as an array of its own.
+    """Return a tensor as a new array.
 
     Raises:
-        ExportError: numpy has no such dtype.
+        ExportError: the tensor is sparse or quantised, or NumPy lacks its dtype.
     """
     dense = tensor.detach()
     if dense.is_sparse or dense.is_quantized:
@@ -360,7 +360,7 @@ def to_array(tensor: torch.Tensor) -> Array:
             "Runtime has no kernels on CPU.",
             remedy=REMEDIES.get(dense.dtype, "take and give float32: tensor.float()"),
         )
-    # A conjugate or its imaginary part is a view that says so by a bit, which numpy has not.
+    # A conjugate or its imaginary part is a view marked by a bit, which NumPy lacks.
     return dense.resolve_conj().resolve_neg().cpu().numpy().copy()
 
 
@@ -370,7 +370,7 @@ def _device(model: torch.nn.Module) -> torch.device:
 
 
 def _constants(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    """A note for each argument that is no tensor: the graph keeps the sample's value."""
+    """Return a note for each argument that is not a tensor: the graph keeps the sample's value."""
     return tuple(
         f"argument {name!r} is held constant at {value!r}"
         for name, value in given

@@ -1,8 +1,8 @@
-"""The TorchScript exporter (``dynamo=False``): traces, and scripts.
+"""Export with the TorchScript exporter (``dynamo=False``), by traces and scripts.
 
-Its graphs fuse best and it is fast. A trace is silently wrong where Python decides from values or
-from a size that is to vary, so two witnesses look first. PyTorch 2.14 calls this exporter legacy:
-where PyTorch has dropped it, the ladder goes on without it.
+Its graphs fuse best and it is fast. A trace is silently wrong if Python decides by values or by a
+size that varies, so two witnesses check the model first. PyTorch 2.14 calls this exporter legacy.
+If PyTorch has removed it, the ladder goes on without it.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ SILENT = (
 
 @dataclass
 class TorchScript:
-    """The ways to a graph by the TorchScript exporter."""
+    """The strategies that use the TorchScript exporter."""
 
     setup: Setup
     _raises: bool = False
 
     def trace(self, to: Path) -> Probes:
-        """Trace, if both witnesses saw nothing that decides: the watches and the symbolic run."""
+        """Trace the model if neither the watches nor the symbolic run saw a decision."""
         with self.setup.decomposed():
             conversions = find_conversions(
                 lambda: self.setup.subject.run(self.setup.subject.sample)
@@ -80,7 +80,7 @@ class TorchScript:
         return all_differing(observed.conditions)
 
     def _witness(self, tensors: Sequence[torch.Tensor]) -> Observation:
-        """What a run without values saw; it must have come to its end."""
+        """Return what a run without values saw; the run must have finished."""
         axes = [self.setup.axes.get(name, {}) for name in self.setup.subject.sample]
         own = {
             dim: tensor.shape[axis]
@@ -96,7 +96,7 @@ class TorchScript:
             ) from exc
 
     def _size_decisions(self) -> list[Place]:
-        """The places where Python decides from a size that is to vary."""
+        """Return the places where Python decides by a size that varies."""
         return differing(self._learn(grown=False), self._learn(grown=True))
 
     def _learn(self, *, grown: bool) -> list[Learned]:

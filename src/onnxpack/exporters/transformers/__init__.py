@@ -1,1 +1,1 @@
-"""Models of Hugging Face transformers, and the folders in which they are kept."""
+"""transformers exporter: Hugging Face models, and the folders that hold them."""

@@ -1,9 +1,9 @@
-"""Attention as plain operators, while a graph is made.
+"""Write attention as plain operators while a graph is made.
 
 PyTorch's fused attention answers zero for a row in which every key is masked, such as the padding
-at the left of a causal model; the graphs that its exporters make of it answer otherwise there.
-And transformers leaves a mask out where its values allow it, which a graph cannot. So for the
-graph, and only there, "sdpa" is written out, and every mask is made.
+at the left of a causal model. The graphs that its exporters make of it give another answer there.
+And transformers omits a mask if its values allow it, which a graph cannot. So in the graph, and
+only there, "sdpa" is written out, and every mask is made.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FUSED, PLAIN, GROUPED = "sdpa", "eager", "grouped_mm"
 
 @contextmanager
 def written_out() -> Iterator[None]:
-    """Every "sdpa" of transformers as plain operators, with its mask."""
+    """Replace every "sdpa" of transformers by plain operators with a mask."""
     with ExitStack() as stack:
         stack.enter_context(replaced(masking_utils, "prepare_padding_mask", _as_long_as_the_tokens))
         for interface, name, own, ours in _stand_ins():
@@ -38,9 +38,9 @@ def written_out() -> Iterator[None]:
 
 
 def _stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any], Callable[..., Any]]]:
-    """Each registry of transformers, the name in it, its own function and the one instead.
+    """Yield each registry of transformers, a name in it, its own function and the replacement.
 
-    Mixtures of experts do without their grouped product of matrices, which ONNX does not have.
+    Mixtures of experts get no grouped product of matrices, which ONNX does not have.
     """
     yield ALL_ATTENTION_FUNCTIONS, FUSED, sdpa_attention_forward, attend
     for name, make in ((FUSED, sdpa_mask), (PLAIN, eager_mask)):
@@ -54,7 +54,7 @@ def _stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any], Callable[..., A
 
 
 def full_mask(make: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor | None:
-    """The mask of transformers, also where the values at hand would allow none."""
+    """Return the mask of transformers, even if the values at hand would allow to omit it."""
     kwargs["allow_is_causal_skip"] = False
     if kwargs.get("attention_mask") is not None:
         kwargs["allow_is_bidirectional_skip"] = False
@@ -63,7 +63,7 @@ def full_mask(make: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tens
 
 
 def _as_long_as_the_tokens(mask: torch.Tensor | None, *_: Any) -> torch.Tensor | None:
-    """The padding mask; without a cache there are no earlier tokens to lengthen it by."""
+    """Return the padding mask unchanged: without a cache it has the length of the tokens."""
     return mask
 
 
@@ -79,7 +79,7 @@ def attend(
     position_bias: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """What ``sdpa_attention_forward`` answers."""
+    """Return the answer of ``sdpa_attention_forward``, computed by plain operators."""
     groups = getattr(module, "num_key_value_groups", 1)
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
@@ -96,7 +96,7 @@ def attend(
 
 
 def _weights(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Softmax over the keys that are not masked; zero where all are."""
+    """Return the softmax over keys that are not masked; zero if all are masked."""
     if mask is None:
         return scores.softmax(-1)
     if mask.dtype != torch.bool:
@@ -106,7 +106,7 @@ def _weights(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """Each place sees itself and those before it."""
+    """Return a mask in which each place sees itself and those before it."""
     rows = torch.arange(query.shape[2], device=query.device)
     columns = torch.arange(key.shape[2], device=key.device)
     return columns[None, :] <= rows[:, None]

@@ -1,4 +1,4 @@
-"""The exporter for models of Hugging Face transformers: PyTorch's, with what their configs tell."""
+"""The exporter for Hugging Face transformers: PyTorch's, with sample and axes from the config."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class TransformersExporter:
-    """Takes every ``PreTrainedModel``."""
+    """Exports every ``PreTrainedModel``."""
 
     refines = "torch"
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one; transformers is not imported to say no."""
+        """Return whether the model is a PreTrainedModel; transformers is not imported to say no."""
         home = sys.modules.get("transformers.modeling_utils")
         return home is not None and isinstance(model, home.PreTrainedModel)
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[TransformersSubject]:
-        """The model in eval mode; a sample is made from its config where none was given.
+        """Open the model in eval mode; the default sample is made from its config.
 
         Raises:
             SampleError: the sample does not fit, or none can be made.

@@ -1,4 +1,4 @@
-"""What a folder with a ``config.json`` names on the command line."""
+"""Load a folder with a ``config.json`` for the command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ TRUST = "if you trust where the folder came from, add --trust: it lets the folde
 
 
 def folder(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
-    """The model of a folder of transformers, in float32; nothing is downloaded.
+    """Load the model of a transformers folder in float32; nothing is downloaded.
 
     Raises:
-        TargetError: its class is unknown, or it holds code or pickled weights and is not trusted.
+        TargetError: the model's class is unknown, or the folder holds code or pickled weights and
+            is not trusted.
         MissingExtraError: transformers is not installed.
     """
     if find_spec("transformers") is None:
@@ -51,7 +52,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _class_of(config: dict[str, Any], path: Path, *, trust: bool) -> Any:
-    """The class that the folder was saved from."""
+    """Return the class that the folder was saved from."""
     import transformers
 
     if config.get("auto_map") and trust:

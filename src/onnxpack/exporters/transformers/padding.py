@@ -1,4 +1,4 @@
-"""Rows with padding: the masks and lengths at which a graph of a text model may go wrong."""
+"""Make masks and lengths at which a graph of a text model may go wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from onnxpack.signature import Array
 TOKENS = "tokens"
 MASK = "attention_mask"
 LONGEST = 512
-"""Above this many tokens a further length is tried only where the model changes its ways there."""
+"""Above this number of tokens, a length is tried only if the model changes its computation
+there."""
 BEYOND = 5
 ROPES_BY_LENGTH = ("dynamic", "longrope")
 
@@ -22,7 +23,7 @@ ROPES_BY_LENGTH = ("dynamic", "longrope")
 def make_edges(
     model: Any, sample: Mapping[str, Array], axes: Axes
 ) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Inputs with each kind of padding, then lengths that matter to this model."""
+    """Yield inputs with each kind of padding, then lengths that matter to this model."""
     own = sizes(sample, axes)
     if MASK in sample and sample[MASK].ndim == 2:
         rows, tokens = sample[MASK].shape
@@ -36,7 +37,7 @@ def make_edges(
 
 
 def _masks(rows: int, tokens: int) -> Iterator[tuple[str, Array]]:
-    """The first row whole and the others masked; of a single row, that one."""
+    """Yield masks that keep the first row whole and mask the others; a single row is masked."""
 
     def others(masked: Array) -> Array:
         mask = np.ones((rows, tokens), np.int64)
@@ -53,7 +54,7 @@ def _masks(rows: int, tokens: int) -> Iterator[tuple[str, Array]]:
 
 
 def _lengths(model: Any) -> Iterator[int]:
-    """The longest that it takes, and those beyond which it looks at tokens in another way."""
+    """Yield the longest length, and lengths beyond which the model treats tokens differently."""
     config = text_config(model)
     longest = max(getattr(config, "max_position_embeddings", None) or 0, 0) or LONGEST
     yield min(longest, LONGEST)

@@ -1,7 +1,7 @@
-"""A sample for a model that came with none: sentences where it has a tokenizer, else noise.
+"""Make a sample for a model without one: sentences if it has a tokenizer, else random values.
 
-Sizes are taken from the config. What is made is only as good as the config: a user who has real
-inputs gives them.
+Sizes are taken from the config. The sample is only as good as the config, so real inputs are
+better.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ AUDIO_SAMPLES = 4000
 DEFAULT_SIDE = 224
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "spiece.model")
 FIRST_WORD = 5
-"""Ids below this are, in most vocabularies, marks such as padding and ends of sentences."""
+"""In most vocabularies, smaller ids are marks such as padding and ends of sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class MadeSample:
-    """Inputs by name, with what the user should know of them."""
+    """Inputs by name, with notes about them for the user."""
 
     inputs: Mapping[str, Array]
     notes: tuple[str, ...]
 
 
 def make_sample(model: Any) -> MadeSample:
-    """Inputs for this model.
+    """Return inputs for this model.
 
     Raises:
-        SampleError: it takes an input that cannot be made up.
+        SampleError: the model takes an input that cannot be generated.
     """
     taken = takes(model)
     makers: Mapping[str, Callable[[Any], Mapping[str, Array]]] = {
@@ -66,12 +66,12 @@ def make_sample(model: Any) -> MadeSample:
 
 
 def takes(model: Any) -> list[str]:
-    """The names of what the model's ``forward`` takes."""
+    """Return the names of the parameters of the model's ``forward``."""
     return list(inspect.signature(model.forward).parameters)
 
 
 def _main_inputs(model: Any, taken: list[str]) -> set[str]:
-    """The one that the class names, and the other tower's where it has two."""
+    """Return the main input that the class names, and both inputs if the model has two towers."""
     towers = {"vision_config", "text_config"} <= set(model.config.to_dict())
     both = {"input_ids", "pixel_values"} if towers else set()
     return ({model.main_input_name} | both) & set(taken)
@@ -88,7 +88,7 @@ def _text(model: Any) -> dict[str, Array]:
 
 
 def _sentences(folder: str) -> dict[str, Array]:
-    """Two sentences of different lengths by the tokenizer beside the weights, if it is there."""
+    """Return two tokenized sentences of different lengths; empty without a tokenizer."""
     home = Path(folder)
     if not folder or not any((home / name).is_file() for name in TOKENIZER_FILES):
         return {}
@@ -108,7 +108,7 @@ def _noise(model: Any) -> dict[str, Array]:
 
 
 def _words(model: Any, shape: tuple[int, int]) -> Array:
-    """Random ids, with the mark of a sentence's end where the model looks for one."""
+    """Return random ids, with an end-of-sentence id if the model looks for one."""
     config = text_config(model)
     low = min(FIRST_WORD, config.vocab_size - 1)
     ids = np.random.default_rng(0).integers(low, config.vocab_size, shape)
@@ -146,5 +146,5 @@ def _normal(shape: tuple[int, ...]) -> Array:
 
 
 def text_config(model: Any) -> Any:
-    """The config that tells of the model's text: its own, or that of a part of it."""
+    """Return the config of the model's text part, or of the whole model."""
     return model.config.get_text_config()

@@ -1,4 +1,4 @@
-"""A model of transformers under export: asked as PyTorch asks it, and told as its config tells."""
+"""The subject of a transformers model: PyTorch's, with axes and labels from the config."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ NAMED = {
     "decoder_attention_mask": "decoder_tokens",
     "input_values": "samples",
 }
-"""What the second axis of an input of this name is called."""
+"""Names of the second axis of inputs, by the inputs' names."""
 RANKS = {"bbox": (3,), "inputs_embeds": (3,), "token_type_ids": (2, 3)}
-"""How many axes an input of this name has, where that is not 2: TAPAS has seven types a token."""
+"""Numbers of axes of inputs, if not 2: TAPAS has seven types a token."""
 
 
 class TransformersSubject(TorchSubject):
@@ -39,8 +39,8 @@ class TransformersSubject(TorchSubject):
 
     Args:
         model: the model.
-        sample: what the user gave, or what was made up.
-        notes: what the user should know of it.
+        sample: the user's sample, or a generated one.
+        notes: notes about the sample for the user.
     """
 
     def __init__(self, model: Any, sample: Any, *, notes: Sequence[str] = ()) -> None:
@@ -55,13 +55,13 @@ class TransformersSubject(TorchSubject):
         self.labels = class_names(model)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """PyTorch's ladder, with attention written out; then as it is."""
+        """Yield PyTorch's strategies, with attention written out as plain operators."""
         ladder = list(super().strategies(axes, opset, outputs))
         for strategy in ladder:
             yield replace(strategy, make=_attention_written_out(strategy.make))
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :mod:`onnxpack.exporters.transformers.padding`."""
+        """Yield inputs with padding, and lengths that matter to this model."""
         axes = name_axes(self.sample, self.dynamic, static=False)
         yield from make_edges(self.model, self.sample, axes)
 
@@ -74,7 +74,7 @@ class TransformersSubject(TorchSubject):
 
 
 def _named_axes(sample: Mapping[str, Array]) -> dict[str, dict[int, str]]:
-    """What the second axis of each input is called; a mask goes with the input that it masks."""
+    """Return the name of each input's second axis; a mask has the axis of the input it masks."""
     heard = "input_values" in sample and "input_ids" not in sample
     names = {**NAMED, "attention_mask": NAMED["input_values"]} if heard else NAMED
     return {
@@ -85,7 +85,7 @@ def _named_axes(sample: Mapping[str, Array]) -> dict[str, dict[int, str]]:
 
 
 def class_names(model: Any) -> tuple[str, ...] | None:
-    """The classes' names, where the config has more than counted ones: ``LABEL_0``."""
+    """Return the names of the classes; None if the config has only numbered ones: ``LABEL_0``."""
     names = getattr(model.config, "id2label", None) or {}
     told = [name for number, name in names.items() if name != f"LABEL_{number}"]
     if "Classification" not in type(model).__name__ or not told:

@@ -1,4 +1,4 @@
-"""Ensembles of decision trees, of any framework, written as an ONNX graph.
+"""Write ensembles of decision trees, of any framework, as an ONNX graph.
 
 A framework's exporter describes its trees with :class:`~.ensemble.Tree` and
 :class:`~.ensemble.Ensemble`, opens a :class:`~.graph.Graph`, and writes::
@@ -16,14 +16,14 @@ A framework's exporter describes its trees with :class:`~.ensemble.Tree` and
     graph.save(path)
 
 ``add_ensemble`` gives the **sum** of the leaves as float64 [batch, targets]; averages, base values,
-links (``Sigmoid``, ``Softmax``, ``Exp``) and labels are ordinary operators put after it.
+links (``Sigmoid``, ``Softmax``, ``Exp``) and labels are ordinary operators added after it.
 
-Why it looks like this, as measured with onnxruntime 1.32:
+The reasons for this design, as measured with onnxruntime 1.32:
 
 - Its double kernel is as fast as its float kernel. So all is compared in double: there a float32
   input and a double threshold meet exactly, and no threshold has to be rounded.
 - It sums in double, in an order that depends on the threads, and gives float32. So weights are
-  written in two parts, of which the larger sums without any rounding, and put together again in
+  written in two parts. The larger part sums without any rounding; both are added afterwards in
   double. What comes out is the sum to some 12 digits, in whatever order it was made. A tree with
   many targets stays one tree, which is ten times faster than one copy for each target.
 - Its equality and set nodes are not used. A categorical split is a test of a *column* that

@@ -1,4 +1,4 @@
-"""Labels and probabilities, as estimators with scikit-learn's interface give them."""
+"""Write labels and probabilities, as estimators with scikit-learn's interface return them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from onnxpack.signature import Array
 
 
 def class_names(classes: Any) -> Sequence[str]:
-    """The classes as text.
+    """Return the classes as text.
 
     Raises:
-        ExportError: they are neither numbers nor texts.
+        ExportError: the classes are neither numbers nor texts.
     """
     refuse_labels(classes)
     return [str(name) for name in classes]
 
 
 def put_classes(graph: Graph, shares: str, targets: int, classes: Any) -> None:
-    """Two outputs: the class of the largest share, and the shares.
+    """Add two outputs: the most probable class, and the probabilities.
 
     Args:
         graph: the graph to add them to.
-        shares: float64 [batch, targets]; one target is the second class's share.
-        targets: how many.
-        classes: what the label is one of, in order.
+        shares: probabilities, float64 [batch, targets]; a single target is the second class's
+            probability.
+        targets: the number of targets.
+        classes: the classes in the order of the targets.
     """
     if targets == 1:
         first = graph.add("Sub", graph.constant(1.0), shares)

@@ -1,7 +1,7 @@
-"""The order of a sample's columns, and that of training.
+"""Compare the order of a sample's columns with that of training.
 
-Given a frame with its columns in another order, CatBoost finds them by name, LightGBM takes them
-by place, and XGBoost refuses it.
+If a frame has its columns in another order, CatBoost finds them by name, LightGBM reads them by
+position, and XGBoost refuses the frame.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 
 def by_name(sample: Any, names: Sequence[str]) -> Any:
-    """The columns of a frame, or of a mapping of columns, in the order of these names.
+    """Return a frame, or a mapping of columns, with its columns in the order of these names.
 
     Returns:
-        The sample itself if it has no such columns, or has exactly these in this order.
+        The sample itself if it lacks these columns, or has exactly these in this order.
     """
     columns = list(sample.columns if hasattr(sample, "columns") else ())
     own = columns or list(sample if isinstance(sample, Mapping) else ())
@@ -26,5 +26,5 @@ def by_name(sample: Any, names: Sequence[str]) -> Any:
 
 
 def is_reordered(columns: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether columns have just these names, in another order."""
+    """Return whether columns have exactly these names in another order."""
     return list(columns) != list(names) and sorted(columns) == sorted(names)

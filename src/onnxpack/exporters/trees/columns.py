@@ -1,4 +1,4 @@
-"""The matrix that an ensemble tests: the features, then a column for each set of categories."""
+"""Build the matrix that an ensemble tests: features, then a column for each set of categories."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from onnxpack.exporters.trees.graph import ML, Graph
 from onnxpack.signature import Array
 
 BEYOND = 2.0**40
-"""No framework has such a category; what is larger is cut to it before it becomes an integer."""
+"""Bound for categories before they become integers; no framework has such a large category."""
 IN_SET = 0.5
-"""The threshold of a node that tests a column of :meth:`Columns.subset`: left if in the set."""
+"""Threshold of a node that tests a column of :meth:`Columns.subset`: left if in the set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Which categories go left.
+    """The categories that go left at a node.
 
     Attributes:
-        categories: they go the other way than ``other``.
+        categories: the categories of the set; they go the opposite way of ``other``.
         other: whether any other number goes left.
         missing: whether NaN goes left.
     """
@@ -32,7 +32,7 @@ class Subset:
 
 
 class Columns:
-    """Features and sets of categories, by the number of their column.
+    """The columns of features and of sets of categories, by number.
 
     Args:
         features: how many features there are; they are the first columns.
@@ -43,22 +43,22 @@ class Columns:
         self._subsets: dict[tuple[int, Subset], int] = {}
 
     def subset(self, feature: int, categories: Iterable[int], *, other: bool, missing: bool) -> int:
-        """A column that is 0 where the feature goes left, and 1 where it goes right.
+        """Return the number of a column that is 0 if the feature goes left, and 1 if right.
 
-        A number is first cut to an integer as C does: 2.7 to 2, -0.5 to 0.
+        A number is first truncated to an integer, as in C: 2.7 to 2, -0.5 to 0.
 
         Args:
-            feature: whose value is a category.
-            categories: the set.
-            other: where a number goes that is not in the set: True is left. One that is in it
-                goes the other way.
+            feature: the feature whose value is a category.
+            categories: the categories of the set.
+            other: whether a number outside of the set goes left. A number in the set goes the other
+                way.
             missing: whether NaN goes left.
         """
         key = feature, Subset(frozenset(categories), other, missing)
         return self._subsets.setdefault(key, self._width + len(self._subsets))
 
     def write(self, graph: Graph, x: str) -> str:
-        """The whole matrix, float64; ``x`` is that of the features, float64 too."""
+        """Write the whole matrix in float64; ``x`` is the matrix of features in float64."""
         parts, order = [x], list(range(self._width))
         for feature in dict.fromkeys(feature for feature, _ in self._subsets):
             own = {s: column for (f, s), column in self._subsets.items() if f == feature}
@@ -71,7 +71,7 @@ class Columns:
 
 
 def _look_up(graph: Graph, x: str, feature: int, subsets: list[Subset]) -> str:
-    """One column for each set, by a table that has a row for each category."""
+    """Write one column for each set, by a table with a row for each category."""
     known = sorted(set().union(*(subset.categories for subset in subsets)))
     value = graph.add("Gather", x, graph.constant(feature), axis=1)
     missing = graph.add("IsNaN", value)
@@ -91,7 +91,7 @@ def _look_up(graph: Graph, x: str, feature: int, subsets: list[Subset]) -> str:
 
 
 def _table(known: list[int], subsets: list[Subset]) -> Array:
-    """Whether each goes right: a row a category, then any other number, then NaN."""
+    """Return whether each goes right: a row for each category, then other numbers, then NaN."""
     return np.array(
         [
             *([(c in s.categories) == s.other for s in subsets] for c in known),

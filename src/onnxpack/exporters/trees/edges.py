@@ -1,4 +1,4 @@
-"""The rows at which an ensemble of trees most easily goes wrong: at its thresholds and beside."""
+"""Make rows at which an ensemble of trees is likely to go wrong: at and next to its thresholds."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from onnxpack.exporters.trees.ensemble import Ensemble, Mode, Tree
 from onnxpack.signature import Array
 
 NODES = 400
-"""So many tests are tried, drawn at random where there are more."""
+"""Largest number of tests that are tried; if there are more, they are drawn at random."""
 MOST = 400
-"""Rows in which one feature after the other is NaN, zero, or infinite."""
+"""Largest number of rows in which one feature after the other is NaN, zero or infinite."""
 MANY = 1000
-"""Rows at which onnxruntime divides its work."""
+"""Number of rows at which onnxruntime divides its work."""
 REPLACED = 0.7
-"""The share of a feature's values that lie at thresholds, in rows that mix both."""
+"""Share of a feature's values that lie at thresholds, in rows that mix both."""
 ZEROS = (0.0, -0.0, 1e-35, -1e-35, 1.0000001e-35, 1e-36, 2e-35, 1e-45)
-"""LightGBM takes what is this small for zero."""
+"""Zeros, and numbers around the magnitude up to which LightGBM treats a number as zero."""
 
 
 def edge_matrices(
     ensemble: Ensemble, base: Array, categories: Mapping[int, int]
 ) -> Iterator[tuple[str, Array]]:
-    """Matrices to ask about, each with a name; a framework may refuse some of them.
+    """Yield matrices to try, each with a name; a framework may refuse some of them.
 
     Args:
-        ensemble: whose thresholds are tried.
+        ensemble: the trees whose thresholds are tried.
         base: the sample, floating-point [rows, features].
-        categories: how many categories a column has, where its numbers mean those.
+        categories: the number of categories of each categorical column.
     """
     rows = threshold_rows(ensemble, base)
     if len(rows):
@@ -47,10 +47,10 @@ def edge_matrices(
 
 
 def mixed_rows(ensemble: Ensemble, base: Array, count: int) -> Array:
-    """Rows whose every feature is that of some row of the sample, or lies at some threshold.
+    """Return rows whose features come from rows of the sample or lie at thresholds.
 
-    Each threshold of a feature is as likely, so that all combinations come up where the
-    features have few.
+    All thresholds of a feature are equally likely, so that all combinations occur if the features
+    have few.
     """
     random = np.random.default_rng(1)
     rows = base[random.integers(len(base), size=(count, base.shape[1])), np.arange(base.shape[1])]
@@ -65,7 +65,7 @@ def mixed_rows(ensemble: Ensemble, base: Array, count: int) -> Array:
 
 
 def _each_feature(base: Array, values: Sequence[float]) -> Array:
-    """A row for each feature and value; where there are very many features, for some."""
+    """Return a row for each feature and value; if there are very many features, for some."""
     most = MOST // len(values)
     features = np.unique(np.linspace(0, base.shape[1] - 1, most).astype(int))
     count = len(features) * len(values)
@@ -75,7 +75,7 @@ def _each_feature(base: Array, values: Sequence[float]) -> Array:
 
 
 def _each_category(base: Array, categories: Mapping[int, int]) -> Array:
-    """A row for each category, and for one that nobody knows."""
+    """Return a row for each category, and for two unknown ones."""
     tests = [(f, c) for f, count in categories.items() for c in range(-1, count + 1)]
     rows = base[np.arange(len(tests)) % len(base)].copy()
     for row, (feature, category) in zip(rows, tests, strict=True):
@@ -84,19 +84,20 @@ def _each_category(base: Array, categories: Mapping[int, int]) -> Array:
 
 
 def threshold_rows(ensemble: Ensemble, base: Array, *, nodes: int = NODES, seed: int = 0) -> Array:
-    """Three rows for each test: its threshold, and the next number below and above.
+    """Return three rows for each test: its threshold, and the next number below and above.
 
-    Every row is led to the very node: features tested on the way there get a value that passes.
-    The others keep what they are in ``base``.
+    Every row reaches the node of its test: features that are tested on the way there get a value
+    that passes. The others keep their value in ``base``.
 
     Args:
-        ensemble: whose tests are tried; those of columns that ``base`` lacks are not.
-        base: floating-point rows to begin from, [rows, features].
-        nodes: at most so many tests are tried.
-        seed: draws them.
+        ensemble: the trees whose tests are tried; tests of columns that ``base`` lacks are left
+            out.
+        base: floating-point rows to start from, [rows, features].
+        nodes: the largest number of tests to try.
+        seed: the seed that selects the tests.
 
     Returns:
-        Rows of the dtype of ``base``; none where no test is of its features.
+        Rows of the dtype of ``base``; none if no test uses its features.
     """
     random = np.random.default_rng(seed)
     tests = [
@@ -119,7 +120,7 @@ def threshold_rows(ensemble: Ensemble, base: Array, *, nodes: int = NODES, seed:
 
 
 def beside(value: ArrayLike, dtype: DTypeLike) -> Array:
-    """Of each value the number of this dtype next below, the nearest one, and the next above."""
+    """Return, for each value, the nearest number of the dtype and its two neighbours."""
     with np.errstate(over="ignore"):
         nearest = np.asarray(value).astype(dtype)
         around = [np.nextafter(nearest, -np.inf), nearest, np.nextafter(nearest, np.inf)]
@@ -127,7 +128,7 @@ def beside(value: ArrayLike, dtype: DTypeLike) -> Array:
 
 
 def _parents(tree: Tree) -> Array:
-    """The node above each node; -1 above the root."""
+    """Return the parent of each node; -1 for the root."""
     up = np.full(len(tree.left), -1)
     inner = np.flatnonzero(~tree.leaves)
     up[tree.left[inner]] = inner
@@ -136,7 +137,7 @@ def _parents(tree: Tree) -> Array:
 
 
 def _lead(row: Array, tree: Tree, up: Array, node: int, mode: Mode) -> None:
-    """Change a row so that it comes to the node: the nearest tests above it bind."""
+    """Change a row so that it reaches the node; the nearest tests above the node are the bounds."""
     low: dict[int, float] = {}
     high: dict[int, float] = {}
     child, above = node, int(up[node])
@@ -154,7 +155,7 @@ def _lead(row: Array, tree: Tree, up: Array, node: int, mode: Mode) -> None:
 
 
 def _between(value: float, low: float, high: float, mode: Mode) -> float:
-    """The value itself where it passes both tests, else one that does."""
+    """Return the value itself if it passes both tests, else one that does."""
     leq = mode is Mode.LEQ
     if (low < value <= high) if leq else (low <= value < high):
         return value

@@ -1,4 +1,4 @@
-"""What an ensemble of trees is, in arrays, free of any framework."""
+"""Describe an ensemble of trees by arrays, independent of any framework."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LEAF = -1
 
 
 class Mode(Enum):
-    """The test of every node: true goes left. Each value is ONNX's name for it."""
+    """The test of every node; if it is true, the row goes left. Each value is ONNX's name."""
 
     LEQ = "BRANCH_LEQ"
-    """``x <= threshold``: scikit-learn, LightGBM, CatBoost."""
+    """The test ``x <= threshold``: scikit-learn, LightGBM, CatBoost."""
     LT = "BRANCH_LT"
-    """``x < threshold``: XGBoost."""
+    """The test ``x < threshold``: XGBoost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,13 +29,13 @@ class Tree:
     """One tree; each array has one entry a node, and the root is node 0.
 
     Attributes:
-        feature: the column that a node tests; of no meaning at a leaf.
-        threshold: what it is held against, in float64.
-        left: the node that follows where the test is true; ``LEAF`` (-1) at a leaf.
-        right: the node that follows where it is false; ``LEAF`` at a leaf.
+        feature: the column that a node tests; ignored at a leaf.
+        threshold: the number that the column is compared with, in float64.
+        left: the node that follows if the test is true; ``LEAF`` (-1) at a leaf.
+        right: the node that follows if the test is false; ``LEAF`` at a leaf.
         missing_left: whether NaN goes left.
         value: [nodes, width]: what a leaf adds to the targets ``target`` … ``target + width - 1``;
-            of no meaning at other nodes.
+            ignored at other nodes.
         target: the first target that this tree adds to.
     """
 
@@ -78,11 +78,11 @@ class Tree:
 
     @property
     def is_constant(self) -> bool:
-        """Whether the tree is a leaf alone."""
+        """Whether the tree consists of a single leaf."""
         return bool(self.left[0] == LEAF)
 
     def _check(self) -> None:
-        """Raises ValueError, since a tree that is none is a bug of the exporter that made it."""
+        """Raise ValueError for an invalid tree, which is a bug of the exporter that made it."""
         inner = ~self.leaves
         children = np.concatenate((self.left[inner], self.right[inner]))
         if not np.array_equal(np.sort(children), np.arange(1, len(self.left))):
@@ -98,8 +98,8 @@ class Ensemble:
     """Trees whose leaves are added up.
 
     Attributes:
-        trees: in the framework's order.
-        targets: how many sums there are.
+        trees: the trees in the framework's order.
+        targets: the number of sums.
         mode: the test of every node.
     """
 
@@ -108,7 +108,7 @@ class Ensemble:
     mode: Mode = Mode.LEQ
 
     def splits(self) -> Iterator[tuple[Array, Array]]:
-        """The columns and thresholds of each tree's tests."""
+        """Yield the columns and thresholds of each tree's tests."""
         for tree in self.trees:
             inner = ~tree.leaves
             yield tree.feature[inner], tree.threshold[inner]

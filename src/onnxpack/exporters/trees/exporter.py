@@ -1,4 +1,4 @@
-"""What the exporters of boosters share."""
+"""The base class of the exporters of boosters."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class BoosterExporter(ABC):
-    """An exporter of one framework's boosters; their estimators are scikit-learn's as well.
+    """An exporter of one framework's boosters, whose estimators are scikit-learn's as well.
 
     Attributes:
-        module: what a user imports.
-        a_model: as messages call one of its models.
+        module: the module that a user imports.
+        a_model: the name of one of the framework's models in messages.
     """
 
     refines = "sklearn"
@@ -30,23 +30,23 @@ class BoosterExporter(ABC):
 
     @abstractmethod
     def kinds(self, framework: Any) -> tuple[type, ...]:
-        """The classes of its models, from its module."""
+        """Return the classes of models that this exporter accepts, from the framework's module."""
 
     @abstractmethod
     def make_subject(self, model: Any, sample: Any) -> BoosterSubject:
-        """The model with its sample."""
+        """Return the subject of a model and its sample."""
 
     def accepts(self, model: object) -> bool:
-        """Whether it is one of its models; the framework is not imported to say no."""
+        """Return whether the model is the framework's, which is not imported to say no."""
         framework = sys.modules.get(self.module)
         return framework is not None and isinstance(model, self.kinds(framework))
 
     @contextmanager
     def open(self, model: Any, sample: Any) -> Iterator[BoosterSubject]:
-        """The model with its sample, left as it is.
+        """Open the model with its sample; the model is not changed.
 
         Raises:
-            ExportError: the model answers by code of the user's own.
+            ExportError: the user's own code computes the model's answers.
             SampleError: no sample was given.
         """
         kinds = self.kinds(sys.modules[self.module])

@@ -1,4 +1,4 @@
-"""A graph that is written operator by operator: by boosters, and by scikit-learn's families."""
+"""Write a graph operator by operator, for boosters and scikit-learn's families."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from onnxpack.signature import Dim
 MICROSOFT = "com.microsoft"
 ML = "ai.onnx.ml"
 IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12}
-"""The IR version that each opset came with; a graph of a later one is given the latest."""
+"""The IR version that each opset came with; later opsets get the latest one."""
 
 
 class Graph:
-    """Operators are added in order; each is known by the name of its output.
+    """A graph under construction; each operator is known by the name of its output.
 
     Attributes:
-        opset: of the operators of ONNX itself.
+        opset: the opset of ONNX's own operators.
         nodes: the operators so far.
         constants: the constants so far.
     """
@@ -46,11 +46,11 @@ class Graph:
         return name
 
     def reserve(self, names: Iterable[str]) -> None:
-        """Keep names for inputs that follow; nothing else will be called so."""
+        """Reserve names for inputs that follow, so that nothing else gets them."""
         self._taken.update(names)
 
     def constant(self, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
-        """A constant; Python numbers are int64 and float64."""
+        """Add a constant and return its name; Python numbers become int64 and float64."""
         name, array = self.name("constant"), np.asarray(values, dtype)
         if array.dtype.kind in "OSU":
             texts = np.array([str(text).encode() for text in array.ravel()], object)
@@ -61,7 +61,7 @@ class Graph:
         return name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """An operator's only output."""
+        """Add an operator with one output and return the output's name."""
         return self.add_many(operator, *inputs, outputs=1, domain=domain, **attributes)[0]
 
     def add_many(
@@ -73,10 +73,11 @@ class Graph:
         title: str = "",
         **attributes: Any,
     ) -> list[str]:
-        """An operator's outputs.
+        """Add an operator and return the names of its outputs.
 
         Args:
-            title: the node's name, which an error at run time shows; by default that of its output.
+            title: the node's name, which an error at run time shows; by default the name of its
+                output.
         """
         names = [self.name(operator) for _ in range(outputs)]
         self.nodes.append(
@@ -92,11 +93,11 @@ class Graph:
         return names
 
     def cast(self, value: str, dtype: DTypeLike) -> str:
-        """The value in another dtype."""
+        """Add a cast of the value to another dtype."""
         return self.add("Cast", value, to=element_type(dtype))
 
     def output(self, name: str, value: str, dtype: DTypeLike) -> None:
-        """Add an output, called ``name``, or otherwise where an input is called so."""
+        """Add an output called ``name``, or a variant of it if an input has that name."""
         name = free_name(name, self._taken)
         self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(value_info(name, dtype))
@@ -116,7 +117,7 @@ class Graph:
         onnx.save(model, to)
 
     def name(self, kind: str) -> str:
-        """A name that nothing else has; a column of the user's may be called ``Add/3``."""
+        """Return a name that nothing else has; a column of the user's may be called ``Add/3``."""
         self._seen[kind] += 1
         while f"{kind}/{self._seen[kind]}" in self._taken:
             self._seen[kind] += 1
@@ -126,12 +127,12 @@ class Graph:
 def value_info(
     name: str, dtype: DTypeLike, shape: Sequence[Dim | None] | None = None
 ) -> onnx.ValueInfoProto:
-    """A value's name, dtype and shape; without a shape the operators before it give that."""
+    """Return a value's name, dtype and shape; a missing shape follows from the operators."""
     return helper.make_tensor_value_info(name, element_type(dtype), shape)
 
 
 def element_type(dtype: DTypeLike) -> int:
-    """ONNX's number for a dtype."""
+    """Return ONNX's number for a dtype."""
     known = np.dtype(dtype)
     if known.kind in "OU":
         return onnx.TensorProto.STRING

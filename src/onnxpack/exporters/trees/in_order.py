@@ -1,8 +1,8 @@
-"""The sum of the leaves as a loop over the trees makes it, to the last bit.
+"""Sum the leaves in the order of a loop over the trees, exact to the last bit.
 
-Where two classes have the same sum but for the order of its terms, the last bit decides which is
-the label. :func:`~.write.add_ensemble` gives the true sum; this gives the framework's. It holds a
-number for each row and tree, so it is for models that need it.
+If the sums of two classes differ only by the order of their terms, the last bit decides the label.
+:func:`~.write.add_ensemble` gives the true sum; this gives the framework's. It stores a number for
+each row and tree, so it is only for models that need it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnxpack.exporters.trees.write import add_ensemble
 
 
 def add_in_order(graph: Graph, x: str, ensemble: Ensemble) -> str:
-    """The sum of the leaves that each row reaches, tree after tree: float64 [batch, targets].
+    """Write the sum of the leaves that each row reaches, tree by tree: float64 [batch, targets].
 
     Args:
         graph: the graph to add it to.
@@ -30,7 +30,9 @@ def add_in_order(graph: Graph, x: str, ensemble: Ensemble) -> str:
 
 
 def add_leaves(graph: Graph, x: str, ensemble: Ensemble) -> str:
-    """The leaf that each row reaches in each tree, by its number among all: int64 [batch, trees].
+    """Write the number of the leaf that each row reaches in each tree: int64 [batch, trees].
+
+    Leaves are numbered over all trees.
 
     Raises:
         ValueError: the trees do not add to one target after the other in turn.
@@ -51,12 +53,12 @@ def add_leaves(graph: Graph, x: str, ensemble: Ensemble) -> str:
 
 
 def sum_in_order(graph: Graph, values: str, targets: int) -> str:
-    """What the trees give, added up from the first to the last.
+    """Write the sum of the trees' values, added up from the first to the last.
 
     Args:
         graph: the graph to add it to.
         values: float64 [batch, …], tree by tree and target by target.
-        targets: how many sums there are.
+        targets: the number of sums.
     """
     flat = graph.add("Flatten", values, axis=1)
     rounds = graph.add("Reshape", flat, graph.constant([0, -1, targets]))

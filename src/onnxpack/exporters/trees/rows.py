@@ -1,8 +1,8 @@
-"""A sample of rows for a booster: named inputs of a graph, and back as what ``predict`` takes.
+"""Convert a booster's sample of rows to named inputs of a graph, and back for ``predict``.
 
 An array is one input, ``X``. A data frame is one input a column, [batch, 1]. A column of pandas
-categories is fed as what the categories are, strings or integers; one that the model does not
-know counts as missing.
+categories is fed as the categories themselves, strings or integers. A category that the model does
+not know counts as missing.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ UNKNOWN = "a category that nobody knows"
 UNKNOWN_NUMBER = -987654321
 
 Categories = Mapping[str, Sequence[Any]]
-"""The categories that a model knows, for each column of a frame that has any."""
+"""The categories that a model knows, for each categorical column of a frame."""
 
 
 class Rows(ABC):
-    """A sample of rows.
+    """A sample of rows, and its conversions.
 
     Attributes:
         feeds: the rows as named arrays.
-        dtype: of the matrix that they make.
-        notes: what the user should know of them.
+        dtype: the dtype of the matrix of all rows.
+        notes: notes about the rows for the user.
     """
 
     feeds: Mapping[str, Array]
@@ -44,24 +44,24 @@ class Rows(ABC):
 
     @abstractmethod
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """Named arrays as what the framework takes."""
+        """Return named arrays in the form that the framework takes."""
 
     @abstractmethod
     def write(self, graph: Graph) -> str:
-        """Add the inputs to a graph; gives them as float64 [batch, features]."""
+        """Add the inputs to a graph, and return their name as float64 [batch, features]."""
 
     @abstractmethod
     def matrix(self) -> Array:
-        """The sample as floating-point numbers; categories by their number, NaN is missing."""
+        """Return the sample as floating-point numbers; categories are numbered, NaN is missing."""
 
     @abstractmethod
     def feed(self, matrix: Array) -> dict[str, Array]:
-        """Such a matrix as named arrays."""
+        """Return such a matrix as named arrays."""
 
     @property
     @abstractmethod
     def categories(self) -> Mapping[int, int]:
-        """How many categories each categorical column knows."""
+        """The number of known categories of each categorical column."""
 
 
 @dataclass(frozen=True)
@@ -72,35 +72,35 @@ class Matrix(Rows):
 
     @property
     def feeds(self) -> Mapping[str, Array]:  # type: ignore[override]
-        """One input, ``X``."""
+        """The rows as a single input, ``X``."""
         return {X: self.array}
 
     @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
-        """The array's own."""
+        """The dtype of the array."""
         return self.array.dtype
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """The array."""
+        """Return the array of the input ``X``."""
         return feeds[X]
 
     def write(self, graph: Graph) -> str:
-        """One input, ``X``."""
+        """Add the single input, ``X``."""
         return graph.cast(
             graph.input(X, self.array.dtype, [BATCH, self.array.shape[1]]), np.float64
         )
 
     def matrix(self) -> Array:
-        """The array."""
+        """Return the array itself."""
         return self.array
 
     def feed(self, matrix: Array) -> dict[str, Array]:
-        """The array."""
+        """Return the matrix as the input ``X``."""
         return {X: matrix}
 
     @property
     def categories(self) -> Mapping[int, int]:
-        """None: numbers alone."""
+        """An empty mapping, since an array holds only numbers."""
         return {}
 
 
@@ -109,11 +109,11 @@ class Column:
     """One column of a frame.
 
     Attributes:
-        dtype: of the input; strings are ``object``.
-        known: the categories that the model knows, in the order of their numbers; None where
-            the column is of numbers.
+        dtype: the dtype of the input; strings are ``object``.
+        known: the categories that the model knows, in the order of their numbers; None if the
+            column holds numbers.
         ordered: whether pandas orders the categories.
-        plain: whether the frame has the categories as they are, not as pandas' categories.
+        plain: whether the frame holds the categories as plain values, not as pandas' categories.
     """
 
     dtype: np.dtype[Any]
@@ -122,7 +122,7 @@ class Column:
     plain: bool = False
 
     def restore(self, values: Array) -> Any:
-        """A column of a frame."""
+        """Return the values as a column of a frame."""
         import pandas as pd
 
         if self.known is None or self.plain:
@@ -136,7 +136,7 @@ class Column:
         )
 
     def write(self, graph: Graph, name: str) -> str:
-        """An input, as float64 [batch, 1]."""
+        """Add the column's input, and return it as float64 [batch, 1]."""
         given = graph.input(name, self.dtype, [BATCH, 1])
         if self.known is None:
             return graph.cast(given, np.float64)
@@ -153,14 +153,14 @@ class Column:
         return graph.add("Where", unknown, graph.constant(np.nan), graph.cast(code, np.float64))
 
     def numbers(self, values: Array) -> Array:
-        """The column as float64."""
+        """Return the column as float64."""
         if self.known is None:
             return values[:, 0].astype(np.float64)
         number = {category: float(at) for at, category in enumerate(self.known)}
         return np.array([number.get(value, np.nan) for value in values[:, 0].tolist()])
 
     def feed(self, numbers: Array) -> Array:
-        """Such numbers as the input; what the dtype has not is rounded down, near and up."""
+        """Return numbers as the input; for integer dtypes some are rounded down, some up."""
         if self.known is not None:
             other = UNKNOWN if self.dtype == object else UNKNOWN_NUMBER
             valid = (numbers >= 0) & (numbers < len(self.known))
@@ -175,7 +175,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Frame(Rows):
-    """A data frame."""
+    """A data frame, one input for each column."""
 
     feeds: Mapping[str, Array]
     columns: Mapping[str, Column]
@@ -184,12 +184,12 @@ class Frame(Rows):
 
     @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
-        """Of the floating-point columns, the widest."""
+        """The widest dtype of the floating-point columns."""
         kinds = [c.dtype for c in self.columns.values() if c.dtype.kind == "f"]
         return np.result_type(*kinds) if kinds else np.dtype(np.float64)
 
     def restore(self, feeds: Mapping[str, Array]) -> Any:
-        """A frame of the user's names and dtypes."""
+        """Return a frame with the user's names and dtypes."""
         import pandas as pd
 
         series = [column.restore(feeds[name]) for name, column in self.columns.items()]
@@ -198,18 +198,18 @@ class Frame(Rows):
         return frame
 
     def write(self, graph: Graph) -> str:
-        """One input a column."""
+        """Add one input for each column."""
         graph.reserve(self.columns)
         columns = [column.write(graph, name) for name, column in self.columns.items()]
         return graph.add("Concat", *columns, axis=1)
 
     def matrix(self) -> Array:
-        """The columns side by side."""
+        """Return the columns joined to a matrix."""
         numbers = [column.numbers(self.feeds[name]) for name, column in self.columns.items()]
         return np.stack(numbers, axis=1).astype(self.dtype)
 
     def feed(self, matrix: Array) -> dict[str, Array]:
-        """A column for each input."""
+        """Return a column of the matrix for each input."""
         return {
             name: column.feed(matrix[:, at])
             for at, (name, column) in enumerate(self.columns.items())
@@ -217,23 +217,23 @@ class Frame(Rows):
 
     @property
     def categories(self) -> Mapping[int, int]:
-        """Of each column that has any, how many."""
+        """The number of known categories of each categorical column."""
         columns = enumerate(self.columns.values())
         return {at: len(column.known) for at, column in columns if column.known is not None}
 
 
 def read_rows(sample: Any, features: int, categories: Categories, *, plain: bool = False) -> Rows:
-    """The sample as rows.
+    """Return the sample as rows.
 
     Args:
         sample: a data frame, a 2-D array of floats, or a mapping of columns.
-        features: how many columns the model takes.
-        categories: what the model knows of a frame's categorical columns.
+        features: the number of columns that the model takes.
+        categories: the known categories of a frame's categorical columns.
         plain: whether these columns hold texts or integers rather than pandas' categories.
 
     Raises:
-        SampleError: it is none of them, has more or fewer columns, or holds what the graph
-            cannot take.
+        SampleError: the sample is of another kind, has more or fewer columns, or holds values that
+            the graph cannot take.
     """
     rows = _read(sample, categories, plain=plain)
     found = rows.matrix().shape[1]
@@ -256,10 +256,10 @@ def _read(sample: Any, categories: Categories, *, plain: bool) -> Rows:
 
 
 def read_frame(frame: Any, categories: Categories, *, plain: bool = False) -> Frame:
-    """A data frame, column by column; see :func:`read_rows`.
+    """Return a data frame as rows, column by column; see :func:`read_rows`.
 
     Raises:
-        SampleError: two columns have one name, or a column holds what no graph takes.
+        SampleError: two columns have one name, or a column holds values that no graph takes.
     """
     names, notes = input_names(frame.columns)
     if not len(frame) or not names:
@@ -311,10 +311,10 @@ def _read_categories(
 
 
 def _check_categories(name: str, values: Any, known: tuple[Any, ...], *, is_category: bool) -> None:
-    """Check that a column holds what its categories in training were: texts, or integers.
+    """Check that a column holds texts or integers, like its categories in training.
 
     Raises:
-        SampleError: it holds others, or an integer that int64 does not.
+        SampleError: the column holds other values, or an integer that does not fit int64.
     """
     texts = isinstance(known[0], str)
     held = values.infer_objects().dtype.kind  # a column of objects may hold bools
@@ -358,7 +358,7 @@ def _array(sample: Any) -> Array:
 
 
 def _framed(sample: Mapping[Any, Any], categories: Categories) -> Frame:
-    """A mapping of columns as a frame; texts are categories."""
+    """Return a mapping of columns as a frame; texts become categories."""
     import pandas as pd
 
     columns = {name: np.asarray(values) for name, values in sample.items()}
@@ -376,7 +376,7 @@ def _framed(sample: Mapping[Any, Any], categories: Categories) -> Frame:
 
 
 def _whole(numbers: Array, dtype: np.dtype[Any]) -> Array:
-    """As integers or bools: of each three rows the first down, the last up."""
+    """Round to integers or bools: in turn down, to the nearest, and up."""
     turn = np.arange(len(numbers)) % 3
     rounded = np.choose(turn, [np.floor(numbers), np.rint(numbers), np.ceil(numbers)])
     rounded = np.nan_to_num(rounded, nan=0.0, posinf=127.0, neginf=0.0)

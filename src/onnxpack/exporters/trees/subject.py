@@ -1,4 +1,4 @@
-"""A booster under export: what XGBoost, LightGBM and CatBoost have in common."""
+"""The base class of subjects for XGBoost, LightGBM and CatBoost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from onnxpack.signature import Array
 
 PREDICTION, LABEL, PROBABILITIES, SCORES = "prediction", "label", "probabilities", "scores"
 PROBES, NEAREST = 5000, 300
-"""Rows in which near ties between classes are looked for, and how many of these are asked."""
+"""Number of rows in which near ties between classes are searched, and number of ties to try."""
 UNKNOWN_NOTE = "a category that the model does not know counts as missing, not as an error"
 OWN_NOTE = (
     "the objective is a function of the user's own: the prediction is the sum of the trees, as "
@@ -31,14 +31,14 @@ OWN_NOTE = (
 
 
 class BoosterSubject(Subject):
-    """Trees with rows as their sample.
+    """A model of trees with rows as its sample.
 
     Attributes:
         model: the booster or the estimator.
         rows: the sample.
-        unknown_is_missing: whether a category that the model does not know is as good as none.
-        is_classifier: whether there are labels and probabilities.
-        own_objective: whether it was trained by a function of the user's.
+        unknown_is_missing: whether an unknown category counts as missing.
+        is_classifier: whether the model gives labels and probabilities.
+        own_objective: whether the objective is a function of the user's.
     """
 
     model: Any
@@ -49,7 +49,7 @@ class BoosterSubject(Subject):
 
     @abstractmethod
     def answer(self, data: object) -> dict[str, Array]:
-        """The framework's answer to an array or a data frame."""
+        """Return the framework's answer to an array or a data frame."""
 
     @abstractmethod
     def write(self, graph: Graph, x: str) -> None:
@@ -57,10 +57,10 @@ class BoosterSubject(Subject):
 
     @abstractmethod
     def ensemble(self) -> Ensemble:
-        """The trees, of which the thresholds are tried."""
+        """Return the trees whose thresholds are tried."""
 
     def put(self, graph: Graph, name: str, value: str, width: int, dtype: DTypeLike) -> None:
-        """An output; one number a row has no second axis."""
+        """Add an output; an output with one number a row has no second axis."""
         flat = value if width > 1 else graph.add("Reshape", value, graph.constant([-1]))
         graph.output(name, flat, dtype)
 
@@ -71,7 +71,7 @@ class BoosterSubject(Subject):
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
-        """What the user should know of categories, of an objective, and of names."""
+        """Notes about categories, the objective and renamed outputs."""
         outputs = (LABEL, PROBABILITIES) if self.is_classifier else (PREDICTION,)
         unknown = self.rows.categories and self.unknown_is_missing
         return (
@@ -82,11 +82,11 @@ class BoosterSubject(Subject):
         )
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The framework's answer."""
+        """Return the framework's answer."""
         return rename_outputs(self.answer(self.rows.restore(feeds)), self.rows.feeds)
 
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """One way alone: the trees as the booster itself states them."""
+        """Yield the only strategy: the trees as the booster itself states them."""
 
         def make(to: Path) -> Probes:
             graph = Graph(opset)
@@ -97,16 +97,16 @@ class BoosterSubject(Subject):
         yield Strategy("trees", make)
 
     def baselines(self) -> Iterator[Baseline]:
-        """What the model's users call, the method that tells most first."""
+        """Yield the methods that users call, the one with the most detailed result first."""
         for method in ("predict_proba", "predict") if self.is_classifier else ("predict",):
             yield Baseline(method, partial(self.prepare, method))
 
     def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
-        """A call of one of the model's methods, with its rows at hand."""
+        """Return a call of one of the model's methods on prepared rows."""
         return partial(getattr(self.model, method), self.rows.restore(feeds))
 
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
-        """See :func:`edges.edge_matrices`; then the rows that are hardest to label."""
+        """Yield rows at and next to thresholds, then the rows that are hardest to label."""
         for name, matrix in edge_matrices(
             self.ensemble(), self.rows.matrix(), self.rows.categories
         ):
@@ -116,17 +116,17 @@ class BoosterSubject(Subject):
             yield "near ties", self.rows.feed(matrix[np.argsort(gaps)[:NEAREST]])
 
     def has_ties(self, gap: float) -> bool:
-        """Whether rows turned up of which the two largest shares are no further apart."""
+        """Return whether probe rows were found whose two largest probabilities are this close."""
         return len(self.nearest(gap)) > 0
 
     def nearest(self, gap: float) -> Array:
-        """These rows."""
+        """Return the probe rows whose two largest probabilities differ by at most ``gap``."""
         matrix, gaps = self._probes or (self.rows.matrix()[:0], np.zeros(0))
         return matrix[gaps <= gap]
 
     @cached_property
     def _probes(self) -> tuple[Array, Array] | None:
-        """Rows, with the gap between the two largest shares of each; None without shares."""
+        """Probe rows with the gap of their two best probabilities; None without probabilities."""
         matrix = mixed_rows(self.ensemble(), self.rows.matrix(), PROBES)
         shares = self.answer(self.rows.restore(self.rows.feed(matrix))).get(PROBABILITIES)
         if shares is None or shares.shape[1] < 2:

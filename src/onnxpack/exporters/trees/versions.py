@@ -1,8 +1,8 @@
-"""One version of ai.onnx.ml for all operators of a graph.
+"""Choose one version of ai.onnx.ml for all operators of a graph.
 
 A graph states one version of a domain, and ai.onnx.ml 5 drops ``TreeEnsembleRegressor``, which
-onnxruntime 1.32 then refuses. Where a graph needs it for sums of several targets, its sums of one
-target are rewritten as that operator too.
+onnxruntime 1.32 then refuses. If a graph needs that operator for sums of several targets, its sums
+of one target are rewritten with it too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NEW_VERSION, OLD_VERSION = 5, 3
 
 
 def settle_version(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> int:
-    """The version of ai.onnx.ml that the nodes want, after rewriting those that want another."""
+    """Return the version of ai.onnx.ml for the nodes, after rewriting those that need another."""
     kinds = {node.op_type for node in nodes if node.domain == ML}
     if NEW not in kinds:
         return OLD_VERSION
@@ -38,7 +38,7 @@ def settle_version(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto
 
 
 def _rewritten(node: onnx.NodeProto) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """The same sums by a ``TreeEnsembleRegressor``; names are new but for the input and output."""
+    """Return the same sums by a ``TreeEnsembleRegressor``, with the same input and output name."""
     part = Graph(0)
     x, y = node.input[0], node.output[0]
     found = add_by_halves(part, x, _read(node))
@@ -53,7 +53,7 @@ def _rewritten(node: onnx.NodeProto) -> tuple[list[onnx.NodeProto], list[onnx.Te
 
 
 def _read(node: onnx.NodeProto) -> Ensemble:
-    """The ensemble of which :func:`write.add_ensemble` made the node."""
+    """Return the ensemble from which :func:`write.add_ensemble` made the node."""
     given: dict[str, Any] = {each.name: helper.get_attribute_value(each) for each in node.attribute}
     arrays = {
         name: numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
@@ -68,7 +68,10 @@ def _read(node: onnx.NodeProto) -> Ensemble:
 
 
 def _tree(arrays: dict[str, Any], number: int, begin: int, end: int) -> Tree:
-    """A tree has one leaf more than it has inner nodes; here its leaves follow these."""
+    """Return one tree of the node, with its leaves after its inner nodes.
+
+    A tree has one leaf more than it has inner nodes.
+    """
     size, first_leaf = end - begin, begin + number
     own = slice(begin, end)
 

@@ -1,9 +1,9 @@
-"""An ensemble becomes one operator, and its sums are exact.
+"""Write an ensemble as one operator with exact sums.
 
 Sums of one target are a ``TreeEnsemble`` of ai.onnx.ml 5: its thresholds, leaves and sums are
-float64. onnxruntime 1.20 and later have it. Each of its leaves adds to one target only, so sums
-of several are a ``TreeEnsembleRegressor`` of ai.onnx.ml 3. That one gives float32, so each weight
-is written in two parts, which costs up to three times as long.
+float64. onnxruntime 1.20 and later have it. Each of its leaves adds to one target only, so sums of
+several targets are a ``TreeEnsembleRegressor`` of ai.onnx.ml 3. That operator gives float32, so
+each weight is written in two parts, which takes up to three times as long.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from onnxpack.exporters.trees.graph import ML, Graph
 from onnxpack.signature import Array
 
 GRID = 2.0**-22
-"""The larger part of each weight, as a fraction of the largest sum: a multiple of it. All sums of
-such multiples have a place in float32, so they come out of the operator as they are."""
+"""The larger part of each weight is a multiple of this fraction of the largest sum. All sums of
+such multiples fit into float32, so the operator returns them exactly."""
 
 FINE = 2.0**-52
-"""The same for sums in float64."""
+"""The same fraction for sums in float64."""
 LARGEST_EXPONENT = 1000.0
-"""Leaves of 1e300 are left as they are, with the same answer or none."""
+"""Largest exponent of the unit. Leaves of 1e300 are not scaled further, with the same answer or
+none."""
 _INNER = (
     "nodes_featureids",
     "nodes_missing_value_tracks_true",
@@ -36,14 +37,14 @@ _INNER = (
 )
 _MODES = {Mode.LEQ: 0, Mode.LT: 1}
 STUMP = Tree([0, 0, 0], [0, 0, 0], [1, LEAF, LEAF], [2, LEAF, LEAF], [0, 0, 0], [0, 0, 0])
-"""Stands where no tree has a split: an ensemble has one at least."""
+"""A tree for ensembles without a split: the operators need at least one."""
 
 
 def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
-    """The sum of the leaves that each row reaches: float64 [batch, targets].
+    """Write the sum of the leaves that each row reaches: float64 [batch, targets].
 
-    The sum is exact, so it does not depend on the order: onnxruntime 1.32 divides the trees
-    between threads, and a label that hangs on the last bit would hang on their number.
+    The sum is exact, so it does not depend on the order: onnxruntime 1.32 divides the trees between
+    threads, and a label that depends on the last bit would depend on their number.
 
     Args:
         graph: the graph to add it to.
@@ -72,7 +73,7 @@ def add_ensemble(graph: Graph, x: str, ensemble: Ensemble) -> str:
 
 
 def add_by_halves(graph: Graph, x: str, ensemble: Ensemble) -> str:
-    """The same with every weight in two parts, for any number of targets."""
+    """Write the same sum with every weight in two parts, for any number of targets."""
     trees = _split_trees(ensemble)
     unit = _unit(trees)
     attributes = {**_nodes(trees, ensemble.mode.value), **_weights(trees, ensemble.targets, unit)}
@@ -95,16 +96,16 @@ def add_by_halves(graph: Graph, x: str, ensemble: Ensemble) -> str:
 
 
 def _split_trees(ensemble: Ensemble) -> list[Tree]:
-    """The trees with a split; the operators take at least one."""
+    """Return the trees with a split; the operators take at least one."""
     return [tree for tree in ensemble.trees if not tree.is_constant] or [STUMP]
 
 
 def _single(trees: list[Tree], mode: Mode, unit: float, *, stored: float) -> dict[str, Any]:
-    """The attributes of ``TreeEnsemble``: inner nodes and leaves are counted apart.
+    """Return the attributes of ``TreeEnsemble``, which counts inner nodes and leaves separately.
 
     Args:
         unit: the power of two that no sum exceeds; weights become multiples of ``FINE`` of it.
-        stored: what the fractions of ``unit`` are multiplied with; a power of two.
+        stored: the factor of the fractions of ``unit``; a power of two.
     """
     columns: dict[str, list[Array]] = {name: [] for name in (*_INNER, "weight")}
     roots, inner_count, leaf_count = [], 0, 0
@@ -134,14 +135,14 @@ def _single(trees: list[Tree], mode: Mode, unit: float, *, stored: float) -> dic
 
 
 def _unit(trees: list[Tree]) -> float:
-    """A power of two that no sum of leaves exceeds."""
+    """Return a power of two that no sum of leaves exceeds."""
     largest = sum(float(np.abs(tree.value[tree.leaves]).max(initial=0)) for tree in trees)
     exponent = np.ceil(np.log2(largest)) if largest else 0.0
     return float(2.0 ** min(exponent, LARGEST_EXPONENT))
 
 
 def _constant_sum(ensemble: Ensemble) -> Array:
-    """What the trees without a split add."""
+    """Return the sum of the trees without a split."""
     total = np.zeros((1, ensemble.targets))
     for tree in ensemble.trees:
         if tree.is_constant:
@@ -150,7 +151,7 @@ def _constant_sum(ensemble: Ensemble) -> Array:
 
 
 def _nodes(trees: list[Tree], mode: str) -> dict[str, Any]:
-    """The structure of the trees, as the operator's attributes."""
+    """Return the structure of the trees as the operator's attributes."""
     sizes = [len(tree.left) for tree in trees]
     leaf = np.concatenate([tree.leaves for tree in trees])
 
@@ -170,7 +171,7 @@ def _nodes(trees: list[Tree], mode: str) -> dict[str, Any]:
 
 
 def _weights(trees: list[Tree], targets: int, unit: float) -> dict[str, Any]:
-    """Every leaf's weights, in two parts: the targets' large ones, then their small ones."""
+    """Return every leaf's weights: the targets' large parts, then their small parts."""
     rows = [_leaf_weights(tree, targets, unit) for tree in trees]
     nodes, ids, weights = (np.concatenate(column) for column in zip(*rows, strict=True))
     return {
@@ -182,7 +183,7 @@ def _weights(trees: list[Tree], targets: int, unit: float) -> dict[str, Any]:
 
 
 def _leaf_weights(tree: Tree, targets: int, unit: float) -> tuple[Array, Array, Array]:
-    """Node, target and weight; a leaf's zeros are left out, save its first."""
+    """Return node, target and weight; a leaf's zeros are left out, except its first."""
     leaves = np.flatnonzero(tree.leaves)
     whole = tree.value[leaves] / unit
     large = np.round(whole / GRID) * GRID

@@ -1,1 +1,1 @@
-"""XGBoost: every booster and objective, from the booster's own JSON."""
+"""XGBoost exporter: every booster and objective, read from the booster's own JSON."""

@@ -1,4 +1,4 @@
-"""The categories of a data frame's columns, as a booster keeps them."""
+"""Read the categories of a data frame's columns from a booster."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from onnxpack.exporters.xgboost.model import Description
 
 
 def read_categories(description: Description, sample: Any) -> dict[str, list[Any]]:
-    """What the booster knows of each column that has any.
+    """Return the categories that the booster knows, for each categorical column.
 
-    XGBoost keeps texts as one run of UTF-8 and bounds that count characters (3.2), so that it
-    cuts names with an umlaut at the wrong place. It cuts those of a frame as it did in training;
-    so where the whole run is the sample's, the sample's own names are what it knows.
+    XGBoost 3.2 keeps texts as one run of UTF-8 and bounds that count characters, so that it cuts
+    names with an umlaut at the wrong place. It cuts the names of a frame as it did in training. So
+    if the whole run is the sample's, the sample's own names are the known ones.
 
     Raises:
-        SampleError: names are cut wrong, and the sample does not show the right ones.
+        SampleError: names are cut at wrong places, and the sample does not show the correct ones.
     """
     found = {}
     for name, kept in description.known_categories().items():
@@ -35,14 +35,14 @@ def read_categories(description: Description, sample: Any) -> dict[str, list[Any
 
 
 def refuse_missing_category(missing: float) -> None:
-    """Refuse a model with categories for which a number that can be a category is missing.
+    """Raise an error if a number that can be a category counts as missing.
 
-    XGBoost (3.2) looks for what is missing among the numbers that pandas gives the categories of
-    the very frame, before it finds out which words they are. So with ``missing=0`` the first
-    category of whatever frame is asked is missing.
+    XGBoost 3.2 looks for missing values among the numbers that pandas gives the categories of the
+    current frame, before it maps them to words. So with ``missing=0`` the first category of each
+    frame is missing.
 
     Raises:
-        ExportError: it is such a number.
+        ExportError: ``missing`` is such a number.
     """
     if missing >= 0 and missing.is_integer():
         raise ExportError(
@@ -55,7 +55,7 @@ def refuse_missing_category(missing: float) -> None:
 
 
 def _own(sample: Any, name: str) -> list[Any]:
-    """The categories of a frame's column; none where there is no such column."""
+    """Return the categories of a frame's column; empty if the column is missing."""
     for column in getattr(sample, "columns", ()):
         if str(column) == name and hasattr(sample[column], "cat"):
             return list(sample[column].cat.categories)
@@ -63,7 +63,7 @@ def _own(sample: Any, name: str) -> list[Any]:
 
 
 def _same(own: list[Any], kept: list[Any]) -> bool:
-    """Whether these are the names that were kept: their run, cut after as many bytes."""
+    """Return whether these are the kept names: the same text, cut after as many bytes."""
     if not all(isinstance(value, str) for value in (*own, *kept)):
         return own == kept
     cut = [value.encode(errors="surrogateescape") for value in kept]

@@ -1,4 +1,4 @@
-"""The exporter for XGBoost, and the loader of its files."""
+"""The exporter for XGBoost models, and the loader of their files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 class XGBoostExporter(BoosterExporter):
-    """Takes every ``Booster`` and every estimator: classifiers, regressors, rankers."""
+    """Exports every ``Booster`` and every estimator: classifiers, regressors, rankers."""
 
     module, a_model = "xgboost", "an XGBoost model"
 
     def kinds(self, framework: Any) -> tuple[type, ...]:
-        """Boosters and estimators."""
+        """Return the classes of models that this exporter accepts."""
         return (framework.Booster, framework.XGBModel)
 
     def make_subject(self, model: Any, sample: Any) -> XGBoostSubject:
-        """The model with its sample."""
+        """Return the subject of a model and its sample."""
         from onnxpack.exporters.xgboost.subject import XGBoostSubject
 
         return XGBoostSubject(model, sample)
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
-    """A ``.json`` or ``.ubj`` that ``save_model`` wrote; a sample can be made up of random numbers.
+    """Load a ``.json`` or ``.ubj`` file of ``save_model``; a random sample can be generated.
 
     Raises:
-        TargetError: it is no model of XGBoost's.
+        TargetError: the file is not an XGBoost model.
         MissingExtraError: XGBoost is not installed.
     """
     try:

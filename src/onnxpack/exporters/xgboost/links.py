@@ -1,4 +1,4 @@
-"""From margins to what ``predict`` gives, for each objective."""
+"""Convert margins to the results of ``predict``, for each objective."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnxpack.exporters.trees.graph import Graph
 from onnxpack.signature import Array
 
 Link: TypeAlias = Callable[[Graph, str], str]
-"""From float32 [batch, targets] to float32 of the same shape."""
+"""Function that writes a conversion of float32 [batch, targets] to float32 of the same shape."""
 
 IDENTITY = {
     "binary:logitraw", "rank:map", "rank:ndcg", "rank:pairwise", "reg:absoluteerror", "reg:linear",
@@ -25,10 +25,10 @@ SOFTMAX, SOFTPROB, HINGE = "multi:softmax", "multi:softprob", "binary:hinge"
 
 
 def link_of(objective: str) -> Link:
-    """What an objective does to its margins.
+    """Return the function that writes an objective's conversion of margins.
 
     Raises:
-        ExportError: it is not known.
+        ExportError: the objective is not known.
     """
     if objective in IDENTITY:
         return lambda _, margin: margin
@@ -49,7 +49,7 @@ def link_of(objective: str) -> Link:
 
 
 def margin_of(objective: str, base: Array) -> Array:
-    """The margin that a base score stands for, in float32 as XGBoost computes it."""
+    """Return the margin of a base score, in float32 as XGBoost computes it."""
     if objective in LOGISTIC:
         return np.asarray(-np.log(np.float32(1) / base - np.float32(1)), np.float32)
     if objective in EXPONENTIAL:

@@ -1,4 +1,4 @@
-"""What a booster says of itself in JSON, as trees or as weights."""
+"""Read the trees or weights of a booster from its JSON."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CATEGORICAL = "c"
 
 @dataclass(frozen=True)
 class Description:
-    """A booster.
+    """The JSON description of a booster.
 
     Attributes:
-        learner: the part of its JSON that predicts.
-        rounds: the boosting rounds that count: from and to.
+        learner: the part of the JSON that describes the prediction.
+        rounds: the first and the end of the boosting rounds that are used.
     """
 
     learner: Mapping[str, Any]
@@ -36,7 +36,7 @@ class Description:
 
     @classmethod
     def of(cls, booster: Any, rounds: tuple[int, int]) -> Description:
-        """A booster's description; rounds ``(0, 0)`` are all.
+        """Return a booster's description; rounds ``(0, 0)`` mean all rounds.
 
         Raises:
             ExportError: XGBoost does not save the booster, as with an objective that was set after
@@ -53,23 +53,23 @@ class Description:
 
     @property
     def objective(self) -> str:
-        """Its name, such as ``binary:logistic``."""
+        """The name of the objective, such as ``binary:logistic``."""
         return str(self.learner["objective"]["name"])
 
     @property
     def features(self) -> int:
-        """How many there are."""
+        """The number of features."""
         return int(self.learner["learner_model_param"]["num_feature"])
 
     @cached_property
     def targets(self) -> int:
-        """How many margins there are for a row."""
+        """The number of margins of a row."""
         parameters = self.learner["learner_model_param"]
         return max(1, int(parameters["num_class"]), int(parameters.get("num_target", 1)))
 
     @property
     def base_score(self) -> Array:
-        """Of each margin, as the objective's user sees it: a probability for ``logistic``."""
+        """The base score of each margin, in the objective's unit, such as a probability."""
         text = str(self.learner["learner_model_param"]["base_score"])
         values = np.array(json.loads(text if text.startswith("[") else f"[{text}]"), np.float32)
         used = values[:1] if self.is_linear else values  # gblinear adds the first to every class
@@ -77,27 +77,27 @@ class Description:
 
     @property
     def is_linear(self) -> bool:
-        """Whether it has weights in place of trees."""
+        """Whether the booster has weights instead of trees."""
         return str(self.learner["gradient_booster"]["name"]) == "gblinear"
 
     @property
     def weights(self) -> Array:
-        """[features + 1, targets]; the last row is the bias."""
+        """The weights of a linear booster, [features + 1, targets]; the last row is the bias."""
         weights = np.array(self.learner["gradient_booster"]["model"]["weights"])
         return weights.reshape(self.features + 1, self.targets)
 
     @property
     def types(self) -> Sequence[str]:
-        """Of each feature, where the booster knows any."""
+        """The type of each feature, if the booster knows any."""
         return list(self.learner["feature_types"])
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the features, where the booster knows any."""
+        """The names of the features, if the booster knows any."""
         return list(self.learner["feature_names"])
 
     def categorical(self) -> Array:
-        """A mask of the features whose numbers are categories."""
+        """Return a mask of the features whose numbers are categories."""
         mask = np.zeros(self.features, bool)
         for tree in self._trees():
             indices, types = np.array(tree["split_indices"]), np.array(tree["split_type"])
@@ -105,7 +105,7 @@ class Description:
         return mask
 
     def ensemble(self, columns: Columns) -> Ensemble:
-        """The trees of the rounds that count, each times its weight."""
+        """Return the trees of the rounds that are used, each multiplied by its weight."""
         booster = self.learner["gradient_booster"]
         inner = booster.get("gbtree", booster)["model"]
         weights = booster.get("weight_drop") or [1.0] * len(inner["trees"])
@@ -116,7 +116,7 @@ class Description:
         return Ensemble(trees, self.targets, Mode.LT)
 
     def known_categories(self) -> dict[str, list[Any]]:
-        """The categories of each column of the frame it was trained on, where it kept them."""
+        """Return the categories of each column of the training frame, if the booster kept them."""
         booster = self.learner["gradient_booster"]
         model = booster.get("gbtree", booster)["model"]
         kept = model.get("cats", {}).get("enc", [])
@@ -128,7 +128,7 @@ class Description:
         return [] if self.is_linear else list(booster.get("gbtree", booster)["model"]["trees"])
 
     def _counted(self, model: Mapping[str, Any]) -> range:
-        """The numbers of the trees of the rounds that count."""
+        """Return the numbers of the trees of the rounds that are used."""
         begin, end = self.rounds
         bounds = model.get("iteration_indptr")
         if bounds is None:
@@ -140,12 +140,12 @@ class Description:
 
 
 def said(exc: XGBoostError) -> str:
-    """What an error of XGBoost's says, without the time, the place in its code and the stack."""
+    """Return an XGBoost error's message, without its time, source location and stack."""
     return re.sub(r"^\[[\d:]+\] \S+: ", "", str(exc)).partition("\nStack trace")[0]
 
 
 def _categories(kept: Mapping[str, Any]) -> list[Any]:
-    """One column's categories: texts are kept as one run of UTF-8, with the bounds of each."""
+    """Return one column's categories; texts are stored as one run of UTF-8 with bounds."""
     if "offsets" not in kept:
         return list(kept["values"])
     text, bounds = bytes(value % 256 for value in kept["values"]), kept["offsets"]
@@ -153,7 +153,7 @@ def _categories(kept: Mapping[str, Any]) -> list[Any]:
 
 
 def read_tree(tree: Mapping[str, Any], target: int, weight: Any, columns: Columns) -> Tree:
-    """One tree of the JSON, without the nodes that pruning has cut off.
+    """Return one tree of the JSON, without the nodes that pruning has cut off.
 
     Raises:
         ExportError: a leaf is NaN or infinite.
@@ -185,7 +185,7 @@ def read_tree(tree: Mapping[str, Any], target: int, weight: Any, columns: Column
 
 
 def _reachable(left: Array, right: Array) -> Array:
-    """The nodes below the root, in order."""
+    """Return the nodes below the root, in order."""
     found, waiting = [], [0]
     while waiting:
         node = waiting.pop()
@@ -196,7 +196,7 @@ def _reachable(left: Array, right: Array) -> Array:
 
 
 def _leaf_values(tree: Mapping[str, Any], left: Array, right: Array) -> Array:
-    """[nodes, targets of the tree], float32; of nodes that are no leaves, anything."""
+    """Return leaf values as float32 [nodes, targets of the tree]; other nodes hold anything."""
     width = max(1, int(tree["tree_param"]["size_leaf_vector"]))
     if width == 1:
         return np.array(tree["split_conditions"], np.float32)[:, None]
@@ -209,7 +209,7 @@ def _leaf_values(tree: Mapping[str, Any], left: Array, right: Array) -> Array:
 def _read_categories(
     tree: Mapping[str, Any], feature: Array, threshold: Array, missing: Array, columns: Columns
 ) -> None:
-    """Nodes that test for categories come to test a column of their set: it goes right."""
+    """Make categorical nodes test a column of their set, whose categories go right."""
     for at, node in enumerate(tree["categories_nodes"]):
         begin = tree["categories_segments"][at]
         chosen = tree["categories"][begin : begin + tree["categories_sizes"][at]]

@@ -1,4 +1,4 @@
-"""A booster or an estimator of XGBoost's, asked and written as a graph."""
+"""The subject of an XGBoost model: it runs the model and writes its graph."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from onnxpack.signature import Array
 class XGBoostSubject(BoosterSubject):
     """A ``Booster``, or an estimator of XGBoost's scikit-learn interface.
 
-    A classifier gives ``label`` and ``probabilities``, all else ``prediction``: what ``predict``
-    and ``predict_proba`` give.
+    A classifier's outputs are ``label`` and ``probabilities``, all other models' output is
+    ``prediction``. They equal the results of ``predict`` and ``predict_proba``.
     """
 
     framework = "xgboost"
@@ -49,11 +49,11 @@ class XGBoostSubject(BoosterSubject):
 
     @property
     def is_classifier(self) -> bool:  # type: ignore[override]
-        """Whether there are labels and probabilities."""
+        """Whether the model gives labels and probabilities."""
         return isinstance(self.model, xgboost.XGBClassifier)
 
     def answer(self, data: object) -> dict[str, Array]:
-        """What ``predict``, and of a classifier ``predict_proba``, give.
+        """Return the results of ``predict`` and, for a classifier, of ``predict_proba``.
 
         Raises:
             ValueError: XGBoost refuses the data.
@@ -64,13 +64,13 @@ class XGBoostSubject(BoosterSubject):
             raise ValueError(said(exc)) from exc
 
     def cure(self, exc: Exception) -> str:
-        """XGBoost refuses a frame whose columns are in another order than in training."""
+        """Return a remedy if the sample's columns are in another order, which XGBoost refuses."""
         names = self.booster.feature_names or []
         reordered = "mismatch" in str(exc) and is_reordered(list(self.rows.feeds), names)
         return f"sample = sample[{names}]" if reordered else ""
 
     def prepare(self, method: str, feeds: Mapping[str, Array]) -> Callable[[], object]:
-        """A call of the estimator's method; a booster also makes its matrix of the rows."""
+        """Return a call of the estimator's method; a booster's call also makes its matrix."""
         data = self.rows.restore(feeds)
         if not self.is_estimator:
             return partial(self._booster_answer, data)
@@ -88,13 +88,13 @@ class XGBoostSubject(BoosterSubject):
         return {LABEL: label, PROBABILITIES: np.asarray(shares)}
 
     def ensemble(self) -> Ensemble:
-        """The trees; none where the booster is linear."""
+        """Return the trees; none if the booster is linear."""
         if self.description.is_linear:
             return Ensemble((), self.description.targets, Mode.LT)
         return self._trees[1]
 
     def write(self, graph: Graph, x: str) -> None:
-        """Features as XGBoost takes them, trees, base score, objective, labels."""
+        """Write the graph: features as XGBoost reads them, trees, base score, objective, labels."""
         objective = self.description.objective
         base = margin_of(objective, self.description.base_score).astype(np.float64)
         margin = graph.add("Add", self._sum(graph, self._seen(graph, x)), graph.constant(base))
@@ -112,7 +112,7 @@ class XGBoostSubject(BoosterSubject):
         return columns, self.description.ensemble(columns)
 
     def _rounds(self) -> tuple[int, int]:
-        """An estimator stops at its best round; a booster does not."""
+        """Return the rounds to use: an estimator stops at its best round, a booster does not."""
         best = self.booster.attr("best_iteration") if self.is_estimator else None
         return (0, 0) if best is None else (0, int(best) + 1)
 
@@ -129,7 +129,7 @@ class XGBoostSubject(BoosterSubject):
         return np.asarray(self.booster.predict(given))
 
     def _seen(self, graph: Graph, x: str) -> str:
-        """Float32, with NaN for what is missing; a negative category is one that is unknown."""
+        """Write the features in float32; missing values are NaN, unknown categories are -1."""
         x = graph.cast(x, np.float32)
         if not math.isnan(self.missing):
             gone = graph.add("Equal", x, graph.constant(self.missing, np.float32))
@@ -152,7 +152,7 @@ class XGBoostSubject(BoosterSubject):
         return graph.add("Add", product, graph.constant(weights[-1:]))
 
     def _write_classes(self, graph: Graph, margin: str, value: str) -> None:
-        """Labels and probabilities, as XGBClassifier makes them of the booster's answer."""
+        """Write labels and probabilities as XGBClassifier makes them from the booster's answer."""
         half, one = graph.constant(0.5, np.float32), graph.constant(1, np.float32)
         targets = self.description.targets
         if self.description.objective == SOFTMAX:
@@ -195,10 +195,11 @@ def _booster(model: Any) -> Any:
 
 
 def random_sample(booster: Any) -> Array:
-    """Normal numbers, for each feature that a booster knows; categories from 0 up.
+    """Return two rows of normal numbers, one for each feature; categories are 0.
 
     Raises:
-        TargetError: it was trained on a data frame's categories, which numbers do not stand for.
+        TargetError: the booster was trained on a data frame's categories, which random numbers
+            cannot replace.
     """
     description = Description.of(booster, (0, 0))
     random = np.random.default_rng(0)

@@ -1,1 +1,1 @@
-"""Operators that ONNX lacks, spelled out by operators that it has."""
+"""Decompositions of operators that ONNX lacks into operators that it has."""

@@ -1,4 +1,4 @@
-"""Arithmetic that ONNX lacks, or has for fewer numbers."""
+"""Decompositions of arithmetic that ONNX lacks, or has only for some numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch.nn import functional
 
 
 def hypot(x: Tensor, other: Tensor) -> Tensor:
-    """Without squaring what is large or tiny; infinity beside anything, NaN too, is infinity."""
+    """Decompose ``torch.hypot`` without squaring large or tiny numbers.
+
+    If one operand is infinite the result is infinite, even if the other is NaN.
+    """
     x, other = x.abs(), other.abs()
     larger, smaller = torch.maximum(x, other), torch.minimum(x, other)
     ratio = torch.where(larger == 0, 0, smaller / larger)
@@ -19,17 +22,17 @@ def hypot(x: Tensor, other: Tensor) -> Tensor:
 
 
 def fmax(x: Tensor, other: Tensor) -> Tensor:
-    """NaN only where both are."""
+    """Decompose ``torch.fmax``, which is NaN only where both operands are."""
     return torch.where(x.isnan(), other, torch.where(other.isnan(), x, torch.maximum(x, other)))
 
 
 def fmin(x: Tensor, other: Tensor) -> Tensor:
-    """NaN only where both are."""
+    """Decompose ``torch.fmin``, which is NaN only where both operands are."""
     return torch.where(x.isnan(), other, torch.where(other.isnan(), x, torch.minimum(x, other)))
 
 
 def kron(x: Tensor, other: Tensor) -> Any:
-    """Each axis of the one beside that of the other."""
+    """Decompose ``torch.kron`` of tensors with equally many axes."""
     if x.dim() != other.dim():
         return NotImplemented
     for axis in range(x.dim()):
@@ -41,10 +44,11 @@ def kron(x: Tensor, other: Tensor) -> Any:
 
 
 def cdist(x: Tensor, other: Tensor, p: float = 2.0, **_: Any) -> Any:
-    """``torch.cdist`` by differences.
+    """Decompose ``torch.cdist`` into differences.
 
     The TorchScript exporter of torch 2.14.1 writes ``F.pairwise_distance``, which adds 1e-6 to
-    every difference: a row is then away from itself. Norms other than 2 it does not know.
+    every difference, so that a row has a distance from itself. It does not support norms other than
+    2.
     """
     gap = (x.unsqueeze(-2) - other.unsqueeze(-3)).abs()
     if p == 2:
@@ -55,19 +59,19 @@ def cdist(x: Tensor, other: Tensor, p: float = 2.0, **_: Any) -> Any:
 
 
 def sign(x: Tensor) -> Any:
-    """``torch.sign``, zero for NaN: ONNX ``Sign`` of onnxruntime 1.32 gives NaN."""
+    """Decompose ``torch.sign``, which is 0 for NaN; ONNX ``Sign`` of onnxruntime 1.32 gives NaN."""
     if not x.is_floating_point():
         return NotImplemented
     return torch.where(x > 0, 1.0, torch.where(x < 0, -1.0, 0.0)).to(x.dtype)
 
 
 def signbit(x: Tensor) -> Tensor:
-    """``torch.signbit``: a zero has a sign too, which only a division shows."""
+    """Decompose ``torch.signbit``; the sign of a zero shows only in a division."""
     return (x < 0) | (1 / x < 0) if x.is_floating_point() else x < 0
 
 
 def copysign(x: Tensor, other: Any) -> Any:
-    """``torch.copysign``: a zero has a sign too, which only a division shows."""
+    """Decompose ``torch.copysign``; the sign of a zero shows only in a division."""
     if not isinstance(x, Tensor) or isinstance(other, torch.SymInt | torch.SymFloat):
         return NotImplemented
     if not isinstance(other, Tensor):
@@ -78,12 +82,12 @@ def copysign(x: Tensor, other: Any) -> Any:
 
 
 def heaviside(x: Tensor, values: Tensor) -> Tensor:
-    """``torch.heaviside``: the exporters do not know it."""
+    """Decompose ``torch.heaviside``, which the exporters do not support."""
     return torch.where(x == 0, values, (x > 0).to(x.dtype))
 
 
 def angle(x: Tensor) -> Tensor:
-    """``torch.angle`` with the signs of zeros, and NaN for NaN.
+    """Decompose ``torch.angle``, with the signs of zeros, and NaN for NaN.
 
     torch 2.14.1's dynamo exporter takes ``atan(y / x)`` and adds pi below zero by the sign of
     ``y``, so that negative real numbers get -pi.
@@ -95,24 +99,24 @@ def angle(x: Tensor) -> Tensor:
 
 
 def clamp(x: Tensor, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - torch's names
-    """``torch.clamp`` of integers between floats: PyTorch computes in floats, Clip does not."""
+    """Decompose ``torch.clamp`` of integers between floats, which PyTorch computes in floats."""
     if x.is_floating_point() or not any(isinstance(each, float) for each in (min, max)):
         return NotImplemented
     return x.to(torch.get_default_dtype()).clamp(min, max)
 
 
 def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """``F.hardshrink``: NaN stays; ONNX ``Shrink`` makes it zero."""
+    """Decompose ``F.hardshrink``, which keeps NaN; ONNX ``Shrink`` makes it zero."""
     return torch.where(x.abs() <= lambd, 0.0, x)
 
 
 def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """``F.softshrink``: NaN stays; ONNX ``Shrink`` makes it zero."""
+    """Decompose ``F.softshrink``, which keeps NaN; ONNX ``Shrink`` makes it zero."""
     return torch.where(x.abs() <= lambd, 0.0, torch.where(x < 0, x + lambd, x - lambd))
 
 
 def cosine_similarity(x: Tensor, other: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """``F.cosine_similarity``: each row is divided by its own length, which is ``eps`` at least.
+    """Decompose ``F.cosine_similarity``: each row is divided by its length, at least ``eps``.
 
     The exporters of torch 2.14.1 bound the product of both lengths, as PyTorch did before 1.12:
     tiny rows then differ by orders of magnitude.
@@ -123,7 +127,7 @@ def cosine_similarity(x: Tensor, other: Tensor, dim: int = 1, eps: float = 1e-8)
 
 
 def threshold(x: Tensor, threshold: float, value: float, inplace: bool = False) -> Any:
-    """NaN stays."""
+    """Decompose ``F.threshold``, which keeps NaN."""
     return NotImplemented if inplace else torch.where(x <= threshold, value, x)
 
 
@@ -131,12 +135,12 @@ def rrelu(
     x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False,
     inplace: bool = False,
 ) -> Any:  # fmt: skip
-    """In eval mode, of the mean slope."""
+    """Decompose ``F.rrelu`` in eval mode: a leaky ReLU with the mean slope."""
     return NotImplemented if training or inplace else functional.leaky_relu(x, (lower + upper) / 2)
 
 
 def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
-    """Of rows, all of one weight."""
+    """Decompose ``torch.cov`` of a matrix without weights."""
     if x.dim() != 2 or fweights is not None or aweights is not None:
         return NotImplemented
     away = x - x.mean(1, keepdim=True)
@@ -144,7 +148,7 @@ def cov(x: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any =
 
 
 def corrcoef(x: Tensor) -> Any:
-    """The covariance over both spreads."""
+    """Decompose ``torch.corrcoef``: the covariance divided by both standard deviations."""
     if x.dim() != 2:
         return NotImplemented
     both = cov(x)
@@ -153,7 +157,7 @@ def corrcoef(x: Tensor) -> Any:
 
 
 def atan2(y: Tensor, x: Tensor) -> Tensor:
-    """``torch.atan2`` with the signs of zeros and of infinities.
+    """Decompose ``torch.atan2``, with the signs of zeros and of infinities.
 
     The exporters of torch 2.14.1 write ``atan(y / x)`` and lose both: 0 / 0 and ∞ / ∞ are NaN.
     """

@@ -1,4 +1,4 @@
-"""Attention of rows that may look at nothing."""
+"""Decompose attention with rows that may attend to nothing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def scaled_dot_product_attention(
     *args: Any,
     **options: Any,
 ) -> Any:
-    """``F.scaled_dot_product_attention``: a row that may look at nothing gives zeros.
+    """Decompose ``F.scaled_dot_product_attention``: rows that may attend to nothing give zeros.
 
-    PyTorch's softmax is a safe one since 2.5. The exporters of torch 2.14.1 write a plain Softmax,
-    which gives NaN for a row of minus infinities; they mend only masks of bool.
+    PyTorch's softmax is safe in this sense since 2.5. The exporters of torch 2.14.1 write a plain
+    Softmax, which gives NaN for a row of minus infinities; they handle only bool masks.
     """
     answer = PLAIN(query, key, value, attn_mask, *args, **options)
     if attn_mask is None or not attn_mask.is_floating_point():
@@ -32,6 +32,6 @@ def scaled_dot_product_attention(
 
 
 def nested(*args: Any, **options: Any) -> Any:
-    """The same, for ``F.multi_head_attention_forward``: modes do not see what it calls itself."""
+    """Replace the call in ``F.multi_head_attention_forward``, which modes do not see."""
     watched: int = torch._C._len_torch_function_stack()  # noqa: SLF001 - no public name
     return (PLAIN if watched else scaled_dot_product_attention)(*args, **options)

@@ -1,4 +1,4 @@
-"""Checks that a library makes of values, and that change nothing where they pass."""
+"""Skip a library's checks of values, which change nothing if they pass."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def is_all_true(_: Tensor) -> Any:
-    """``torch._is_all_true`` in ``torch.distributions``: what is checked is taken to be valid.
+    """Replace ``torch._is_all_true`` in ``torch.distributions``: values are assumed to be valid.
 
-    ``validate_args`` raises for parameters and samples that do not fit. A graph cannot raise, so
-    it answers there; everywhere else both are the same, and only there the proof asks.
+    ``validate_args`` raises for parameters and samples that do not fit. A graph cannot raise, so it
+    answers there. For valid values, with which the proof works, both are the same.
     """
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - who asks decides
     while frame is not None:

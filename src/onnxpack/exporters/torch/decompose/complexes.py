@@ -1,4 +1,4 @@
-"""Products of complex numbers, by their parts."""
+"""Decompose products and other operations on complex numbers into their parts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ON_PARTS = (
     "expand", "flip", "movedim", "permute", "repeat", "squeeze", "sum", "transpose",
     "unsqueeze",
 )  # fmt: skip
-"""Methods that do to each part what they do to the whole."""
+"""Methods that can be applied to the real and the imaginary part separately."""
 
 
 def on_parts(name: str) -> Callable[..., Any]:
-    """A method, for the real part and the imaginary one."""
+    """Return a method that is applied to the real and the imaginary part separately."""
     plain = getattr(Tensor, name)
 
     def spelled(x: Any, *args: Any, **options: Any) -> Any:
@@ -29,7 +29,7 @@ def on_parts(name: str) -> Callable[..., Any]:
 
 
 def product(plain: Callable[..., Tensor]) -> Callable[..., Any]:
-    """A product of complex matrices."""
+    """Return a product of complex matrices, made of products of their parts."""
 
     def spelled(x: Tensor, other: Tensor) -> Any:
         return _multiplied(plain, x, other)
@@ -38,7 +38,7 @@ def product(plain: Callable[..., Tensor]) -> Callable[..., Any]:
 
 
 def einsum(equation: Any, *operands: Any) -> Any:
-    """Of two."""
+    """Decompose ``torch.einsum`` of exactly two complex operands."""
     given = operands[0] if len(operands) == 1 and isinstance(operands[0], list) else operands
     if not isinstance(equation, str) or len(given) != 2:
         return NotImplemented
@@ -55,7 +55,7 @@ def _multiplied(plain: Callable[..., Tensor], x: Tensor, other: Tensor) -> Any:
 
 
 def set_item(x: Any, index: Any, value: Any) -> Any:
-    """Of complex numbers, both parts at once."""
+    """Assign complex numbers to an index, both parts at once."""
     if not isinstance(value, Tensor) or not (x.is_complex() and value.is_complex()):
         return NotImplemented
     whole = index if isinstance(index, tuple) else (index,)
@@ -65,7 +65,7 @@ def set_item(x: Any, index: Any, value: Any) -> Any:
 
 
 def zeros(*size: Any, dtype: torch.dtype | None = None, **options: Any) -> Any:
-    """Of both parts."""
+    """Decompose complex ``torch.zeros`` into two real parts."""
     if dtype not in (torch.complex64, torch.complex128):
         return NotImplemented
     part = torch.zeros(*size, dtype=dtype.to_real(), **options)

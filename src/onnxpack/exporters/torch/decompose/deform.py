@@ -1,4 +1,4 @@
-"""torchvision's deformable convolution, as samples of the picture and a product."""
+"""Decompose torchvision's deformable convolution into samples of the picture and a product."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def deform_conv2d(
     offset_groups: int,
     use_mask: bool,
 ) -> Tensor:
-    """The picture where each tap of the kernel looks, then a convolution of one by one."""
+    """Sample the picture where each tap of the kernel looks, then apply a 1 × 1 convolution."""
     rows, columns = weight.shape[2:]
     taps = rows * columns
     tall, wide = offset.shape[2:]
@@ -41,12 +41,12 @@ def deform_conv2d(
 
 
 def _places(count: int, size: int, stride: int, padding: int, dilation: int) -> Tensor:
-    """Where each tap looks from each place: ``[size, count]``."""
+    """Return the coordinate at which each tap looks for each output: ``[size, count]``."""
     return torch.arange(size)[:, None] * dilation + torch.arange(count) * stride - padding
 
 
 def _sampled(x: Tensor, left: Tensor, y: Tensor) -> Tensor:
-    """Between the pixels, zeros outside: ``[n, channels, taps, tall, wide]``."""
+    """Sample between pixels, zeros outside: ``[n, channels, taps, height, width]``."""
     tall, wide = x.shape[2:]
     grid = torch.stack([(2 * left + 1) / wide - 1, (2 * y + 1) / tall - 1], -1)
     found = functional.grid_sample(x, grid.flatten(1, 2), align_corners=False)

@@ -1,8 +1,8 @@
-"""Division that rounds: exact for integers of any size and sign, like Python's for floats.
+"""Decompose division that rounds: exact for integers, and like Python's for floats.
 
 torch 2.14.1's TorchScript exporter writes ``//`` of integers as ONNX ``Div``, which truncates:
 ``-26 // 7`` becomes -3 where PyTorch says -4. For floats both of its exporters divide and then
-round, so ``2.0 // 0.4`` becomes 5 where the float 0.4 goes 4 times; they write ``x % y`` as
+round, so ``2.0 // 0.4`` becomes 5 where the float 0.4 fits in 4 times. They write ``x % y`` as
 ``x - floor(x / y) * y``, which is wrong for large ``x`` and NaN for an infinite ``y``. The
 remainder of ``fmod`` is exact in ONNX (``Mod`` with ``fmod=1``), so everything is built on it.
 """
@@ -17,17 +17,17 @@ from torch._C import _get_tracing_state
 
 
 def floor_divide(x: Any, other: Any) -> Any:
-    """``x // other``."""
+    """Decompose ``x // other``."""
     return divide(x, other, rounding_mode="floor")
 
 
 def floor_divided_by(x: Tensor, other: Any) -> Any:
-    """``other // x``."""
+    """Decompose ``other // x``."""
     return divide(_like(other, x), x, rounding_mode="floor")
 
 
 def divide(x: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """``torch.div``, where it rounds."""
+    """Decompose ``torch.div`` with rounding."""
     if rounding_mode is None or not (isinstance(x, Tensor) or isinstance(other, Tensor)):
         return NotImplemented
     x, other = _both(x, other)
@@ -47,7 +47,7 @@ def divide(x: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 
 
 def remainder(x: Any, other: Any) -> Any:
-    """``x % other``: the remainder has the sign of the divisor."""
+    """Decompose ``x % other``; the remainder has the sign of the divisor."""
     if not (isinstance(x, Tensor) or isinstance(other, Tensor)):
         return NotImplemented
     x, other = _both(x, other)
@@ -56,22 +56,22 @@ def remainder(x: Any, other: Any) -> Any:
 
 
 def remainder_of(x: Tensor, other: Any) -> Any:
-    """``other % x``."""
+    """Decompose ``other % x``."""
     return remainder(_like(other, x), x)
 
 
 def trunc(x: Tensor) -> Tensor:
-    """``torch.trunc``: ONNX 18 has no such operator, and a cast to int64 overflows."""
+    """Decompose ``torch.trunc``: ONNX 18 has no such operator, and a cast to int64 overflows."""
     return torch.where(x < 0, x.ceil(), x.floor()) if x.is_floating_point() else x
 
 
 def frac(x: Tensor) -> Tensor:
-    """``torch.frac``: the exporters do not know it."""
+    """Decompose ``torch.frac``, which the exporters do not support."""
     return x - trunc(x)
 
 
 def _both(x: Any, other: Any) -> tuple[Tensor, Tensor]:
-    """Both operands as tensors of the dtype in which PyTorch divides them."""
+    """Return both operands as tensors of the dtype in which PyTorch divides them."""
     x, other = (_like(a, b) if isinstance(b, Tensor) else a for a, b in ((x, other), (other, x)))
     kind = torch.result_type(x, other)
     kind = torch.uint8 if kind is torch.bool else kind
@@ -79,26 +79,26 @@ def _both(x: Any, other: Any) -> tuple[Tensor, Tensor]:
 
 
 def _like(value: Any, beside: Tensor) -> Tensor:
-    """A number, also a size that varies, as a tensor that does not change the result's dtype."""
+    """Return a number, or a size that varies, as a tensor that keeps the result's dtype."""
     if isinstance(value, Tensor):
         return value
     return torch.scalar_tensor(value, dtype=torch.result_type(beside, _plain(value)))
 
 
 def _plain(value: Any) -> Any:
-    """A number that stands for the dtype of a size."""
+    """Return an example number with the dtype of a size that varies."""
     kinds = ((torch.SymInt, 1), (torch.SymFloat, 1.0), (torch.SymBool, True))
     return next((example for kind, example in kinds if isinstance(value, kind)), value)
 
 
 def _exact(multiple: Tensor, other: Tensor) -> Tensor:
-    """The quotient of integers that divide without a rest: the shortest form of each exporter."""
+    """Return the quotient of integers without remainder, in each exporter's shortest form."""
     if _get_tracing_state():
         return torch.div(multiple, other, rounding_mode="trunc")
     return torch.floor_divide(multiple, other)
 
 
 def _whole(quotient: Tensor) -> Tensor:
-    """The nearest whole number: the quotient may have been rounded up to just above or below."""
+    """Return the nearest whole number: the quotient may be rounded to just above or below it."""
     whole = quotient.floor()
     return torch.where(quotient - whole > 0.5, whole + 1, whole)

@@ -1,4 +1,4 @@
-"""Transforms of an axis whose length varies, cut or filled up to a length that is given."""
+"""Decompose transforms of an axis that varies, cut or padded to a given length."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch import Tensor
 
 
 def of_length(plain: Callable[..., Tensor]) -> Callable[..., Any]:
-    """``torch.fft.rfft(x, n)``: the axis is brought to ``n`` first, by lookups.
+    """Return ``torch.fft.rfft(x, n)`` that first brings the axis to length ``n`` by lookups.
 
-    ``torch.export`` of torch 2.14.1 compares ``n`` with the axis, which fixes whether it is cut.
+    ``torch.export`` of torch 2.14.1 compares ``n`` with the axis, which fixes whether the axis is
+    cut.
     """
 
     def transform(x: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:

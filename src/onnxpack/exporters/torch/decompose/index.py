@@ -1,4 +1,4 @@
-"""Indices: what is looked up, put, added up and cut into windows."""
+"""Decompose lookups, writes and sums at indices, and windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnxpack.errors import ExportError
 
 
 def isin(x: Any, known: Any, *, invert: bool = False, **_: bool) -> Any:
-    """Each against each."""
+    """Decompose ``torch.isin`` by comparing each element with each known one."""
     if not isinstance(x, Tensor) or not isinstance(known, Tensor):
         return NotImplemented
     found = (x.unsqueeze(-1) == known.flatten()).any(-1)
@@ -24,9 +24,9 @@ def isin(x: Any, known: Any, *, invert: bool = False, **_: bool) -> Any:
 def scatter_reduce(
     x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Any:
-    """Return ``torch.scatter_reduce`` without what ONNX lacks.
+    """Decompose ``torch.scatter_reduce`` for cases that ONNX lacks.
 
-    ScatterElements has no mean, and always counts what is there already. For ``include_self=False``
+    ScatterElements has no mean, and always includes the existing values. For ``include_self=False``
     the exporters of torch 2.14.1 refuse, or give 0 for a largest value of -inf.
     """
     if reduce == "mean":
@@ -42,7 +42,7 @@ def scatter_reduce(
 
 
 def _neutral(reduce: str, dtype: torch.dtype) -> float:
-    """What a reduction starts from."""
+    """Return the value that a reduction starts from."""
     if reduce in ("sum", "prod"):
         return float(reduce == "prod")
     if dtype.is_floating_point:
@@ -52,7 +52,7 @@ def _neutral(reduce: str, dtype: torch.dtype) -> float:
 
 
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Any:
-    """Both expanded to each other first."""
+    """Decompose ``torch.take_along_dim`` with both tensors expanded to each other's shape."""
     if dim is None or x.dtype is torch.bool:
         return NotImplemented
     wide = x + torch.zeros_like(indices.narrow(dim, 0, 1), dtype=x.dtype)
@@ -62,7 +62,7 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Any:
 def index_put(
     x: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False
 ) -> Any:
-    """``torch.index_put``, which may add up several values at one place.
+    """Decompose ``torch.index_put``, which may add up several values at one place.
 
     The TorchScript exporter of torch 2.14.1 scatters into zeros and adds, so that of several
     values for one place the last one counts; with a mask it does not add at all. It also expects
@@ -86,7 +86,7 @@ def index_put(
 
 
 def _put_by_mask(x: Tensor, indices: Sequence[Tensor], values: Tensor) -> Any:
-    """Adds where a mask is set; no place is named twice."""
+    """Add values where a mask is set; each place occurs only once."""
     if len(indices) > 1:
         raise ExportError("index_put_(accumulate=True) with masks and indices has no ONNX form")
     mask = indices[0]
@@ -96,7 +96,7 @@ def _put_by_mask(x: Tensor, indices: Sequence[Tensor], values: Tensor) -> Any:
 
 
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Any:
-    """Each place as often as it is named."""
+    """Decompose ``torch.index_add``; a place that occurs several times is added to each time."""
     if source.dim() != x.dim() or index.dim() != 1:
         return NotImplemented
     shape = [1] * x.dim()
@@ -114,14 +114,14 @@ def embedding(
     *_: Any,
     **__: Any,
 ) -> Any:
-    """With each row as looking it up makes it."""
+    """Decompose ``F.embedding`` with ``max_norm``, by shortening all rows beforehand."""
     if max_norm is None:
         return NotImplemented
     return functional.embedding(ids, torch.renorm(weight, norm_type, 0, max_norm), padding_idx)
 
 
 def windows(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """``x.unfold``, whose windows may be of any number."""
+    """Decompose ``Tensor.unfold``, for any number of windows."""
     axis = dimension % x.dim()
     count = (x.shape[axis] - size) // step + 1
     starts = torch.arange(count, device=x.device) * step
@@ -132,7 +132,7 @@ def windows(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 
 def fill_diagonal(x: Tensor, value: float, wrap: bool = False) -> Any:
-    """In place, as the original does."""
+    """Decompose ``Tensor.fill_diagonal_``, in place like the original."""
     if x.dim() != 2 or wrap:
         return NotImplemented
     rows, columns = (torch.arange(size, device=x.device) for size in x.shape)
@@ -140,10 +140,10 @@ def fill_diagonal(x: Tensor, value: float, wrap: bool = False) -> Any:
 
 
 def triu_indices(row: Any, col: Any, offset: int = 0, **_: Any) -> Tensor:
-    """Where the upper triangle of a matrix of any size stands."""
+    """Return the indices of the upper triangle of a matrix of any size."""
     return torch.ones(row, col).triu(offset).nonzero().T
 
 
 def tril_indices(row: Any, col: Any, offset: int = 0, **_: Any) -> Tensor:
-    """Where the lower triangle of a matrix of any size stands."""
+    """Return the indices of the lower triangle of a matrix of any size."""
     return torch.ones(row, col).tril(offset).nonzero().T

@@ -1,7 +1,7 @@
-"""Arguments that a model gives by the names that torch gives them, for functions of ours.
+"""Translate a model's keyword arguments for torch's functions to those of ours.
 
-``torch.matmul(input=a, other=b)``, ``x.cumsum(axis=1)`` and ``scatter_reduce(src=...)`` name their
-arguments as torch does, or as numpy does, which torch allows as well.
+``torch.matmul(input=a, other=b)``, ``x.cumsum(axis=1)`` and ``scatter_reduce(src=...)`` use the
+argument names of torch, or those of NumPy, which torch accepts as well.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import torch
 
 OF_NUMPY = {"a": "input", "axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input",
             "x2": "other"}  # fmt: skip
-"""What torch takes besides its own names (``python_arg_parser.cpp``, PyTorch 2.14)."""
+"""NumPy's argument names that torch accepts too (``python_arg_parser.cpp``, PyTorch 2.14)."""
 FIRST = ("input", "self", "A")
-"""Names of the first argument, where ``get_testing_overrides`` has another one."""
+"""Names of the first argument that ``get_testing_overrides`` gives under another name."""
 UNLISTED = {"isin": ("elements", "test_elements")}
-"""Names that ``get_testing_overrides`` gets wrong."""
+"""Argument names that ``get_testing_overrides`` gets wrong."""
 
 
 def renamed(
     func: Any, ours: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Return keyword arguments by our names; None if our function does not take them.
+    """Return keyword arguments under our names; None if our function does not accept them.
 
     Args:
         func: torch's function.
         ours: the function that stands in for it.
-        args: the positional arguments, as the model gave them.
-        options: the keyword arguments, as the model gave them.
+        args: the model's positional arguments.
+        options: the model's keyword arguments.
     """
     own, theirs = _names(ours), _names_of_torch(func)
     found = {_renamed(name, own, theirs): value for name, value in options.items()}
@@ -52,12 +52,13 @@ def _renamed(name: str, own: Sequence[str], theirs: Sequence[str]) -> str:
 
 
 _signature = cache(inspect.signature)
-"""Reading one takes longer than all the rest, and a trace asks for it at every call."""
+"""Cached, since reading a signature takes longer than all the rest, and every traced call needs
+one."""
 
 
 @cache
 def _names(function: Callable[..., Any]) -> Sequence[str]:
-    """The parameters that can be given by position, and by name too."""
+    """Return the names of parameters that can be given by position and by name."""
     parameters = _signature(function).parameters.values()
     return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
 

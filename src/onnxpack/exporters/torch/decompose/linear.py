@@ -1,4 +1,4 @@
-"""Systems of linear equations, which ONNX cannot solve, by elimination step by step."""
+"""Decompose systems of linear equations, which ONNX cannot solve, by elimination."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 
 LARGEST = 16
-"""The side of the largest matrix that is worked out so: each row is a dozen nodes."""
+"""The side of the largest matrix that is eliminated in this way: each row takes a dozen nodes."""
 WIDEST, SWEEPS = 4, 6
-"""The most columns of which singular values are worked out, and how often each pair is turned."""
+"""The most columns for which singular values are computed, and the number of sweeps over all
+pairs."""
 
 
 def fixed_size(x: Tensor, axis: int) -> int | None:
-    """The size of an axis; None where it is to vary."""
+    """Return the size of an axis; None if it varies."""
     size: Any = x.shape[axis]
     return None if isinstance(size, torch.SymInt) else int(size)
 
 
 def solve(matrix: Tensor, wanted: Tensor, *, left: bool = True) -> Any:
-    """Gauss and Jordan's elimination, each time by the largest pivot."""
+    """Decompose ``torch.linalg.solve`` by Gauss-Jordan elimination with the largest pivot."""
     side = fixed_size(matrix, -1)
     if not left or side is None or side > LARGEST:
         return NotImplemented
@@ -48,7 +49,7 @@ def _eliminated(table: Tensor, step: int, place: Tensor) -> Tensor:
 
 
 def inverse(matrix: Tensor) -> Any:
-    """What solves for each column of the identity."""
+    """Decompose ``torch.linalg.inv`` by solving for the identity matrix."""
     side = fixed_size(matrix, -1)
     if side is None:
         return NotImplemented
@@ -63,21 +64,21 @@ def solve_triangular(
     left: bool = True,
     unitriangular: bool = False,
 ) -> Any:
-    """The other triangle counts as zeros, whatever it holds."""
+    """Decompose ``torch.linalg.solve_triangular``; the other triangle counts as zeros."""
     if unitriangular:
         return NotImplemented
     return solve(matrix.triu() if upper else matrix.tril(), wanted, left=left)
 
 
 def cholesky_solve(wanted: Tensor, root: Tensor, upper: bool = False) -> Any:
-    """What solves for the product of a triangle with itself."""
+    """Decompose ``torch.cholesky_solve`` into two triangular systems."""
     lower = root.transpose(-2, -1) if upper else root
     between = solve(lower, wanted)
     return between if between is NotImplemented else solve(lower.transpose(-2, -1), between)
 
 
 def cholesky(matrix: Tensor, *, upper: bool = False) -> Any:
-    """Column after column."""
+    """Decompose ``torch.linalg.cholesky``, column by column."""
     side = fixed_size(matrix, -1)
     if upper or side is None or side > LARGEST:
         return NotImplemented
@@ -93,7 +94,7 @@ def cholesky(matrix: Tensor, *, upper: bool = False) -> Any:
 
 
 def svdvals(matrix: Tensor) -> Any:
-    """``torch.linalg.svdvals``: columns are turned until each stands upright on the others.
+    """Decompose ``torch.linalg.svdvals`` by rotating columns until they are orthogonal.
 
     One-sided Jacobi (Golub and Van Loan, 8.6.3): the lengths of the columns are then the singular
     values, small ones as exact as large ones. No exporter of torch 2.14.1 writes them.
@@ -111,7 +112,7 @@ def svdvals(matrix: Tensor) -> Any:
 
 
 def _turned(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Both columns in the plane that they span, turned until they are orthogonal."""
+    """Return both columns, rotated in their plane until they are orthogonal."""
     both = (left * right).sum(-1, keepdim=True)
     apart = ((right * right) - (left * left)).sum(-1, keepdim=True)
     upright = both == 0

@@ -1,4 +1,4 @@
-"""Logarithms of sums and of probabilities, without overflow."""
+"""Decompose logarithms of sums and of probabilities, without overflow."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from onnxpack.exporters import tails
 
 
 def log1p(x: Tensor) -> Any:
-    """``torch.log1p``, right for tiny numbers: the exporters write ``log(1 + x)``."""
+    """Decompose ``torch.log1p``, exact for tiny numbers; the exporters write ``log(1 + x)``."""
     return tails.log1p(torch, x)
 
 
 def expm1(x: Tensor) -> Any:
-    """``torch.expm1``, right for tiny numbers: the exporters write ``exp(x) - 1``."""
+    """Decompose ``torch.expm1``, exact for tiny numbers; the exporters write ``exp(x) - 1``."""
     return tails.expm1(torch, x)
 
 
 def log2(x: Tensor) -> Any:
-    """``torch.log2``, exact at powers of 2."""
+    """Decompose ``torch.log2``, exact at powers of 2."""
     return _in_base(2.0, x)
 
 
 def log10(x: Tensor) -> Any:
-    """``torch.log10``, exact at powers of 10."""
+    """Decompose ``torch.log10``, exact at powers of 10."""
     return _in_base(10.0, x)
 
 
 def _in_base(base: float, x: Tensor) -> Any:
-    """The quotient of two logarithms, in float64.
+    """Return the quotient of two logarithms, computed in float64.
 
     The exporters divide in float32: ``log2(32768)`` is 14.999999, and its floor 14.
     """
@@ -44,16 +44,16 @@ def _in_base(base: float, x: Tensor) -> Any:
 
 
 def logaddexp(x: Tensor, other: Tensor) -> Any:
-    """``torch.logaddexp`` by the larger of both.
+    """Decompose ``torch.logaddexp`` relative to the larger operand.
 
     torch 2.14.1's dynamo exporter writes ``log(exp(x) + exp(y))``, which is infinite above 88 and
-    minus infinity below -104; its TorchScript exporter has no form.
+    minus infinity below -104; its TorchScript exporter does not support it.
     """
     return _logaddexp(x, other, 1.0)
 
 
 def logaddexp2(x: Tensor, other: Tensor) -> Any:
-    """``torch.logaddexp2``: as :func:`logaddexp`, with base 2."""
+    """Decompose ``torch.logaddexp2``: as :func:`logaddexp`, with base 2."""
     return _logaddexp(x, other, 0.6931471805599453)
 
 
@@ -67,9 +67,9 @@ def _logaddexp(x: Tensor, other: Tensor, base: float) -> Any:
 
 
 def logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Any:
-    """``torch.logsumexp``: where the largest is infinite, it is the answer; NaN stays NaN.
+    """Decompose ``torch.logsumexp``: an infinite maximum is the answer; NaN stays NaN.
 
-    onnxruntime 1.32's ``ReduceLogSumExp`` loses NaN beside infinity.
+    onnxruntime 1.32's ``ReduceLogSumExp`` loses NaN next to infinity.
     """
     if not x.is_floating_point():
         return NotImplemented
@@ -85,7 +85,7 @@ def logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Any:
 
 
 def xlogy(x: Any, other: Any) -> Any:
-    """``torch.xlogy``: zero times anything but NaN is zero."""
+    """Decompose ``torch.xlogy``: zero times anything but NaN is zero."""
     if not isinstance(x, Tensor) or not isinstance(other, Tensor):
         return NotImplemented
     safe = torch.where((x == 0) & ~other.isnan(), 1, other)
@@ -93,13 +93,13 @@ def xlogy(x: Any, other: Any) -> Any:
 
 
 def logit(x: Tensor, eps: float | None = None) -> Tensor:
-    """``torch.logit``: the exporters take NaN for a probability near one."""
+    """Decompose ``torch.logit``, for which the exporters give NaN near a probability of one."""
     kept = x if eps is None else x.clamp(eps, 1 - eps)
     return (kept / (1 - kept)).log()
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    """``F.logsigmoid``: the exporters write the logarithm of a sigmoid, which is zero too soon."""
+    """Decompose ``F.logsigmoid``: the exporters' logarithm of a sigmoid underflows too soon."""
     return -functional.softplus(-x)
 
 
@@ -111,7 +111,10 @@ def binary_cross_entropy(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """``F.binary_cross_entropy``, which no exporter writes: each logarithm is -100 at least."""
+    """Decompose ``F.binary_cross_entropy``, which no exporter writes.
+
+    Each logarithm is at least -100.
+    """
     if size_average is not None or reduce is not None:
         return NotImplemented
     yes, no = x.log().clamp(min=-100), log1p(-x).clamp(min=-100)
@@ -128,7 +131,10 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Any:
-    """The exporters take the logarithm of a sigmoid, which is zero too soon."""
+    """Decompose ``F.binary_cross_entropy_with_logits``.
+
+    The exporters write the logarithm of a sigmoid, which underflows too soon.
+    """
     if size_average is not None or reduce is not None:
         return NotImplemented
     share = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
@@ -146,7 +152,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """``F.cross_entropy`` with smoothed labels, which the exporters refuse."""
+    """Decompose ``F.cross_entropy`` with smoothed labels, which the exporters refuse."""
     others = (weight, size_average, reduce)
     if not label_smoothing or target.is_floating_point() or any(o is not None for o in others):
         return NotImplemented

@@ -1,8 +1,8 @@
-"""The mode in which a model is traced: operators are decomposed into those that ONNX has.
+"""The mode in which a model is traced: it decomposes operators into those that ONNX has.
 
-The decompositions stand in while a model is traced or exported, and never while it is asked: so
-the proof compares each of them with PyTorch's own operator. They also run on fake tensors whose
-sizes are symbols: none of them reads a value, and none turns a size into a number.
+The decompositions are active while a model is traced or exported, but not while its reference
+answers are computed. So the proof compares each of them with PyTorch's own operator. They also run
+on fake tensors with symbolic sizes: none of them reads a value or turns a size into a number.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ from onnxpack.exporters.torch.decompose.outside import stand_ins
 
 
 class Decomposed(TorchFunctionMode):
-    """Puts the functions of :data:`DECOMPOSITIONS` in the place of torch's.
+    """Replaces torch's functions by those of :data:`DECOMPOSITIONS`.
 
     Args:
-        empty_rows: let attention give zeros where a row may look at nothing; else it gives NaN.
+        empty_rows: whether attention gives zeros for a row that may attend to nothing; otherwise it
+            gives NaN.
     """
 
     def __init__(self, *, empty_rows: bool = True) -> None:
@@ -70,7 +71,7 @@ class Decomposed(TorchFunctionMode):
 
 
 def _decomposed(func: Any, args: Any, options: Any) -> Any:
-    """The answer of a decomposition; NotImplemented where there is none."""
+    """Return the answer of a decomposition; NotImplemented if there is none."""
     if func in METHODS:
         return METHODS[func](*args, **options)
     name = getattr(func, "__name__", "")
@@ -85,7 +86,7 @@ def _decomposed(func: Any, args: Any, options: Any) -> Any:
     answer = ours(*args, **named)
     if in_place:
         return answer if answer is NotImplemented else args[0].copy_(answer)
-    # What PyTorch answers is a tensor of its own, also where there is nothing to compute: a later
+    # PyTorch returns a new tensor even if there is nothing to compute: a later
     # write in place to the answer must not reach the input. Identity suffices: no decomposition
     # ends in a view of another shape.
     given = answer is not None and any(answer is each for each in args)
@@ -230,9 +231,9 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "xlogy": logarithms.xlogy,
     "zeros": complexes.zeros,
 }
-"""By the name of a function or method of torch."""
+"""Decompositions by the name of a function or method of torch."""
 OWN = {"fill_diagonal_", "to_dense", "to_sparse"}
-"""Functions whose answer may be their first argument."""
+"""Functions that may return their first argument itself."""
 IN_PLACE = frozenset(
     f"{name}_"
     for name in (
@@ -241,4 +242,4 @@ IN_PLACE = frozenset(
         "remainder", "scatter_reduce", "sgn", "sign", "trunc", "xlogy",
     )
 )  # fmt: skip
-"""Methods that write what the function of the same name answers into their tensor."""
+"""Methods that write the result of the function of the same name into their tensor."""

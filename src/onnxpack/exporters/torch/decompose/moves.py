@@ -1,4 +1,4 @@
-"""Elements moved along an axis of any length."""
+"""Decompose moves of elements along an axis of any length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Any:
-    """``torch.roll``: each place looks up where its element came from.
+    """Decompose ``torch.roll``: each place looks up where its element came from.
 
     The TorchScript exporter of torch 2.14.1 writes two slices, which overlap or leave nothing
     where a shift is larger than the axis; its dynamo exporter fixes the length of the axis.
@@ -26,18 +26,18 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Any:
 
 def _rolled(x: Tensor, shift: Any, axis: int) -> Tensor:
     size: Any = x.shape[axis]
-    # The dynamo exporter of torch 2.14.1 has no form of remainder by a number that is a symbol.
+    # The dynamo exporter of torch 2.14.1 has no form for the remainder by a symbolic number.
     limit = torch.scalar_tensor(size, dtype=torch.int64) if isinstance(size, torch.SymInt) else size
     return x.index_select(axis, torch.remainder(torch.arange(size) - shift, limit))
 
 
 def fftshift(x: Tensor, dim: Any = None) -> Any:
-    """``torch.fft.fftshift``: zero frequency moves to the middle."""
+    """Decompose ``torch.fft.fftshift``: zero frequency moves to the middle."""
     return _shifted(x, dim, lambda size: size // 2)
 
 
 def ifftshift(x: Tensor, dim: Any = None) -> Any:
-    """``torch.fft.ifftshift``: zero frequency moves to the start."""
+    """Decompose ``torch.fft.ifftshift``: zero frequency moves to the start."""
     return _shifted(x, dim, lambda size: (size + 1) // 2)
 
 
@@ -47,7 +47,7 @@ def _shifted(x: Tensor, dim: Any, half: Any) -> Any:
 
 
 def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """``torch.diff``: the exporters lack it (TorchScript) or fix the length (dynamo)."""
+    """Decompose ``torch.diff``, which exporters lack (TorchScript) or fix in length (dynamo)."""
     parts = [part for part in (prepend, x, append) if part is not None]
     x = torch.cat(parts, dim) if len(parts) > 1 else x
     axis = dim % x.dim()
@@ -62,5 +62,5 @@ def _each(given: Any) -> tuple[Any, ...]:
 
 
 def ravel(x: Tensor) -> Tensor:
-    """All elements in a row; neither exporter of torch 2.14 has a form for ``aten::ravel``."""
+    """Decompose ``torch.ravel``, which neither exporter of torch 2.14 supports."""
     return x.reshape(-1)

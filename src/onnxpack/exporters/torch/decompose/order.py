@@ -1,4 +1,4 @@
-"""Orders and running values: sorts, medians, what is best or summed so far."""
+"""Decompose sorts, medians and running values."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 
 
 def cummax(x: Tensor, dim: int) -> Any:
-    """With the places."""
+    """Decompose ``torch.cummax``, with its indices."""
     return _named("cummax", _running(x, dim, torch.amax, _lowest(x)))
 
 
 def cummin(x: Tensor, dim: int) -> Any:
-    """With the places."""
+    """Decompose ``torch.cummin``, with its indices."""
     return _named("cummin", _running(x, dim, torch.amin, _highest(x)))
 
 
 def _running(
     x: Tensor, dim: int, best: Callable[..., Tensor], filler: float
 ) -> tuple[Tensor, Tensor]:
-    """The best so far, and the last place at which it stands."""
+    """Return the best value so far, and the last index at which it occurs."""
     if x.dtype is torch.bool:  # ONNX Runtime reduces no bools
         values, places = _running(x.to(torch.int32), dim, best, int(filler))
         return values.to(torch.bool), places
@@ -36,7 +36,7 @@ def _running(
 
 
 def _named(name: str, pair: Sequence[Tensor]) -> Any:
-    """The pair that torch answers with: ``.values`` and ``.indices``."""
+    """Return the pair as torch's named result, with ``.values`` and ``.indices``."""
     return getattr(torch.return_types, name)(tuple(pair))
 
 
@@ -45,27 +45,27 @@ def _squeezed(found: Sequence[Tensor], dim: int, keepdim: bool) -> Sequence[Tens
 
 
 def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
-    """Each product from the start."""
+    """Decompose ``torch.cumprod``: each product from the start."""
     last = _last(x if dtype is None else x.to(dtype), dim)
     seen, _ = _seen(last)
     return _back(torch.where(seen, last.unsqueeze(-2), 1).prod(-1), dim)
 
 
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
-    """Each sum from the start, by its own largest."""
+    """Decompose ``torch.logcumsumexp``: each sum from the start, relative to its own maximum."""
     last = _last(x, dim)
     seen, _ = _seen(last)
     return _back(torch.where(seen, last.unsqueeze(-2), -torch.inf).logsumexp(-1), dim)
 
 
 def _seen(last: Tensor) -> tuple[Tensor, Tensor]:
-    """Which elements of the last axis stand at or before each, and their places."""
+    """Return a mask of the elements at or before each place, and the indices of the places."""
     place = torch.arange(last.shape[-1], device=last.device)
     return place <= place.unsqueeze(-1), place
 
 
 def _last(x: Tensor, dim: int) -> Tensor:
-    """The axis moved to the end.
+    """Return the tensor with the axis moved to the end.
 
     The TorchScript exporter of torch 2.14.1 writes negative axes into Transpose, which has none.
     """
@@ -73,7 +73,7 @@ def _last(x: Tensor, dim: int) -> Tensor:
 
 
 def _back(x: Tensor, dim: int) -> Tensor:
-    """The last axis moved back to its place."""
+    """Return the tensor with the last axis moved back to its place."""
     return x.movedim(x.dim() - 1, dim % x.dim())
 
 
@@ -90,14 +90,14 @@ def _highest(x: Tensor) -> float:
 
 
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
-    """The last of the k smallest."""
+    """Decompose ``torch.kthvalue``: the last of the k smallest values."""
     values, places = x.topk(k, dim=dim, largest=False)
     found = [part.narrow(dim, k - 1, 1) for part in (values, places)]
     return _named("kthvalue", _squeezed(found, dim, keepdim))
 
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The lower one of two; NaN where there is one."""
+    """Decompose ``torch.median``: the lower one of two; NaN if there is any NaN."""
     if dim is None:
         return median(x.flatten(), 0).values
     values, places = x.sort(dim)
@@ -111,7 +111,7 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
-    """The smallest of the most frequent values, and the last place at which it stands."""
+    """Decompose ``torch.mode``: the smallest of the most frequent values, and its last index."""
     last = _last(x, dim)
     count = (last.unsqueeze(-1) == last.unsqueeze(-2)).sum(-1)
     frequent = count == count.amax(-1, keepdim=True)
@@ -123,14 +123,14 @@ def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
 
 
 def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
-    """ONNX's TopK is stable by itself."""
+    """Decompose a stable ``torch.sort``: ONNX's TopK is always stable."""
     return torch.sort(x, dim, descending) if stable else NotImplemented
 
 
 def argsort(
     x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None
 ) -> Any:
-    """ONNX's TopK is stable by itself."""
+    """Decompose a stable ``torch.argsort``: ONNX's TopK is always stable."""
     return torch.argsort(x, dim, descending) if stable else NotImplemented
 
 
@@ -143,7 +143,7 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Any:
-    """``torch.searchsorted``: the number of boundaries below; NaN is above all of them.
+    """Decompose ``torch.searchsorted``: count the boundaries below; NaN is above all of them.
 
     No exporter of torch 2.14.1 writes it.
     """
@@ -156,14 +156,14 @@ def searchsorted(
 
 
 def bucketize(x: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Any:
-    """The number of boundaries below."""
+    """Decompose ``torch.bucketize``: count the boundaries below."""
     return searchsorted(boundaries, x, out_int32=out_int32, right=right)
 
 
 def unique_consecutive(
     x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """What differs from what stands before it."""
+    """Decompose ``torch.unique_consecutive``: keep elements that differ from the previous one."""
     if return_inverse or return_counts or dim is not None:
         return NotImplemented
     flat = x.flatten()

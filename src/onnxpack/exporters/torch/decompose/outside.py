@@ -1,4 +1,4 @@
-"""Functions that torch does not hand to a mode, replaced where their callers look them up."""
+"""Replace functions that torch does not hand to a mode, where their callers look them up."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from onnxpack.exporters.torch.decompose import attention, pictures
 
 @contextmanager
 def stand_ins(*, empty_rows: bool = True) -> Iterator[None]:
-    """Put the stand-ins in their places, and what was there back, whatever happens.
+    """Put the replacements in place, and always restore the originals.
 
     Args:
-        empty_rows: let attention give zeros where a row may look at nothing.
+        empty_rows: whether attention gives zeros for a row that may attend to nothing.
     """
     with ExitStack() as stack:
         if empty_rows:
@@ -31,7 +31,10 @@ def stand_ins(*, empty_rows: bool = True) -> Iterator[None]:
 
 @contextmanager
 def crops_told(copied: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Tell of each crop and the picture that it is a view of; its stand-in copies."""
+    """Call ``copied`` with each crop and its source picture.
+
+    The crop is a view of the picture; its replacement copies.
+    """
 
     def watched(plain: Any) -> Any:
         def crop(image: Any, output_size: Any) -> Any:
@@ -47,7 +50,7 @@ def crops_told(copied: Callable[[Any, Any], None]) -> Iterator[None]:
 
 @contextmanager
 def _crops(around: Callable[[Any], Any]) -> Iterator[None]:
-    """Replace torchvision's ``center_crop``, of both of its generations."""
+    """Wrap torchvision's ``center_crop`` in both generations of its transforms."""
     first = sys.modules.get("torchvision.transforms.functional")
     second: Any = sys.modules.get("torchvision.transforms.v2.functional._utils")
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""torchvision's crops and regions, of pictures whose size and number vary."""
+"""Decompose torchvision's crops and regions of pictures whose size and number vary."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from onnxpack.exporters.torch.patch.regions import with_known_pictures
 
 
 def center_crop(plain: Any) -> Any:
-    """A ``center_crop`` that decides nothing from the picture's size.
+    """Return a ``center_crop`` that makes no decision by the picture's size.
 
-    torchvision 0.29 pads where the picture is smaller and rounds half of the rest with Python's
-    ``round``, which is a branch and an integer that a graph keeps from its sample.
+    torchvision 0.29 pads if the picture is smaller, and rounds half of the rest with Python's
+    ``round``. A graph would keep that branch and that integer from its sample.
     """
 
     def crop(image: Any, output_size: Any) -> Any:
@@ -28,7 +28,7 @@ def center_crop(plain: Any) -> Any:
 
 
 def _middle(image: Tensor, axis: int, wanted: int) -> Tensor:
-    """The middle of one axis, with zeros where it is too short."""
+    """Return the middle of one axis, padded with zeros if the axis is too short."""
     side: Any = image.shape[axis]
     size = side if isinstance(side, Tensor) else torch.scalar_tensor(side, dtype=torch.int64)
     rest = size - wanted
@@ -43,10 +43,10 @@ def _middle(image: Tensor, axis: int, wanted: int) -> Tensor:
 
 
 def region(name: str) -> Any:
-    """A pool of regions whose indices stay in the batch.
+    """Return a region pool that keeps the picture numbers of boxes within the batch.
 
-    Neither torchvision 0.29 nor onnxruntime 1.32 looks at the index of a box before it reads
-    memory; a served graph must not be ended by an input.
+    Neither torchvision 0.29 nor onnxruntime 1.32 checks the index of a box before reading memory,
+    and no input may end a server's process.
     """
 
     def pool(pictures: Tensor, boxes: Tensor, *args: Any, **options: Any) -> Any:

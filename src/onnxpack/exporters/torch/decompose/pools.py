@@ -1,4 +1,4 @@
-"""Pools and resampling of fixed sizes, which the exporters know for some sizes only."""
+"""Decompose pools and resampling of fixed sizes, which exporters support only for some sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnxpack.exporters.torch.decompose.linear import fixed_size
 
 
 def adaptive(reduce: Callable[..., Tensor], count: int) -> Callable[..., Any]:
-    """An adaptive pool over the last axes, window after window."""
+    """Return an adaptive pool over the last axes, made window by window."""
 
     def pool(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         wanted = _each(output_size, count)
@@ -40,7 +40,7 @@ def _windowed(x: Tensor, axis: int, size: int, parts: int, reduce: Callable[...,
 
 
 def divided(plain: Callable[..., Tensor], count: int) -> Callable[..., Any]:
-    """An average pool that divides by a number of its own."""
+    """Return an average pool with a divisor of its own."""
 
     def pool(
         x: Tensor,

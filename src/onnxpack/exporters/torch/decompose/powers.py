@@ -1,4 +1,4 @@
-"""Powers: exact for integers, and with the bends of a square root for floats."""
+"""Decompose powers: exact for integers, and with square roots for floats."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LARGEST = 64
 
 
 def power(x: Any, exponent: Any) -> Any:
-    """``x ** exponent``.
+    """Decompose ``x ** exponent``.
 
-    onnxruntime 1.32's ``Pow`` computes integers in float64, which is wrong above 2^53 and does
-    not wrap around, and takes no int8 and uint8. PyTorch takes the square root for an exponent
-    of 0.5, which is NaN for minus infinity.
+    onnxruntime 1.32's ``Pow`` computes integers in float64, which is wrong above 2^53 and does not
+    wrap around, and does not accept int8 and uint8. PyTorch computes an exponent of 0.5 as a square
+    root, which is NaN for minus infinity.
     """
     if isinstance(x, Tensor) and x.is_floating_point() and isinstance(exponent, float):
         roots = {0.5: torch.sqrt, -0.5: torch.rsqrt}
@@ -29,7 +29,7 @@ def power(x: Any, exponent: Any) -> Any:
 
 
 def power_of(exponent: Tensor, x: Any) -> Any:
-    """``x ** exponent``, from the exponent's side."""
+    """Decompose ``x ** exponent`` with the exponent as first argument."""
     return power(x, exponent)
 
 
@@ -40,7 +40,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _by_products(x: Tensor, exponent: int) -> Tensor:
-    """Square and multiply, for an exponent that is known."""
+    """Return the power by repeated squaring, for a known exponent."""
     answer, square = None, x
     while exponent:
         if exponent & 1:
@@ -51,9 +51,12 @@ def _by_products(x: Tensor, exponent: int) -> Tensor:
 
 
 def _by_bits(x: Any, exponent: Tensor) -> Tensor:
-    """Square and multiply, for exponents that vary; negative ones give 1, -1 or 0.
+    """Return the power by repeated squaring, for exponents that vary.
 
-    Every bit of the exponent counts: an odd number that overflows wraps round, and never ends at 0.
+    Negative exponents give 1, -1 or 0.
+
+    Every bit of the exponent counts: an odd number that overflows wraps around, and never reaches
+    0.
     """
     kind = torch.result_type(x, exponent)
     plain = x.to(kind) if isinstance(x, Tensor) else torch.scalar_tensor(x, dtype=kind)

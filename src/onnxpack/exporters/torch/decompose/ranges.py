@@ -1,4 +1,4 @@
-"""Evenly spaced numbers, of which there may be as many as an input has elements."""
+"""Decompose ranges of evenly spaced numbers whose count depends on an input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def linspace(start: Any, end: Any, steps: Any, **options: Any) -> Any:
-    """``torch.linspace`` of a number of steps that varies.
+    """Decompose ``torch.linspace`` with a number of steps that varies.
 
     Both exporters of torch 2.14.1 divide by ``steps - 1``, which is 0 / 0 for a single step, and
     write only ``start + i * step``; PyTorch counts the second half down from the end, so that the
@@ -31,7 +31,7 @@ def linspace(start: Any, end: Any, steps: Any, **options: Any) -> Any:
 
 
 def logspace(start: Any, end: Any, steps: Any, base: float = 10.0, **options: Any) -> Any:
-    """``torch.logspace`` of a number of steps that varies: powers at even exponents."""
+    """Decompose ``torch.logspace`` with a number of steps that varies."""
     if options.get("dtype") not in (None, torch.float32, torch.float64):
         return NotImplemented
     exponents = linspace(start, end, steps, **options)
@@ -39,7 +39,7 @@ def logspace(start: Any, end: Any, steps: Any, base: float = 10.0, **options: An
 
 
 def _default(*given: Any) -> torch.dtype:
-    """The dtype of what is computed: a tensor's own, otherwise the default."""
+    """Return the dtype of the result: a floating-point tensor's own, or else the default."""
     kinds = [each.dtype for each in given if isinstance(each, Tensor)]
     floating = [kind for kind in kinds if kind.is_floating_point]
     return floating[0] if floating else torch.get_default_dtype()

@@ -1,4 +1,4 @@
-"""Sums, means and other reductions, also of no element and of integers."""
+"""Decompose sums, means and other reductions, also of no elements and of integers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 
 def mean(x: Tensor, dim: Any = None, keepdim: bool = False, **options: Any) -> Any:
-    """``torch.mean`` of as many elements as values decide, which may be none.
+    """Decompose ``torch.mean`` over a number of elements that depends on values and may be 0.
 
-    ``torch.export`` of torch 2.14.1 asks whether there is any element, and fails.
+    ``torch.export`` of torch 2.14.1 checks whether there is any element, and fails.
     """
     if options or not any(free_unbacked_symbols(size) for size in x.shape):
         return NotImplemented
@@ -25,7 +25,7 @@ def mean(x: Tensor, dim: Any = None, keepdim: bool = False, **options: Any) -> A
 
 
 def any_true(x: Tensor, *args: Any, **options: Any) -> Any:
-    """``torch.any`` of numbers.
+    """Decompose ``torch.any`` of numbers.
 
     The TorchScript exporter of torch 2.14.1 casts to int64 first, so that 0.5 counts as false.
     """
@@ -33,7 +33,7 @@ def any_true(x: Tensor, *args: Any, **options: Any) -> Any:
 
 
 def all_true(x: Tensor, *args: Any, **options: Any) -> Any:
-    """``torch.all`` of numbers; see :func:`any_true`."""
+    """Decompose ``torch.all`` of numbers; see :func:`any_true`."""
     return NotImplemented if x.dtype is torch.bool else _of_truth(torch.all, x, *args, **options)
 
 
@@ -43,9 +43,10 @@ def _of_truth(plain: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
 
 
 def cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Any:
-    """``torch.cumsum`` of integers, which PyTorch adds up in int64.
+    """Decompose ``torch.cumsum`` of integers, which PyTorch adds up in int64.
 
-    The exporters keep the dtype, and ONNX ``CumSum`` takes neither bool nor 8 or 16 bits.
+    The exporters keep the dtype, and ONNX ``CumSum`` accepts neither bool nor integers of 8 or 16
+    bits.
     """
     if dtype is not None or x.is_floating_point() or x.is_complex() or x.dtype is torch.int64:
         return NotImplemented
@@ -53,7 +54,7 @@ def cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Any:
 
 
 def var(x: Tensor, dim: Any = None, *args: Any, **options: Any) -> Any:
-    """``torch.var`` with a correction other than 0 and 1: never divided by less than zero.
+    """Decompose ``torch.var`` with a correction other than 0 and 1; the divisor is at least 0.
 
     The exporters of torch 2.14.1 divide by ``n - correction``, which may be negative.
     """
@@ -68,6 +69,6 @@ def var(x: Tensor, dim: Any = None, *args: Any, **options: Any) -> Any:
 
 
 def std(x: Tensor, dim: Any = None, *args: Any, **options: Any) -> Any:
-    """``torch.std``; see :func:`var`."""
+    """Decompose ``torch.std``; see :func:`var`."""
     found = var(x, dim, *args, **options)
     return found if found is NotImplemented else found.sqrt()

@@ -1,4 +1,4 @@
-"""Pictures, sounds and volumes of another size."""
+"""Decompose the resizing of pictures, sounds and volumes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Any:
-    """``F.interpolate``, where ONNX ``Resize`` answers otherwise or is not written."""
+    """Decompose ``F.interpolate`` where ONNX ``Resize`` differs or is not written."""
     if mode in NEAREST:
         return _nearest(x, size, scale_factor, mode, again=bool(recompute_scale_factor))
     if mode == "bicubic" and antialias:
@@ -49,12 +49,12 @@ def upsample(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Any:
-    """``F.upsample``: the old name of ``F.interpolate``."""
+    """Decompose ``F.upsample``, the old name of ``F.interpolate``."""
     return interpolate(x, size, scale_factor, mode, align_corners)
 
 
 FAR = 8.0
-"""Beyond it all that a grid looks up lies outside, whatever the size and the kernel."""
+"""Beyond this coordinate everything is outside, whatever the size and the kernel."""
 
 
 def grid_sample(
@@ -64,12 +64,12 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
 ) -> Any:
-    """``F.grid_sample`` of places that may be far outside.
+    """Decompose ``F.grid_sample`` of coordinates that may be far outside.
 
-    onnxruntime 1.32's ``GridSample`` turns places into integers before it looks whether they are
-    inside, and answers zero where they are too large: from 1e7 on, as of a division by almost
-    zero. Brought near, they look up the same pixel of the border, or nothing. Reflected places
-    stay as they are: so far out, they hang on how each library rounds.
+    onnxruntime 1.32's ``GridSample`` turns coordinates into integers before it checks that they are
+    inside, and gives zero if they are too large: from 1e7 on, as after a division by almost zero.
+    Clamped coordinates look up the same border pixel, or nothing. Reflected coordinates are not
+    changed: so far out, they depend on how each library rounds.
     """
     if padding_mode == "reflection":
         return NotImplemented
@@ -86,18 +86,18 @@ def grid_sample(
 def grid_sampler(
     x: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Any:
-    """``torch.grid_sampler``: what ``F.grid_sample`` calls, by numbers."""
+    """Decompose ``torch.grid_sampler``, which ``F.grid_sample`` calls with numbered modes."""
     mode = ("bilinear", "nearest", "bicubic")[interpolation_mode]
     padding = ("zeros", "border", "reflection")[padding_mode]
     return grid_sample(x, grid, mode, padding, align_corners)
 
 
 def _nearest(x: Tensor, size: Any, scale_factor: Any, mode: str, *, again: bool) -> Any:
-    """Each place looks up its source, which PyTorch computes in float32.
+    """Resize by looking up each element's source, at the index that PyTorch computes in float32.
 
-    onnxruntime 1.32's ``Resize`` divides by a scale where PyTorch multiplies by its inverse, and
-    so takes the neighbour at some places (13 to 64: one element in 64). No exporter of torch
-    2.14.1 writes ``nearest-exact``. Only powers of two are exact in both.
+    onnxruntime 1.32's ``Resize`` divides by a scale where PyTorch multiplies by its inverse, and so
+    picks the neighbour at some places (13 to 64: one element in 64). No exporter of torch 2.14.1
+    writes ``nearest-exact``. Only powers of two are exact in both.
     """
     count = x.dim() - 2
     factors = _each(scale_factor, count)
@@ -115,7 +115,7 @@ def _is_power_of_two(factor: Any) -> bool:
 
 
 def _looked_up(x: Tensor, axis: int, size: Any, factor: Any, mode: str, *, again: bool) -> Tensor:
-    """One axis at its new size."""
+    """Return one axis resized to its new size."""
     side = x.shape[axis]
     wanted = _scaled(side, factor) if size is None else size
     place = torch.arange(wanted, device=x.device)
@@ -126,14 +126,14 @@ def _looked_up(x: Tensor, axis: int, size: Any, factor: Any, mode: str, *, again
         source = (place.float() * scale).floor().long()
     else:
         source = ((place.double() + 0.5) * scale.double()).float().floor().long()
-    if by_factor and mode == "nearest":  # not looked at where the size stays, or doubles
+    if by_factor and mode == "nearest":  # PyTorch ignores the scale if the size stays or doubles
         source = torch.where(new == 2 * old, torch.floor_divide(place, 2), source)
         source = torch.where(new == old, place, source)
     return x.index_select(axis, torch.minimum(source, old - 1))
 
 
 def _scaled(side: Any, factor: float) -> Any:
-    """A size times a factor, as PyTorch computes it: in float64, rounded down."""
+    """Return a size times a factor, as PyTorch computes it: in float64, rounded down."""
     if isinstance(side, Tensor):
         return (side.double() * factor).floor().long()
     return math.floor(side * factor)
@@ -144,7 +144,7 @@ def _number(size: Any) -> Tensor:
 
 
 def _antialiased(x: Tensor, size: Any, scale_factor: Any, options: dict[str, Any]) -> Any:
-    """A product with what PyTorch makes of the identity; ONNX ``Resize`` weighs otherwise."""
+    """Resize by matrices, made by PyTorch from the identity; ONNX ``Resize`` has other weights."""
     sides = [fixed_size(x, axis) for axis in (-2, -1)]
     if not _get_tracing_state() or None in sides:
         return NotImplemented
@@ -157,7 +157,7 @@ def _antialiased(x: Tensor, size: Any, scale_factor: Any, options: dict[str, Any
 
 
 def _resampling(side: int, size: Any, factor: Any, options: dict[str, Any]) -> Tensor:
-    """The matrix that resamples one axis; a constant of the trace."""
+    """Return the matrix that resamples one axis; a constant of the trace."""
     where = {"scale_factor": (float(factor), 1.0)} if size is None else {"size": (int(size), side)}
     tracing = _get_tracing_state()
     _set_tracing_state(None)

@@ -1,7 +1,7 @@
-"""Shifts of integers by any number of bits.
+"""Decompose shifts of integers by any number of bits.
 
-PyTorch 2.14 takes a shift by a negative number, or by as many bits as there are, for one that
-leaves nothing but the sign. Its exporters multiply and divide by powers of two, which wrap round.
+In PyTorch 2.14 a shift by a negative number, or by as many bits as there are, leaves nothing but
+the sign. Its exporters multiply and divide by powers of two, which wrap around.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sparse matrices as dense ones, which ONNX has."""
+"""Replace sparse matrices by dense ones, which ONNX supports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch._C import (  # type: ignore[attr-defined]
 
 
 def product(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """A product with a matrix that the model keeps sparse."""
+    """Return a product that also accepts a matrix that the model keeps sparse."""
 
     def spelled(x: Tensor, other: Tensor, *more: Any) -> Any:
         if more or not x.is_sparse:
@@ -25,17 +25,17 @@ def product(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def matmul(x: Tensor, other: Tensor) -> Tensor:
-    """``torch.sparse.mm``."""
+    """Decompose ``torch.sparse.mm`` into a dense product."""
     return torch.matmul(_dense(x), other)
 
 
 def stay(x: Tensor, *_: Any, **__: Any) -> Any:
-    """What becomes sparse, or dense again, stays dense."""
+    """Return a dense tensor for ``to_sparse`` and ``to_dense``."""
     return _dense(x)
 
 
 def from_places(places: Any, values: Any, size: Any = None, **_: Any) -> Any:
-    """``torch.sparse_coo_tensor``: what stands at one place is added up."""
+    """Decompose ``torch.sparse_coo_tensor``: values with one index are added up."""
     if size is None or not isinstance(places, Tensor) or not isinstance(values, Tensor):
         return NotImplemented
     whole = torch.zeros(*size, dtype=values.dtype)

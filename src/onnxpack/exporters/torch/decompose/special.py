@@ -1,4 +1,4 @@
-"""Special functions that ONNX lacks, by polynomials that float32 cannot tell from them."""
+"""Decompose special functions that ONNX lacks into polynomials exact to float32's precision."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ TAIL = (
     -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
     -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
 )  # fmt: skip
-"""Giles, "Approximating the erfinv function" (GPU Computing Gems 2), single precision."""
+"""Coefficients of Giles, "Approximating the erfinv function" (GPU Computing Gems 2), single
+precision."""
 
 
 def erfc(x: Tensor) -> Any:
-    """``torch.erfc``; the exporters write ``1 - erf(x)``, which is 0 above 4."""
+    """Decompose ``torch.erfc``; the exporters write ``1 - erf(x)``, which is 0 above 4."""
     return tails.erfc(torch, x, torch.erf) if x.dtype is torch.float32 else NotImplemented
 
 
 def ndtr(x: Tensor) -> Any:
-    """``torch.special.ndtr``: the share of a normal distribution below ``x``."""
+    """Decompose ``torch.special.ndtr``: the share of a normal distribution below ``x``."""
     if x.dtype is not torch.float32:
         return (1 + torch.erf(x * 0.5**0.5)) / 2
     return erfc(-x * 0.5**0.5) / 2
 
 
 def erfinv(x: Tensor) -> Any:
-    """``torch.erfinv``, which no exporter of torch 2.14.1 writes."""
+    """Decompose ``torch.erfinv``, which no exporter of torch 2.14.1 writes."""
     if x.dtype is not torch.float32:
         return NotImplemented
     edge = x.abs() == 1

@@ -1,1 +1,1 @@
-"""Model files and registries that PyTorch and its libraries define."""
+"""Load model files and registries that PyTorch and its libraries define."""

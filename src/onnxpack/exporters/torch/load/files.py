@@ -1,4 +1,4 @@
-"""Files that PyTorch and Lightning save. A pickle is loaded only where the user trusts it."""
+"""Load files that PyTorch and Lightning save. A pickle is loaded only if the user trusts it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRUST = "if you trust where the file came from, add --trust: it lets the file ru
 
 
 def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
-    """A Lightning checkpoint into its class, by ``load_from_checkpoint``.
+    """Load a Lightning checkpoint into its class, by ``load_from_checkpoint``.
 
     Raises:
         TargetError: the class does not fit, or the file holds more than weights and plain values.
@@ -46,10 +46,10 @@ def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
 
 
 def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
-    """A ``torch.export`` archive. ``torch.export.load`` unpickles, so it must be trusted.
+    """Load a ``torch.export`` archive, which must be trusted: ``torch.export.load`` unpickles.
 
     Raises:
-        TargetError: it is not trusted, or is no such archive.
+        TargetError: the file is not trusted, or is not such an archive.
     """
     if not trust:
         raise TargetError(
@@ -63,10 +63,10 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
 
 
 def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
-    """A TorchScript archive; or, where it is trusted, a pickled module.
+    """Load a TorchScript archive or, if it is trusted, a pickled module.
 
     Raises:
-        TargetError: it is neither.
+        TargetError: the file is neither.
     """
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):

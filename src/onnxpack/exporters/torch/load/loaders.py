@@ -1,4 +1,4 @@
-"""What ``.ckpt``, ``.pt2``, ``.pt`` and ``.pth`` name on the command line."""
+"""Load ``.ckpt``, ``.pt2``, ``.pt`` and ``.pth`` files for the command line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from onnxpack.exporters.target.loaded import LoadedTarget
 
 
 def checkpoint(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
-    """A Lightning checkpoint, into the class that the user names.
+    """Load a Lightning checkpoint into the class that the user names.
 
     Raises:
-        TargetError: no class was named, or the file cannot be loaded into it.
+        TargetError: no class was named, or the file does not fit the class.
     """
     from onnxpack.exporters.torch.load.files import load_checkpoint
 
@@ -26,10 +26,10 @@ def checkpoint(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
 
 
 def program(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    """A ``torch.export`` archive.
+    """Load a ``torch.export`` archive.
 
     Raises:
-        TargetError: it is not trusted, or is no such archive.
+        TargetError: the file is not trusted, or is not such an archive.
     """
     from onnxpack.exporters.torch.load.files import load_program
 
@@ -37,10 +37,10 @@ def program(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
 
 
 def torchscript(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
-    """A TorchScript archive; or, where it is trusted, a pickled module.
+    """Load a TorchScript archive or, if it is trusted, a pickled module.
 
     Raises:
-        TargetError: it is neither.
+        TargetError: the file is neither.
     """
     from onnxpack.exporters.torch.load.files import load_torchscript
 

@@ -1,4 +1,4 @@
-"""``torchvision:NAME[@WEIGHTS]``: a model of torchvision's registry."""
+"""Load ``torchvision:NAME[@WEIGHTS]``, a model of torchvision's registry."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from onnxpack.pack.manifest import Preprocess
 
 
 def load(text: str) -> LoadedTarget:
-    """A model by name; with ``@DEFAULT`` its pretrained weights, labels and preprocessing.
+    """Load a model by name; ``@DEFAULT`` adds pretrained weights, labels and preprocessing.
 
     Raises:
-        TargetError: there is no such model or weights, or they cannot be downloaded.
+        TargetError: the model or the weights do not exist, or cannot be downloaded.
         MissingExtraError: torchvision is not installed.
     """
     try:
@@ -66,7 +66,7 @@ def _pretrained(models: Any, name: str, wanted: str) -> LoadedTarget:
 
 
 def _preprocess(transforms: Any) -> Preprocess | None:
-    """The recipe of torchvision's classification presets; None for others."""
+    """Return the preprocessing of torchvision's classification presets; None for others."""
     if type(transforms).__name__ != "ImageClassification":
         return None
     height, width = (*transforms.crop_size, *transforms.crop_size)[:2]

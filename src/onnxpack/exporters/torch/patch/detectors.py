@@ -1,7 +1,7 @@
-"""torchvision's detectors: they take a list of pictures, and may find nothing.
+"""Support torchvision's detectors, which take a list of pictures and may find nothing.
 
-``BoxCoder.decode`` skips a reshape where there is no box, which a trace cannot; and the reshape
-fails there.
+``BoxCoder.decode`` skips a reshape without boxes. A trace cannot skip it, and the reshape fails in
+that case.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ PICTURE_RANK = 3
 
 
 def listed_pictures(model: Any, sample: Any) -> Any:
-    """The list that a detector takes, of a picture ``[channels, height, width]`` or a batch."""
+    """Return the list of pictures for a detector, from one picture or from a batch.
+
+    A picture has the axes ``[channels, height, width]``.
+    """
     rank = getattr(sample, "ndim", None)
     if rank not in (PICTURE_RANK, PICTURE_RANK + 1) or not is_detector(model):
         return sample
@@ -30,14 +33,15 @@ def listed_pictures(model: Any, sample: Any) -> Any:
 
 
 def is_detector(model: Any) -> bool:
-    """Whether it is a detector of torchvision, or made after one."""
+    """Return whether the model is a detector of torchvision, or of a class derived from one."""
     return any(kind.__module__.startswith(PACKAGE) for kind in type(model).__mro__)
 
 
 def has_no_order(model: Any) -> bool:
-    """Whether the rows of its answer are a set: a detector whose ``forward`` is torchvision's own.
+    """Return whether the rows of a model's answer have no order.
 
-    A class made after one may sort, number or track what it finds.
+    They have none if the model is a detector with torchvision's own ``forward``. The ``forward`` of
+    a derived class may sort, number or track what it finds.
     """
     forward = getattr(model.forward, "__func__", None)
     return is_detector(model) and str(getattr(forward, "__module__", "")).startswith(PACKAGE)
@@ -45,7 +49,7 @@ def has_no_order(model: Any) -> bool:
 
 @contextmanager
 def boxes_may_lack() -> Iterator[None]:
-    """While a detector is traced, decode boxes in a way that holds for none of them too."""
+    """Decode boxes in a way that also works without boxes, while a detector is traced."""
     utils = sys.modules.get(MODULE)
     if utils is None:
         yield

@@ -1,8 +1,8 @@
-"""``nn.TransformerEncoder`` over padded rows, as its fast path answers.
+"""Make ``nn.TransformerEncoder`` treat padded rows as its fast path does.
 
-With a padding mask it may leave the padding out of all its layers, and put zeros there before
-its last norm: where every row's padding stands at its end, which is asked of the mask's values.
-An exporter takes the slow path, whose answer differs at the padding.
+With a padding mask the fast path may leave the padding out of all layers, and put zeros there
+before the last norm. It does so if every row's padding is at its end, which it reads from the
+mask's values. An exporter takes the slow path, whose answer differs at the padding.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from onnxpack.exporters.silence import hidden
 
 
 def fast_encoders(model: nn.Module) -> frozenset[nn.Module]:
-    """The encoders of a model that have such a path; to be asked where no mode is on."""
+    """Return the encoders of a model that have such a path; call this while no mode is active."""
     encoders = (part for part in model.modules() if type(part) is nn.TransformerEncoder)
     return frozenset(encoder for encoder in encoders if _is_fast(encoder))
 
 
 @contextmanager
 def padding_left_out(fast: frozenset[nn.Module]) -> Iterator[None]:
-    """While an exporter looks at a model, let these encoders answer as the fast path does."""
+    """Make these encoders answer as the fast path does, while an exporter follows the model."""
     if not fast:
         yield
         return
@@ -49,7 +49,7 @@ def padding_left_out(fast: frozenset[nn.Module]) -> Iterator[None]:
 
 
 def _is_fast(encoder: Any) -> bool:
-    """Whether padding at the end of a row comes out as zeros."""
+    """Return whether padding at the end of a row gives zeros."""
     weight = next(encoder.parameters())
     width = encoder.layers[0].self_attn.embed_dim
     rows = torch.ones(1, 2, width, dtype=weight.dtype, device=weight.device)
@@ -62,7 +62,7 @@ def _is_fast(encoder: Any) -> bool:
 
 
 def _answer(encoder: Any, src: Tensor, padding: Tensor) -> Tensor:
-    """The slow path, with zeros where the fast one leaves out."""
+    """Return the answer of the slow path, with zeros where the fast path leaves padding out."""
     added = torch.zeros_like(padding, dtype=src.dtype)
     added = added.masked_fill(padding, -torch.inf) if padding.dtype is torch.bool else padding
     output = src

@@ -1,4 +1,4 @@
-"""``torch.jit.fork``: work that may run beside other work, and in a graph is just work."""
+"""Run ``torch.jit.fork``, whose work may run in parallel, as ordinary work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnxpack.exporters.replaced import replaced
 
 @contextmanager
 def forks_inline() -> Iterator[None]:
-    """Compute what is forked at once.
+    """Compute forked work at once.
 
     The tracer of PyTorch 2.14 traces a fork as a graph of its own, in which sizes are numbers.
     """
@@ -32,15 +32,15 @@ class _Done:
         self._value = value
 
     def done(self) -> bool:
-        """As ``torch.futures.Future.done``."""
+        """Return whether the value is there, like ``torch.futures.Future.done``."""
         return True
 
     def wait(self) -> Any:
-        """As ``torch.futures.Future.wait``."""
+        """Return the value, like ``torch.futures.Future.wait``."""
         return self._value
 
     value = wait
 
     def then(self, callback: Callable[[Any], Any]) -> _Done:
-        """As ``torch.futures.Future.then``."""
+        """Return a future of the callback's result, like ``torch.futures.Future.then``."""
         return _Done(callback(self))

@@ -1,7 +1,7 @@
-"""Masks of ``nn.Transformer``, taken as they are.
+"""Use masks of ``nn.Transformer`` without a look at their values.
 
-PyTorch looks at a mask's values to tell whether it is causal, which no graph can; and it would
-only compute the same more quickly.
+PyTorch reads a mask's values to find out whether it is causal, which a graph cannot do. A causal
+mask would only make the same computation faster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnxpack.exporters.replaced import replaced
 
 @contextmanager
 def masks_unasked() -> Iterator[None]:
-    """A mask counts as causal where the user says so, and nowhere else."""
+    """Treat a mask as causal only if the user says so."""
 
     def detect(_: Tensor | None, is_causal: bool | None = None, *__: int | None) -> bool:
         return is_causal is True

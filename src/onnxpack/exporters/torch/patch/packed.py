@@ -1,8 +1,8 @@
-"""Packed sequences, said in the way in which PyTorch's tracer understands them.
+"""Rewrite packed sequences so that PyTorch's tracer handles them correctly.
 
-Its ONNX form of a recurrent layer over a packed sequence lacks four things: it fails where only
-the last state is used and the first is not given, it does not cut the answer to the longest row,
-it pads with zeros whatever the padding value, and it gives lengths as int32.
+The tracer's ONNX form of a recurrent layer over a packed sequence has four faults: it fails if only
+the last state is used and the first is not given, it does not cut the answer to the longest row, it
+pads with zeros whatever the padding value, and it gives lengths as int32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from onnxpack.exporters.replaced import existing, replaced
 
 @contextmanager
 def plainly_packed(model: nn.Module) -> Iterator[None]:
-    """While the model is traced, say what the tracer's ONNX form leaves out."""
+    """Add what the tracer's ONNX form leaves out, while the model is traced."""
     layers = [part for part in model.modules() if isinstance(part, nn.RNNBase)]
     functions: Any = torch._VF  # noqa: SLF001 - what nn.utils.rnn calls
     plain = existing(functions, "_pad_packed_sequence", function=True)
@@ -43,7 +43,7 @@ def plainly_packed(model: nn.Module) -> Iterator[None]:
 
 
 def _filled(padded: Tensor, lengths: Tensor, first: bool, fill: float) -> Tensor:
-    """With the padding value behind the end of each row."""
+    """Return the padded tensor with the padding value after the end of each row."""
     if fill == 0:
         return padded
     rows = padded if first else padded.transpose(0, 1)
@@ -54,9 +54,9 @@ def _filled(padded: Tensor, lengths: Tensor, first: bool, fill: float) -> Tensor
 
 
 def _to_the_longest() -> bool:
-    """Whether ``pad_packed_sequence``, which asks, was called without a total length.
+    """Return whether the calling ``pad_packed_sequence`` got no total length.
 
-    It hands on a number either way, which the tracer's ONNX form does not heed.
+    It passes on a number either way, which the tracer's ONNX form ignores.
 
     Raises:
         ExportError: the calling function has no such argument, as it has in PyTorch 2.14.
@@ -74,7 +74,7 @@ def _to_the_longest() -> bool:
 
 
 def _give_state(layer: nn.RNNBase, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """A state of zeros, where the layer would make it from the packed sizes."""
+    """Return arguments with a state of zeros, if the layer would make it from packed sizes."""
     packed = args[0]
     given = len(args) > 1 and args[1] is not None
     if given or not isinstance(packed, PackedSequence) or packed.sorted_indices is None:

@@ -1,10 +1,10 @@
-"""Recurrent layers as nothing but shapes, for a run without values.
+"""Replace recurrent layers by functions that only compute shapes, for a run without values.
 
-ATen computes the shape of ``lstm``, ``gru`` and ``rnn`` by running them step by step, and so
-fixes the number of steps (torch 2.14). A packed sequence holds its lengths as values. Neither
-says anything about the user's code: the ONNX operators take any number of steps, and lengths as
-a tensor. So while the symbolic witness looks at a model, these functions give empty tensors of
-the right shape.
+ATen computes the shape of ``lstm``, ``gru`` and ``rnn`` by running them step by step, and so fixes
+the number of steps (torch 2.14). A packed sequence holds its lengths as values. Neither shows
+anything about the user's code: the ONNX operators take any number of steps, and lengths as a
+tensor. So during the symbolic run of a model, these functions return empty tensors of the right
+shape.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from onnxpack.exporters.replaced import replaced
 
 LAYERS = {"lstm": 2, "gru": 1, "rnn_tanh": 1, "rnn_relu": 1}
-"""The functions of ``torch._VF`` that ``nn.LSTM`` and its like call, with their count of states."""
+"""Functions of ``torch._VF`` that recurrent layers call, with their number of states."""
 
 
 @contextmanager
 def shapes_of_recurrent_layers() -> Iterator[None]:
-    """Replace what recurrent layers and packed sequences compute by tensors of its shape."""
+    """Replace the results of recurrent layers and packed sequences by empty tensors."""
     functions: Any = torch._VF  # noqa: SLF001 - what torch.nn calls
     packing = _Packing()
     with ExitStack() as stack:
@@ -39,7 +39,7 @@ def shapes_of_recurrent_layers() -> Iterator[None]:
 
 def _layer(states: int) -> Callable[..., Any]:
     def compute(x: Tensor, *arguments: Any) -> Any:
-        """As ``_VF.lstm(x, hx, ...)``, or ``_VF.lstm(data, batch_sizes, hx, ...)`` when packed."""
+        """Return empty results for ``_VF.lstm(x, hx, ...)`` or the form with packed data."""
         packed = isinstance(arguments[1], Tensor | tuple) and isinstance(arguments[0], Tensor)
         packed = packed and not isinstance(arguments[1], list)
         given, rest = (arguments[1], arguments[2:]) if packed else (arguments[0], arguments[1:])
@@ -53,13 +53,13 @@ def _layer(states: int) -> Callable[..., Any]:
 
 
 class _Packing:
-    """Packs and unpacks, and remembers of how many rows the last packed sequence was."""
+    """Packs and unpacks sequences, and remembers the number of rows of the last packed one."""
 
     def __init__(self) -> None:
         self._shape: tuple[Any, Any] | None = None
 
     def pack(self, x: Tensor, lengths: Tensor, batch_first: bool) -> tuple[Tensor, Tensor]:
-        """As ``_VF._pack_padded_sequence``: the steps of all rows, and rows by step."""
+        """Return data for all steps of all rows, and row counts, like ``_pack_padded_sequence``."""
         rows, steps = (x.shape[0], x.shape[1]) if batch_first else (x.shape[1], x.shape[0])
         self._shape = (rows, steps)
         real = torch.ones(rows * steps, dtype=torch.bool).nonzero()[:, 0]
@@ -69,7 +69,7 @@ class _Packing:
     def pad(
         self, data: Tensor, sizes: Tensor, batch_first: bool, _fill: float, total: int
     ) -> tuple[Tensor, Tensor]:
-        """As ``_VF._pad_packed_sequence``: the padded rows and their lengths."""
+        """Return the padded rows and their lengths, like ``_VF._pad_packed_sequence``."""
         rows: Any = sizes.max().item() if self._shape is None else self._shape[0]
         steps = total if isinstance(total, int) and total > 0 else sizes.shape[0]
         shape = (rows, steps) if batch_first else (steps, rows)

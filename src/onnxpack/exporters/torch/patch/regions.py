@@ -1,4 +1,4 @@
-"""torchvision's regions of interest: no index may read outside of memory."""
+"""Keep torchvision's region operators from reading outside of memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ OPERATORS = ("roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool")
 
 @contextmanager
 def regions_inside() -> Iterator[None]:
-    """Let the operators take the nearest picture for a box of one that is not in the batch.
+    """Make the operators use the nearest picture if a box's picture number is not in the batch.
 
-    The kernels of torchvision 0.29 look at no index: boxes as the proof makes them up, scaled or
-    negated, would read foreign memory or end the process. The model has no answer there, so the
-    proof asks it for the one that the graph gives.
+    The kernels of torchvision 0.29 do not check the index. Boxes that the proof has scaled or
+    negated would read foreign memory or end the process. The model has no answer there, so the
+    proof makes it answer as the graph does.
     """
     if "torchvision" not in sys.modules:
         yield
@@ -33,7 +33,7 @@ def regions_inside() -> Iterator[None]:
 
 
 class _Inside:
-    """An operator of torchvision whose boxes are looked at first; in all else the operator."""
+    """An operator of torchvision that first corrects the picture numbers of its boxes."""
 
     def __init__(self, plain: Any) -> None:
         self._plain = plain
@@ -48,7 +48,7 @@ class _Inside:
 
 
 def with_known_pictures(boxes: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-    """The boxes, each of a picture that is in the batch: the nearest, and the first for NaN."""
+    """Return the boxes with picture numbers moved to the nearest in the batch; 0 for NaN."""
     count: Any = pictures.shape[0]
     size = count if isinstance(count, torch.Tensor) else torch.scalar_tensor(count)
     index = torch.minimum(boxes[:, :1].clamp(min=0), (size - 1).to(boxes.dtype))

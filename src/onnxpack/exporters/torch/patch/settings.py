@@ -1,4 +1,4 @@
-"""PyTorch's settings of the process and of the thread, which a model's code can change."""
+"""Keep PyTorch's settings of the process and the thread, which a model's code can change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnxpack.exporters.exclusive import Setting, settings_kept
 from onnxpack.exporters.replaced import existing
 
 TORCHSCRIPT_EXPORTER = "torch.onnx._internal.torchscript_exporter"
-"""Where PyTorch 2.9 to 2.14 has the exporter that it calls legacy."""
+"""The module in which PyTorch 2.9 to 2.14 keep the exporter that they call legacy."""
 
 
 @cache
@@ -30,7 +30,7 @@ def torch_settings_kept() -> Iterator[None]:
 
 
 def not_compiled() -> AbstractContextManager[None]:
-    """Let whatever torch.compile has wrapped run as it was written, also deep inside of a model."""
+    """Run what torch.compile has wrapped as it was written, also deep inside of a model."""
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return stance
 
@@ -49,14 +49,17 @@ def _autocast(device: str) -> tuple[Setting, ...]:
 
 
 def _cuda() -> tuple[Setting, ...]:
-    """The state of graphics cards; where CUDA is not in use, asking for it would start it."""
+    """Return the settings of graphics cards; none if CUDA is not in use.
+
+    Reading them would start CUDA.
+    """
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return ()
     return ((torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all), *_autocast("cuda"))
 
 
 def _set_device(before: torch.device) -> None:
-    """Set the default device; to the CPU by setting none, as it is at the start."""
+    """Set the default device; the CPU, the initial default, is set as None."""
     if torch.get_default_device() != before:
         torch.set_default_device(None if before == torch.device("cpu") else before)
 
@@ -73,7 +76,7 @@ def _set_deterministic(before: tuple[bool, bool]) -> None:
 
 
 def _torchscript() -> tuple[Setting, ...]:
-    """What the TorchScript exporter keeps; it leaves the last opset behind (PyTorch 2.14)."""
+    """Return the TorchScript exporter's state; it leaves the last opset behind (PyTorch 2.14)."""
     if not has_torchscript_exporter():
         return ()
     from torch.onnx._internal.torchscript_exporter import _globals

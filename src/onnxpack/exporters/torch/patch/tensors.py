@@ -1,4 +1,4 @@
-"""The state of a tensor: its values, where they lie, its gradient."""
+"""Read and restore the state of a tensor: its values, its memory, its gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def read_tensor(tensor: Tensor) -> tuple[list[Any], Callable[[], None]]:
-    """Return what the tensor refers to, and how it is put back.
+    """Return what the tensor refers to, and a function that restores the tensor.
 
     A tensor without values of its own (on the meta device, of a lazy module) or of a kind that
     cannot be copied keeps only its flags.
@@ -23,7 +23,7 @@ def read_tensor(tensor: Tensor) -> tuple[list[Any], Callable[[], None]]:
 
 
 def _content(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return the same memory under another name, and a copy of it on the CPU."""
+    """Return an alias of the tensor's memory, and a copy of it on the CPU."""
     try:
         if tensor.is_meta or tensor.layout != torch.strided:
             return None
@@ -55,7 +55,7 @@ def _restore(
 
 
 def _is_at(tensor: Tensor, alias: Tensor) -> bool:
-    """Whether the tensor is still a view of the same memory."""
+    """Return whether the tensor is still a view of the same memory."""
     return (
         tensor.data_ptr() == alias.data_ptr()
         and tensor.shape == alias.shape

@@ -1,1 +1,1 @@
-"""Model parts that exporters cannot follow, rewritten in parts that they can."""
+"""Rewrite model parts that exporters cannot follow."""

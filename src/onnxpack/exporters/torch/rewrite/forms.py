@@ -1,7 +1,7 @@
-"""ONNX forms of operators that the TorchScript exporter lacks or writes wrongly.
+"""ONNX forms of operators that the TorchScript exporter lacks or writes incorrectly.
 
-What is traced is decomposed before (see ``decompose/``). A scripted model is not: there, and
-where one function of torch calls another, these forms of torch 2.14.1 are replaced.
+A traced model is decomposed beforehand (see ``decompose/``). A scripted model is not. For it, and
+for calls between functions of torch, these forms replace those of torch 2.14.1.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from onnxpack.exporters.replaced import existing, replaced_item
 from onnxpack.exporters.torch.rewrite.indexing import gather_at
 
 SCATTERS_ADD = 16
-"""The opset in which what is scattered can be added up."""
+"""The first opset in which scattered values can be added up."""
 AXES_ARE_INPUTS = 18
-"""The opset in which the axes of the reductions became inputs."""
+"""The first opset in which the axes of the reductions are inputs."""
 POWERS = (1.0, 2.0, 4.0, 8.0, 16.0)
 SOFTPLUS_THRESHOLD = 20.0
 FLOAT, DOUBLE, INT64 = 1, 11, 7
@@ -44,10 +44,10 @@ def _registered(operator: str) -> tuple[dict[int, Any], dict[int, Any]]:
     """Return the custom and the effective ONNX forms of an operator, by opset.
 
     ``unregister_custom_op_symbolic`` would drop a form that the user registered for the same
-    operator and opset, and there is no public way to read it first.
+    operator and opset, and no public function reads it first.
 
     Raises:
-        ExportError: PyTorch keeps them in another way than 2.9 to 2.14 do.
+        ExportError: PyTorch keeps the forms in another way than 2.9 to 2.14 do.
     """
     group = registration.registry.get_function_group(operator)
     functions = existing(group, "_functions")
@@ -58,7 +58,7 @@ def _registered(operator: str) -> tuple[dict[int, Any], dict[int, Any]]:
 def _norm(
     graph: Any, x: Any, power: Any, dim: Any = None, keepdim: int = 0, dtype: Any = None
 ) -> Any:
-    """``x.norm()`` without a dim: the exporter has no form."""
+    """Write ``x.norm()`` without a dim, for which the exporter has no form."""
     if power not in (1, 2) or dtype is not None:
         raise ExportError(f"ONNX has no operator for a norm of power {power} as {dtype}")
     operator = f"ReduceL{int(power)}"
@@ -71,7 +71,7 @@ def _norm(
 
 @parse_args("v", "i", "v", "v", "t")
 def _index_add(graph: Any, x: Any, dim: int, index: Any, source: Any, alpha: Any = None) -> Any:
-    """``index_add``: the exporter's form keeps one of the values that go to the same place."""
+    """Write ``index_add``: the exporter's form keeps only one of several values for one place."""
     if dim != 0 or alpha not in (None, 1) or graph.opset < SCATTERS_ADD:
         raise ExportError(f"ONNX has no operator for index_add along axis {dim} times {alpha}")
     places = graph.op("Unsqueeze", index, _constant(graph, [-1]))
@@ -79,12 +79,12 @@ def _index_add(graph: Any, x: Any, dim: int, index: Any, source: Any, alpha: Any
 
 
 def _index(graph: Any, x: Any, indices: Any) -> Any:
-    """``x[i, j]``: the exporter's form takes an index of -1 from another row."""
+    """Write ``x[i, j]``: the exporter's form takes an index of -1 from another row."""
     return gather_at(graph, x, indices, plain=_plain(11).index)
 
 
 def _index_put(graph: Any, x: Any, indices: Any, values: Any, accumulate: Any = None) -> Any:
-    """``index_put(accumulate=True)``: the exporter's form adds one of the values of a place."""
+    """Write ``index_put(accumulate=True)``: the exporter's form adds only one value to a place."""
     adds = accumulate is not None and symbolic_helper._parse_arg(accumulate, "b")  # noqa: SLF001
     if not adds:
         return _plain(11).index_put(graph, x, indices, values, accumulate)
@@ -106,7 +106,7 @@ def _index_put(graph: Any, x: Any, indices: Any, values: Any, accumulate: Any = 
 
 
 def _floor_divide(graph: Any, x: Any, other: Any) -> Any:
-    """``//``: the exporter's form truncates."""
+    """Write ``//``: the exporter's form truncates."""
     if not (_is_float(x) or _is_float(other)):
         return _plain(10)._floor_divide(graph, x, other)  # noqa: SLF001
     x, other = _floats(graph, x, other)
@@ -119,7 +119,7 @@ def _floor_divide(graph: Any, x: Any, other: Any) -> Any:
 
 
 def _div(graph: Any, x: Any, other: Any, *modes: Any) -> Any:
-    """``torch.div`` that rounds: the exporter's form rounds the quotient, and overflows."""
+    """Write ``torch.div`` with rounding: the exporter's form rounds the quotient, and overflows."""
     read: Any = symbolic_helper._get_const  # noqa: SLF001
     mode = read(modes[0], "s", "mode") if modes else None
     if mode == "floor":
@@ -132,7 +132,7 @@ def _div(graph: Any, x: Any, other: Any, *modes: Any) -> Any:
 
 
 def _remainder(graph: Any, x: Any, other: Any) -> Any:
-    """``%`` of floats: the exporter's form subtracts a rounded multiple."""
+    """Write ``%`` of floats: the exporter's form subtracts a rounded multiple."""
     if not (_is_float(x) or _is_float(other)):
         return graph.op("Mod", x, other, fmod_i=0)
     x, other = _floats(graph, x, other)
@@ -141,7 +141,7 @@ def _remainder(graph: Any, x: Any, other: Any) -> Any:
 
 
 def _left(graph: Any, x: Any, other: Any) -> tuple[Any, Any]:
-    """What is left when ``x`` is divided and truncated, and whether its sign is the wrong one."""
+    """Return the remainder of a truncated division, and whether its sign is wrong."""
     left, zero = graph.op("Mod", x, other, fmod_i=1), _number(graph, 0, x)
     signs = graph.op("Xor", graph.op("Less", left, zero), graph.op("Less", other, zero))
     some = graph.op("Not", graph.op("Equal", left, zero))
@@ -150,7 +150,7 @@ def _left(graph: Any, x: Any, other: Any) -> tuple[Any, Any]:
 
 @parse_args("v", "is", "is")
 def _roll(graph: Any, x: Any, shifts: Sequence[int], dims: Sequence[int]) -> Any:
-    """``torch.roll``: the exporter's slices overlap where a shift is larger than the axis."""
+    """Write ``torch.roll``: the exporter's slices overlap if a shift is larger than the axis."""
     if len(shifts) != len(dims):
         raise ExportError("torch.roll without dims has no ONNX form here: name the dims")
     for shift, axis in zip(shifts, dims, strict=True):
@@ -162,7 +162,7 @@ def _roll(graph: Any, x: Any, shifts: Sequence[int], dims: Sequence[int]) -> Any
 
 
 def _linspace(graph: Any, start: Any, end: Any, steps: Any, dtype: Any, *_: Any) -> Any:
-    """``torch.linspace``: the exporter's form divides by zero for one step."""
+    """Write ``torch.linspace``: the exporter's form divides by zero for one step."""
     read: Any = symbolic_helper._get_const  # noqa: SLF001
     kind = read(dtype, "i", "dtype")  # 6 is torch.float32
     if kind not in (None, 6):
@@ -184,7 +184,7 @@ def _linspace(graph: Any, start: Any, end: Any, steps: Any, dtype: Any, *_: Any)
 
 @parse_args("v", "f", "f")
 def _softplus(graph: Any, x: Any, beta: float, threshold: float) -> Any:
-    """``softplus`` returns its input above the threshold; the exporter's form ignores it.
+    """Write ``softplus``, which returns its input above the threshold; the exporter ignores it.
 
     Above the default of 20 both agree in float32: ``log(1 + exp(-20))`` is less than a rounding.
     """
@@ -197,12 +197,12 @@ def _softplus(graph: Any, x: Any, beta: float, threshold: float) -> Any:
 
 
 def _any(graph: Any, x: Any, *args: Any) -> Any:
-    """``any`` of floats: the exporter casts to int64 first, so that 0.5 counts as false."""
+    """Write ``any`` of floats: the exporter casts to int64 first, so that 0.5 counts as false."""
     return _plain(9)._any(graph, _truth(graph, x), *args)  # noqa: SLF001
 
 
 def _all(graph: Any, x: Any, *args: Any) -> Any:
-    """``all`` of floats; see :func:`_any`."""
+    """Write ``all`` of floats; see :func:`_any`."""
     return _plain(9)._all(graph, _truth(graph, x), *args)  # noqa: SLF001
 
 
@@ -211,7 +211,7 @@ def _truth(graph: Any, x: Any) -> Any:
 
 
 def _nearest(name: str, rank: int) -> Any:
-    """A form of ``upsample_nearest`` that is only written where Resize agrees."""
+    """Return a form of ``upsample_nearest`` that is written only if Resize agrees."""
 
     def form(graph: Any, x: Any, size: Any, *scales: Any) -> Any:
         _refuse_other_neighbours(scales)
@@ -222,7 +222,7 @@ def _nearest(name: str, rank: int) -> Any:
 
 
 def _interpolate(graph: Any, x: Any, size: Any, scale: Any, mode: Any, *rest: Any) -> Any:
-    """``F.interpolate`` of a scripted model; see :func:`_nearest`."""
+    """Write ``F.interpolate`` of a scripted model; see :func:`_nearest`."""
     if symbolic_helper._maybe_get_const(mode, "s") == "nearest":  # noqa: SLF001
         _refuse_other_neighbours([scale])
     # The exporter gives its own name to what scripting calls.
@@ -239,7 +239,10 @@ def _refuse_other_neighbours(scales: Sequence[Any]) -> None:
 
 
 def _plain(opset: int) -> Any:
-    """The module of the exporter's own forms; it moved in torch 2.9, and raises where it is not."""
+    """Return the module of the exporter's own forms, which moved in torch 2.9.
+
+    It raises ImportError if the module is not there.
+    """
     place = "torch.onnx._internal.torchscript_exporter"
     return importlib.import_module(f"{place}.symbolic_opset{opset}")
 
@@ -265,7 +268,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _floats(graph: Any, *values: Any) -> Iterator[Any]:
-    """The values in the widest dtype of those that are tensors of floats."""
+    """Yield the values in the widest dtype of those that are tensors of floats."""
     known = [str(value.type()) for value in values if _is_float(value)]
     kind = DOUBLE if any("Double" in each for each in known) and len(values) == len(known) else None
     first = next(value for value in values if _is_float(value))
@@ -304,4 +307,4 @@ FORMS = {
         for axes in (1, 2, 3)
     },
 }
-"""The form of each operator that is replaced."""
+"""The replacement form of each operator."""

@@ -1,10 +1,11 @@
-"""The ONNX form of ``x[i, j]``: indices for several axes at once.
+"""Write ``x[i, j]``, with indices for several axes at once, in ONNX.
 
 The TorchScript exporter of torch 2.14.1 flattens these axes, and adds up the indices times the
-sizes. Then -1 in the second axis is the last place of the row before, and an index that is too
-large is a place of the row behind, where PyTorch counts from the row's own end, or raises. Its
-warning says so: "If indices include negative values, the exported graph will produce incorrect
-results". ONNX's GatherND takes each index by itself, and counts negative ones from the end.
+sizes. Then -1 in the second axis is the last place of the previous row, and an index that is too
+large is a place in the next row. PyTorch counts from the row's own end, or raises an error. The
+exporter's warning says so: "If indices include negative values, the exported graph will produce
+incorrect results". ONNX's GatherND takes each index by itself, and counts negative ones from the
+end.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from torch.onnx import symbolic_helper
 from onnxpack.errors import ExportError
 
 INT64 = 7
-"""ONNX's number of the dtype."""
+"""ONNX's number of the dtype int64."""
 
 
 def gather_at(graph: Any, x: Any, indices: Any, *, plain: Callable[..., Any]) -> Any:
-    """Return what stands at the indices.
+    """Return the values at the indices.
 
     Args:
-        indices: of ``aten::index``: None for an axis that is taken whole.
-        plain: the exporter's own form, which is right for an index of one axis.
+        indices: the indices of ``aten::index``; None for an axis that is taken whole.
+        plain: the exporter's own form, which is correct for an index of one axis.
 
     Raises:
         ExportError: the number of axes is not known.
@@ -52,7 +53,7 @@ def _gather(graph: Any, x: Any, given: Sequence[Any]) -> Any:
     found = graph.op("GatherND", front, _pairs(graph, columns))
     if axes != list(range(axes[0], axes[-1] + 1)) or axes[0] == 0:
         return found
-    # NumPy's rule, and PyTorch's: axes beside each other are replaced where they stood.
+    # NumPy's rule, and PyTorch's: adjacent axes are replaced in their place.
     wide = max(map(_rank, columns))
     before = [wide + axis for axis in range(axes[0])]
     behind = range(wide + axes[0], wide + len(rest))
@@ -60,7 +61,7 @@ def _gather(graph: Any, x: Any, given: Sequence[Any]) -> Any:
 
 
 def _columns(graph: Any, index: Any) -> list[Any]:
-    """An index for each axis: a mask of several axes stands for as many."""
+    """Return an index for each axis; a mask of several axes gives one for each of them."""
     kind = str(index.type())
     if not (symbolic_helper._is_bool(index) or "Byte" in kind):  # noqa: SLF001
         return [graph.op("Cast", index, to_i=INT64)]
@@ -72,7 +73,7 @@ def _columns(graph: Any, index: Any) -> list[Any]:
 
 
 def _pairs(graph: Any, columns: Sequence[Any]) -> Any:
-    """All indices in one tensor, along its last axis; they are broadcast to each other."""
+    """Return all indices in one tensor, broadcast and stacked along the last axis."""
     whole = columns[0]
     for column in columns[1:]:
         whole = graph.op("Add", whole, column)

@@ -1,9 +1,9 @@
-"""Python's numbers in a script, which the TorchScript exporter turns into tensors.
+"""Keep Python's numbers in a script, which the TorchScript exporter turns into tensors.
 
-``int(x.max())`` is there the tensor itself: PyTorch 2.14 erases the conversion, and ``int(x) > 5``
-answers otherwise at 5.5. Such a tensor is made one of int64 first. ``float(x.sum())`` becomes
-float32, where Python has float64: a rounding at most, unless something is decided by it. A
-comparison of such a number with 0.1 is therefore written in float64; all other decisions by a
+``int(x.max())`` becomes the tensor itself: PyTorch 2.14 erases the conversion, and ``int(x) > 5``
+gives another answer at 5.5. Such a tensor is cast to int64 first. ``float(x.sum())`` becomes
+float32, where Python has float64: this costs at most a rounding, unless the number decides
+something. So a comparison of such a number with 0.1 is written in float64. All other decisions by a
 float are refused.
 """
 
@@ -21,28 +21,28 @@ from onnxpack.exporters.torch.watch.scripted import walk
 
 CONSTANT, TO_INT = "prim::Constant", "aten::Int"
 OWN_FUNCTIONS = "torch/nn/functional.py"
-"""Where interpolate() rounds sizes, in code that the exporter puts one operator in place of."""
+"""The file in which interpolate() rounds sizes; the exporter replaces that code by one operator."""
 INT64, FLOAT64 = 4, 7
-"""The numbers by which PyTorch calls these dtypes."""
+"""PyTorch's numbers of these dtypes."""
 OF_A_TENSOR = ("aten::Float", "aten::FloatImplicit", "aten::item")
 COMPARES = {f"aten::{name}" for name in ("eq", "ge", "gt", "le", "lt", "ne")}
 DECIDING = COMPARES | {
     "aten::Bool", "aten::ceil", "aten::floor", "aten::floordiv", "aten::fmod", "aten::remainder",
     "aten::round", "aten::trunc", TO_INT,
 }  # fmt: skip
-"""Operators in which a rounding can change the answer as a whole."""
+"""Operators in which a rounding can change the whole answer."""
 EXACT = {
     "aten::neg": "aten::neg", "prim::abs": "aten::abs", "prim::max": "aten::maximum",
     "prim::min": "aten::minimum",
 }  # fmt: skip
-"""Operators that round nothing, and those that do the same with tensors."""
+"""Operators that round nothing, with the operators that do the same to tensors."""
 
 
 def with_numbers_kept(script: Any) -> Any:
     """Return a script of the same model whose numbers survive the export.
 
     Raises:
-        ExportError: it decides by a number of Python's that float32 does not hold.
+        ExportError: the script decides by a Python number that float32 cannot hold.
     """
     graph = getattr(script, "inlined_graph", None)
     if graph is None:  # a script without forward() has no graph
@@ -66,24 +66,24 @@ def with_numbers_kept(script: Any) -> Any:
 
 
 def _cast(graph: Any, node: Any, given: Any, dtype: int) -> Any:
-    """Return a tensor in another dtype, cast before a node; to int64 towards zero, as int()."""
+    """Return a tensor cast to another dtype before a node; to int64 towards zero, like int()."""
     graph.setInsertPoint(node)
     false, none = graph.insertConstant(False), graph.insertConstant(None)
     return _inserted(graph, "aten::to", given, graph.insertConstant(dtype), false, false, none)
 
 
 def _inserted(graph: Any, operator: str, *given: Any) -> Any:
-    """Return the tensor that an operator gives, inserted where the graph is being written."""
+    """Insert an operator where the graph is being written, and return its tensor."""
     made = graph.insertNode(graph.create(operator, list(given), 1)).output()
     made.setType(torch._C.TensorType.get())  # noqa: SLF001 - no public name
     return made
 
 
 def _compare_in_float64(graph: Any, node: Any) -> None:
-    """Compare tensors of float64, where Python compares its floats.
+    """Replace a comparison of Python's floats by one of float64 tensors.
 
     Raises:
-        ExportError: it is another decision, or one by a float that Python computed.
+        ExportError: the node is not a comparison, or compares a float that Python computed.
     """
     given = list(node.inputs())
     if node.kind() not in COMPARES or not all(map(_is_exact, given)):
@@ -101,9 +101,9 @@ def _compare_in_float64(graph: Any, node: Any) -> None:
 
 
 def _wide(graph: Any, node: Any, value: Any) -> Any:
-    """Return a float of Python's as a tensor of float64.
+    """Return a Python float as a float64 tensor.
 
-    It has an axis, since the exporter takes what has none for float32 (PyTorch 2.14).
+    The tensor has an axis, since the exporter treats tensors without one as float32 (PyTorch 2.14).
     """
     made = value.node()
     if made.kind() == CONSTANT:
@@ -140,7 +140,7 @@ def _is_rounded(node: Any) -> bool:
 
 
 def _is_held(value: Any) -> bool:
-    """Return whether a number is a constant of float32."""
+    """Return whether a number is a constant that float32 holds exactly."""
     if value.node().kind() != CONSTANT:
         return False
     number = float(value.toIValue())
@@ -148,7 +148,7 @@ def _is_held(value: Any) -> bool:
 
 
 def _is_exact(value: Any) -> bool:
-    """Return whether float64 holds a number: a constant, an element of a tensor, one of such."""
+    """Return whether float64 holds a number: a constant, a tensor's element, or made of those."""
     node = value.node()
     if node.kind() in EXACT:
         return all(map(_is_exact, node.inputs()))

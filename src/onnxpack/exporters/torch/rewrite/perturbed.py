@@ -1,8 +1,8 @@
-"""A model beside a model: each of its numbers is off by a rounding.
+"""Perturb a model: change each of its numbers by a rounding.
 
-What rounding costs a computation shows in how far such models answer apart. One answer in float64
-does not always show it: two logits are near it by chance in one case of ten, and code that fixes
-float32 has none.
+The spread of such models' answers shows the rounding error of a computation. A single answer in
+float64 does not always show it: two logits are close to it by chance in one case of ten, and code
+that fixes float32 has no such answer.
 
 Source: D. S. Parker, *Monte Carlo Arithmetic: exploiting randomness in floating-point arithmetic*,
 UCLA CSD-970002, 1997.
@@ -23,7 +23,7 @@ def perturb(tensors: Sequence[torch.Tensor], seed: int) -> None:
 
     Args:
         tensors: weights, buffers or inputs.
-        seed: of the directions.
+        seed: the seed of the random directions.
     """
     random = torch.Generator().manual_seed(seed)
     for tensor in tensors:

@@ -1,9 +1,9 @@
-"""Models of low precision, in float32 terms.
+"""Compute models of low precision, and of float64, in float32.
 
-ONNX Runtime has no kernels for bfloat16 on CPU and its float16 rounds otherwise than PyTorch's.
-So such a model is computed with the very same weights in float32, where float16 and bfloat16
-are exact: that is what the graph is made of and proven against. The model's own answer must lie
-no further from it than its precision explains.
+ONNX Runtime has no kernels for bfloat16 on CPU and its float16 rounds differently from PyTorch's.
+So such a model is computed with the same weights in float32, which holds float16 and bfloat16
+exactly. The graph is made from this model and proven against it. The model's own answer may differ
+from it only as far as the low precision explains.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from onnxpack.exporters.torch.structure import flatten, rebuild
 
 LOW = (torch.float16, torch.bfloat16)
 ROUNDINGS = 16
-"""How many times its precision an element may be off, as a fraction of what is common around it."""
+"""Largest error of an element in units of its precision, relative to what is common around it."""
 
 
 class WideModule(FlatModule):
-    """The calls of a module of low precision, computed in float32."""
+    """A module of low precision, called with its computation in float32."""
 
     _wide = torch.float32
     _gives: tuple[bool, ...] = ()
 
     def give_float16(self, which: Iterable[bool]) -> None:
-        """Let these outputs, in order, be float16, as the module's own are."""
+        """Set which outputs, in order, are float16, like the module's own."""
         self._gives = tuple(which)
 
     def around(self, model: nn.Module) -> WideModule:
-        """The same calls to another module."""
+        """Return a module that makes the same calls to another module."""
         other = super().around(model)
         other.give_float16(self._gives)
         return other
 
     def double(self) -> WideModule:
-        """In float64."""
+        """Switch the module to float64."""
         self._wide = torch.float64
         super().double()
         return self
 
     def answer(self, *tensors: Tensor) -> Any:
-        """The answer, in float32 wherever the module's own is of low precision."""
+        """Return the answer, in float32 wherever the module's own has low precision."""
         wide = (tensor.to(self._wide) if tensor.dtype in LOW else tensor for tensor in tensors)
         with _Renamed(dict.fromkeys(LOW, self._wide)), without_autocast():
             answer = super().answer(*wide)
@@ -64,7 +64,7 @@ class WideModule(FlatModule):
 
 
 class NarrowModule(FlatModule):
-    """The calls of a module of float64, computed in float32 between casts.
+    """A float64 module, called with its computation in float32 between casts.
 
     onnxruntime 1.32 has no kernels of float64 for convolutions, pools and others on CPU.
     """
@@ -72,17 +72,17 @@ class NarrowModule(FlatModule):
     _gives: tuple[bool, ...] = ()
 
     def give_float64(self, which: Iterable[bool]) -> None:
-        """Let these outputs, in order, be float64, as the module's own are."""
+        """Set which outputs, in order, are float64, like the module's own."""
         self._gives = tuple(which)
 
     def around(self, model: nn.Module) -> NarrowModule:
-        """The same calls to another module."""
+        """Return a module that makes the same calls to another module."""
         other = super().around(model)
         other.give_float64(self._gives)
         return other
 
     def answer(self, *tensors: Tensor) -> Any:
-        """The answer, computed in float32."""
+        """Return the answer, computed in float32."""
         narrow = (each.float() if each.dtype is torch.float64 else each for each in tensors)
         with _Renamed({torch.float64: torch.float32}):
             answer = super().answer(*narrow)
@@ -92,11 +92,11 @@ class NarrowModule(FlatModule):
 
 
 def narrowed(wide: FlatModule, outputs: Iterable[Tensor]) -> NarrowModule:
-    """The same calls to a copy whose float64 weights are in float32.
+    """Return the same calls to a copy whose float64 weights are in float32.
 
     Args:
-        wide: the module of float64.
-        outputs: its answer, whose dtypes the copy gives as well.
+        wide: the float64 module.
+        outputs: its answer, whose dtypes the copy returns as well.
     """
     model: Any = copy.deepcopy(wide.model)
     model._apply(lambda each: each.float() if each.dtype is torch.float64 else each)  # noqa: SLF001
@@ -106,7 +106,7 @@ def narrowed(wide: FlatModule, outputs: Iterable[Tensor]) -> NarrowModule:
 
 
 def widened(narrow: FlatModule) -> WideModule:
-    """The same calls to a copy whose weights are in float32, which loses nothing."""
+    """Return the same calls to a copy with float32 weights, which are exact."""
     model = copy.deepcopy(narrow.model)
     module: Any = model
     module._apply(lambda tensor: tensor.float() if tensor.dtype in LOW else tensor)  # noqa: SLF001
@@ -114,15 +114,15 @@ def widened(narrow: FlatModule) -> WideModule:
 
 
 def is_low(model: nn.Module, tensors: Sequence[Tensor]) -> bool:
-    """Whether weights or inputs are of low precision."""
+    """Return whether weights or inputs are of low precision."""
     return any(tensor.dtype in LOW for tensor in (*model.parameters(), *model.buffers(), *tensors))
 
 
 def refuse_far(narrow: Mapping[str, Tensor], wide: Mapping[str, Tensor]) -> None:
-    """Refuse a model whose own answer is further from float32's than its rounding explains.
+    """Raise an error if a model's own answer differs from float32's by more than its rounding.
 
     Raises:
-        ExportError: it is.
+        ExportError: the difference is larger than the low precision explains.
     """
     for name, own in narrow.items():
         if not own.is_floating_point() or own.numel() == 0:
@@ -148,13 +148,13 @@ def refuse_far(narrow: Mapping[str, Tensor], wide: Mapping[str, Tensor]) -> None
 
 @contextmanager
 def watch_autocast() -> Iterator[list[torch.dtype]]:
-    """The low precision of every ``torch.autocast`` that is entered, and that is on."""
+    """Record the low precision of every enabled ``torch.autocast`` that is entered."""
     kind: Any = torch.autocast
     enter = kind.__enter__
     entered: list[torch.dtype] = []
 
     def watched(autocast: Any) -> Any:
-        if existing(autocast, "_enabled"):  # public in no way
+        if existing(autocast, "_enabled"):  # it has no public name
             entered.append(existing(autocast, "fast_dtype"))
         return enter(autocast)
 
@@ -164,7 +164,7 @@ def watch_autocast() -> Iterator[list[torch.dtype]]:
 
 @contextmanager
 def without_autocast() -> Iterator[None]:
-    """``torch.autocast`` does nothing."""
+    """Disable ``torch.autocast``."""
     with (
         replaced(torch.autocast, "__enter__", lambda autocast: autocast),
         replaced(torch.autocast, "__exit__", lambda *_: None),
@@ -173,7 +173,7 @@ def without_autocast() -> Iterator[None]:
 
 
 class _Renamed(TorchFunctionMode):
-    """Wherever code names one of these dtypes, it gets another."""
+    """Replaces some dtypes by others wherever code names them."""
 
     def __init__(self, dtypes: Mapping[torch.dtype, torch.dtype]) -> None:
         super().__init__()
@@ -191,4 +191,4 @@ class _Renamed(TorchFunctionMode):
 
 
 METHODS = {"bfloat16": torch.bfloat16, "half": torch.float16, "double": torch.float64}
-"""Methods that are named by the dtype that they give."""
+"""Methods that are named after the dtype of their result."""

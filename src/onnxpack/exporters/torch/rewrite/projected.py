@@ -1,4 +1,4 @@
-"""An LSTM whose hidden state is projected, said by one whose state is not.
+"""Express an LSTM with a projected hidden state by one without a projection.
 
 With ``h = P m`` for the state ``m`` before its projection ``P``, the gates' ``W h`` is
 ``(W P) m``: so an ordinary LSTM of the recurrent weight ``W P`` gives every ``m``, and a product
@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 
 class ProjectedLstm(nn.Module):
-    """What an ``nn.LSTM`` with ``proj_size`` answers, layer after layer."""
+    """A module that answers like an ``nn.LSTM`` with ``proj_size``, layer by layer."""
 
     def __init__(self, lstm: Any) -> None:
         super().__init__()
@@ -53,13 +53,13 @@ class ProjectedLstm(nn.Module):
         return torch.cat([part @ self.down[way] for way, part in zip(ways, parts, strict=True)], -1)
 
     def _packed_down(self, out: PackedSequence, ways: range) -> PackedSequence:
-        steps = out.batch_sizes.shape[0]  # the longest; said, so that a trace does not cut there
+        steps = out.batch_sizes.shape[0]  # explicit, so that a trace does not cut there
         padded, lengths = pad_packed_sequence(out, total_length=steps)
         return pack_padded_sequence(self._down(padded, ways), lengths, enforce_sorted=False)
 
 
 def _plain(lstm: Any, layer: int) -> nn.LSTM:
-    """One layer, giving the states before their projections."""
+    """Return one layer as an LSTM that gives the states before their projections."""
     plain = nn.LSTM(
         lstm.proj_size * len(_suffixes(lstm)) if layer else lstm.input_size,
         lstm.hidden_size,

@@ -1,7 +1,7 @@
-"""Modules that compute in int8 with PyTorch's own kernels.
+"""Refuse modules that compute in int8 with PyTorch's own kernels.
 
-Their graphs are nearly right, which is the worst kind: ONNX Runtime rounds a few elements in a
-million to the other neighbour, each by a whole step, and no number of samples tells when.
+Their graphs are almost correct, which is the worst kind of error: ONNX Runtime rounds a few
+elements in a million to the other neighbour, each by a whole step. No number of samples shows when.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from onnxpack.exporters.torch.rewrite.restated import scripted_code
 
 
 def refuse_quantized(model: torch.nn.Module) -> None:
-    """Refuse a module that is quantised, or holds one that is.
+    """Raise an error for a module that is quantised, or contains one that is.
 
     Raises:
-        ExportError: it is.
+        ExportError: a module is quantised.
     """
     name = _quantized(model)
     if name:

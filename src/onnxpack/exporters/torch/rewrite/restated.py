@@ -1,4 +1,4 @@
-"""Parts of a model that the exporters do not follow, said by parts that they do."""
+"""Replace parts of a model that the exporters do not follow by parts that they do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnxpack.exporters.torch.rewrite.projected import ProjectedLstm
 
 
 def restated(model: nn.Module) -> nn.Module:
-    """The model; a copy where it has an LSTM with projections, or weights that it changes."""
+    """Return the model, or a copy if it has projected LSTMs or weights that it changes."""
     tests = (_is_projected, _is_computed, _is_shortened)
     if not any(test(part) for part in model.modules() for test in tests):
         return model
@@ -31,10 +31,10 @@ def restated(model: nn.Module) -> nn.Module:
 
 
 def refuse_shortening(model: nn.Module) -> None:
-    """Refuse traced code that shortens rows in place: the exporter drops that without a word.
+    """Raise an error for traced code that shortens rows in place, which the exporter drops.
 
     Raises:
-        ExportError: there is some.
+        ExportError: there is such code.
     """
     for name, part in model.named_modules():
         if "aten::embedding_renorm_" in scripted_code(part):
@@ -47,9 +47,9 @@ def refuse_shortening(model: nn.Module) -> None:
 
 
 def scripted_code(part: nn.Module) -> str:
-    """The graph of a scripted module; empty for what is not scripted or has no ``forward``.
+    """Return the graph of a scripted module as text; empty if there is none.
 
-    A scripted ``ModuleList`` has no ``forward``, and so no graph; asking for it raises.
+    A scripted ``ModuleList`` has no ``forward``, so reading its graph raises an error.
     """
     graph: Any = getattr(part, "inlined_graph", None)
     return "" if graph is None else str(graph)
@@ -68,7 +68,7 @@ def _is_shortened(part: nn.Module) -> bool:
 
 
 def _compute(part: Any) -> None:
-    """Each parametrised weight as it is in eval mode; the class is the one before it had such."""
+    """Set each parametrised weight to its value in eval mode, and restore the original class."""
     weights = {name: getattr(part, name).detach() for name in part.parametrizations}
     del part.parametrizations
     part.__class__ = type(part).__bases__[0]
@@ -77,7 +77,7 @@ def _compute(part: Any) -> None:
 
 
 def _shorten(part: Any) -> None:
-    """Each row as looking it up makes it, in place, where it is longer than ``max_norm``."""
+    """Shorten each row that is longer than ``max_norm``, in place, as a lookup does."""
     weight = torch.renorm(part.weight.detach(), part.norm_type, 0, part.max_norm)
     part.weight = nn.Parameter(weight, requires_grad=False)
     part.max_norm = None

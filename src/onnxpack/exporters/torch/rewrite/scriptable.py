@@ -1,7 +1,7 @@
-"""What scripting keeps of a model, in a form that has an ONNX form.
+"""Prepare a model for scripting with parts that have an ONNX form.
 
-Recurrent cells in a loop are TorchScript's, and check the rank of what they are given in a way
-that has none; so cells that do the same stand in.
+PyTorch's recurrent cells check the rank of their input in a way that has no ONNX form. So
+equivalent cells replace them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ State = Optional[tuple[Tensor, Tensor]]  # noqa: UP045 - TorchScript reads it
 
 
 def with_plain_cells(model: nn.Module) -> nn.Module:
-    """The model; where it has recurrent cells a copy, with cells that script well."""
+    """Return the model, or a copy with scriptable cells if it has recurrent cells."""
     if not any(isinstance(part, nn.RNNCellBase) for part in model.modules()):
         return model
     copied = copy.deepcopy(model)
@@ -30,7 +30,7 @@ def with_plain_cells(model: nn.Module) -> nn.Module:
 
 
 def loaded_anew(model: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
-    """The module; if frozen a copy, since the tracer holds a frozen one for another's."""
+    """Return the module, or a copy if frozen: the tracer mistakes a frozen one for another's."""
     return model if hasattr(model, "training") else reloaded(model)
 
 
@@ -44,7 +44,7 @@ def reloaded(model: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
 
 
 class PlainCell(nn.Module):
-    """The weights of a cell."""
+    """A recurrent cell with the weights of another one."""
 
     def __init__(self, cell: nn.RNNCellBase) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class PlainCell(nn.Module):
 
 
 class PlainGru(PlainCell):
-    """A GRUCell."""
+    """A cell that computes what ``nn.GRUCell`` does."""
 
     def forward(self, x: Tensor, hx: Optional[Tensor] = None) -> Tensor:  # noqa: D102, UP045
         given = linear(x, self.weight_ih, self.bias_ih).chunk(3, -1)
@@ -68,7 +68,7 @@ class PlainGru(PlainCell):
 
 
 class PlainLstm(PlainCell):
-    """An LSTMCell."""
+    """A cell that computes what ``nn.LSTMCell`` does."""
 
     def forward(  # noqa: D102
         self, x: Tensor, hx: State = None
@@ -83,7 +83,7 @@ class PlainLstm(PlainCell):
 
 
 class PlainRnn(PlainCell):
-    """An RNNCell."""
+    """A cell that computes what ``nn.RNNCell`` does."""
 
     def __init__(self, cell: nn.RNNCell) -> None:
         super().__init__(cell)

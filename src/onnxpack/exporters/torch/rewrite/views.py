@@ -1,9 +1,9 @@
-"""Operators of a ``torch.export`` program that return a view, though their schema says otherwise.
+"""Decompose operators of ``torch.export`` programs that return views despite their schema.
 
 ``torch.einsum("ij->ji", x)`` is ``x.permute(1, 0)``: the same memory under other strides. Its
-schema promises a tensor of its own, and ``torch.onnx.export`` (PyTorch 2.14) keeps the operator
-whole because ONNX has an Einsum. What is written into the view in place is then lost for ``x``.
-Decomposed into the views that they are, such operators share their memory in the graph as well.
+schema promises a new tensor, and ``torch.onnx.export`` (PyTorch 2.14) keeps the operator whole
+because ONNX has an Einsum. In-place writes to the view are then lost for ``x``. Once decomposed
+into their views, such operators share their memory in the graph as well.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ LOST = "a view is written to in place that torch.onnx.export takes for a copy, t
 
 
 def with_known_views(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """Return a program in which whatever shares memory says so, if it writes in place at all.
+    """Return a program in which all views are declared, if it writes in place at all.
 
     Raises:
-        ExportError: such an operator cannot be decomposed.
+        ExportError: an operator with an undeclared view cannot be decomposed.
     """
     _leave_out_dropout(program.graph_module)
     hidden = _hidden_views(program)
@@ -43,7 +43,7 @@ def with_known_views(program: torch.export.ExportedProgram) -> torch.export.Expo
 
 
 def _leave_out_dropout(module: torch.nn.Module) -> None:
-    """In eval mode dropout returns its very argument."""
+    """Remove dropout in eval mode, which returns its argument itself."""
     for node in list(_nodes(module)):
         if node.target in DROPOUTS and node.args[2:] == (False,):
             node.replace_all_uses_with(node.all_input_nodes[0])
@@ -51,7 +51,7 @@ def _leave_out_dropout(module: torch.nn.Module) -> None:
 
 
 def _hidden_views(program: torch.export.ExportedProgram) -> list[Any]:
-    """The operators that hide a view; none in a program that writes nothing in place."""
+    """Return the operators that hide a view; none if the program writes nothing in place."""
     nodes = [node for node in _nodes(program.graph_module) if _schema(node) is not None]
     if not any(_schema(node).is_mutable for node in nodes):
         return []
@@ -59,7 +59,7 @@ def _hidden_views(program: torch.export.ExportedProgram) -> list[Any]:
 
 
 def _nodes(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
-    """The nodes of a graph and of the branches in it."""
+    """Yield the nodes of a graph and of the branches in it."""
     for part in module.modules():
         if isinstance(part, torch.fx.GraphModule):
             yield from part.graph.nodes
@@ -79,7 +79,7 @@ def _hides_a_view(node: torch.fx.Node) -> bool:
 
 
 def _memories(node: torch.fx.Node) -> Iterator[int]:
-    """The memory of a node's answer: its recorded tensors share storages as real ones do."""
+    """Yield the memory of a node's answer; recorded tensors share storages as real ones do."""
     for leaf in tree_leaves(node.meta.get("val")):
         if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
             yield int(leaf.untyped_storage()._cdata)  # noqa: SLF001

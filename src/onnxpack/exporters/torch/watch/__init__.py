@@ -1,1 +1,1 @@
-"""Witnesses: each observes the model and says whether a graph may be trusted."""
+"""Witnesses: each observes the model and decides whether a graph can be trusted."""

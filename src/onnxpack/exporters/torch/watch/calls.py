@@ -1,4 +1,4 @@
-"""Which line of the user's code calls an operator, and what it calls."""
+"""Find the line of the user's code that calls an operator, and what the line calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onnxpack.exporters.frames import Place, of_torch, user_line
 
 
 def find_call(operator: str, run: Callable[[], Any]) -> Place | None:
-    """Run, and tell where the operator, such as ``aten::lgamma``, is first called."""
+    """Run, and return where the operator, such as ``aten::lgamma``, is first called."""
     name = operator.replace(".", "::").partition("::")[2]
     found: list[Place] = []
 
@@ -32,9 +32,10 @@ def find_call(operator: str, run: Callable[[], Any]) -> Place | None:
 
 
 def calls_script(frame: FrameType) -> bool:
-    """Whether the call that a frame stands at is one of a function in TorchScript.
+    """Return whether a frame is at a call of a TorchScript function.
 
-    Its C++ asks ``torch.compiler.is_exporting()`` (PyTorch 2.14), in the name of the calling line.
+    The C++ code of such a call asks ``torch.compiler.is_exporting()`` (PyTorch 2.14), as if the
+    calling line asked.
     """
     steps = list(frame.f_code.co_positions())
     place = steps[frame.f_lasti // 2]  # an instruction takes two bytes
@@ -49,7 +50,7 @@ def calls_script(frame: FrameType) -> bool:
 
 @cache
 def _calls(source: str) -> Mapping[tuple[int | None, ...], ast.expr]:
-    """What each call in a source calls, by the lines and columns of its beginning and end."""
+    """Return what each call in a source calls, by the start and end positions of the call."""
     try:
         tree = ast.parse(source)
     except SyntaxError:

@@ -1,8 +1,9 @@
-"""Does the model draw from a random generator of Python's or numpy's?
+"""Find out whether the model draws from a random generator of Python or NumPy.
 
-A graph keeps the number that was drawn while it was made. A model that drops a row in a hundred
-calls answers all cases of a proof alike, so the state of the generators is compared, not answers.
-PyTorch's own draws are operators, which :mod:`onnxpack.exporters.torch.watch.nondeterminism` sees.
+A graph keeps the number that was drawn while it was made. A model that drops a row once in a
+hundred calls may answer all cases of a proof consistently. So the states of the generators are
+compared, not the answers. PyTorch's own draws are operators, which
+:mod:`onnxpack.exporters.torch.watch.nondeterminism` sees.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ States = dict[str, bytes]
 
 
 def find_draw(model: torch.nn.Module, run: Callable[[], Any]) -> Cause | None:
-    """Run, and return which line draws; None where none does, or only a known library.
+    """Run, and return which line draws; None if none does, or only a known library's.
 
-    Libraries draw whether to skip a layer before they ask whether the model trains.
+    Some libraries draw whether to skip a layer before they check whether the model trains.
     """
     before = _states(model)
     try:
         run()
-    except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+    except Exception:  # noqa: BLE001 - the proof refuses the sample with a message
         return None
     moved = [name for name, state in _states(model).items() if before.get(name) != state]
     if not moved:
@@ -51,7 +52,7 @@ def find_draw(model: torch.nn.Module, run: Callable[[], Any]) -> Cause | None:
 
 
 def _states(model: torch.nn.Module) -> States:
-    """The state of the global generators, and of those that the modules hold."""
+    """Return the state of the global generators, and of those that the modules hold."""
     found = {
         "Python's random": pickle.dumps(random.getstate()),
         "numpy.random": pickle.dumps(np.random.get_state()),
@@ -76,7 +77,7 @@ def _state(value: Any) -> bytes | None:
 
 @contextmanager
 def _traced(model: torch.nn.Module) -> Iterator[list[Place | None]]:
-    """While the model runs: the lines after which a generator has moved; None for a library's."""
+    """Record the lines after which a generator has moved; None for a line of a library."""
     found: list[Place | None] = []
     state = _states(model)
     last: list[tuple[FrameType, int]] = []
@@ -101,7 +102,7 @@ def _traced(model: torch.nn.Module) -> Iterator[list[Place | None]]:
 
 
 def _place(frame: FrameType, line: int) -> Place | None:
-    """The line of the user's for which a line draws; None where a known library is the cause."""
+    """Return the user's line for which a line draws; None if a known library draws."""
     drawing: FrameType | None = frame
     while drawing is not None and _serves(drawing):
         drawing = drawing.f_back
@@ -111,7 +112,7 @@ def _place(frame: FrameType, line: int) -> Place | None:
 
 
 def _serves(frame: FrameType) -> bool:
-    """Whether a frame draws for the line that called it: the standard library, numpy and torch."""
+    """Return whether a frame, of Python's library, NumPy or torch, draws for its caller."""
     file = frame.f_code.co_filename
     standard = file.startswith(STANDARD) and "site-packages" not in file
     return standard or package_of(module_of(frame)) in ("numpy", "torch")

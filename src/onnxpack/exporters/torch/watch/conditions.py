@@ -1,4 +1,4 @@
-"""Questions about sizes, and the sizes at which they are answered otherwise than for the sample.
+"""Evaluate conditions on sizes, and find sizes at which they differ from the sample's.
 
 Two sources ask them: the guards that a ``torch.export`` program keeps, and the symbolic run of
 :mod:`onnxpack.exporters.torch.watch.symbolic`. Both are Python expressions that PyTorch printed.
@@ -29,7 +29,7 @@ KNOWN = {
     "abs": abs, "bool": bool, "float": float, "int": int, "math": math, "max": max, "min": min,
     "round": round, "torch": torch,
 }  # fmt: skip
-"""What a condition may call."""
+"""Names that a condition may use."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Condition:
 
     Attributes:
         code: the expression, compiled.
-        names: gives the names that it reads, for sizes of the dynamic dims.
+        names: returns the variables of the expression for given sizes of the dynamic dims.
         own: the sample's sizes.
     """
 
@@ -48,7 +48,7 @@ class Condition:
 
     @classmethod
     def of_symbols(cls, code: str, dims: Mapping[str, str], own: Mapping[str, int]) -> Condition:
-        """A condition over symbols, each of which stands for a dim."""
+        """Return a condition over symbols; each symbol stands for a dim."""
         return cls(
             compile(code, "<condition>", "eval"),
             lambda sizes: {symbol: sizes[dim] for symbol, dim in dims.items()},
@@ -59,7 +59,7 @@ class Condition:
     def of_guard(
         cls, code: str, sample: Mapping[str, Array], axes: Axes, own: Mapping[str, int]
     ) -> Condition:
-        """A guard of ``torch.export``, over ``L['tensors'][0].size()[0]`` and the like."""
+        """Return a guard of ``torch.export``, over terms like ``L['tensors'][0].size()[0]``."""
         return cls(
             compile(code, "<guard>", "eval"),
             lambda sizes: {
@@ -74,11 +74,14 @@ class Condition:
         )
 
     def varies(self) -> bool:
-        """Whether some size is answered otherwise than the sample's."""
+        """Return whether some size gives another answer than the sample's."""
         return next(self.differing(), None) is not None
 
     def differing(self) -> Iterator[dict[str, int]]:
-        """For each dim, the smallest and the first larger size that are answered otherwise."""
+        """Yield, for each dim, the smallest and the next larger size with another answer.
+
+        The second is the first that is larger than the sample's size.
+        """
         wanted = self._value(self.own)
         for dim in self.own:
             others = (s for s in SEARCHED if self._value({**self.own, dim: s}) != wanted)
@@ -91,10 +94,10 @@ class Condition:
                 yield {**self.own, dim: larger}
 
     def _value(self, sizes: Mapping[str, int]) -> Any:
-        """The answer; None where there is none, such as of a division by zero.
+        """Return the answer; None if it has none, as for a division by zero.
 
         Raises:
-            ExportError: the expression calls what is not known here.
+            ExportError: the expression uses a name that is not known here.
         """
         names = {**KNOWN, **self.names(sizes)}
         try:
@@ -109,7 +112,7 @@ class Condition:
 
 
 def all_differing(conditions: Sequence[Condition]) -> list[dict[str, int]]:
-    """The sizes at which at least one of the conditions is answered otherwise, each once."""
+    """Return the sizes at which at least one condition has another answer, each once."""
     found = {tuple(sizes.items()) for each in conditions for sizes in each.differing()}
     return [dict(sizes) for sizes in sorted(found)]
 
@@ -121,11 +124,11 @@ def _shape(array: Array, named: Mapping[int, str], sizes: Mapping[str, int]) -> 
 
 
 class _Sized:
-    """Stands for a tensor in a guard: only its size is asked."""
+    """Stands for a tensor in a guard, which reads only its size."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
 
     def size(self) -> tuple[int, ...]:
-        """The shape, as ``torch.Tensor.size`` gives it."""
+        """Return the shape, like ``torch.Tensor.size``."""
         return self._shape

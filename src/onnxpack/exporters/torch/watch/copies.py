@@ -1,9 +1,9 @@
-"""Is a view written to that the graph keeps as a copy?
+"""Find in-place writes to views that a graph keeps as copies.
 
-Some functions are views in PyTorch, and new tensors in the form that an exporter can write:
-``x.unfold(1, 3, 1)`` looks up every window, a transposed complex tensor is made of its parts.
-Where nothing is written in place nobody can tell. So the model runs once as it is, and what is
-read through the one after a write through the other is noted.
+Some functions return views in PyTorch, but new tensors in the form that an exporter can write:
+``x.unfold(1, 3, 1)`` looks up every window, and a transposed complex tensor is made of its parts.
+Without in-place writes this makes no difference. So the model runs once unchanged, and each read
+through one of the two after a write through the other is recorded.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from onnxpack.exporters.torch.watch.writes import dense_tensors, memory_of, targ
 
 @dataclass
 class Copies:
-    """What a run writes to and reads of memory that a graph has twice.
+    """The reads and writes of memory that a graph holds twice.
 
     Attributes:
-        stale: the lines that write to the one of the two, where the other is read later.
+        stale: lines that write to one of two copies, after which the other is read.
     """
 
     stale: dict[str, None] = field(default_factory=dict)
@@ -38,17 +38,17 @@ class Copies:
     _groups: dict[int, tuple[Tensor, int]] = field(default_factory=dict)
 
     def copied(self, view: Any, whole: Any) -> None:
-        """Note that a graph has a copy where the model has this view."""
+        """Record that a graph has a copy where the model has this view."""
         if not (isinstance(view, Tensor) and isinstance(whole, Tensor)) or view is whole:
             return
         if memory_of(view) == memory_of(whole):
             memory = self._memories.setdefault(memory_of(view), _Memory())
             memory.seen.append(memory.writes)
-            # Kept, so that no other takes the identity of the tensor or of its memory.
+            # Kept alive, so that no other object takes the identity of the tensor or its memory.
             self._groups[id(view)] = (view, len(memory.seen) - 1)
 
     def note(self, operator: Any, arguments: Any, result: Any) -> None:
-        """Note what an operator has read and written."""
+        """Record what an operator has read and written."""
         if not self._memories:
             return
         given = [each for each in dense_tensors(arguments) if memory_of(each) in self._memories]
@@ -66,16 +66,16 @@ class Copies:
                 self._groups.setdefault(id(tensor), (tensor, self._group(source)))
 
     def returned(self, outputs: Any) -> None:
-        """Note that the caller reads what the model has answered."""
+        """Record that the caller reads the model's answer."""
         for tensor in dense_tensors(outputs):
             if memory_of(tensor) in self._memories:
                 self._read(tensor)
 
     def refuse(self, model: str) -> None:
-        """Refuse a model that writes in place to a view of which every graph has a copy.
+        """Raise an error if the model writes in place to a view that every graph copies.
 
         Raises:
-            ExportError: it does.
+            ExportError: there is such a write.
         """
         if self.stale:
             raise ExportError(
@@ -95,12 +95,12 @@ class Copies:
 
 @dataclass
 class _Memory:
-    """Memory of which a graph has copies.
+    """Memory that a graph holds as several copies.
 
     Attributes:
-        writes: how often it was written to.
+        writes: the number of writes to the memory.
         line: the last line that wrote to it.
-        seen: of how many writes the whole knows, and each copy.
+        seen: the number of writes that reached the whole, then for each copy.
     """
 
     writes: int = 0
@@ -110,14 +110,14 @@ class _Memory:
 
 @contextmanager
 def watch_copies() -> Iterator[Copies]:
-    """While a model answers in plain Python: note what a graph would read too late."""
+    """Record what a graph would read too late, while a model answers in plain Python."""
     found = Copies()
     with _Functions(found), _Operators(found), crops_told(found.copied):
         yield found
 
 
 class _Functions(TorchFunctionMode):
-    """Sees the functions in whose place something stands that copies."""
+    """Watches functions whose replacement in a graph copies."""
 
     def __init__(self, found: Copies) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class _Functions(TorchFunctionMode):
 
 
 class _Operators(TorchDispatchMode):
-    """Tells of each operator, which reads and writes memory."""
+    """Records each operator, which may read and write memory."""
 
     supports_higher_order_operators = True
 

@@ -1,7 +1,8 @@
-"""Models that differentiate in ``forward``: forces from an energy, a score from a density.
+"""Find and export models that differentiate in ``forward``.
 
-The exporters do not follow a backward pass. ``make_fx`` writes it down with the forward one, as
-plain operators over sizes that are symbols.
+Examples are forces from an energy, or a score from a density. The exporters do not follow a
+backward pass. ``make_fx`` records it together with the forward pass, as plain operators over
+symbolic sizes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from onnxpack.exporters.replaced import existing, replaced
 
 
 def find_gradient(run: Callable[[], Any]) -> Place | None:
-    """Run, and tell the first line that differentiates."""
+    """Run, and return the first line that differentiates."""
     found: list[Place] = []
 
     def note() -> None:
@@ -51,13 +52,13 @@ def _told(module: Any, name: str, note: Callable[[], None]) -> Iterator[None]:
 def differentiated(
     flat: torch.nn.Module, tensors: Sequence[Tensor], axes: Sequence[Collection[int]]
 ) -> torch.fx.GraphModule:
-    """The forward and the backward pass as one module, with the sizes for which it holds.
+    """Return the forward and the backward pass as one module, with guards on sizes.
 
     Args:
-        axes: those of each tensor whose size is to vary.
+        axes: the axes of each tensor whose size varies.
 
     Raises:
-        ExportError: a size that is to vary was fixed.
+        ExportError: a size that should vary was fixed.
     """
     config: Any = _config
     with torch.no_grad(), config.patch(use_duck_shape=False):
@@ -70,7 +71,7 @@ def differentiated(
 
 
 def _guards(made: Any, axes: Sequence[Collection[int]]) -> list[str]:
-    """What must hold of the sizes that are to vary, in the words of ``torch.export``."""
+    """Return the conditions on sizes that vary, in the notation of ``torch.export``."""
     inputs = [node.meta["val"] for node in made.graph.nodes if node.op == "placeholder"]
     names: dict[Any, str] = {}
     free = set()
@@ -96,6 +97,6 @@ def _worded(guard: Any, names: Mapping[Any, str]) -> str:
 
 
 def _backward_decompositions() -> dict[Any, Callable[..., Any]]:
-    """Gradients of single layers, which ONNX lacks, in operators that it has."""
+    """Return decompositions for the gradients of single layers, which ONNX lacks."""
     table: dict[Any, Callable[..., Any]] = dict(core_aten_decompositions())
     return {operator: table[operator] for operator in table if "backward" in str(operator)}

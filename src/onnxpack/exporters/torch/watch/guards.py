@@ -1,10 +1,10 @@
-"""Where ``torch.export`` itself says that its graph may be wrong.
+"""Find the sizes at which ``torch.export`` itself says that its graph may be wrong.
 
 A branch on a size is followed for the sample's size, and the condition is kept as a guard:
-``L['tensors'][0].size()[0] != 7``. The conversion to ONNX drops guards without a word. So each
-guard is searched for sizes that violate it, and there the model is asked. One answer is not
-enough: ``if n > 16: … if n > 100: …`` has its second branch behind the first. So the model is
-exported there too, and the guards of that graph are searched in turn.
+``L['tensors'][0].size()[0] != 7``. The conversion to ONNX silently drops guards. So each guard is
+searched for sizes that violate it, and the model is run at these sizes. One run is not enough:
+``if n > 16: … if n > 100: …`` has its second branch behind the first. So the model is exported
+there too, and the guards of that graph are searched in turn.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from onnxpack.parity.subject import Probes
 from onnxpack.signature import Array
 
 Program: TypeAlias = torch.export.ExportedProgram | torch.fx.GraphModule
-"""What has a list of guards, ``_guards_code``."""
+"""A program with a list of guards, ``_guards_code``."""
 ConditionsAt: TypeAlias = Callable[[Mapping[str, int]], Sequence[Condition]]
-"""What decides where the dynamic dims have these sizes; nothing where the model refuses them."""
+"""Function that returns the conditions at given sizes of the dynamic dims; empty if the model
+refuses the sizes."""
 MAX_REGIONS = 32
 
 
 def guards_of(program: Program, sample: Mapping[str, Array], axes: Axes) -> Sequence[Condition]:
-    """The conditions on sizes under which the program is right.
+    """Return the conditions on sizes under which the program is correct.
 
     Raises:
-        ExportError: this version of torch keeps no guards where they are looked for.
+        ExportError: this version of torch does not keep guards in ``_guards_code``.
     """
     guards = getattr(program, "_guards_code", None)
     if not isinstance(guards, list):
@@ -48,7 +49,7 @@ def guards_of(program: Program, sample: Mapping[str, Array], axes: Axes) -> Sequ
 def explore(
     first: Sequence[Condition], conditions_at: ConditionsAt, own: Mapping[str, int]
 ) -> Probes:
-    """A size in every region of sizes that the conditions, and those behind them, tell apart.
+    """Return one size in every region that the conditions separate, also those found on the way.
 
     Args:
         first: the conditions at the sample's own sizes.
@@ -71,14 +72,14 @@ def explore(
 
 
 def _beside_ones(conditions_at: ConditionsAt, own: Mapping[str, int]) -> Probes:
-    """The sizes that decide where another is one.
+    """Return the sizes that decide something where another size is one.
 
-    torch.export takes it for granted that no dynamic size is one, and sets no guard about that:
-    what ``n == 1 and m == 9`` chooses, only the export at one tells.
+    torch.export assumes that no dynamic size is one, and sets no guard about that. Only an export
+    at size one shows what ``n == 1 and m == 9`` chooses.
     """
     probes: list[Mapping[str, int]] = []
     for dim in own if len(own) > 1 else ():
-        with suppress(ExportError):  # the case of size one itself is asked in any event
+        with suppress(ExportError):  # size one itself is a case in any event
             behind = all_differing(conditions_at({**own, dim: 1}))
             probes += [{**dims, dim: 1} for dims in behind]
     return probes

@@ -1,10 +1,9 @@
-"""Does the model answer by what earlier calls left behind?
+"""Find out whether the model answers by what earlier calls left behind.
 
-``self.calls += 1`` that decides from the fortieth call on, or an average that moves only where an
-input is out of the ordinary: asked again and again with the cases of a proof, such a model
-contradicts itself nowhere. So what a call leaves behind is set to other values, and the model is
-asked again. What it leaves behind: numbers that each call changes, and tensors that it writes
-from its input or changes with each call.
+Examples are ``self.calls += 1`` that decides from the fortieth call on, or an average that moves
+only for unusual inputs. On the cases of a proof such a model answers consistently. So what a call
+leaves behind is set to other values, and the model is run again. This includes numbers that each
+call changes, and tensors that it writes from its input or changes with each call.
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from onnxpack.exporters.torch.watch.writes import dense_tensors, memory_of, target_of
 
 FAR = (0, *(2**power for power in range(2, 20)), 10**6)
-"""Values for what counts calls: powers of two, of which some fall into any part of a cycle."""
+"""Values to try for counters of calls: powers of two, some of which fall into any part of a
+cycle."""
 ONLY_SHAPES = {
     "empty_like", "full_like", "new_empty", "new_empty_strided", "new_full", "new_ones",
     "new_zeros", "ones_like", "zeros_like",
 }  # fmt: skip
-"""Operators that take a tensor's shape and dtype, and none of its values."""
+"""Operators that use a tensor's shape and dtype, but none of its values."""
 SETTLES = {"embedding_renorm_"}
-"""Operators that write the same whenever they write: a row that was shortened is short enough."""
+"""Operators that write the same value each time: a shortened row is not shortened again."""
 Ask: TypeAlias = Callable[[], Mapping[str, Tensor]]
 
 
@@ -37,7 +37,7 @@ class _Slot:
     """An attribute of a module.
 
     Attributes:
-        holder: what holds it: a module's attributes, parameters or buffers.
+        holder: the mapping that holds the attribute: a module's attributes, parameters or buffers.
     """
 
     holder: MutableMapping[str, Any]
@@ -45,7 +45,7 @@ class _Slot:
 
     @property
     def value(self) -> Any:
-        """What it holds now; None where it is gone."""
+        """The current value of the attribute; None if it is gone."""
         return dict(self.holder.items()).get(self.key)  # TorchScript's own kind has no get()
 
 
@@ -55,21 +55,21 @@ def kept_between_calls(
     sample: Callable[[], Sequence[Tensor]],
     as_new: Callable[[], AbstractContextManager[None]],
 ) -> list[str]:
-    """Return the attributes that calls change, and by which the model answers.
+    """Return the attributes that calls change and that affect the model's answers.
 
     Args:
         ask: runs the model.
-        sample: makes the sample's tensors.
-        as_new: restores the model at its end to what it was at its beginning.
+        sample: returns the sample's tensors.
+        as_new: context that restores the model at its end to its state at the beginning.
     """
     with as_new():
         try:
             first = _copied(ask(sample()))
-        except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+        except Exception:  # noqa: BLE001 - the proof refuses the sample with a message
             return []
         moved = _moved(model, ask, sample)
         if not moved or not _same(first, ask(sample())):
-            return []  # one that contradicts itself at once is refused for that
+            return []  # a model that answers inconsistently at once is refused for that
         return [
             name
             for name, slot in moved.items()
@@ -85,7 +85,7 @@ def _moved(
     ask: Callable[[Sequence[Tensor]], Mapping[str, Tensor]],
     sample: Callable[[], Sequence[Tensor]],
 ) -> dict[str, _Slot]:
-    """The attributes that a call changes once the first call is over."""
+    """Return the attributes that a call changes once the first call is over."""
     slots = dict(_slots(model))
     before = {name: _copy(slot.value) for name, slot in slots.items()}
     memories = {
@@ -116,7 +116,7 @@ def _decides(
     ask: Ask,
     as_new: Callable[[], AbstractContextManager[None]],
 ) -> bool:
-    """Whether the model answers otherwise, or not at all, where an attribute has another value."""
+    """Return whether the model answers differently, or fails, if an attribute is changed."""
     with as_new():
         try:
             if isinstance(slot.value, Tensor):
@@ -129,7 +129,7 @@ def _decides(
 
 
 def _others(value: Any) -> Iterator[Any]:
-    """Other values of what was left behind."""
+    """Yield other values of what was left behind."""
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int | float):
@@ -145,7 +145,7 @@ def _others(value: Any) -> Iterator[Any]:
 
 
 def _slots(model: torch.nn.Module) -> Iterator[tuple[str, _Slot]]:
-    """Every number and tensor that a module holds by name."""
+    """Yield every number and tensor that a module holds by name."""
     for path, part in named_parts(model):
         kept: tuple[Any, ...] = (part._buffers, part._parameters)  # noqa: SLF001 - no public name
         for holder in (vars(part), *kept):
@@ -156,7 +156,7 @@ def _slots(model: torch.nn.Module) -> Iterator[tuple[str, _Slot]]:
 
 
 def named_parts(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield every module inside a module, and the layers of Keras, which are not all registered."""
+    """Yield all modules inside a module, and Keras's layers, which are not all registered."""
     seen: set[int] = set()
     for path, part in model.named_modules():
         layers = getattr(part, "_flatten_layers", None)
@@ -171,7 +171,7 @@ def _is_dense(value: Any) -> bool:
 
 
 def _copy(value: Any) -> Any:
-    """The value as it is now; of a weight its version counter, since weights are large."""
+    """Return the current value; for a weight its version counter, since weights are large."""
     if isinstance(value, torch.nn.Parameter):
         return value, value._version  # noqa: SLF001 - counts writes
     return value.detach().clone() if isinstance(value, Tensor) else value
@@ -198,12 +198,12 @@ def _same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
 
 
 class _Flow(TorchDispatchMode):
-    """Follows the values of the input, and notes which of the model's tensors they reach.
+    """Follows the values of the input, and records which of the model's tensors they reach.
 
     Attributes:
-        tainted: the memories that hold what depends on the input.
-        written: the names of the model's tensors that it was written into.
-        assigned: the names of those that anything was written into.
+        tainted: the memories that hold values that depend on the input.
+        written: the names of the model's tensors that such values were written into.
+        assigned: the names of the model's tensors that anything was written into.
     """
 
     supports_higher_order_operators = True

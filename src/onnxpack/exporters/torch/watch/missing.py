@@ -1,7 +1,7 @@
-"""Models that ask for values of a special kind, and so are asked with some.
+"""Find models that handle NaN or infinity, so that they are run with such values.
 
-Only they are: elsewhere NaN and infinity are nothing that a model was made for, and ONNX Runtime
-may order NaN otherwise than PyTorch.
+Other models were not made for NaN and infinity, and ONNX Runtime may order NaN differently from
+PyTorch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REACHES_INFINITY = {
     "angle", "atan2", "arctan2", "hypot", "isfinite", "isinf", "isneginf", "isposinf",
     "logaddexp", "logaddexp2", "logcumsumexp", "logsumexp", "nan_to_num", "softplus", "xlogy",
 }  # fmt: skip
-"""Functions that state what they give at infinity, and that graphs spell with other operators."""
+"""Functions that define their value at infinity, but that graphs write with other operators."""
 UNORDERED = {
     "argsort",
     "kthvalue",
@@ -32,12 +32,12 @@ UNORDERED = {
     "topk",
     "unique",
 }
-"""Functions that promise no order, or no place, among equal values."""
+"""Functions that promise no order, or no index, among equal values."""
 POOLS_REGIONS = {"ps_roi_align", "ps_roi_pool", "roi_align", "roi_pool"}
-"""Functions of torchvision whose kernels (0.29) take a box that holds NaN for one of billions of
-pixels: they run for hours, or end the process."""
+"""Functions of torchvision whose kernels (0.29) read a box with NaN as one of billions of pixels:
+they run for hours, or end the process."""
 SHARE = 0.2
-"""Of the numbers, so many are missing."""
+"""Share of the numbers that are replaced by NaN."""
 
 
 def called_functions(run: Callable[[], Any]) -> frozenset[str]:
@@ -48,7 +48,7 @@ def called_functions(run: Callable[[], Any]) -> frozenset[str]:
 
 
 def with_missing(feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """The inputs with NaN among their numbers."""
+    """Return the inputs with NaN among their numbers."""
     random = np.random.default_rng(0)
     return {
         name: np.where(random.random(array.shape) < SHARE, np.nan, array).astype(array.dtype)

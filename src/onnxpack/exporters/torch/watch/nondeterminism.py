@@ -1,4 +1,4 @@
-"""Which line makes a model answer differently to the same input: chance, or something it keeps."""
+"""Find the line that makes a model answer differently to the same input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DROPOUT = ("native_dropout", "bernoulli_", "alpha_dropout")
 
 
 def find_unsteadiness(model: torch.nn.Module, run: Callable[[], Any]) -> Cause | None:
-    """Run once more, and tell what is drawn at random or kept for the next call."""
+    """Run once more, and return what is drawn at random or kept for the next call."""
     kept = _kept(model)
     with _Watch() as watch:
         run()
@@ -49,14 +49,14 @@ def kept_from_first_call(
     sample: Mapping[str, Array],
     as_new: Callable[[], AbstractContextManager[None]],
 ) -> list[str]:
-    """What a model keeps of its first call and answers by, such as a scale from its first batch.
+    """Return what a model keeps of its first call and answers by, such as a scale.
 
-    Asked again and again the model contradicts itself nowhere: only one that is as it was before
-    any call shows that another first batch gives other answers. A table that grows with the
-    longest input gives the same answers, and is no such thing.
+    In repeated calls the model answers consistently. Only a model in its state before any call
+    shows that another first batch gives other answers. A table that grows with the longest input
+    gives the same answers, and does not count.
 
     Args:
-        as_new: restores the model at its end to what it was at its beginning.
+        as_new: context that restores the model at its end to its state at the beginning.
     """
     before = _kept(model)
     with as_new():
@@ -64,11 +64,11 @@ def kept_from_first_call(
             first = run(sample)
         except OnnxpackError:
             raise
-        except Exception:  # noqa: BLE001 - the sample is refused in words when it is asked
+        except Exception:  # noqa: BLE001 - the proof refuses the sample with a message
             return []
         changed = [name for name, value in _kept(model).items() if before.get(name) != value]
         if not changed or not _same(first, run(sample)):
-            return []  # one that contradicts itself at once is refused for that
+            return []  # a model that answers inconsistently at once is refused for that
     with as_new():
         with suppress(Exception):  # another input that the model refuses leaves it as new
             run(_other(sample))
@@ -84,7 +84,7 @@ def _same(first: Mapping[str, Array], second: Mapping[str, Array]) -> bool:
 
 
 def _other(sample: Mapping[str, Array]) -> dict[str, Array]:
-    """Inputs of other values: rows in reverse, floating-point numbers moved and stretched too."""
+    """Return inputs with other values: rows reversed, floating-point numbers shifted and scaled."""
     turned = {name: np.flip(array, 0) if array.ndim else array for name, array in sample.items()}
     return {
         name: (array * 3 + 1).astype(array.dtype) if array.dtype.kind == "f" else array.copy()
@@ -111,7 +111,7 @@ class _Watch(TorchDispatchMode):
 
 
 def _kept(model: torch.nn.Module) -> Mapping[str, Any]:
-    """What a model holds besides its parameters, in a form that can be compared."""
+    """Return what a model holds in addition to its parameters, in a comparable form."""
     buffers = {
         f"self.{name}": (id(tensor), tensor._version)  # noqa: SLF001 - counts writes
         for name, tensor in model.named_buffers()
@@ -130,7 +130,7 @@ def _mark(value: Any) -> Any:
 
 
 def _length(value: Any) -> int:
-    """How long a list or a dict is, and anything else that says so; 0 for a tensor of no axis."""
+    """Return the length of a list, a dict or another sized object; 0 for objects without one."""
     try:
         return len(value)
     except Exception:  # noqa: BLE001 - an object can refuse in any way

@@ -1,8 +1,8 @@
-"""Does TorchScript read what was written through another view of the same memory?
+"""Find reads in TorchScript of what was written through another view of the same memory.
 
-What :mod:`onnxpack.exporters.torch.watch.writes` asks of a run is asked here of a graph, in which
-every branch is seen, also those that no run takes. PyTorch itself tells which values may share
-their memory.
+The check of :mod:`onnxpack.exporters.torch.watch.writes` for a run is done here for a graph, which
+shows every branch, also those that no run takes. PyTorch itself states which values may share their
+memory.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.torch.watch.writes import FOLLOWED, PARTS
 
 OF_TORCH = ("site-packages/torch/", "code/__torch__/torch/")
-"""Where torch's own functions are, in a library and in a saved script."""
+"""Path parts of torch's own functions, in a library and in a saved script."""
 
 
 def refuse_lost_writes(module: torch.nn.Module) -> None:
-    """Refuse a scripted module of which the exporter would lose what is written in place.
+    """Raise an error if the exporter would lose an in-place write of a scripted module.
 
     Raises:
         ExportError: there is such a write.
@@ -38,8 +38,8 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
         if target is None:
             continue
         known = _known_as(_followed(step.node, target), steps)
-        # A view that is taken after the write is one of what the exporter goes on with. A loop or
-        # branch around the write stands before it here, so what that hands on is looked at.
+        # A view that is taken after the write is a view of the written value. A loop or
+        # branch around the write comes before it here, so the values that it passes on are checked.
         fresh = {each.debugName() for later in steps[place:] for each in later.node.outputs()}
         for value in values:
             if value.debugName() in fresh:
@@ -54,9 +54,9 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
 
 
 def _without_training(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy in which ``if self.training`` is decided, as it is in every BatchNorm; else as it is.
+    """Return a copy in which ``if self.training`` is resolved, or the module if that fails.
 
-    A branch that only training takes counts what it has seen, in place.
+    Every BatchNorm has such a branch, which counts its batches in place.
     """
     try:
         with hidden():
@@ -67,7 +67,7 @@ def _without_training(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def raises_errors(module: torch.nn.Module) -> bool:
-    """Whether a scripted module has a ``raise`` or ``assert`` of its own, which no graph keeps.
+    """Return whether a scripted module has a ``raise`` or ``assert``, which no graph keeps.
 
     Those in torch's own functions check shapes.
     """
@@ -83,10 +83,10 @@ def raises_errors(module: torch.nn.Module) -> bool:
 
 
 def _sharing(aliases: Any, steps: list[_Step]) -> Callable[[Any, Any], bool]:
-    """Whether two values may share memory, also by an einsum of one operand.
+    """Return a function that says whether two values may share memory, also by an einsum.
 
-    That is a view, which its schema does not say (PyTorch 2.14), so that ``aliases`` knows nothing
-    of it.
+    An einsum of one operand is a view. Its schema does not say so (PyTorch 2.14), and ``aliases``
+    does not know it.
     """
     hidden = [step.node for step in steps if step.node.kind() == "aten::einsum"]
 
@@ -103,7 +103,7 @@ def _sharing(aliases: Any, steps: list[_Step]) -> Callable[[Any, Any], bool]:
 
 @dataclass(frozen=True)
 class _Step:
-    """A node, and the loops that it stands in."""
+    """A node, and the loops that contain it."""
 
     node: Any
     loops: tuple[Any, ...]
@@ -119,7 +119,7 @@ def walk(block: Any, loops: tuple[Any, ...] = ()) -> Iterator[_Step]:
 
 
 def _target(node: Any) -> Any:
-    """The tensor that a node writes to; None where it writes to none: a list is no memory."""
+    """Return the tensor that a node writes to; None if there is none. Lists are not memory."""
     if not node.kind().startswith("aten::"):
         return None
     schema = torch._C.parse_schema(node.schema())  # noqa: SLF001
@@ -131,7 +131,7 @@ def _target(node: Any) -> Any:
 
 
 def _followed(node: Any, target: Any) -> Any:
-    """What the exporter takes for written: the whole of ``x[0, 1:] = value``."""
+    """Return what the exporter treats as written: all of ``x`` in ``x[0, 1:] = value``."""
     if _name(node) in FOLLOWED:
         while _name(target.node()) in PARTS:
             target = target.node().inputsAt(0)
@@ -139,7 +139,7 @@ def _followed(node: Any, target: Any) -> Any:
 
 
 def _known_as(value: Any, steps: list[_Step]) -> set[str]:
-    """The names by which the exporter goes on with a value that is written to."""
+    """Return the names under which the exporter continues with a written value."""
     known = {value.debugName()}
     size = 0
     while size < len(known):
@@ -155,7 +155,7 @@ def _known_as(value: Any, steps: list[_Step]) -> set[str]:
 
 
 def _carried(node: Any, block: Any, known: set[str]) -> Iterator[str]:
-    """The names of what a branch gives out, and of what a loop hands on, of the known values."""
+    """Yield the names under which a branch or a loop passes on the known values."""
     returned = [each.debugName() for each in block.outputs()]
     loop = node.kind() == "prim::Loop"
     parameters = list(block.inputs())[1:]  # the first counts the iterations
@@ -167,7 +167,7 @@ def _carried(node: Any, block: Any, known: set[str]) -> Iterator[str]:
 
 
 def _is_after(user: Any, write: _Step, value: Any) -> bool:
-    """Whether a node reads a value after a write, or in the next turn of a loop."""
+    """Return whether a node reads a value after a write, or in the next iteration of a loop."""
     if user.kind() == "prim::Return" or user.isAfter(write.node):
         return True
     return any(_holds(loop, user) and not _holds(loop, value.node()) for loop in write.loops)

@@ -1,8 +1,8 @@
-"""Three tiny models that must not be trusted: does every witness still see why?
+"""Check with three tiny models that every witness still sees what it must.
 
-The witnesses stand on parts of PyTorch that may change from one release to the next. A witness
-that has gone blind sees nothing, and nothing is what it sees in a good model too. So they are
-tried before the first export with a release of PyTorch that this project's tests have not seen.
+The witnesses depend on parts of PyTorch that may change from one release to the next. A broken
+witness reports nothing, as it does for a good model. So they are tried before the first export with
+a release of PyTorch that this project's tests have not seen.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class ByTracer(torch.nn.Module):
 
 
 def check_witnesses() -> None:
-    """Try the witnesses once in a process, if this release of PyTorch is not a tested one.
+    """Try the witnesses, once a process, if this release of PyTorch is not a tested one.
 
     Raises:
-        ExportError: one of them saw nothing where there is something to see.
+        ExportError: a witness missed what it must see.
     """
     if torch.__version__.startswith(tuple(f"{release}." for release in TESTED)):
         return
@@ -56,8 +56,8 @@ def check_witnesses() -> None:
 
 @cache
 def blind_witnesses() -> tuple[str, ...]:
-    """Return what can no longer be seen: values, sizes or questions about the tracer."""
-    # Code of this package is never taken for the user's, so the models are made in another module.
+    """Return what the witnesses miss: values, sizes or questions about the tracer."""
+    # Code of this package never counts as the user's, so the models are made in another module.
     namespace: dict[str, Any] = {"__name__": "selftest"}
     exec(compile(SOURCE, "<selftest>", "exec"), namespace)  # noqa: S102 - our own text
     sample = torch.ones(2, 4)

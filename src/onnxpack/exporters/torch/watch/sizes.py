@@ -1,10 +1,10 @@
-"""Does Python decide something from a size that is to vary?
+"""Find out whether Python decides something by a size that varies.
 
-A tracer hands out sizes as tensors, so that they may flow into other tensors. Where the user's
-code turns one into a Python value instead (``if x.shape[0] > 16``, ``range(x.shape[0])``), or
-takes a tensor apart along it (``for row in x``), the trace holds for that size alone. On a fixed
-axis there is no harm in it. The two are told apart by tracing at two sizes: what was learned of
-fixed axes is the same in both.
+A tracer hands out sizes as tensors, so that they may flow into other tensors. Where the user's code
+turns one into a Python value instead (``if x.shape[0] > 16``, ``range(x.shape[0])``), or splits a
+tensor along it (``for row in x``), the trace is valid only for that size. On a fixed axis this does
+no harm. Tracing at two sizes distinguishes the two: what was learned about fixed axes is the same
+in both.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from onnxpack.exporters.torch.watch.values import TO_PYTHON
 
 CONVERTS = TO_PYTHON | {"__format__", "__hash__", "__repr__", "__round__", "__str__"}
 TAKES_APART = {"chunk": 2, "split": 2, "tensor_split": 2, "unbind": 1, "unsafe_chunk": 2}
-"""Functions that give as many tensors as a size says, with the place of their ``dim``."""
+"""Functions that return as many tensors as a size says, with the position of their ``dim``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A place where Python learned something of sizes, and those sizes.
+    """A place where Python learned something about sizes, and those sizes.
 
     Attributes:
-        sizes: None stands for what cannot be followed back to a size.
+        sizes: the sizes; None for a value that cannot be traced back to a size.
     """
 
     place: Place
@@ -48,7 +48,7 @@ class Learned:
 
 
 def differing(first: Sequence[Learned], second: Sequence[Learned]) -> list[Place]:
-    """The places where two traces, at different dynamic sizes, learned different things."""
+    """Return the places where two traces, at different dynamic sizes, learned different things."""
     pairs = zip_longest(first, second)
     places = {
         known.place: None
@@ -60,7 +60,7 @@ def differing(first: Sequence[Learned], second: Sequence[Learned]) -> list[Place
 
 @contextmanager
 def watch_trace() -> Iterator[list[Learned]]:
-    """While a trace is taken: what the user's Python learns of sizes, in order."""
+    """Record what the user's Python code learns about sizes, in order, during a trace."""
     found: list[Learned] = []
     with _Functions(found), _hashes(found):
         yield found
@@ -82,7 +82,7 @@ class _Functions(TorchFunctionMode):
 
 @contextmanager
 def _hashes(found: list[Learned]) -> Iterator[None]:
-    """A size that is looked up in a dict or set; torch lets no mode see it."""
+    """Record sizes that are looked up in a dict or set, which torch shows to no mode."""
     plain: Any = torch.Tensor.__hash__
 
     def watched(tensor: torch.Tensor) -> int:
@@ -105,7 +105,7 @@ WEIGHT = torch.nn.Parameter(TENSOR)
 
 
 def stands_in(thing: Any) -> StandIn | None:
-    """What there is under a trace only: symbols, tensors of sizes, tensors without values."""
+    """Return the stand-in for things that exist only in a trace: symbols, sizes, fake tensors."""
     if isinstance(thing, torch.SymInt) or _is_traced_size(thing):
         return StandIn(1)
     if isinstance(thing, FakeTensor | FunctionalTensor):
@@ -121,12 +121,12 @@ def _is_traced_size(thing: Any) -> bool:
 
 
 def _methods_of_tensors(module: str) -> bool:
-    """Only what ``len(x)`` and the like are made of; torch's own layers know of tracing."""
+    """Return whether a module implements ``len(x)`` and similar; torch's layers handle tracing."""
     return module in ("torch._tensor", "torch.functional", "torch.overrides")
 
 
 def _sizes_behind(tensor: torch.Tensor) -> tuple[int | None, ...]:
-    """Every size that a traced value was computed from."""
+    """Return every size that a traced value was computed from."""
     sizes: list[int | None] = []
     open_values = [_get_value_trace(tensor)]
     seen: set[str] = set()

@@ -1,18 +1,18 @@
-"""The second witness: the model runs once with sizes that are symbols and tensors without values.
+"""Run the model once with symbolic sizes and tensors without values: the second witness.
 
-The other watches list what Python may ask of a tensor, so what no list names is trusted. Here it
-is the other way round. Under ``FakeTensorMode`` there are no values to read: whoever asks for
-one gets an error. Every size on a dynamic axis is a symbol: whoever decides by one has to ask
-this module's ``ShapeEnv``, which writes the question down. A size that reaches an integer of an
-operator (``avg_pool1d(x, x.shape[-1] // 64 + 1)``) is asked for in the same way. So a trace is
-trusted only if this run finished, and only if nothing was asked that another size answers
-otherwise.
+The other watches list what Python may ask of a tensor, and trust everything else. This run trusts
+nothing by default. Under ``FakeTensorMode`` tensors have no values: code that reads one gets an
+error. Every size on a dynamic axis is a symbol: code that decides by one must ask this module's
+``ShapeEnv``, which records the question. The same holds for a size that reaches an integer of an
+operator (``avg_pool1d(x, x.shape[-1] // 64 + 1)``). So a trace is trusted only if this run
+finished, and if no recorded question has another answer at another size.
 
-Who asked makes the difference. Python code of the user, or of a library above PyTorch, decides.
-Python code of torch and torchvision is written with tracing in mind, and every size at which it
-would go another way becomes a case of the proof. C++ and what runs beneath an operator choose a
-kernel or a memory layout, where the ONNX operator follows its own specification; there only a
-number that leaves the question counts, and the length of a list that an operator returns.
+It matters who asked. A question from Python code of the user, or of a library on top of PyTorch, is
+a decision. Python code of torch and torchvision is written with tracing in mind, and every size at
+which it would take another branch becomes a case of the proof. C++ code and code inside an operator
+choose a kernel or a memory layout, where the ONNX operator follows its own specification. Of their
+questions only those for a number count, and those for the length of a list that an operator
+returns.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ TAKES_SIZES = {
 }  # fmt: skip
 """Operators whose sizes and numbers ONNX takes as inputs, so that a trace keeps them variable.
 
-Of any other, such as a convolution's dilation or the shifts of ``roll``, they are attributes of an
-ONNX node: a trace would write the sample's into the graph.
+For all others, such as a convolution's dilation or the shifts of ``roll``, they are attributes of
+an ONNX node: a trace would write the sample's values into the graph.
 """
 
 WITH_SIZES = (
@@ -65,14 +65,14 @@ WITH_SIZES = (
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one symbolic run saw.
+    """The result of one symbolic run.
 
     Attributes:
         decisions: places in the user's code at which a dynamic size decided, each with the
             condition that was asked.
-        conditions: what a library's own code asked; a size at which the answer differs is worth
-            a case of the proof.
-        stale: lines that read what was written through another view, see
+        conditions: questions from a library's own code; a size at which the answer differs should
+            be a case of the proof.
+        stale: lines that read a value written through another view, see
             :mod:`onnxpack.exporters.torch.watch.writes`.
     """
 
@@ -90,14 +90,14 @@ def witness(
     """Run the model symbolically.
 
     Args:
-        run: calls the model with these tensors; the patches of the exporters are in force.
+        run: calls the model with these tensors; the patches of the exporters are active.
         tensors: the inputs; every dynamic dim has a size of its own, at least 2.
         axes: for each tensor, the name of each dynamic axis. Axes of one name share a symbol.
         own: the size of each dynamic dim in these tensors.
 
     Raises:
-        ExportError: the run came to a place that has no answer without values, or to an operator
-            whose shapes torch cannot compute without them.
+        ExportError: the run reached code that has no answer without values, or an operator whose
+            shapes torch cannot compute without them.
     """
     env = _RecordingEnv()
     mode = FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
@@ -122,7 +122,7 @@ def witness(
         try:
             writes.returned(run(*fakes))
         except Exception:
-            # A size as a key of a dict raises, as does what depends on a decision before it.
+            # A size as a dict key raises an error, as does code after a decision that went wrong.
             seen = _observation(env.asked, writes, names, own)
             if seen.decisions:
                 return seen
@@ -146,7 +146,10 @@ def _observation(
 
 
 def _context(tensor: torch.Tensor, named: Mapping[int, str]) -> StatelessSymbolicContext[Any, Any]:
-    """Symbols on dynamic axes; DUCK gives axes of equal size, and so of one name, one symbol."""
+    """Return symbolic dynamic axes; DUCK gives axes of equal size one symbol.
+
+    So axes of one name share a symbol.
+    """
     kinds = [
         DimDynamic.DUCK if axis in named else DimDynamic.STATIC for axis in range(tensor.dim())
     ]
@@ -154,10 +157,10 @@ def _context(tensor: torch.Tensor, named: Mapping[int, str]) -> StatelessSymboli
 
 
 def _names(fakes: Sequence[torch.Tensor], axes: Sequence[Mapping[int, str]]) -> Mapping[str, str]:
-    """The dim that each symbol stands for.
+    """Return the dim that each symbol stands for.
 
     Raises:
-        ExportError: a dynamic size is no symbol, so nobody would see what it decides.
+        ExportError: a dynamic size is not a symbol, so its decisions would not be seen.
     """
     names: dict[str, str] = {}
     for fake, named in zip(fakes, axes, strict=True):
@@ -185,11 +188,11 @@ class _Asked:
 
 
 class _RecordingEnv(ShapeEnv):
-    """Answers every question about sizes as the sample would, and writes it down.
+    """Answers every question about sizes as the sample would, and records the question.
 
     The base class turns an answer into a guard, and a number into a specialised symbol. Here no
-    answer changes what later ones can be: a symbol stays a symbol, so that one harmless question
-    hides none of the following.
+    answer changes later ones: a symbol stays a symbol, so that a harmless question does not hide
+    the following ones.
     """
 
     def __init__(self) -> None:
@@ -210,10 +213,11 @@ class _RecordingEnv(ShapeEnv):
         return _sympified(hint)
 
     def note(self, expr: Any, *, decides: bool) -> None:
-        """Write down that somebody asked for the value of an expression.
+        """Record that some code asked for the value of an expression.
 
         Args:
-            decides: whether the answer counts though C++ asked: a number does, a choice does not.
+            decides: whether the answer counts even if C++ code asked: a number does, a choice does
+                not.
         """
         if self.operator is not None:
             return
@@ -223,21 +227,21 @@ class _RecordingEnv(ShapeEnv):
             self.write(expr, user_line(of_torch))
 
     def _get_user_frame(self) -> FrameType | None:
-        """Return the calling frame, where torch would look for the user's.
+        """Return the calling frame, in place of torch's search for the user's frame.
 
-        Torch shows it in errors and logs, which nobody sees here. To tell its own files apart it
-        imports inductor and ``torch.export`` (torch 2.14): a second of work for each process.
+        Torch shows it in errors and logs, which are hidden here. To recognise its own files it
+        imports inductor and ``torch.export`` (torch 2.14), which takes a second in each process.
         """
         return inspect.currentframe()
 
     def write(self, expr: Any, place: Place | None) -> None:
-        """Write a question down, with the user's line that asked."""
+        """Record a question, with the user's line that asked."""
         printer: Any = PythonPrinter()  # type: ignore[no-untyped-call]
         self.asked.append(_Asked(printer.doprint(expr), place))
 
 
 def _python_asks() -> bool:
-    """Whether Python code asks, by a method of ``torch.SymInt`` such as ``__bool__``.
+    """Return whether Python code asks, by a method of ``torch.SymInt`` such as ``__bool__``.
 
     C++ calls the symbol's node without such a method.
     """
@@ -250,7 +254,7 @@ def _python_asks() -> bool:
 
 
 class _Operators(TorchDispatchMode):
-    """Tells the environment which operator is running, and the writes of what it wrote."""
+    """Notes the running operator in the environment, and passes each operator to ``Writes``."""
 
     supports_higher_order_operators = True
 
@@ -273,10 +277,10 @@ class _Operators(TorchDispatchMode):
 
 @contextmanager
 def text_of_sizes(note: Callable[[Any, Place], None]) -> Iterator[None]:
-    """A size that becomes text or a key is known for good; torch asks nobody for that.
+    """Call ``note`` for each size that becomes text or a key, which torch does not report.
 
     Args:
-        note: takes each symbol that becomes text or a key, and the line that makes it so.
+        note: called with each symbol that becomes text or a key, and the line that does so.
     """
     kind: Any = torch.SymInt
     with ExitStack() as stack:
@@ -294,13 +298,13 @@ def text_of_sizes(note: Callable[[Any, Place], None]) -> Iterator[None]:
 
 
 def _name(operator: Any) -> str:
-    """``convolution`` for ``aten::convolution.default``; a higher-order operator's own name."""
+    """Return an operator's plain name: ``convolution`` for ``aten::convolution.default``."""
     packet = getattr(operator, "overloadpacket", operator)
     return str(getattr(packet, "__name__", packet))
 
 
 def _symbols(value: Any) -> Iterator[Any]:
-    """The expressions of the symbolic numbers among an operator's arguments."""
+    """Yield the expressions of the symbolic numbers among an operator's arguments."""
     if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
         yield value.node.expr
     elif isinstance(value, list | tuple):
@@ -311,9 +315,9 @@ def _symbols(value: Any) -> Iterator[Any]:
 
 
 def _size_counted(operator: Any, args: Sequence[Any], named: Mapping[str, Any]) -> Iterator[Any]:
-    """The size that says how many tensors an operator returns, such as ``unbind``.
+    """Yield the size that determines how many tensors an operator returns, as for ``unbind``.
 
-    ``split_with_sizes`` returns as many as it is given sizes, whatever is split.
+    ``split_with_sizes`` returns one tensor for each given size, whatever is split.
     """
     schema: Any = getattr(operator, "_schema", None)  # a higher-order operator has none
     if schema is None or operator in WITH_SIZES:
@@ -322,12 +326,12 @@ def _size_counted(operator: Any, args: Sequence[Any], named: Mapping[str, Any]) 
         return
     given = dict(zip((argument.name for argument in schema.arguments), args, strict=False))
     given.update(named)
-    if isinstance(given.get("self"), torch.Tensor):  # meshgrid returns as many as it is given
+    if isinstance(given.get("self"), torch.Tensor):  # meshgrid returns one for each argument
         yield from _symbols(given["self"].shape[given.get("dim", 0)])
 
 
 def _of_tensors(module: str) -> bool:
-    """Methods of tensors and sizes work for the line that called them; layers for themselves."""
+    """Return whether a module holds methods of tensors and sizes, which act for their caller."""
     return module in ("torch", "torch._tensor", "torch.functional", "torch.overrides") or (
         module.startswith(("torch.fx.", "torch.utils._stats"))
     )

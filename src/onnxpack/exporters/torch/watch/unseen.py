@@ -1,9 +1,9 @@
-"""What the witnesses of values and sizes do not show: errors caught, threads, and more.
+"""Find what the witnesses of values and sizes do not show: caught errors, threads, and more.
 
-A model can ask whether it is being traced (``torch.jit.is_tracing()``), and then answer the
-exporter otherwise than its users. It can catch an error and go on. It can turn a tensor into
-text, or read its memory, and decide by that. It can hand its work to a thread, in which no watch
-sees anything. No exporter follows any of these, so such a model is refused before one is asked.
+A model can ask whether it is being traced (``torch.jit.is_tracing()``), and then give the exporter
+another answer than its users. It can catch an error and go on. It can turn a tensor into text, or
+read its memory, and decide by that. It can hand its work to a thread, in which no watch sees
+anything. No exporter follows any of these, so such a model is refused before an exporter is tried.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ ABOUT_THE_TRACER = (
     "_C._is_tracing", "_C._get_tracing_state", "_C._len_torch_dispatch_stack",
     "_C._len_torch_function_stack", "utils._python_dispatch._get_current_dispatch_mode",
 )  # fmt: skip
-"""Functions of torch that answer a tracer otherwise than everybody else."""
+"""Functions of torch that answer differently under a tracer."""
 ABOUT_THE_CALLER: tuple[Any, ...] = (
     inspect.currentframe, inspect.stack, sys._getframe, traceback.extract_stack,  # noqa: SLF001
 )  # fmt: skip
 """Functions of Python that show an exporter among the callers."""
 SCRIPTING = "jit.is_scripting"
-"""False under a tracer and in plain Python, true in TorchScript."""
+"""A function that is false under a tracer and in plain Python, and true in TorchScript."""
 TO_TEXT = {"__format__", "__repr__", "__str__"}
-"""Functions that turn values into text, on which a dict or an ``if`` can decide."""
+"""Functions that turn values into text, by which a dict or an ``if`` can decide."""
 TO_MEMORY = {
     "__dlpack__", "__reduce_ex__", "data_ptr", "storage", "_typed_storage", "untyped_storage",
 }  # fmt: skip
-"""Functions that hand out a tensor's memory, in which anyone can read its values."""
+"""Functions that give access to a tensor's memory, in which any code can read its values."""
 ELSEWHERE: tuple[Callable[..., Any], ...] = (
     threading.Thread.start,
     concurrent.futures.ThreadPoolExecutor.submit,
@@ -87,12 +87,12 @@ HANDS_ON = "hands work to another thread or process, which no exporter follows"
 
 @dataclass
 class Unseen:
-    """What one run of the model in plain Python did.
+    """The results of one run of the model in plain Python.
 
     Attributes:
         caught: lines around tensor code whose errors would be caught.
         asked: lines that ask about the tracer.
-        scripting: lines that ask for TorchScript.
+        scripting: lines that ask whether TorchScript runs them.
         read: lines that turn a tensor into text, or that ask for its memory.
         elsewhere: lines that hand work to another thread or process.
         matched: code with a ``case`` of a class of numbers.
@@ -108,7 +108,7 @@ class Unseen:
     modules: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def cause(self) -> Cause | None:
-        """Why no exporter can be trusted with the model; None where nothing was found."""
+        """Return why no exporter can be trusted with the model; None if nothing was found."""
         for places, what, remedy in (
             (self.caught, CATCHES, CHECK_BEFORE),
             (self.asked, ASKS, "take the question out of forward(), or answer it in __init__"),
@@ -123,14 +123,14 @@ class Unseen:
 
 @contextmanager
 def watch_unseen() -> Iterator[Unseen]:
-    """While a model answers in plain Python: note what no exporter would show."""
+    """Record what no exporter would show, while a model answers in plain Python."""
     found = Unseen()
     with profiled(_Calls(found)), _Functions(found):
         yield found
 
 
 class _Calls:
-    """A profile function: it is told of every call, also of functions imported by name."""
+    """A profile function that sees every call, also of functions that were imported by name."""
 
     def __init__(self, found: Unseen) -> None:
         self._found = found
@@ -172,14 +172,14 @@ class _Calls:
             if is_watched(caller) and not calls_script(caller):
                 places[kind][place_in(caller)] = None
             return
-        # A library that starts threads computes there all the same.
+        # A library that starts threads computes there too: the watched line that calls it counts.
         users = next((frame for frame in frames_of_model() if is_watched(frame)), None)
         if users is not None:
             self._found.elsewhere[place_in(users)] = None
 
 
 class _Functions(TorchFunctionMode):
-    """Looks at every function of torch: is it read outside, and would its error be caught?"""
+    """Checks every function of torch for reads of values and for handlers that catch its errors."""
 
     def __init__(self, found: Unseen) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ class _Functions(TorchFunctionMode):
 
 @cache
 def _questions() -> tuple[dict[CodeType, str], dict[Any, str]]:
-    """What each function means: by its code if it is Python's, by itself if it is compiled."""
+    """Return the kind of each watched function, by code for Python's and by itself for compiled."""
     code: dict[CodeType, str] = {}
     compiled: dict[Any, str] = {}
     named = {**dict.fromkeys(ABOUT_THE_TRACER, "asked"), SCRIPTING: "scripting"}
@@ -227,7 +227,7 @@ def _questions() -> tuple[dict[CodeType, str], dict[Any, str]]:
 
 
 def _found(name: str) -> Any:
-    """A function of torch by its path; None where this version has none, so nobody asks it."""
+    """Return a function of torch by its path; None if this version of torch lacks it."""
     found: Any = torch
     for part in name.split("."):
         found = getattr(found, part, None)

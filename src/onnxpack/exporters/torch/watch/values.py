@@ -1,9 +1,9 @@
-"""Does Python decide something from a tensor's values?
+"""Find decisions that Python makes by a tensor's values.
 
 Tracing keeps the path that the sample took. So before a trace is trusted the model is run once
 while every conversion of a tensor to a Python value is watched: ``if x.sum() > 0``, ``x.item()``,
-``x.numpy()``. Shapes are plain integers here and do not count. Sampling cannot
-replace this: an early exit that no random input takes would be lost in silence.
+``x.numpy()``. Shapes are plain integers here and do not count. Sampling cannot replace this: an
+early exit that no random input takes would be lost silently.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ TO_PYTHON = {
     "__array__", "__bool__", "__complex__", "__contains__", "__float__", "__index__", "__int__",
     "allclose", "equal", "is_nonzero", "item", "numpy", "tolist",
 }  # fmt: skip
-"""Functions of torch that turn values of a tensor into Python's or numpy's."""
+"""Functions of torch that turn values of a tensor into Python's or NumPy's."""
 
 READS_VALUES = ("aten._local_scalar_dense.default", "aten.equal.default")
-"""Operators that read values beneath Python."""
+"""Operators that read values below the level of Python."""
 
 RECURRENT = ("torch.nn.modules.rnn", "torch.nn.utils.rnn")
 """Modules that read the lengths of packed sequences, which tracing keeps as tensors."""
@@ -38,7 +38,7 @@ def find_conversions(run: Callable[[], Any]) -> tuple[Place, ...]:
 
 
 class _Functions(TorchFunctionMode):
-    """Sees the functions that turn a tensor into something of Python's or numpy's."""
+    """Watches functions that turn a tensor into a Python or NumPy object."""
 
     def __init__(self, found: dict[Place, None]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Functions(TorchFunctionMode):
 
 
 class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees what Python functions do not: a slice bound that is a tensor, for one."""
+    """Watches reads of values that no Python function shows, such as a tensor as a slice bound."""
 
     supports_higher_order_operators = True
 
@@ -72,5 +72,5 @@ def _note(found: dict[Place, None]) -> None:
 
 
 def _asks_for_the_user(module: str) -> bool:
-    """What torch and numpy do for the user's line is the user's doing; but for packed sequences."""
+    """Return whether torch or NumPy code acts for the user's line; not for packed sequences."""
     return package_of(module) in ("torch", "numpy") and module not in RECURRENT

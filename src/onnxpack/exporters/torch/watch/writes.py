@@ -1,10 +1,10 @@
-"""Is something read that was written through another view of the same memory?
+"""Find reads of what was written through another view of the same memory.
 
-The TorchScript exporter makes new values of what is written in place. It knows that ``x`` has
-changed where ``x[:, 0] = 1`` was written. It does not know of other views of the memory:
-``flat = x.view(-1); flat[flat < 0] = 0`` leaves ``x`` as it was in the graph, without a word
-(PyTorch 2.14). A write that seldom changes anything passes every case of the proof, so a trace is
-trusted only where nothing is read that is older than a write through another view.
+The TorchScript exporter turns in-place writes into new values. It knows that ``x[:, 0] = 1``
+changes ``x``. It does not know of other views of the memory:
+``flat = x.view(-1); flat[flat < 0] = 0`` silently leaves ``x`` unchanged in the graph (PyTorch
+2.14). A write that rarely changes anything passes every case of the proof. So a trace is trusted
+only if no view is read after a write through another view.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from torch.utils._pytree import tree_leaves
 from onnxpack.exporters.frames import of_torch, user_line
 
 FOLLOWED = ("copy_", "fill_")
-"""The writes of ``x[0, 1:] = value`` that the exporter takes back to ``x``."""
+"""The writes of ``x[0, 1:] = value`` that the exporter applies to ``x``."""
 PARTS = ("select", "slice")
-"""The views that it follows on the way. Of ``x[None, 0] = value`` it loses the write."""
+"""The views through which the exporter follows such a write. It loses that of
+``x[None, 0] = value``."""
 
 
 @dataclass
 class Writes:
-    """What a run writes in place and reads, told operator by operator.
+    """The in-place writes and the reads of a run, recorded operator by operator.
 
     Attributes:
-        stale: the lines that read what was written through another view.
+        stale: the lines that read a value that was written through another view.
     """
 
     stale: dict[str, None] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class Writes:
     _assigned: torch.Tensor | None = None
 
     def note(self, operator: Any, arguments: Any, result: Any) -> None:
-        """Note what an operator that has run read and wrote."""
+        """Record what an operator that has run read and wrote."""
         name = getattr(getattr(operator, "overloadpacket", None), "__name__", "")
         target = target_of(operator, arguments)
         given, made = list(dense_tensors(arguments)), list(dense_tensors(result))
@@ -58,12 +59,12 @@ class Writes:
             self._views[id(tensor)] = _View(tensor, count, parent, taken=count)
 
     def returned(self, outputs: Any) -> None:
-        """The model has answered: its caller reads that as well."""
+        """Record that the caller reads the model's answer as well."""
         for tensor in dense_tensors(outputs):
             self._read(tensor)
 
     def assignments(self) -> AbstractContextManager[object]:
-        """While the model runs: knows which writes are part of ``x[...] = value``."""
+        """Return a context that recognises writes that are part of ``x[...] = value``."""
         return _Assignments(self)
 
     def _read(self, tensor: torch.Tensor) -> None:
@@ -71,7 +72,7 @@ class Writes:
             self.stale[str(user_line(of_torch) or "a library's own line")] = None
 
     def _write(self, name: str, target: torch.Tensor, given: Sequence[torch.Tensor]) -> None:
-        """All views of the memory are stale from now on but the one that the exporter follows."""
+        """Mark all views of the memory as stale, except the one that the exporter follows."""
         whole = self._assigned
         follows = whole is not None and name in FOLLOWED and self._is_part(target, whole)
         known = self._view(whole if whole is not None and follows else target)
@@ -81,9 +82,9 @@ class Writes:
         known.seen += 1
 
     def _brings(self, source: torch.Tensor, target: torch.Tensor, whole: _View) -> bool:
-        """Return whether an assignment brings all that the whole has missed: ``x[1:] += y``.
+        """Return whether an assignment passes on all writes that the whole has missed.
 
-        Python writes to the part, and assigns it to where it was taken from.
+        For ``x[1:] += y``, Python writes to the part, and assigns it to its original place.
         """
         part = self._view(source)
         missed_only_its_own = whole.seen >= part.taken and part.seen == self._writes_to(target)
@@ -102,18 +103,18 @@ class Writes:
         return part is whole
 
     def _view(self, tensor: torch.Tensor) -> _View:
-        """What is known of a tensor; one that no operator returned is as old as its memory."""
+        """Return the record of a tensor; one that no operator returned is as old as its memory."""
         return self._views.setdefault(id(tensor), _View(tensor, 0, None))
 
 
 @dataclass
 class _View:
-    """A tensor, kept so that no other takes its identity.
+    """A tensor, kept alive so that no other object takes its identity.
 
     Attributes:
-        seen: how many writes to the memory it knows of.
-        parent: what it is a part of, if it is a part.
-        taken: how many writes there had been when it was taken.
+        seen: the number of writes to the memory that have reached it.
+        parent: the tensor that it is a part of, if any.
+        taken: the number of writes at the time when it was taken.
     """
 
     tensor: torch.Tensor
@@ -138,7 +139,7 @@ class _Assignments(TorchFunctionMode):
 
 
 def target_of(operator: Any, arguments: Any) -> torch.Tensor | None:
-    """What an operator writes to; None where it writes to nothing."""
+    """Return the tensor that an operator writes to; None if there is none."""
     schema: Any = getattr(operator, "_schema", None)  # a higher-order operator has none
     if schema is None or not schema.is_mutable:
         return None
@@ -152,20 +153,20 @@ def target_of(operator: Any, arguments: Any) -> torch.Tensor | None:
 
 
 def dense_tensors(value: Any) -> Iterator[torch.Tensor]:
-    """The dense tensors among arguments or results; others have no memory that can be shared."""
+    """Yield the dense tensors among arguments or results; others have no shareable memory."""
     for leaf in tree_leaves(value):
         if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
             yield leaf
 
 
 def _place_of(tensor: torch.Tensor) -> list[Any]:
-    """Return where a tensor stands in memory; sizes that vary are expressions, so nothing asks."""
+    """Return the place of a tensor in memory, without a question about sizes that vary."""
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - no public name
         numbers = (memory_of(tensor), tensor.storage_offset(), *tensor.size(), *tensor.stride())
     return [getattr(getattr(each, "node", None), "expr", each) for each in numbers]
 
 
 def memory_of(tensor: torch.Tensor) -> int:
-    """The identity of a tensor's memory; asked unseen by the watches of torch's functions."""
+    """Return the identity of a tensor's memory, unseen by the watches of torch's functions."""
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - no public name
         return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
