@@ -171,7 +171,7 @@ def _measure(
 def _prepare(
     baseline: Baseline, feeds: Mapping[str, Array], answer: Mapping[str, Array]
 ) -> tuple[Row, Call | None]:
-    """The row without its timing, and the call; None where the framework fails."""
+    """Return the row without its timing, and the call; None where the framework fails."""
     try:
         call = baseline.prepare(feeds)
         given = call()
@@ -191,7 +191,7 @@ def _filled(row: Row, timing: Timing, timed: Timed, batch: int | None) -> Row:
 
 
 def _difference(given: object, answer: Mapping[str, Array]) -> float | None:
-    """How far an answer lies from the pack's; None where it cannot be told."""
+    """Return how far an answer lies from the pack's; None where it cannot be told."""
     arrays = list(_arrays(given))
     expected = [array for array in answer.values() if array.dtype.kind in "fiu"]
     if len(arrays) != len(answer) or len(expected) != len(answer):
@@ -207,7 +207,7 @@ def _difference(given: object, answer: Mapping[str, Array]) -> float | None:
 
 
 def _arrays(given: object) -> Iterator[Array]:
-    """The arrays of a framework's answer, in order."""
+    """Yield the arrays of a framework's answer, in order."""
     if isinstance(given, Mapping):
         for value in given.values():
             yield from _arrays(value)

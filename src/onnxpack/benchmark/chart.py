@@ -92,7 +92,7 @@ def _bars(panel: Axes, found: Outcome, names: list[str]) -> None:
 
 
 def _length(timing: Timing, *, alone: bool) -> tuple[float, float, float]:
-    """The length of a bar, and the ends of its spread."""
+    """Return the length of a bar, and the ends of its spread."""
     if alone:
         low, high = timing.quartiles
         return timing.seconds * 1000, low * 1000, high * 1000

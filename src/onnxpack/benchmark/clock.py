@@ -42,7 +42,7 @@ class Timed:
         return self.percentile(50)
 
     def percentile(self, percent: float) -> float:
-        """A percentile of all calls, in seconds."""
+        """Return a percentile of all calls, in seconds."""
         return float(np.percentile(np.concatenate(self.rounds), percent))
 
     @property
@@ -74,7 +74,7 @@ def interleave(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Timed]
 
 
 def _block_length(call: Call) -> tuple[int, float]:
-    """How many calls make a block, and the seconds of one."""
+    """Return how many calls make a block, and the seconds of one."""
     each = min(_block(call, 3))
     return min(MAX_CALLS, max(1, int(BLOCK / max(each, 1e-9)))), each
 

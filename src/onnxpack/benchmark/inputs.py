@@ -18,7 +18,7 @@ MAX_BYTES = 2**31
 
 
 def read_golden(pack: Pack, signature: Signature) -> dict[str, Array]:
-    """The inputs of the first golden set, by name.
+    """Return the inputs of the first golden set, by name.
 
     Raises:
         UsageError: the pack has none.
@@ -58,7 +58,7 @@ def sizes_asked(
 
 
 def dims_of(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, int]:
-    """The size of each dynamic dim in arrays that fit."""
+    """Return the size of each dynamic dim in arrays that fit."""
     dims: dict[str, int] = {}
     for spec in signature.inputs:
         for dim, size in zip(spec.shape or (), arrays[spec.name].shape, strict=False):
@@ -70,7 +70,7 @@ def dims_of(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, int]
 def resize(
     signature: Signature, arrays: Mapping[str, Array], dims: Mapping[str, int]
 ) -> dict[str, Array]:
-    """The arrays with each dynamic dim at another size: repeated, or cut.
+    """Return the arrays with each dynamic dim at another size: repeated, or cut.
 
     Values stay what they are, so indices stay legal.
 

@@ -17,18 +17,18 @@ BUSY = 0.3
 
 
 def processor() -> str:
-    """The processor as it names itself; else its architecture."""
+    """Return the processor as it names itself; else its architecture."""
     return _cpuinfo().get("model name") or platform.machine()
 
 
 def features() -> tuple[str, ...]:
-    """Those of :data:`FEATURES` that the processor says it has."""
+    """Return those of :data:`FEATURES` that the processor says it has."""
     flags = _cpuinfo().get("flags", "").split()
     return tuple(name for name in FEATURES if name in flags)
 
 
 def load() -> float:
-    """How many processes ran or waited on each core in the last minute, on the average."""
+    """Return how many processes ran or waited on each core in the last minute, on the average."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 

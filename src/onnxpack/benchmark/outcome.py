@@ -42,7 +42,7 @@ class Point:
     rows: tuple[Row, ...]
 
     def row(self, name: str) -> Row:
-        """The row of a name."""
+        """Return the row of a name."""
         return next(row for row in self.rows if row.name == name)
 
     @property

@@ -43,7 +43,7 @@ class Ranking(msgspec.Struct, frozen=True):
 def rank(
     outputs: Mapping[str, Array], labels: Sequence[str] | None, *, top: int
 ) -> tuple[Ranking, ...]:
-    """A ranking for each output of the form [batch, classes]; none without labels."""
+    """Return a ranking for each output of the form [batch, classes]; none without labels."""
     return tuple(
         _rank(name, array, labels, top)
         for name, array in outputs.items()
@@ -65,7 +65,7 @@ def _rank(name: str, array: Array, labels: Sequence[str], top: int) -> Ranking:
 
 
 def ranking_lines(ranking: Ranking) -> list[str]:
-    """A ranking for a person."""
+    """Return a ranking for a person."""
     how = "softmax of the model's outputs" if ranking.softmax else "as the model gives them"
     lines = [f"{ranking.output}: probabilities, {how}"]
     for number, guesses in enumerate(ranking.rows[:SHOWN_ROWS]):
@@ -78,7 +78,7 @@ def ranking_lines(ranking: Ranking) -> list[str]:
 
 
 def summary_line(name: str, array: Array) -> str:
-    """One output in a line: what it is, its range, its first values."""
+    """Return one output in a line: what it is, its range, its first values."""
     what = (
         f"{name}: {describe('str' if array.dtype.kind == 'O' else str(array.dtype), array.shape)}"
     )

@@ -125,7 +125,7 @@ def _replay_variant(pack: Pack, name: str, provider: str, fault: MakeFinding) ->
 
 
 def _prove(pack: Pack, provider: str, variant: str = "base") -> Report:
-    """The replay of one graph on one provider, each finding under their names."""
+    """Return the replay of one graph on one provider, each finding under their names."""
     import msgspec
 
     from onnxpack.report import report

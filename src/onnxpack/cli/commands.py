@@ -36,7 +36,7 @@ MODULES = {
 
 
 def load(name: str) -> Command:
-    """The command of a name, from its module."""
+    """Return the command of a name, from its module."""
     found: Command = import_module(f"onnxpack.cli.{MODULES[name]}").command
     return found
 
@@ -45,17 +45,17 @@ class Commands(click.Group):
     """All of them, of one word such as ``image``, or of two such as ``image compare``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names."""
+        """Return their names."""
         return list(MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
-        """The command of a name, from its module."""
+        """Return the command of a name, from its module."""
         return load(cmd_name) if cmd_name in MODULES else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The longer name goes first."""
+        """Return the longer name goes first."""
         if " ".join(args[:2]) in MODULES:
             args = [" ".join(args[:2]), *args[2:]]
         elif args[0] not in MODULES and not args[0].startswith("-") and not ctx.resilient_parsing:

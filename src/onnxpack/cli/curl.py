@@ -16,7 +16,7 @@ MOST_VALUES = 64
 
 
 def curl_line(ready: Ready, *, keys: bool, tls: bool) -> str:
-    """The command that predicts with the first model; it can be typed as it is."""
+    """Return the command that predicts with the first model; it can be typed as it is."""
     model = ready.models[0]
     line = ["curl", "-sk" if tls else "-s"]
     if keys:

@@ -60,7 +60,7 @@ def _below(source: Random, end: int, count: int) -> Array:
 
 
 def _normal(source: Random, count: int) -> Array:
-    """The standard normal distribution, by Box and Muller."""
+    """Return the standard normal distribution, by Box and Muller."""
     radius = np.sqrt(-2 * np.log1p(-_uniform(source, count)))
     return np.asarray(radius * np.cos(2 * np.pi * _uniform(source, count)))
 

@@ -59,7 +59,7 @@ def _row(case: CaseEvidence) -> tuple[str, ...]:
 
 
 def _nearness(output: OutputEvidence) -> tuple[bool, float]:
-    """How close an output comes to what it was allowed: one that failed is the closest."""
+    """Return how close an output comes to what it was allowed: one that failed is the closest."""
     error = _error(output)
     return not output.passed, error / output.allowed if output.allowed else error
 
@@ -70,7 +70,7 @@ def _error(output: OutputEvidence) -> float:
 
 
 def pack_size(pack: Pack) -> int:
-    """The bytes of all the files that a pack names; of a bare graph, its own."""
+    """Return the bytes of all the files that a pack names; of a bare graph, its own."""
     if pack.manifest is None:
         return pack.model_path.stat().st_size
     return sum(entry.size for entry in pack.manifest.files.values())

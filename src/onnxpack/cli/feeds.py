@@ -20,7 +20,7 @@ BATCH = "batch"
 
 
 def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Array]:
-    """One array for each input of the model.
+    """Return one array for each input of the model.
 
     Args:
         texts: ``x.npy``, ``x.npz``, a picture or ``random``; ``name=…`` says which input it
@@ -75,7 +75,7 @@ def random_feeds(model: Model, *, seed: int) -> dict[str, Array]:
 
 
 def _golden(model: Model) -> dict[str, Array]:
-    """The inputs of the first golden set; none where it cannot be read: it only guides."""
+    """Return the inputs of the first golden set; none where it cannot be read: it only guides."""
     from onnxpack.pack.tensor import read_tensor
 
     if not model.pack.golden:

@@ -22,7 +22,7 @@ class Cell(NamedTuple):
 
 
 def width(rows: Sequence[Sequence[Cell]]) -> int:
-    """The columns of a terminal that the rows take."""
+    """Return the columns of a terminal that the rows take."""
     widths = _widths(rows)
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
@@ -33,7 +33,7 @@ def lines(
     right: Collection[int],
     paint: Callable[[str, Style | None], str],
 ) -> Iterator[str]:
-    """The rows, each as long as it is.
+    """Yield the rows, each as long as it is.
 
     Args:
         right: the columns that are aligned to the right.

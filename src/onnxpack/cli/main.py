@@ -118,7 +118,7 @@ def _invoke(argv: list[str]) -> int:
 
 
 def _leave_quietly() -> int:
-    """Nobody reads any more: what is still buffered must not raise on the way out."""
+    """Return nobody reads any more: what is still buffered must not raise on the way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return NO_READER
 
@@ -138,7 +138,7 @@ def _tell(exc: Exception, argv: list[str]) -> int:
 
 
 def _kind(exc: Exception) -> str:
-    """The class that is documented, where the exception's own is nobody else's business."""
+    """Return the class that is documented, where the exception's own is nobody else's business."""
     public = (kind for kind in type(exc).__mro__ if kind.__module__ == OnnxpackError.__module__)
     return next(public, type(exc)).__name__
 

@@ -61,7 +61,7 @@ class_name = click.option(
 
 
 def flag(name: str, help_: str) -> Parameter:
-    """An option that takes nothing."""
+    """Return an option that takes nothing."""
     return click.option(name, is_flag=True, help=help_)
 
 
@@ -73,7 +73,7 @@ def json(help_: str) -> Parameter:
 def one_of(
     name: str, values: Sequence[str], help_: str, *, default: str | None = None
 ) -> Parameter:
-    """An option that takes one of a few words."""
+    """Return an option that takes one of a few words."""
     metavar = f"<{'|'.join(values)}>"
     return click.option(
         name, type=click.Choice(values), metavar=metavar, default=default, help=help_

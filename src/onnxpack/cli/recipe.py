@@ -18,7 +18,7 @@ _AXIS = re.compile(r"(?P<input>.+):(?P<axis>\d+)=(?P<dim>[^=:]+)")
 
 
 def parse_axes(text: str) -> dict[str, dict[int, str]]:
-    """``ids:1=tokens,mask:1=tokens`` as the axes to name, for each input.
+    """Return ``ids:1=tokens,mask:1=tokens`` as the axes to name, for each input.
 
     Raises:
         UsageError: a part is not INPUT:AXIS=NAME.
@@ -54,7 +54,7 @@ def parse_counts(option: str, text: str) -> tuple[int, ...]:
 
 
 def parse_sizes(text: str) -> tuple[str, tuple[int, ...]]:
-    """``tokens=32,128`` as the name of a dynamic dim and its sizes.
+    """Return ``tokens=32,128`` as the name of a dynamic dim and its sizes.
 
     Raises:
         UsageError: it is not NAME=N,N.
@@ -78,7 +78,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:
-    """The default tolerance with what was named in its place."""
+    """Return the default tolerance with what was named in its place."""
     from onnxpack.comparison.tolerance import Tolerance
 
     default = Tolerance()
@@ -88,7 +88,7 @@ def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """The names of the classes: a JSON list of text, or a name on each line.
+    """Return the names of the classes: a JSON list of text, or a name on each line.
 
     Raises:
         UsageError: the file cannot be read, or holds none.
@@ -107,7 +107,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def read_preprocess(text: str) -> Preprocess:
-    """The recipe of this name (``imagenet``), or in this JSON file.
+    """Return the recipe of this name (``imagenet``), or in this JSON file.
 
     Raises:
         UsageError: there is none, or it has a field that is not right.

@@ -37,7 +37,7 @@ _COMPLETION = (
 
 
 def render() -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     lines = [
         "# Command line",
         "",

@@ -43,7 +43,7 @@ def emit(value: Any) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with control characters written out, line breaks and tabs left."""
+    """Return the text with control characters written out, line breaks and tabs left."""
     if text.isprintable():
         return text
     return "".join(
@@ -53,12 +53,12 @@ def printable(text: str) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes as people say it: 46.8 MB."""
+    """Return a number of bytes as people say it: 46.8 MB."""
     return f"{quantity(count)}B"
 
 
 def quantity(count: float) -> str:
-    """A large number with a prefix: ``1.81 G``; the unit follows."""
+    """Return a large number with a prefix: ``1.81 G``; the unit follows."""
     for prefix in ("", "k", "M", "G"):
         if abs(count) < 999.5:
             return f"{count:.3g} {prefix}"
@@ -67,5 +67,5 @@ def quantity(count: float) -> str:
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether colours do it good."""
+    """Return whether colours do it good."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -25,7 +25,7 @@ UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "G
 
 
 def parse_size(text: str) -> int:
-    """A number of bytes: ``1000``, ``64MB``, ``1GiB``."""
+    """Return a number of bytes: ``1000``, ``64MB``, ``1GiB``."""
     match = re.fullmatch(r"(\d{1,15}) ?([kMG]?|[KMG]i)B?", text)
     if match is None or not int(match[1]):
         raise click.BadParameter(f"{text!r} is no size; expected 1000, 64MB or 1GiB.")
@@ -140,7 +140,7 @@ def _announce(ready: Ready, settings: Settings) -> None:
 
 
 def _from_here(address: str) -> str:
-    """Where every address is bound, one that this machine can ask."""
+    """Return where every address is bound, one that this machine can ask."""
     return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 

@@ -45,12 +45,12 @@ def show_measurements(measurements: Iterable[Measurement]) -> None:
 
 
 def times(ratio: float) -> str:
-    """A ratio with three digits that mean something: 0.27, 1.55, 137."""
+    """Return a ratio with three digits that mean something: 0.27, 1.55, 137."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def speed_cells(speed: Speed | None) -> tuple[str, str]:
-    """The ratio and its interval, as cells of a table; empty where nothing was timed."""
+    """Return the ratio and its interval, as cells of a table; empty where nothing was timed."""
     if speed is None:
         return "", ""
     return f"{times(speed.ratio)} ×", "{} – {}".format(*map(times, speed.interval))

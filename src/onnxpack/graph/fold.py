@@ -77,7 +77,7 @@ _GROWING = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
 
 
 def fold_shapes(model: ModelProto) -> ModelProto:
-    """A copy that states every shape which could be found."""
+    """Return a copy that states every shape which could be found."""
     import onnx
 
     if len(model.graph.node) > MAX_NODES:

@@ -17,7 +17,7 @@ KEPT_BYTES = 4096
 
 
 def at_sizes(model: ModelProto, dims: Mapping[str, int]) -> ModelProto:
-    """A copy without weights whose functions are written out and whose shapes are inferred.
+    """Return a copy without weights whose functions are written out and whose shapes are inferred.
 
     Every dynamic dim of the inputs has the size that ``dims`` gives it, else 1. Values whose
     shape cannot be told are left without one.
@@ -36,7 +36,7 @@ def at_sizes(model: ModelProto, dims: Mapping[str, int]) -> ModelProto:
 
 
 def _crashes(graph: GraphProto) -> bool:
-    """Whether inference would read a type that is not there.
+    """Return whether inference would read a type that is not there.
 
     onnx 1.23.2 dies of a segmentation fault where a classical operator, such as LabelEncoder, takes
     what an operator of another domain made: it knows no type for that.
@@ -99,7 +99,7 @@ def _is_small(weight: TensorProto) -> bool:
 def _fixed(
     value: ValueInfoProto, sizes: Mapping[str, int], *, unknown: int | None
 ) -> ValueInfoProto:
-    """The value with a size for every dim; without a shape where one is not to be known."""
+    """Return the value with a size for every dim; without a shape where one is not to be known."""
     import onnx
 
     fixed = onnx.ValueInfoProto()

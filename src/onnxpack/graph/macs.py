@@ -43,7 +43,7 @@ def count_macs(model: ModelProto) -> Macs:
 
 
 def macs_of(node: NodeProto, shapes: Mapping[str, Shape]) -> float | None:
-    """The operations of one node; None where a shape it depends on is unknown."""
+    """Return the operations of one node; None where a shape it depends on is unknown."""
     rule = _RULES.get(operator(node))
     if rule is None:
         return 0.0
@@ -79,7 +79,7 @@ class _Call:
         return get_attribute_value(found[0]) if found else default
 
     def has(self, index: int) -> bool:
-        """Whether this input is given: an optional one is left out by an empty name."""
+        """Return whether this input is given: an optional one is left out by an empty name."""
         return index < len(self._node.input) and bool(self._node.input[index])
 
     def _shape(self, name: str, rank: int) -> tuple[int, ...]:
@@ -128,14 +128,14 @@ def _einsum(call: _Call) -> float:
 
 
 def _attention(call: _Call) -> float:
-    """``q @ k`` and ``weights @ v``: each query meets each key, past keys included."""
+    """Return ``q @ k`` and ``weights @ v``: each query meets each key, past keys included."""
     query, key, out = call.input(0, 3), call.input(1, 3), call.output(0, 3)
     past = call.input(4, 3)[-2] if call.has(4) else 0
     return float((key[-2] + past) * (prod(query) + prod(out)))
 
 
 def _fused_attention(call: _Call) -> float:
-    """The projection to q, k and v, then attention of a sequence to itself."""
+    """Return the projection to q, k and v, then attention of a sequence to itself."""
     states, out = call.input(0, 3), call.output(0, 3)
     return float(prod(states[:2]) * prod(call.input(1, 2)) + states[1] * 2 * prod(out))
 
@@ -172,7 +172,7 @@ _RULES: dict[str, Callable[[_Call], float]] = {
 
 
 def _heavy_nodes(graph: Any) -> int:
-    """How many nodes of a body would be counted if it ran once."""
+    """Return how many nodes of a body would be counted if it ran once."""
     return sum(
         (operator(node) in _RULES) + sum(map(_heavy_nodes, bodies(node))) for node in graph.node
     )

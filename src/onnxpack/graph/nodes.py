@@ -41,7 +41,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_nodes(path: Path, *, dims: Mapping[str, int] | None = None) -> tuple[Node, ...]:
-    """The nodes of the graph at ``path`` in its order, functions written out.
+    """Return the nodes of the graph at ``path`` in its order, functions written out.
 
     Args:
         path: an ``.onnx`` file.

@@ -49,7 +49,7 @@ def read_graph(path: Path) -> ModelProto:
 
 
 def each_graph(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph, then the bodies of its If, Loop and Scan nodes, however deep."""
+    """Yield the graph, then the bodies of its If, Loop and Scan nodes, however deep."""
     yield graph
     for node in graph.node:
         for body in bodies(node):
@@ -57,7 +57,7 @@ def each_graph(graph: GraphProto) -> Iterator[GraphProto]:
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
-    """The graphs that a node holds: branches of an If, the body of a Loop or a Scan."""
+    """Yield the graphs that a node holds: branches of an If, the body of a Loop or a Scan."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -65,7 +65,7 @@ def bodies(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def operator(node: NodeProto) -> str:
-    """An operator's name, with its domain where that is not ONNX's own."""
+    """Return an operator's name, with its domain where that is not ONNX's own."""
     return f"{node.domain}.{node.op_type}" if _domain(node.domain) else node.op_type
 
 
@@ -77,7 +77,7 @@ _Key = tuple[str, str, str]
 
 
 def _written_out(model: ModelProto) -> int:
-    """How many nodes there are once each call is replaced by the body of its function."""
+    """Return how many nodes there are once each call is replaced by the body of its function."""
     functions = {(_domain(f.domain), f.name, f.overload): f for f in model.functions}
     sizes: dict[_Key, int] = {}
     for key in functions:

@@ -25,7 +25,7 @@ def read_signature(model: ModelProto) -> Signature:
 
 
 def dtype_name(data_type: int, *, of: str) -> str:
-    """The numpy name of an ONNX data type.
+    """Return the numpy name of an ONNX data type.
 
     Raises:
         PackError: there is no such type; the message says that ``of`` has it.

@@ -104,7 +104,7 @@ def _elements(weight: TensorProto) -> int:
 
 
 def _bits(weight: TensorProto) -> int:
-    """The size of one element; a string counts what stands in the file."""
+    """Return the size of one element; a string counts what stands in the file."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
     packed = re.match(r"(?:u?int|float)([246])(?:_|$)", _dtype(weight))

@@ -43,7 +43,7 @@ class Base:
 
 
 def default_base() -> tuple[str, str]:
-    """The base that needs nothing but what is at hand, and why it is the one."""
+    """Return the base that needs nothing but what is at hand, and why it is the one."""
     if debian.is_at_hand():
         return DEBIAN, "mmdebstrap is installed: the smallest base, without a registry"
     python = debian.default_python()
@@ -113,7 +113,7 @@ def _open_to_all(entry: Entry) -> Entry:
 
 
 def _find_python(image: Image, name: str) -> dict[str, str]:
-    """The newest Python in an image: its path and its version."""
+    """Return the newest Python in an image: its path and its version."""
     found = {version: path for layer in image.layers for path, version in _pythons(layer)}
     if not found:
         raise ImageError(

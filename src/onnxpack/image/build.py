@@ -79,7 +79,7 @@ class Built:
 
 
 def source_date() -> int:
-    """The time that images bear: SOURCE_DATE_EPOCH, or none.
+    """Return the time that images bear: SOURCE_DATE_EPOCH, or none.
 
     Raises:
         UsageError: it is no number of seconds.
@@ -182,7 +182,7 @@ def _runs(variant: VariantFiles) -> bool:
 
 
 def takes_pictures(pack: Pack) -> bool:
-    """Whether it says how a picture becomes its input."""
+    """Return whether it says how a picture becomes its input."""
     return pack.manifest is not None and pack.manifest.preprocess is not None
 
 
@@ -201,7 +201,7 @@ def _check(pack: Pack) -> None:
 
 
 def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> Layer:
-    """The bill of materials of base and runtime; the model brings its own."""
+    """Return the bill of materials of base and runtime; the model brings its own."""
     bill = write_bill(base, install(wheels, base.target, cache))
 
     def make(to: Path) -> Layer:
@@ -211,7 +211,7 @@ def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> 
 
 
 def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:
-    """The pack: the same blob on every base and platform."""
+    """Return the pack: the same blob on every base and platform."""
 
     def make(to: Path) -> Layer:
         entries = [Entry(f"model/{pack.name}/{name}", path) for name, path in shipped(pack)]
@@ -226,7 +226,7 @@ def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:
 
 
 def shipped(pack: Pack) -> Iterator[tuple[str, Path]]:
-    """The files of a pack that go into an image, by their names in it.
+    """Yield the files of a pack that go into an image, by their names in it.
 
     Of the golden data the smallest sets, up to a twentieth of the model: enough to be proven again
     on whatever processor the container meets, and soon. Of the variants, those that images can run,

@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).with_name("compiler.py")
 
 
 def find_interpreter(python: str) -> str | None:
-    """An interpreter of this version, such as ``3.13``, on this machine."""
+    """Return an interpreter of this version, such as ``3.13``, on this machine."""
     if f"{sys.version_info.major}.{sys.version_info.minor}" == python:
         return sys.executable
     found = shutil.which(f"python{python}")

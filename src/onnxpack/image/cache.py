@@ -30,7 +30,7 @@ class Cache:
         self.root = root or _default()
 
     def tree(self, key: str, make: Callable[[Path], None], *, anew: bool = False) -> Path:
-        """The folder of a key; ``make`` fills an empty one where there is none yet.
+        """Return the folder of a key; ``make`` fills an empty one where there is none yet.
 
         Args:
             anew: fill one in any case, which takes the place of the other.
@@ -51,7 +51,7 @@ class Cache:
         return found
 
     def layer(self, key: str, make: Callable[[Path], Layer]) -> Layer:
-        """The layer of a key; ``make`` writes it to a file where there is none yet."""
+        """Return the layer of a key; ``make`` writes it to a file where there is none yet."""
         note = self.root / "layers" / f"{key}.json"
         if (found := self._known(note)) is not None:
             return found
@@ -84,7 +84,7 @@ class Cache:
         return found
 
     def blob(self, digest: str) -> Path:
-        """Where the blob of a digest lies, or would; a pull puts layers there too."""
+        """Return where the blob of a digest lies, or would; a pull puts layers there too."""
         return self.root / FOLDER / hex_of(digest)
 
     def _known(self, note: Path) -> Layer | None:
@@ -112,7 +112,7 @@ class Cache:
 
 
 def key_of(**facts: Any) -> str:
-    """A name for all that something is made from."""
+    """Return a name for all that something is made from."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -131,7 +131,7 @@ class _Bench:
     told: Told
 
     def build_into(self, rows: list[Row]) -> dict[str, str]:
-        """Add each row that can be built; gives the names of the others, and why."""
+        """Return add each row that can be built; gives the names of the others, and why."""
         failed = {}
         for name, make in chain.from_iterable(map(self.steps, self.plan.torch)):
             self.told(name)
@@ -220,7 +220,7 @@ class _Bench:
         )  # fmt: skip
 
     def started(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows with what their containers do, in rounds: a machine's speed drifts."""
+        """Return the rows with what their containers do, in rounds: a machine's speed drifts."""
         if self.engine is None:
             return list(rows)
         engine, exchange = self.engine.name, self.exchange

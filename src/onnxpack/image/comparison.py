@@ -50,11 +50,11 @@ class Comparison:
     failed: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """All of it as a JSON document."""
+        """Return all of it as a JSON document."""
         return json.dumps({**asdict(self), "ratios": ratios(self.rows)}, indent=2) + "\n"
 
     def to_markdown(self) -> str:
-        """Two tables, and the versions."""
+        """Return two tables, and the versions."""
         told = [f"- {name}: {value}" for name, value in self.versions.items()]
         told += [f"- not built: {name}" for name in self.failed]
         return "\n".join(
@@ -80,7 +80,7 @@ _MEASURES: tuple[Callable[[Row], float | None], ...] = (
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as text."""
+    """Return a row as text."""
     return (
         row.image, row.builder, row.variant, f"{row.build_seconds:.2f}", _megabytes(row.size),
         _megabytes(row.compressed), str(row.layers),
@@ -103,7 +103,7 @@ def ratios(rows: Sequence[Row]) -> list[dict[str, float | str | None]]:
 
 
 def ratio_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The ratios as text."""
+    """Return the ratios as text."""
     return [
         tuple(
             value if isinstance(value, str) else "" if value is None else f"{value:.1f} ×"

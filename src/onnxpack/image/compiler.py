@@ -27,7 +27,7 @@ def without_docstrings(source: bytes, name: str) -> ast.Module:
 
 
 def compile_one(source: bytes, name: str) -> bytes:
-    """The content of a .pyc that is not checked against its source, by PEP 552."""
+    """Return the content of a .pyc that is not checked against its source, by PEP 552."""
     code = compile(without_docstrings(source, name), name, "exec", dont_inherit=True, optimize=0)
     head = importlib.util.MAGIC_NUMBER + (0b01).to_bytes(4, "little")
     return head + importlib.util.source_hash(source) + marshal.dumps(code)

@@ -131,7 +131,7 @@ def _network(engine: str, port: int) -> tuple[list[str], list[str]]:
 
 
 def _ask_once(port: int, path: str, body: bytes) -> bytes | None:
-    """The prediction, as soon as the server says that it is ready."""
+    """Return the prediction, as soon as the server says that it is ready."""
     connection = HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     try:
         connection.request("GET", HEALTH)

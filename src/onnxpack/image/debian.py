@@ -60,12 +60,12 @@ _GROUPS = "root:x:0:\nnonroot:x:65532:\n"
 
 
 def is_at_hand() -> bool:
-    """Whether mmdebstrap is installed, and dpkg beside it."""
+    """Return whether mmdebstrap is installed, and dpkg beside it."""
     return all(map(shutil.which, ("mmdebstrap", "dpkg-deb")))
 
 
 def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = False) -> Path:
-    """The folder of a base with this version of Python.
+    """Return the folder of a base with this version of Python.
 
     Args:
         anew: fetch the packages, whether they are in the cache or not.
@@ -158,7 +158,7 @@ def _place(unpacked: tarfile.TarFile, member: tarfile.TarInfo, to: Path, *, insi
 
 
 def is_kept_package(name: str, suite: str) -> bool:
-    """Whether a package stays in a base of this release."""
+    """Return whether a package stays in a base of this release."""
     more = KEPT_TOO.get(suite)
     return bool(KEPT.fullmatch(name) or (more and more.fullmatch(name)))
 
@@ -197,6 +197,6 @@ def _finish(python: str, to: Path) -> None:
 
 
 def default_python() -> str:
-    """The version that runs here where a release of Debian has it, else the newest there."""
+    """Return the version that runs here where a release of Debian has it, else the newest there."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     return here if here in SUITES else max(SUITES, key=lambda each: int(each.partition(".")[2]))

@@ -115,7 +115,7 @@ def _labels(told: Mapping[str, str]) -> Iterator[str]:
 
 
 def _requirements(pack: Pack) -> dict[str, bytes]:
-    """A file for each runtime: what serving needs, and what that requires, pinned."""
+    """Return a file for each runtime: what serving needs, and what that requires, pinned."""
     found = {}
     for runtime in RUNTIMES:
         pins = requirements(runtime=runtime, pictures=takes_pictures(pack))

@@ -28,7 +28,7 @@ class _Gap(NamedTuple):
 
 
 def stripped(content: bytes) -> bytes | None:
-    """A library without what lies outside of its segments.
+    """Return a library without what lies outside of its segments.
 
     Returns:
         None where that is not worth it, or where it is no such library.

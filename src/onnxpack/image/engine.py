@@ -44,7 +44,7 @@ class Engine:
 
 
 def find_engine() -> Engine | None:
-    """The first engine that answers."""
+    """Return the first engine that answers."""
     for name in ENGINES:
         if shutil.which(name) and _answers(name):
             return Engine(name)
@@ -52,7 +52,7 @@ def find_engine() -> Engine | None:
 
 
 def get_engine() -> Engine:
-    """The first engine that answers.
+    """Return the first engine that answers.
 
     Raises:
         ImageError: none does.

@@ -48,7 +48,7 @@ class Exchange:
 
 
 def read_exchange(pack: Pack) -> Exchange:
-    """The exchange by the first golden set."""
+    """Return the exchange by the first golden set."""
     golden = pack.golden[0]
     feeds = dict(read_tensor(path) for path in golden.inputs)
     body = msgspec.json.encode({name: array.tolist() for name, array in feeds.items()})

@@ -29,5 +29,5 @@ _LEFT_OUT = re.compile("|".join(f"(?:{pattern})" for pattern in RULES))
 
 
 def is_kept(path: str) -> bool:
-    """Whether a file goes into the image; ``path`` is relative to the folder of packages."""
+    """Return whether a file goes into the image; ``path`` is relative to the folder of packages."""
     return _LEFT_OUT.fullmatch(path) is None

@@ -57,7 +57,7 @@ def publish(
 
 
 def _artifact(image: Image, folder: Path) -> Image:
-    """The bill of an image as an artifact; the same image gives the same bytes."""
+    """Return the bill of an image as an artifact; the same image gives the same bytes."""
     path = folder / image.digest
     path.write_bytes(whole_bill(image))
     bill = blob_layer(path, BILL_TYPE, annotations=_NAME)

@@ -33,7 +33,7 @@ _HOW = [
 def runtime_layer(
     pins: Sequence[str], target: Target, cache: Cache, *, compression: Compression, mtime: int
 ) -> Layer:
-    """The layer of these requirements on this target, from the cache where it is there.
+    """Return the layer of these requirements on this target, from the cache where it is there.
 
     Raises:
         MissingExtraError: uv is not installed.

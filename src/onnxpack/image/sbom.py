@@ -25,7 +25,7 @@ _MODELS = re.compile(r"(model/[^/]+/)SBOM\.cdx\.json")
 
 
 def write_bill(base: Base, wheels: Path) -> bytes:
-    """The bill of materials of what serves a model; the same parts give the same bytes.
+    """Return the bill of materials of what serves a model; the same parts give the same bytes.
 
     Args:
         base: what the image stands on.
@@ -36,7 +36,7 @@ def write_bill(base: Base, wheels: Path) -> bytes:
 
 
 def whole_bill(image: Image) -> bytes:
-    """The bill of materials of an image as it was built here, the model's own included.
+    """Return the bill of materials of an image as it was built here, the model's own included.
 
     What made the model, such as PyTorch, is no part of the image: it is named in the model's
     properties, and in the bill inside the pack.
@@ -52,7 +52,7 @@ def whole_bill(image: Image) -> bytes:
 
 
 def _read(layer: Layer) -> dict[str, bytes]:
-    """The files of a layer that is not compressed; the content of its bills alone."""
+    """Return the files of a layer that is not compressed; the content of its bills alone."""
     found = {}
     with layer.path.open("rb") as source:
         source.seek(layer.offset)
@@ -65,7 +65,7 @@ def _read(layer: Layer) -> dict[str, bytes]:
 
 
 def _model(files: dict[str, bytes], title: str) -> dict[str, Any]:
-    """The model as its own bill tells it, of its files those that are in the image."""
+    """Return the model as its own bill tells it, of its files those that are in the image."""
     unknown = {"type": "machine-learning-model", "bom-ref": "model", "name": title}
     own = next((match for name in files if (match := _MODELS.fullmatch(name))), None)
     if own is None:

@@ -13,7 +13,7 @@ SECOND = 10**9
 
 
 def config(pack: Pack, interpreter: str) -> dict[str, Any]:
-    """The part of an image's config that is the same on every base.
+    """Return the part of an image's config that is the same on every base.
 
     Args:
         interpreter: the image's Python.

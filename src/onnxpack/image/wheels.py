@@ -41,7 +41,7 @@ def install(
     also: Sequence[str] | None = None,
     options: Sequence[str] = (),
 ) -> Path:
-    """The folder of the wheels of these requirements, and of what they require.
+    """Return the folder of the wheels of these requirements, and of what they require.
 
     Args:
         also: constraints; None pins what they require to what is installed here.

@@ -19,7 +19,7 @@ Run: TypeAlias = "Callable[[Mapping[str, Array]], Mapping[str, Array]]"
 
 
 def collect(run: Run, rows: Rows, *, batch: int = 0) -> Answers:
-    """Ask a model about all rows, one feed at a time.
+    """Return ask a model about all rows, one feed at a time.
 
     Args:
         run: predicts, such as :meth:`onnxpack.Model.run`.
@@ -34,12 +34,12 @@ def collect(run: Run, rows: Rows, *, batch: int = 0) -> Answers:
 
 
 def count_rows(answers: Answers) -> int:
-    """How many rows were answered."""
+    """Return how many rows were answered."""
     return min((len(answer) for answer in answers.values()), default=0)
 
 
 def _joined(arrays: list[Array], rows: Rows, name: str) -> Array | list[Array]:
-    """One array with rows along the first axis where that is possible."""
+    """Return one array with rows along the first axis where that is possible."""
     if _has_batch(rows, name) and len({array.shape[1:] for array in arrays}) == 1:
         return np.concatenate(arrays)
     same = len({array.shape for array in arrays}) == 1
@@ -47,7 +47,7 @@ def _joined(arrays: list[Array], rows: Rows, name: str) -> Array | list[Array]:
 
 
 def _has_batch(rows: Rows, name: str) -> bool:
-    """Whether the first axis of an output is the batch of the inputs."""
+    """Return whether the first axis of an output is the batch of the inputs."""
     if rows.whole:
         return False
     first = {spec.shape[0] for spec in rows.signature.inputs if spec.shape}

@@ -23,7 +23,7 @@ _STEPS = 60
 
 
 def share_bound(successes: int, trials: int) -> float:
-    """The lower bound of a share, exact for every number of trials.
+    """Return the lower bound of a share, exact for every number of trials.
 
     The share at which so many successes, or more, have a probability of exactly 5 %. C. J.
     Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case
@@ -39,7 +39,7 @@ def share_bound(successes: int, trials: int) -> float:
 
 
 def mean_bound(scores: Array) -> float:
-    """The lower bound of the mean of scores between 0 and 1, for any distribution of them.
+    """Return the lower bound of the mean of scores between 0 and 1, for any distribution of them.
 
     The mean at which scores as high as these have a probability of at most 5 %, by the smaller
     of two bounds on that probability: W. Hoeffding, "Probability inequalities for sums of bounded
@@ -65,7 +65,7 @@ def mean_bound(scores: Array) -> float:
 
 
 def rows_needed(max_loss: float) -> int:
-    """How many rows without a miss show that at most ``max_loss`` is lost.
+    """Return how many rows without a miss show that at most ``max_loss`` is lost.
 
     Raises:
         UsageError: ``max_loss`` is not between 0 and 1, or 0, which no number of rows shows.
@@ -112,7 +112,7 @@ def _log_choose(trials: int, chosen: int) -> float:
 
 
 def _entropy(found: float, at: float) -> float:
-    """The relative entropy of two coins; 0 where ``found`` is not above ``at``."""
+    """Return the relative entropy of two coins; 0 where ``found`` is not above ``at``."""
     if found <= at:
         return 0.0
     if at <= 0.0:

@@ -65,7 +65,7 @@ class Rows:
         return not self.whole and bool(firsts) and len(set(firsts)) == 1 and firsts[0] == BATCH
 
     def feeds(self, batch: int = 0) -> Iterator[dict[str, Array]]:
-        """One feed after the other; what is left over of a fixed batch is dropped.
+        """Yield one feed after the other; what is left over of a fixed batch is dropped.
 
         Args:
             batch: rows of a feed, where :attr:`any_batch`; by default :attr:`batch`.
@@ -183,7 +183,7 @@ def _check_names(
 
 
 def _is_whole(arrays: Mapping[str, Array], wanted: Mapping[str, TensorSpec], source: str) -> bool:
-    """Whether every array has one axis more than its input.
+    """Return whether every array has one axis more than its input.
 
     Raises:
         UsageError: the number of axes fits neither way.
@@ -228,7 +228,7 @@ def _unfit(array: Array, spec: TensorSpec, source: str) -> UsageError:
 
 
 def _native(array: Array) -> Array:
-    """An array as onnxruntime takes it: this machine's byte order, texts as objects."""
+    """Return an array as onnxruntime takes it: this machine's byte order, texts as objects."""
     wanted = np.dtype(object) if array.dtype.kind == "U" else array.dtype.newbyteorder("=")
     return np.ascontiguousarray(array, dtype=wanted)
 
@@ -259,7 +259,7 @@ def _is_constant(array: Array) -> bool:
 
 
 def _distinct(rows: Rows) -> list[int]:
-    """The first row of each content."""
+    """Return the first row of each content."""
     seen: dict[bytes, int] = {}
     for index in range(len(rows)):
         digest = hashlib.sha256()

@@ -64,7 +64,7 @@ class Judgement:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def keeps(self, max_loss: float) -> bool:
-        """Whether at most ``max_loss`` is lost, with 95 % confidence."""
+        """Return whether at most ``max_loss`` is lost, with 95 % confidence."""
         return self.lower >= 1.0 - max_loss
 
     def describe(self, max_loss: float) -> str:
@@ -171,7 +171,7 @@ def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: 
 def choose_kinds(
     reference: Answers, *, labels: Sequence[str] | None = None, unordered: Sets = ()
 ) -> dict[tuple[str, ...], Kind]:
-    """The measure of each output, or group of outputs; the module says how it is chosen."""
+    """Return the measure of each output, or group of outputs; the module says how it is chosen."""
     kinds: dict[tuple[str, ...], Kind] = {tuple(members): "boxes" for members in unordered}
     grouped = {name for members in unordered for name in members}
     single = {name: answer for name, answer in reference.items() if name not in grouped}
@@ -209,7 +209,7 @@ def check_enough(samples: int, max_loss: float, *, besides: str = "") -> None:
 def measure_distances(
     golden: str, reference: Mapping[str, Array], answers: Mapping[str, Array]
 ) -> tuple[Distance, ...]:
-    """How far answers are from the original's in one golden set, for each output.
+    """Return how far answers are from the original's in one golden set, for each output.
 
     Raises:
         OptimizeError: an answer has another shape, or NaN where the original has none: a manifest
@@ -297,7 +297,7 @@ def _row_by_row(kind: str, output: str, reference: Answers, candidate: Answers) 
 
 
 def _as_array(answer: Array | Sequence[Array]) -> Array | None:
-    """One array of all rows; None where rows have different shapes."""
+    """Return one array of all rows; None where rows have different shapes."""
     if isinstance(answer, np.ndarray):
         return answer
     return np.stack(answer) if len({row.shape for row in answer}) == 1 else None

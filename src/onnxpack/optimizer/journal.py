@@ -78,7 +78,7 @@ class Journal:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self) -> bool:
-        """Whether the folder is of this search; then its trials are taken."""
+        """Return whether the folder is of this search; then its trials are taken."""
         try:
             content = self._lines.read_bytes()
             # Where the process was killed, the last line may be cut off.

@@ -56,12 +56,12 @@ def neighbour(reference: Array, candidate: Array) -> Array:
 
 
 def cosine(reference: Array, candidate: Array) -> float:
-    """The mean cosine between the rows of two embeddings."""
+    """Return the mean cosine between the rows of two embeddings."""
     return float((_directions(reference) * _directions(candidate)).sum(axis=1).mean())
 
 
 def relative_error(reference: Array, candidate: Array) -> Array:
-    """How far each row is off, over the row's own length or the usual one if that is larger.
+    """Return how far each row is off, over the row's own length or the usual one if that is larger.
 
     The usual length is the root of the mean square over all rows. So a value near 0 is judged by
     the size of its neighbours, not by its own.
@@ -84,7 +84,7 @@ def within(reference: Array, candidate: Array, bound: float = WITHIN) -> Array:
 
 
 def rms_error(reference: Array, candidate: Array) -> float:
-    """The root of the mean square of the difference, over that of the reference."""
+    """Return the root of the mean square of the difference, over that of the reference."""
     wanted, found = _flat(reference), _flat(candidate)
     finite = np.isfinite(wanted)
     with np.errstate(all="ignore"):
@@ -117,7 +117,7 @@ def boxes(reference: Answers, candidate: Answers, members: Sequence[str]) -> Arr
 
 
 def _row(answers: Answers, named: Mapping[str, str], row: int) -> dict[str, Array]:
-    """The confident boxes of one row."""
+    """Return the confident boxes of one row."""
     parts = {kind: np.asarray(answers[name][row]) for kind, name in named.items()}
     counts = parts["scores"].reshape(-1) >= CONFIDENT
     return {
@@ -139,7 +139,7 @@ def _same_boxes(reference: dict[str, Array], candidate: dict[str, Array]) -> flo
 
 
 def _padded(side: dict[str, Array], size: int) -> dict[str, Array]:
-    """As many rows as the other side: a missing box is a point, which overlaps nothing."""
+    """Return as many rows as the other side: a missing box is a point, which overlaps nothing."""
     return {
         kind: np.concatenate([part, np.zeros((size - len(part), part.shape[1]), part.dtype)])
         for kind, part in side.items()
@@ -147,7 +147,7 @@ def _padded(side: dict[str, Array], size: int) -> dict[str, Array]:
 
 
 def overlap(one: Array, other: Array) -> Array:
-    """The intersection over union of boxes, pair by pair; corners are x1, y1, x2, y2."""
+    """Return the intersection over union of boxes, pair by pair; corners are x1, y1, x2, y2."""
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
     inside = np.clip(high - low, 0.0, None).prod(axis=1)

@@ -116,11 +116,11 @@ def _bisect(
 
 
 def _loses(trial: Trial) -> bool:
-    """Whether a plan is an int8 graph that should lose too much."""
+    """Return whether a plan is an int8 graph that should lose too much."""
     timed = trial.verdict in (Verdict.OPEN, Verdict.LOSES)
     return trial.plan.mixes and timed and not trial.promising
 
 
 def _passes(trial: Trial) -> bool:
-    """Whether a graph is right, or should be."""
+    """Return whether a graph is right, or should be."""
     return trial.verdict is Verdict.RIGHT or (trial.verdict is Verdict.OPEN and trial.promising)

@@ -131,7 +131,7 @@ class Original:
         return "" if found.ok else f"{found.errors[0].subject}: {found.errors[0].message}"
 
     def screen(self, predict: Run) -> Screened:
-        """Ask a graph about the rows that calibrated, which is quick and too kind.
+        """Return ask a graph about the rows that calibrated, which is quick and too kind.
 
         Without such rows nothing is known against the graph.
 
@@ -167,7 +167,7 @@ class Original:
         return min(judged, key=lambda judgement: judgement.lower)
 
     def misses_a_size(self, predict: Run) -> str:
-        """Why a graph does not answer at the sizes of a golden set; empty if it does at all.
+        """Return why a graph does not answer at the sizes of a golden set; empty if it does at all.
 
         How far it is from the original there does not matter: many sets are far from any data.
         """
@@ -208,7 +208,7 @@ class Original:
         return feed, self.base.run(feed)
 
     def rank_layers(self, graph: Path) -> list[str]:
-        """The layers of a float32 graph, those that lose most in int8 first."""
+        """Return the layers of a float32 graph, those that lose most in int8 first."""
         if graph not in self._ranked:
             feeds = self.split.calibration.feeds() if self.split else iter(())
             self._ranked[graph] = rank_layers(graph, feeds, threads=self.threads)

@@ -138,7 +138,7 @@ def _read_table(path: Path, signature: Signature) -> dict[str, Array]:
 
 
 def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
-    """A column for each input, or all columns as the features of one input."""
+    """Return a column for each input, or all columns as the features of one input."""
     specs = signature.inputs
     names = [str(name) for name in table.columns]
     missing = [spec.name for spec in specs if spec.name not in names]
@@ -152,7 +152,7 @@ def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
 
 
 def _column(values: Array, spec: TensorSpec, path: Path) -> Array:
-    """One column as the rows of an input: ``[n]`` or ``[n, 1]``, as the signature has it."""
+    """Return one column as the rows of an input: ``[n]`` or ``[n, 1]``, as the signature has it."""
     cast = _cast(values, spec, path)
     return cast.reshape(-1, 1) if spec.shape is not None and len(spec.shape) == 2 else cast
 

@@ -61,7 +61,7 @@ def rank_layers(graph: Path, feeds: Iterable[Mapping[str, Array]], *, threads: i
 
 
 def _measure_losses(session: Any, layers: int, feeds: Sequence[Mapping[str, Array]]) -> Array:
-    """The error of the answer with one layer after the other in int8."""
+    """Return the error of the answer with one layer after the other in int8."""
     none = np.zeros(layers, bool)
     expected = [run(session, [], {**feed, SWITCH: none}, "cpu") for feed in feeds]
     loss = np.zeros(layers)
@@ -80,7 +80,7 @@ def _measure_ranges(
     folder: Path,
     threads: int,
 ) -> dict[str, tuple[float, float]]:
-    """The smallest and the largest number in each layer's input; 0 is always within."""
+    """Return the smallest and the largest number in each layer's input; 0 is always within."""
     import onnx
     from onnx import helper
 
@@ -152,7 +152,7 @@ def _add_switches(
 
 
 def _rounded(weight: Array, node: NodeProto) -> Array:
-    """A weight in 8 bits with a scale for each channel."""
+    """Return a weight in 8 bits with a scale for each channel."""
     transposed = any(each.name == "transB" and each.i for each in node.attribute)
     channel = 0 if node.op_type.startswith("Conv") or transposed else weight.ndim - 1
     others = tuple(axis for axis in range(weight.ndim) if axis != channel)

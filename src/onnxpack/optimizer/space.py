@@ -58,7 +58,7 @@ class Pass:
         spared: Sequence[str] = (),
         ranges: Path | None = None,
     ) -> Step:
-        """Apply the pass.
+        """Return apply the pass.
 
         Args:
             spared: names of layers that stay in float32.
@@ -145,7 +145,7 @@ class Plan:
         return "-".join((self.chain(len(self.passes)), *last, *wide)).strip("-")
 
     def chain(self, count: int) -> str:
-        """The name of the graph after so many passes."""
+        """Return the name of the graph after so many passes."""
         names = [
             f"{name}-but-{self.spared}" if self.spared_by(name) else name
             for name in self.passes[:count]
@@ -153,7 +153,7 @@ class Plan:
         return "-".join(names)
 
     def spared_by(self, name: str) -> int:
-        """How many layers a pass of the chain leaves alone."""
+        """Return how many layers a pass of the chain leaves alone."""
         return self.spared if name.startswith(INT8) else 0
 
     @property
@@ -213,7 +213,7 @@ def check_passes(names: Sequence[str]) -> None:
 
 
 def has_openvino() -> bool:
-    """Whether the second runtime is installed."""
+    """Return whether the second runtime is installed."""
     return find_spec("openvino") is not None
 
 

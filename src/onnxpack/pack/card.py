@@ -11,7 +11,7 @@ from onnxpack.signature import TensorSpec, describe
 
 
 def write_card(manifest: Manifest) -> str:
-    """The model card of a pack; the same manifest gives the same text."""
+    """Return the model card of a pack; the same manifest gives the same text."""
     sections = [
         f"# {manifest.name} {manifest.version}",
         manifest.description.strip(),
@@ -28,7 +28,7 @@ def write_card(manifest: Manifest) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes as a person says it: ``44.7 MB``."""
+    """Return a number of bytes as a person says it: ``44.7 MB``."""
     amount, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if amount < 999.5:

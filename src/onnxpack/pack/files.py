@@ -18,7 +18,7 @@ MAX_FILES = 100_000
 
 
 def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
-    """A finding for each file that is missing, altered, or not named."""
+    """Yield a finding for each file that is missing, altered, or not named."""
     yield from check_named(folder, named)
     found: set[str] = set()
     for relative in _walk(folder):
@@ -57,7 +57,7 @@ def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Everything in a folder that is not a folder, symlinks to folders too."""
+    """Yield everything in a folder that is not a folder, symlinks to folders too."""
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if _is_link(Path(place, name))]
         for name in (*names, *links):

@@ -15,7 +15,7 @@ from onnxpack.signature import Signature, TensorSpec, describe, dtype_name
 def check_golden(
     golden: Iterable[GoldenSet], signature: Signature, *, named: bool
 ) -> Iterator[Finding]:
-    """Every way in which golden data does not fit a signature.
+    """Yield every way in which golden data does not fit a signature.
 
     Args:
         named: whether the tensors' names count; those of the model zoo are often others.

@@ -37,7 +37,7 @@ class Port:
         )
 
     def to_spec(self) -> TensorSpec:
-        """As part of a signature, with a name for each axis that has none."""
+        """Return as part of a signature, with a name for each axis that has none."""
         if self.shape is None:
             return TensorSpec(self.name, self.dtype, None)
         named = (

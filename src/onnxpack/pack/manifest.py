@@ -301,7 +301,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest's canonical bytes."""
+    """Return the manifest's canonical bytes."""
     plain = msgspec.to_builtins(manifest)
     for name in LATER:
         if not plain[name]:
@@ -331,7 +331,7 @@ def decode(content: bytes) -> Manifest:
 
 
 def digest(content: bytes) -> str:
-    """A pack's digest, from the bytes of its manifest: ``sha256:…``."""
+    """Return a pack's digest, from the bytes of its manifest: ``sha256:…``."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

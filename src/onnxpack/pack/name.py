@@ -29,6 +29,6 @@ def check_name(name: str, version: str) -> None:
 
 
 def name_after(folder: str) -> str:
-    """A name for the pack in this folder, whose own may have spaces."""
+    """Return a name for the pack in this folder, whose own may have spaces."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", folder).strip("-._")
     return plain[:LONGEST] or "model"

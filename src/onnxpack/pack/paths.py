@@ -27,7 +27,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 def split(relative: str) -> tuple[str, ...]:
-    """The parts of a relative path with forward slashes.
+    """Return the parts of a relative path with forward slashes.
 
     Raises:
         PackError: it is absolute, climbs, or is written in a way that systems read differently.
@@ -75,7 +75,7 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def list_names(folder: Path, *, limit: int = MAX_NAMES) -> set[str]:
-    """The names in a folder.
+    """Return the names in a folder.
 
     Raises:
         PackError: it cannot be read, or holds more than ``limit``.
@@ -93,12 +93,12 @@ def list_names(folder: Path, *, limit: int = MAX_NAMES) -> set[str]:
 
 
 def size(stream: BinaryIO) -> int:
-    """The size of an open file in bytes."""
+    """Return the size of an open file in bytes."""
     return os.fstat(stream.fileno()).st_size
 
 
 def read(stream: BinaryIO, *, limit: int, what: str) -> bytes:
-    """All of a file, refused before it is read where it is longer than ``limit`` bytes.
+    """Return all of a file, refused before it is read where it is longer than ``limit`` bytes.
 
     Raises:
         PackError: it is longer, or shrinks while it is read.

@@ -69,7 +69,7 @@ class _Parts:
 
 
 def read_tensor(path: Path) -> tuple[str, Array]:
-    """The name and the array in a file of golden data.
+    """Return the name and the array in a file of golden data.
 
     Raises:
         PackError: the file is not one whole tensor.
@@ -83,7 +83,7 @@ def read_tensor(path: Path) -> tuple[str, Array]:
 
 
 def decode_tensor(content: bytes) -> tuple[str, Array]:
-    """The name and the array in a serialised ``TensorProto``.
+    """Return the name and the array in a serialised ``TensorProto``.
 
     Raises:
         PackError: the bytes are not one whole tensor.
@@ -106,7 +106,7 @@ def decode_tensor(content: bytes) -> tuple[str, Array]:
 
 
 def encode_tensor(name: str, array: Array) -> bytes:
-    """An array as a serialised ``TensorProto``, with the bytes that ``onnx`` itself writes.
+    """Return an array as a serialised ``TensorProto``, with the bytes that ``onnx`` itself writes.
 
     Raises:
         PackError: its dtype has no place in golden data, or it is too large.
@@ -131,7 +131,7 @@ def encode_tensor(name: str, array: Array) -> bytes:
 
 
 def to_dtype(name: str) -> np.dtype[Any]:
-    """The numpy dtype of a name in a signature.
+    """Return the numpy dtype of a name in a signature.
 
     Raises:
         PackError: it is bfloat16, and no package that knows it is installed.
@@ -201,7 +201,7 @@ def _take_dims(parts: _Parts, sizes: list[int]) -> None:
 
 
 def _unpack(data: memoryview) -> Array:
-    """The varints in a packed field, as unsigned 64-bit numbers."""
+    """Return the varints in a packed field, as unsigned 64-bit numbers."""
     if len(data) > MAX_VARINT_BYTES:
         raise PackError(f"{len(data)} bytes of varints, expected at most {MAX_VARINT_BYTES}.")
     octets = np.frombuffer(data, np.uint8)

@@ -23,7 +23,7 @@ from onnxpack.signature import Signature
 
 
 def validate(pack: Pack) -> Report:
-    """Every fault of a pack, and one finding for each part that is as it should be."""
+    """Return every fault of a pack, and one finding for each part that is as it should be."""
     external = _area("external data", "stays inside the pack", lambda: _external(pack))
     try:
         # A graph whose external data is refused is not handed to a loader that follows it.
@@ -157,7 +157,7 @@ def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _sets(parity: Parity, outputs: Sequence[str]) -> Iterator[Finding]:
-    """The sets decide how golden data is compared, so they name outputs, each once."""
+    """Yield the sets decide how golden data is compared, so they name outputs, each once."""
     try:
         check_sets(parity.unordered, outputs)
     except UsageError as exc:

@@ -23,7 +23,7 @@ Field: TypeAlias = tuple[int, int, int | memoryview]
 
 
 def read_fields(data: memoryview, *, depth: int = 0) -> Iterator[Field]:
-    """The fields of one message, in the order in which they were written.
+    """Yield the fields of one message, in the order in which they were written.
 
     Args:
         depth: how many messages this one is inside of.
@@ -53,7 +53,7 @@ def read_fields(data: memoryview, *, depth: int = 0) -> Iterator[Field]:
 
 
 def read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """The varint at ``position``, and the position after it.
+    """Return the varint at ``position``, and the position after it.
 
     Raises:
         PackError: it is cut off, or wider than 64 bits.
@@ -76,17 +76,17 @@ def read_varint(data: memoryview, position: int) -> tuple[int, int]:
 
 
 def to_int64(value: int) -> int:
-    """A varint as the signed number that protocol buffers mean by it."""
+    """Return a varint as the signed number that protocol buffers mean by it."""
     return value - 2**64 if value >= 2**63 else value
 
 
 def write_varint(number: int, value: int) -> bytes:
-    """A field that holds a number; negative ones take ten bytes, as everywhere."""
+    """Return a field that holds a number; negative ones take ten bytes, as everywhere."""
     return _varint(number << 3 | VARINT) + _varint(value % 2**64)
 
 
 def write_length(number: int, size: int) -> bytes:
-    """The head of a field that holds ``size`` bytes; they follow it."""
+    """Return the head of a field that holds ``size`` bytes; they follow it."""
     return _varint(number << 3 | LENGTH) + _varint(size)
 
 

@@ -40,7 +40,7 @@ class GoldenData:
 
 
 def set_name(number: int) -> str:
-    """The folder of a golden set."""
+    """Return the folder of a golden set."""
     return f"test_data_set_{number}"
 
 

@@ -45,7 +45,7 @@ class Environment:
 
 
 def examine(environment: Environment | None = None) -> Report:
-    """All that the doctor has to say.
+    """Return all that the doctor has to say.
 
     Args:
         environment: what to look at; this process's own by default.
@@ -84,7 +84,7 @@ def observe() -> Environment:
 
 
 def installed_wheels(path: Sequence[str] | None = None) -> dict[str, str]:
-    """The versions of the distributions that bring the module ``onnxruntime``, by name.
+    """Return the versions of the distributions that bring the module ``onnxruntime``, by name.
 
     Args:
         path: the folders to look in; ``sys.path`` by default.

@@ -48,7 +48,7 @@ class Feeder:
         self._shared = _shared_axes(signature)
 
     def __call__(self, args: Sequence[Any], named: Mapping[str, Any]) -> Mapping[str, Array]:
-        """An array for each input, by name.
+        """Return an array for each input, by name.
 
         Raises:
             FeedError: an input is missing, unknown, given twice, or does not fit.
@@ -65,7 +65,7 @@ class Feeder:
         return feed
 
     def bind(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Array]:
-        """The same, the careful way; each refusal is worded here.
+        """Return the same, the careful way; each refusal is worded here.
 
         Raises:
             FeedError: an input is missing, unknown, given twice, does not fit, or is empty where
@@ -76,7 +76,7 @@ class Feeder:
         return arrays
 
     def _fits(self, feed: Mapping[str, Array]) -> bool:
-        """Whether scalars are scalars, and axes of one name have one size."""
+        """Return whether scalars are scalars, and axes of one name have one size."""
         try:
             for first, axis, other, other_axis in self._shared:
                 if feed[first].shape[axis] != feed[other].shape[other_axis]:

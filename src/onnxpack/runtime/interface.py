@@ -25,7 +25,7 @@ _DTYPES = {"float": "float32", "double": "float64", "string": "str"} | {
 
 
 def read_signature(session: Any) -> Signature:
-    """The signature of a session.
+    """Return the signature of a session.
 
     An axis without a name is called ``{input}_dim_{axis}``. onnxruntime tells a scalar and an
     unknown rank alike: the rank then counts as unknown.

@@ -152,7 +152,7 @@ class Model:
 
 
 def _at_least_one(pack: Pack) -> frozenset[str]:
-    """The dynamic dims that must not be 0, as the pack's own proof says."""
+    """Return the dynamic dims that must not be 0, as the pack's own proof says."""
     if pack.manifest is None:
         return frozenset()
     skipped = {case.name for case in pack.manifest.parity.skipped}

@@ -10,7 +10,7 @@ SUM_TOLERANCE = 1e-3
 
 
 def to_probabilities(scores: Array) -> tuple[Array, bool]:
-    """Each row's probabilities in float64, and whether they are the softmax of ``scores``.
+    """Return each row's probabilities in float64, and whether they are the softmax of ``scores``.
 
     Args:
         scores: numbers of the form [batch, classes]. No pack says what they are: rows that are

@@ -53,17 +53,17 @@ def known() -> tuple[str, ...]:
 
 
 def in_build() -> tuple[str, ...]:
-    """The full names of the providers in the installed onnxruntime, best first."""
+    """Return the full names of the providers in the installed onnxruntime, best first."""
     return tuple(load_onnxruntime().get_available_providers())
 
 
 def short_name(name: str) -> str:
-    """``cuda`` for ``CUDAExecutionProvider``."""
+    """Return ``cuda`` for ``CUDAExecutionProvider``."""
     return look_up(name).short
 
 
 def resolve(provider: str) -> tuple[str, ...]:
-    """The full names that a name stands for, in the order in which to try them.
+    """Return the full names that a name stands for, in the order in which to try them.
 
     Args:
         provider: ``auto``, a short name or a full name, in any case. ``auto`` is every local

@@ -62,7 +62,7 @@ def open_session(
     threads: int,
     profile_to: Path | None = None,
 ) -> Any:
-    """An ``onnxruntime.InferenceSession`` that logs nothing and never changes its provider.
+    """Return an ``onnxruntime.InferenceSession`` that logs nothing and never changes its provider.
 
     Args:
         graph: the graph's file, or its bytes.
@@ -96,7 +96,7 @@ def open_session(
 
 
 def placement(session: Any) -> dict[str, int]:
-    """How many nodes each provider truly runs, by the provider's full name."""
+    """Return how many nodes each provider truly runs, by the provider's full name."""
     counts: Counter[str] = Counter()
     for part in session.get_provider_graph_assignment_info():
         counts[part.ep_name] += len(part.get_nodes())
@@ -104,7 +104,7 @@ def placement(session: Any) -> dict[str, int]:
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """The exceptions that onnxruntime raises, which share no base of their own."""
+    """Return the exceptions that onnxruntime raises, which share no base of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = (value for value in vars(state).values() if isinstance(value, type))
@@ -143,7 +143,7 @@ def run_error(exc: Exception, provider: str) -> FeedError | PackError:
 
 
 def plain(exc: Exception) -> str:
-    """An onnxruntime message without its codes, source lines and C++ signatures."""
+    """Return an onnxruntime message without its codes, source lines and C++ signatures."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", str(exc))
     text = re.sub(r"/\S+\.(?:h|cc|cpp):\d+ [^()]{0,200}\([^()]*(?:\([^()]*\)[^()]*)*\)", "", text)
     text = re.sub(r"( const)? \[with [^\]]*\]", "", text)

@@ -36,7 +36,7 @@ class CpuBudget:
 
 
 def read_budget(root: Path = Path("/")) -> CpuBudget:
-    """The budget of this process.
+    """Return the budget of this process.
 
     Args:
         root: where ``proc`` and the control groups are mounted; a test gives a tree of its own.
@@ -47,7 +47,7 @@ def read_budget(root: Path = Path("/")) -> CpuBudget:
 
 
 def read_quota(root: Path = Path("/")) -> float | None:
-    """The smallest quota among this process's control groups and all that hold them.
+    """Return the smallest quota among this process's control groups and all that hold them.
 
     Versions 1 and 2, and both at once. What cannot be read or understood limits nothing.
 
@@ -90,7 +90,7 @@ def _own_groups(text: str) -> dict[int, PurePosixPath]:
 
 
 def _mounts(text: str) -> Iterator[_Mount]:
-    """The mounts that carry processor quotas, from ``/proc/self/mountinfo``."""
+    """Yield the mounts that carry processor quotas, from ``/proc/self/mountinfo``."""
     for line in text.splitlines():
         place, _, kind = line.partition(" - ")
         before, after = place.split(" "), kind.split(" ")
@@ -106,7 +106,7 @@ def _mounts(text: str) -> Iterator[_Mount]:
 
 
 def _folders(mounts: list[_Mount], own: PurePosixPath | None) -> Iterator[PurePosixPath]:
-    """The folder of a group and of all that hold it, for each mount that shows it."""
+    """Yield the folder of a group and of all that hold it, for each mount that shows it."""
     showing = [mount for mount in mounts if own and own.is_relative_to(mount.root)]
     # A container often sees the host's name of its group, but only its own group's folder.
     for mount in showing or mounts:
@@ -139,7 +139,7 @@ def _absolute(path: str) -> PurePosixPath:
 
 
 def _unescape(field: str) -> str:
-    r"""A mountinfo field, in which a space is written ``\040``."""
+    r"""Return a mountinfo field, in which a space is written ``\040``."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 

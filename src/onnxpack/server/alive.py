@@ -9,7 +9,7 @@ SECONDS = 2.0
 
 
 def main(port: int = 8000) -> int:
-    """Ask whether the server is ready."""
+    """Return ask whether the server is ready."""
     connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", "/v2/health/ready")

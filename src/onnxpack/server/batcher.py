@@ -63,7 +63,7 @@ class Batcher:
         return len(self._queue)
 
     async def submit(self, feeds: Feeds, rows: int) -> dict[str, Array]:
-        """The answer to one request, with its own rows alone.
+        """Return the answer to one request, with its own rows alone.
 
         Raises:
             Refusal: the queue is full (429), or the time is over (504).
@@ -102,7 +102,7 @@ class Batcher:
             done.add_done_callback(partial(self._finish, run, batch))
 
     def _take(self) -> list[_Waiting]:
-        """The oldest request, and those behind it that can run with it."""
+        """Return the oldest request, and those behind it that can run with it."""
         while self._queue and self._queue[0].answer.done():
             self._queue.popleft()
         batch: list[_Waiting] = []

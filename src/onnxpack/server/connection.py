@@ -115,7 +115,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def too_slow(self, now: float) -> bool:
-        """Whether the client has not sent, or not taken, anything for too long."""
+        """Return whether the client has not sent, or not taken, anything for too long."""
         if self._reading and not self.flow.read_paused:
             silent = now - self._heard > self.read_timeout
             return silent or now - self._begun > PATIENCE * self.read_timeout

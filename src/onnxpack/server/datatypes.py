@@ -44,12 +44,12 @@ BINARY_ONLY = {"FP16"}
 
 
 def datatype_of(array: Array) -> str:
-    """The protocol's name of an array's dtype."""
+    """Return the protocol's name of an array's dtype."""
     return _BY_DTYPE.get(array.dtype, "BYTES")
 
 
 def count(shape: Sequence[int], name: str) -> int:
-    """How many elements a shape has.
+    """Return how many elements a shape has.
 
     Raises:
         Refusal: there are too many axes, a size is negative, or there are more elements than any
@@ -67,7 +67,7 @@ def count(shape: Sequence[int], name: str) -> int:
 
 
 def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: str) -> Array:
-    """A raw tensor as an array; numbers share the content's memory.
+    """Return a raw tensor as an array; numbers share the content's memory.
 
     Raises:
         Refusal: there are more or fewer bytes than the shape needs.
@@ -85,7 +85,7 @@ def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: s
 
 
 def to_bytes(array: Array) -> bytes:
-    """An array as a raw tensor."""
+    """Return an array as a raw tensor."""
     if array.dtype.kind not in "OU":
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     parts = []
@@ -115,7 +115,7 @@ def _strings(content: memoryview, total: int, name: str) -> Array:
 
 
 def to_text(content: bytes, name: str) -> str:
-    """An element of BYTES as text.
+    """Return an element of BYTES as text.
 
     Raises:
         Refusal: it is not UTF-8.

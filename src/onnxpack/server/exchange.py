@@ -75,11 +75,11 @@ class Exchange:
         return value.partition(b";")[0].strip().lower().decode("latin-1")
 
     def header(self, name: str) -> str:
-        """A header by its name in small letters; empty where there is none."""
+        """Return a header by its name in small letters; empty where there is none."""
         return self.headers.get(name.encode("latin-1"), b"").decode("latin-1")
 
     async def body(self, limit: int) -> bytes:
-        """The whole body.
+        """Return the whole body.
 
         Raises:
             Refusal: 413, it is larger than ``limit`` bytes; 503, all bodies together are too large.
@@ -158,7 +158,7 @@ class Exchange:
 
 
 def write_json(value: Any) -> bytes:
-    """A value as JSON, arrays as nested lists."""
+    """Return a value as JSON, arrays as nested lists."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     return orjson.dumps(value, option=options)
 

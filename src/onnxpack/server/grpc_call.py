@@ -143,11 +143,11 @@ class Call:
         return {key: value.encode() if isinstance(value, str) else value for key, value in sent}
 
     def header(self, name: str) -> str:
-        """A value of the metadata by its name; empty where there is none."""
+        """Return a value of the metadata by its name; empty where there is none."""
         return self.metadata.get(name, b"").decode("latin-1")
 
     async def read(self, kind: Any) -> Any:
-        """The one message of a unary request.
+        """Return the one message of a unary request.
 
         Raises:
             Refusal: it is missing or malformed (400), too large (413), or too slow (408), or
@@ -159,7 +159,7 @@ class Call:
         return message
 
     async def next(self, kind: Any) -> Any:
-        """The next message of a stream; None when it ended.
+        """Return the next message of a stream; None when it ended.
 
         Raises:
             Refusal: as ``read``; and 503, the server is ending.
@@ -184,7 +184,7 @@ class Call:
         await self.send(self.encode(message))
 
     def encode(self, message: Any) -> bytes:
-        """A message as it is sent.
+        """Return a message as it is sent.
 
         Raises:
             Refusal: 503, others hold too much memory.

@@ -88,7 +88,7 @@ def read_request(message: Any, signature: Signature) -> InferRequest:
 def write_response(
     model: str, version: str, request: InferRequest, outputs: Mapping[str, Array]
 ) -> Any:
-    """The ``ModelInferResponse`` to a request."""
+    """Return the ``ModelInferResponse`` to a request."""
     response = ModelInferResponse(model_name=model, model_version=version, id=request.id)
     for name in request.outputs:
         array = outputs[name]

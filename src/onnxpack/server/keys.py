@@ -40,7 +40,7 @@ class Keys:
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
-    """The keys in a file, one on each line.
+    """Return the keys in a file, one on each line.
 
     Raises:
         UsageError: it cannot be read, or holds none, and so would let everybody in.

@@ -46,15 +46,15 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def expose(self) -> tuple[bytes, bytes]:
-        """The media type and the text."""
+        """Return the media type and the text."""
         return CONTENT_TYPE_LATEST.encode(), generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing ahead of a scrape: there may be no model yet."""
+        """Return nothing ahead of a scrape: there may be no model yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric of every model."""
+        """Yield every metric of every model."""
         yield from self._counters()
         yield from self._histograms()
         if self._triton_names:

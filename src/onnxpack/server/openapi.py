@@ -36,7 +36,7 @@ def document(repository: Repository) -> dict[str, Any]:
 
 
 def _part(name: str, known: set[str]) -> dict[str, Any]:
-    """A part of the path; nothing is known while the models are being proven."""
+    """Return a part of the path; nothing is known while the models are being proven."""
     schema: dict[str, Any] = {"type": "string"}
     if known:
         schema["enum"] = sorted(known)

@@ -92,7 +92,7 @@ def _examples(model: Model) -> Iterator[Feeds]:
 
 
 def _why_not_together(model: Model, examples: list[Feeds]) -> str:
-    """Why requests cannot share a run; empty where they were shown to.
+    """Return why requests cannot share a run; empty where they were shown to.
 
     A model can mix the rows of a batch, and then an answer would depend on who else asked. A row
     may depend on those before it alone, so the examples are put on both sides of another row.
@@ -123,7 +123,7 @@ def _why_not_together(model: Model, examples: list[Feeds]) -> str:
 
 
 def _pairs(examples: list[Feeds]) -> Iterator[tuple[Feeds, Feeds]]:
-    """An example, and a different row that fits beside it."""
+    """Yield an example, and a different row that fits beside it."""
     for alone in examples:
         rolled = {
             name: np.roll(array[:1], 1, axis=-1) if array.ndim > 1 else array[-1:]
@@ -164,7 +164,7 @@ def _seconds(model: Model, example: Feeds, rows: int) -> float:
 
 
 def _is_fast(model: Model, feeds: Feeds) -> bool:
-    """Whether a run is over before a thread would have heard of it."""
+    """Return whether a run is over before a thread would have heard of it."""
     if any(spec.dtype == "str" for spec in model.signature.inputs):
         return False  # a text can be of any length
     with ThreadPoolExecutor(1) as threads:

@@ -35,7 +35,7 @@ _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_top(query: Mapping[str, str]) -> int:
-    """How many labels to give for each row: ``?top=``.
+    """Return how many labels to give for each row: ``?top=``.
 
     Raises:
         Refusal: 400, it is no number from 1 to 10000.
@@ -47,7 +47,7 @@ def read_top(query: Mapping[str, str]) -> int:
 
 
 async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
-    """The inputs from a body of any of the plain kinds.
+    """Return the inputs from a body of any of the plain kinds.
 
     Args:
         content_type: ``application/json``, ``image/*``, or numpy's format.
@@ -61,7 +61,7 @@ async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str
 
 
 def describe_answer(served: Served, outputs: Mapping[str, Array], top: int) -> dict[str, Any]:
-    """The answer, to be sent as JSON.
+    """Return the answer, to be sent as JSON.
 
     Returns:
         ``outputs``: each output as nested lists; ``top``: for each row the best labels with
@@ -125,7 +125,7 @@ def _numpy(body: bytes) -> Array:
 
 
 def _json(served: Served, body: bytes) -> dict[str, Array]:
-    """An object with an entry for each input, or the rows of the only input."""
+    """Return an object with an entry for each input, or the rows of the only input."""
     specs = served.signature.inputs
     text = body.strip()
     try:
@@ -156,7 +156,7 @@ def _rows(text: bytes, spec: TensorSpec) -> Array:
 
 
 def _shape_of(value: Any, name: str) -> list[int]:
-    """The shape of nested lists of equal lengths, level by level."""
+    """Return the shape of nested lists of equal lengths, level by level."""
     shape: list[int] = []
     level = [value]
     while (kinds := set(map(type, level))) == {list}:

@@ -132,7 +132,7 @@ def parse_request(body: bytes, json_length: int | None, signature: Signature) ->
 def write_response(
     model: str, version: str, request: InferRequest, outputs: Mapping[str, Array]
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The headers and body that answer a request."""
+    """Return the headers and body that answer a request."""
     described: list[dict[str, Any]] = []
     raw: list[bytes] = []
     for name, binary in request.outputs.items():
@@ -229,7 +229,7 @@ def given_twice(name: str) -> Refusal:
 
 
 def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Array:
-    """A JSON array, nested or flat, as an array of this datatype and shape.
+    """Return a JSON array, nested or flat, as an array of this datatype and shape.
 
     Raises:
         Refusal: it holds something else, or not as many elements.

@@ -53,7 +53,7 @@ def not_found(message: str) -> Refusal:
 
 
 def status_of(exc: BaseException) -> int:
-    """The status under which an exception is counted; 499 for a request that was dropped."""
+    """Return the status under which an exception is counted; 499 for a request that was dropped."""
     if isinstance(exc, Refusal):
         return exc.status
     if isinstance(exc, asyncio.CancelledError):

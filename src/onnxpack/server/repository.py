@@ -23,7 +23,7 @@ class Stopped(Exception):  # noqa: N818 - it was asked for
 
 
 def find_packs(places: Iterable[str | Path | Pack]) -> tuple[Pack, ...]:
-    """The packs at these paths; of a folder that is none itself, those in it.
+    """Return the packs at these paths; of a folder that is none itself, those in it.
 
     Raises:
         PackError: a path holds no pack.
@@ -80,7 +80,7 @@ class Repository:
         self._models = {name: _sorted(versions) for name, versions in models.items()}
 
     def get(self, name: str, version: str | None = None) -> Served:
-        """A model; without a version, its latest.
+        """Return a model; without a version, its latest.
 
         Raises:
             Refusal: 404 where there is none, 503 where the server is not ready.
@@ -97,7 +97,7 @@ class Repository:
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
-        """The versions of a model, oldest first."""
+        """Return the versions of a model, oldest first."""
         return list(self._models.get(name, ()))
 
     def _serve(self, pack: Pack, settings: Settings, tracer: Tracer | None) -> Served:

@@ -96,13 +96,13 @@ class Served:
         return len(self._batcher)
 
     def at_once(self, feeds: Mapping[str, Any]) -> bool:
-        """Whether the answer comes without waiting for a session."""
+        """Return whether the answer comes without waiting for a session."""
         return self.policy.inline and _small(feeds)
 
     async def infer(
         self, feeds: Mapping[str, Any], header: Header | None = None
     ) -> dict[str, Array]:
-        """The answer to one request.
+        """Return the answer to one request.
 
         Args:
             header: what its client sent besides, by name; for whoever traces it.
@@ -128,7 +128,7 @@ class Served:
         self._batcher.close()
 
     def _rows(self, feeds: Mapping[str, Array]) -> int:
-        """The rows of inputs that fit; where rows mean nothing, the request itself."""
+        """Return the rows of inputs that fit; where rows mean nothing, the request itself."""
         if not self.policy.apart:
             return 1
         rows = int(next(iter(feeds.values())).shape[0])

@@ -48,7 +48,7 @@ class Traced(Served):
 
 
 def _context(header: Header | None) -> Context | None:
-    """The client's trace, in whichever headers the propagators that are set up look for."""
+    """Return the client's trace, in whichever headers the propagators that are set up look for."""
     if header is None:
         return None
     from opentelemetry import propagate
@@ -58,7 +58,7 @@ def _context(header: Header | None) -> Context | None:
 
 
 def find_tracer() -> Tracer | None:
-    """The tracer of a provider that was configured, or of one for the endpoint that is set.
+    """Return the tracer of a provider that was configured, or of one for the endpoint that is set.
 
     An endpoint that nothing can be sent to is warned of.
     """

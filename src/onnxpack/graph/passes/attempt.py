@@ -132,7 +132,7 @@ def count_nodes(model: ModelProto, *operators: str) -> int:
 
 
 def opset(model: ModelProto) -> int:
-    """The version of ONNX's own operator set that the graph uses."""
+    """Return the version of ONNX's own operator set that the graph uses."""
     return max((used.version for used in model.opset_import if not used.domain), default=0)
 
 

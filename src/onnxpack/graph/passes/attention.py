@@ -33,7 +33,7 @@ _AXIS = "kept_axis"
 
 
 def has_attention(model: ModelProto) -> bool:
-    """Whether the graph multiplies with a Softmax, or has attention as one operator."""
+    """Return whether the graph multiplies with a Softmax, or has attention as one operator."""
     if count_nodes(model, *FUSED):
         return True
     weights: set[str] = set()
@@ -121,7 +121,7 @@ def clear_masked(model: ModelProto) -> None:
 def _first_where(
     last: NodeProto, makers: dict[str, NodeProto], values: _Constants
 ) -> NodeProto | None:
-    """The node that masks the scores, if ``last`` masks their Softmax in the same way."""
+    """Return the node that masks the scores, if ``last`` masks their Softmax in the same way."""
     if last.op_type != "Where" or values.get(last.input[2]) != 0.0:
         return None
     softmax = makers.get(last.input[1])

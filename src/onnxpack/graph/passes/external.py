@@ -55,7 +55,7 @@ def move_weights(source: Path, to: Path) -> Step:
 
 
 def _content(weight: TensorProto) -> bytes:
-    """The bytes of a tensor as a file holds them; texts have no place outside of a graph."""
+    """Return the bytes of a tensor as a file holds them; texts have no place outside of a graph."""
     import onnx
     from onnx import numpy_helper
 

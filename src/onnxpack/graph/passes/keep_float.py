@@ -79,7 +79,7 @@ def _has_one_scale(node: NodeProto, weights: Mapping[str, TensorProto]) -> bool:
 
 
 def _channels(node: NodeProto, weight: Array) -> int:
-    """The length of the layer's input along axis 1."""
+    """Return the length of the layer's input along axis 1."""
     attributes = {each.name: int(each.i) for each in node.attribute}
     if node.op_type == "Conv":
         return int(weight.shape[1]) * attributes.get("group", 1)

@@ -20,7 +20,7 @@ SIGNATURE = orjson.loads((HERE / "signature.json").read_bytes())
 
 
 def load() -> Callable[..., Any]:
-    """The program, from TorchScript or from ``torch.export``."""
+    """Return the program, from TorchScript or from ``torch.export``."""
     if (HERE / "program.pt").exists():
         script: Callable[..., Any] = torch.jit.load(HERE / "program.pt")  # type: ignore[no-untyped-call]
         return script
