@@ -60,7 +60,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
         return native.astype(object) if native.dtype.kind == "U" else native
 
     def fits(self, shape: Sequence[int], dims: dict[str, int]) -> bool:
-        """Return whether ``shape`` fits the spec and the sizes in ``dims``; bind new sizes there."""
+        """Return whether ``shape`` fits the spec and ``dims``; bind new sizes in ``dims``."""
         if self.shape is None:
             return True
         return len(shape) == len(self.shape) and all(

@@ -231,8 +231,7 @@ def _manifest(
 
 
 def _described(layer: Layer) -> dict[str, Any]:
-    """Return the layer's descriptor for an OCI manifest, which needs the OCI's media types.
-    """
+    """Return the layer's descriptor with the OCI's media type, which an OCI manifest needs."""
     found = layer.descriptor.to_json()
     return {**found, "mediaType": media.as_oci(layer.descriptor.media_type)}
 

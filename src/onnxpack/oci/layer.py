@@ -148,8 +148,8 @@ def _pump(
 ) -> tuple[str, str, int]:
     """Compress blocks into `target`; return the tar's digest, the blob's digest and its size.
 
-    Reading, the tar's digest, and compressing with the blob's digest run in a thread each. All three
-    release the interpreter's lock; each thread takes the blocks in order.
+    Reading, the tar's digest, and compressing with the blob's digest run in a thread each. All
+    three release the interpreter's lock; each thread takes the blocks in order.
     """
     if compression == "none":
         return _pump_plain(blocks, target)

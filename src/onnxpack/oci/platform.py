@@ -59,7 +59,7 @@ class Platform:
         return {**found, "variant": self.variant} if self.variant else found
 
     def runs(self, other: Platform) -> bool:
-        """Return whether an image for ``other`` runs on this platform (of any variant if none is set)."""
+        """Return whether an image for ``other`` runs here; no variant here matches any variant."""
         return (self.os, self.architecture) == (other.os, other.architecture) and (
             not self.variant or self.variant == other.variant
         )

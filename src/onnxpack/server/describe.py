@@ -1,4 +1,4 @@
-"""What the server says of its models."""
+"""Describe the server and its models as JSON objects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:
 
 
 def describe_state(served: Served) -> dict[str, Any]:
-    """Return all that the page shows of a model: signature, evidence, placement, latency."""
+    """Return what the page shows of a model: signature, evidence, placement, latency."""
     manifest = served.model.pack.manifest
     return {
         "name": served.name,
