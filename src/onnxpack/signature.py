@@ -18,7 +18,7 @@ Array: TypeAlias = "NDArray[Any]"
 
 
 class TensorSpec(msgspec.Struct, frozen=True):
-    """One input or output.
+    """One input or output of a model.
 
     Attributes:
         name: name in the graph.

@@ -99,7 +99,7 @@ def _start(source: Source, feeds: Path) -> tuple[float, int]:
 
 def main(source: Source, feeds: Path) -> None:
     """Predict once, and print the peak memory of the process, in bytes."""
-    with np.load(feeds, allow_pickle=True) as archive:  # written by the process that started this
+    with np.load(feeds, allow_pickle=True) as archive:  # written by our parent process
         arrays = {name: archive[name] for name in archive.files}
     answer = sys.stdout
     sys.stdout = sys.stderr  # keep output of the model's code away from the answer

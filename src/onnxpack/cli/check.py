@@ -115,7 +115,7 @@ def _replay_variants(pack: Pack, provider: str | None) -> Report:
 
 
 def _replay_variant(pack: Pack, name: str, provider: str, fault: MakeFinding) -> Report:
-    """Replay one variant; use `fault` to make the finding if it cannot be used here."""
+    """Replay one variant; use ``fault`` to make the finding if it cannot be used here."""
     from onnxpack.report import report
 
     try:

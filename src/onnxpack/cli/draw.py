@@ -58,7 +58,7 @@ def _fill(source: Random, spec: TensorSpec, count: int, like: Array | None) -> A
 
 
 def _below(source: Random, end: int, count: int) -> Array:
-    """Return integers from 0 to `end` - 1."""
+    """Return integers from 0 to ``end`` - 1."""
     return (_uniform(source, count) * end).astype(np.int64)
 
 

@@ -21,7 +21,7 @@ EXAMPLE = """Example:
 @click.command(NAME, cls=Command, example=EXAMPLE)
 @parameters.json("Print the list as JSON.")
 def command(json: bool) -> None:
-    """List execution providers and which work here.
+    """List the execution providers, and show which work here.
 
     A provider works if it has just run a small graph and returned the right numbers.
     """

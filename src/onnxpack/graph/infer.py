@@ -31,7 +31,7 @@ def at_sizes(model: ModelProto, dims: Mapping[str, int]) -> ModelProto:
         if not _crashes(light.graph):
             light = shape_inference.infer_shapes(light, data_prop=True)
     except (shape_inference.InferenceError, RuntimeError, ValueError):
-        pass  # what could not be inferred stays unknown
+        pass  # shapes that could not be inferred stay unknown
     return light if _is_complete(light.graph) else fold_shapes(light)
 
 

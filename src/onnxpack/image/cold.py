@@ -23,6 +23,6 @@ def cold(cache: Cache) -> Iterator[Cache]:
         (root / "facts").symlink_to(cache.root / "facts")
         blobs = root / FOLDER
         blobs.mkdir(parents=True)
-        for blob in (cache.root / FOLDER).glob("*"):  # a base's layers are among them
+        for blob in (cache.root / FOLDER).glob("*"):  # includes the layers of the bases
             (blobs / blob.name).hardlink_to(blob)
         yield Cache(root)

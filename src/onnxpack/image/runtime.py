@@ -89,7 +89,7 @@ def _below(entry: Entry) -> Entry:
 
 
 def _without_empty(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries without folders; `write_layer` adds those that contain something."""
+    """Return the entries without folders; ``write_layer`` adds those that contain something."""
     return [entry for entry in entries if not isinstance(entry.source, Folder)]
 
 

@@ -16,10 +16,10 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def follow(base: httpx.URL, location: str, *, why: str) -> httpx.URL:
-    """Return the URL that `location` points to, resolved against `base`.
+    """Return the URL that ``location`` points to, resolved against ``base``.
 
     Raises:
-        RegistryError: `location` is not a URL, or not one that a registry has a reason to send.
+        RegistryError: ``location`` is not a URL, or not one that a registry has a reason to send.
     """
     try:
         found = base.join(location)

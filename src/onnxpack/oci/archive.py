@@ -1,4 +1,4 @@
-"""Write one tar archive that `docker load`, podman, skopeo and containerd all read."""
+"""Write one tar archive that ``docker load``, podman, skopeo and containerd all read."""
 
 from __future__ import annotations
 

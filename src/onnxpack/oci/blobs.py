@@ -32,7 +32,7 @@ class Place:
     size: int
 
     def read(self) -> bytes:
-        """Return the bytes, if they are at most `MAX_BYTES`.
+        """Return the bytes, if they are at most ``MAX_BYTES``.
 
         Raises:
             ImageError: there are more bytes, or the file cannot be read.

@@ -41,7 +41,7 @@ class _Plain:
 
 
 def compressor(compression: Compression) -> Compressor:
-    """Return a new compressor.
+    """Return a new compressor for this compression.
 
     Raises:
         MissingExtraError: the library for this compression is not installed.
@@ -57,7 +57,7 @@ def compressor(compression: Compression) -> Compressor:
 
 
 def decompressed(source: BinaryIO, compression: str) -> BinaryIO:
-    """Return a stream that decompresses `source` while it is read.
+    """Return a stream that decompresses ``source`` while it is read.
 
     Reading raises ImageError if the stream is not compressed in this way.
 

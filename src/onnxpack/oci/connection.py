@@ -44,7 +44,7 @@ class Patience:
     timeout: float = 60.0
 
     def wait(self, attempt: int, asked: str | None = None) -> None:
-        """Wait before another attempt: at least as long as the registry asks, within `longest`."""
+        """Wait before another attempt, as long as the registry asks, up to ``longest``."""
         seconds = self.first * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         if asked is not None and asked.isascii() and asked.isdigit():
             seconds = max(seconds, float(asked[:6]))

@@ -82,7 +82,7 @@ def _look(path: Path, registry: str) -> Credential | None:
 
 
 def _same(key: str, keys: tuple[str, ...]) -> bool:
-    """Return whether `key` names the registry; old files have a whole URL as the key."""
+    """Return whether ``key`` names the registry; old files have a whole URL as the key."""
     return key in keys or key.partition("://")[2].partition("/")[0] in keys
 
 

@@ -30,7 +30,7 @@ class Descriptor:
 
     @classmethod
     def of(cls, content: bytes, media_type: str, **more: Any) -> Descriptor:
-        """Describe bytes in memory."""
+        """Return the descriptor of bytes in memory."""
         return cls(media_type, digest_of(content), len(content), **more)
 
     @classmethod

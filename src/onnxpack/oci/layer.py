@@ -59,7 +59,7 @@ class Layer:
 
     @contextmanager
     def unpacked(self) -> Iterator[BinaryIO]:
-        """Open the uncompressed tar for reading; reading raises ImageError where it is broken.
+        """Open the uncompressed tar for reading; reading raises ImageError if it is broken.
 
         Raises:
             ImageError: the file is missing, or too short.
@@ -146,7 +146,7 @@ def blob_layer(path: Path, media_type: str, *, annotations: dict[str, str] | Non
 def _pump(
     blocks: Iterator[bytes], target: BinaryIO, compression: Compression
 ) -> tuple[str, str, int]:
-    """Compress blocks into `target`; return the tar's digest, the blob's digest and its size.
+    """Compress blocks into ``target``; return the tar's digest, the blob's digest and its size.
 
     Reading, the tar's digest, and compressing with the blob's digest run in a thread each. All
     three release the interpreter's lock; each thread takes the blocks in order.

@@ -84,7 +84,7 @@ def _linked(layer: Layer, to: Path) -> bool:
             return False
         os.link(layer.path, to)
     except OSError:
-        return False  # another file system, or none that links
+        return False  # another file system, or one without hard links
     return True
 
 

@@ -52,7 +52,7 @@ def push(
 
     Args:
         content: the image or index to push.
-        to: where to push, by tag, or by the digest of `content`.
+        to: where to push, by tag, or by the digest of ``content``.
         mount_from: repositories of the same registry that may have some of the blobs.
         credential: credential for the registry; None looks where docker and podman keep it.
         patience: how often and how long to retry.

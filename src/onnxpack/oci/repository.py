@@ -115,7 +115,7 @@ class Repository:
             return self._manifest(target, answer)
 
     def find_manifest(self, target: str) -> tuple[Descriptor, bytes] | None:
-        """Return a manifest as `manifest` does, or None if the registry does not have it.
+        """Return a manifest as ``manifest`` does, or None if the registry does not have it.
 
         Raises:
             RegistryError: the registry sends something else, or does not answer properly.
@@ -208,7 +208,7 @@ class Repository:
             raise self._false(f"a blob of {done} bytes", f"{descriptor.size}")
 
     def _from(self, descriptor: Descriptor, start: int) -> Iterator[bytes]:
-        """Yield a blob from byte `start` on, even if the registry ignores ranges."""
+        """Yield a blob from byte ``start`` on, even if the registry ignores ranges."""
         url = self.url(f"blobs/{descriptor.digest}")
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self.connection.send("GET", url, scopes=self.reading, headers=headers) as answer:

@@ -79,7 +79,7 @@ def rows_needed(max_loss: float) -> int:
 
 
 def _root(chance: Callable[[float], float], below: float = 1.0) -> float:
-    """Return the largest value with a chance of at most `RISK`; the chance grows with the value."""
+    """Return the largest value with a chance of at most ``RISK``; the chance is increasing."""
     low, high = 0.0, below
     for _ in range(_STEPS):
         middle = (low + high) / 2

@@ -28,9 +28,9 @@ class Rows:
 
     Attributes:
         arrays: for each input, the rows along the first axis.
-        signature: the model's.
+        signature: the model's signature.
         whole: whether each row is a whole input, because the model has no batch axis.
-        source: where they come from, for messages.
+        source: where the rows come from, for messages.
     """
 
     arrays: Mapping[str, Array]

@@ -139,7 +139,7 @@ def _same_boxes(reference: dict[str, Array], candidate: dict[str, Array]) -> flo
 
 
 def _padded(side: dict[str, Array], size: int) -> dict[str, Array]:
-    """Fill up to `size` rows with zeros: a box that is a point overlaps with nothing."""
+    """Fill up to ``size`` rows with zeros: a box that is a point overlaps with nothing."""
     return {
         kind: np.concatenate([part, np.zeros((size - len(part), part.shape[1]), part.dtype)])
         for kind, part in side.items()

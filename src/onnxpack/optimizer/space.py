@@ -148,7 +148,7 @@ class Plan:
         return "-".join((self.chain(len(self.passes)), *last, *wide)).strip("-")
 
     def chain(self, count: int) -> str:
-        """Return the name of the graph after the first `count` passes."""
+        """Return the name of the graph after the first ``count`` passes."""
         names = [
             f"{name}-but-{self.spared}" if self.spared_by(name) else name
             for name in self.passes[:count]

@@ -52,7 +52,7 @@ def open_inside(folder: Path, relative: str, *, alone: bool = False) -> Iterator
     """
     parts = split(relative)
     where = folder / relative
-    # The folder's own path comes from the user, who may follow symlinks.
+    # The folder's own path comes from the user, so its symlinks are followed.
     at = _open(str(folder), _FOLDER & ~os.O_NOFOLLOW, None, folder)
     try:
         for part in parts[:-1]:

@@ -97,7 +97,7 @@ def _differences(
 
 
 def _same_shape(claimed: TensorSpec, found: TensorSpec, *, strict: bool) -> bool:
-    """Return whether shapes agree; unless `strict`, a claimed size may replace an unknown one."""
+    """Return whether shapes agree; unless ``strict``, a claimed size may replace an unknown one."""
     if claimed.shape is None or found.shape is None:
         return True
     return len(claimed.shape) == len(found.shape) and all(

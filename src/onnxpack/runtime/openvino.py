@@ -48,7 +48,7 @@ class OpenVinoSession:
         self._idle: list[Any] = []
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        """Return the outputs of these names.
+        """Run the graph, and return the outputs of these names.
 
         Raises:
             PackError: the graph failed, or an output's shape contradicts the inputs.

@@ -13,7 +13,7 @@ _access = logging.getLogger("onnxpack.access")
 def log_access(
     method: str, path: str, status: int | str, seconds: float, request_id: bytes
 ) -> None:
-    """Log one request; `status` is an HTTP status, or the name of a gRPC code."""
+    """Log one request; ``status`` is an HTTP status, or the name of a gRPC code."""
     record = {
         "time": round(time(), 3),
         "method": method,

@@ -49,7 +49,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Mark the running request as disconnected.
 
-        A connection that closes is not yet lost while its client takes nothing.
+        While a connection closes and its client takes nothing, this is not called yet.
         """
         self._live.discard(self)
         # uvicorn marks the latest request; with requests sent ahead, an earlier one is running.
@@ -63,7 +63,7 @@ class Connection(HttpToolsProtocol):
         """Pass received bytes on to the parser, and check the limits."""
         self._heard = self.loop.time()
         if not self._reading and self.cycle is not None and self.cycle.response_complete:
-            # An empty line does not begin a request, but restarts the time limit.
+            # An empty line does not begin a request, but starts the time limit.
             self._reading, self._begun = True, self._heard
         self._progress = False
         super().data_received(data)

@@ -79,7 +79,7 @@ class Exchange:
         return self.headers.get(name.encode("latin-1"), b"").decode("latin-1")
 
     async def body(self, limit: int) -> bytes:
-        """Return the whole body.
+        """Return the whole body of the request.
 
         Raises:
             Refusal: 413, the body is larger than ``limit`` bytes; 503, all bodies are too large

@@ -34,7 +34,7 @@ CODES = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
     408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    # Not RESOURCE_EXHAUSTED, as 429 is: it does not help to try again.
+    # Not RESOURCE_EXHAUSTED, which 429 becomes: a retry does not help.
     413: grpc.StatusCode.OUT_OF_RANGE,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -93,7 +93,7 @@ class Gate:
             if not method.open:
                 self._check_key(call)
             await method.serve(call)
-        except asyncio.CancelledError:  # the client went away, or the time to drain is over
+        except asyncio.CancelledError:  # the client left, or the time to drain is over
             code = grpc.StatusCode.CANCELLED
             raise
         except Exception as exc:  # noqa: BLE001 - one request must never end the server

@@ -23,9 +23,9 @@ EXAMPLES = 3
 MAX_ROWS = 64
 """Most rows that run together, unless a number was asked for."""
 WORTH = 0.9
-"""Doubling the rows must reduce the time a row below this part, or it is not worth it."""
+"""Doubling the rows must reduce the time per row to this fraction, or it is not worth it."""
 FAR = 100
-"""A run that takes this many thread switches is not measured so by chance."""
+"""Thread switches after which a run counts as slow: it is not so long by chance."""
 SURE_SECONDS = 0.005
 """Runs at least this long, in seconds, are timed once: chance matters little."""
 LONG_SECONDS = 0.1

@@ -146,7 +146,7 @@ def _small(feeds: Mapping[str, Any]) -> bool:
 
 
 def _prove(model: Model, check: Callable[[], None]) -> Report:
-    """Replay golden data, unless `check` interrupts it because the server is to end."""
+    """Replay golden data, unless ``check`` interrupts it because the server is to end."""
 
     def run(feeds: Mapping[str, Any]) -> dict[str, Array]:
         check()

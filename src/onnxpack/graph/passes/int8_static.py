@@ -106,7 +106,7 @@ def _quantize(
     }
     if method != "minmax":
         # Make histograms feed by feed: else the activations of all feeds are kept, and feeds
-        # of different sizes are refused. Ranges that are only minima and maxima need no memory.
+        # of different sizes are refused. Ranges of minima and maxima need no memory.
         options["CalibStridedMinMax"] = 1
     kept: dict[str, Any] = {}
     if ranges is not None and CACHE in signature(quantization.quantize_static).parameters:
