@@ -37,8 +37,8 @@ class TensorSpec(msgspec.Struct, frozen=True):
     def to_array(self, value: Any) -> Array:
         """Return ``value`` as an array of this spec's dtype, copied only if necessary.
 
-        Python numbers and lists take the spec's dtype. An array must already have it:
-        a silent cast can change an answer.
+        Python numbers and lists take the spec's dtype. An array must already have it: a silent cast
+        can change an answer.
 
         Raises:
             FeedError: the value cannot be an array of this dtype and rank.
@@ -99,8 +99,8 @@ class Signature(msgspec.Struct, frozen=True):
         """Return one array for each input, from positional and named values.
 
         Raises:
-            FeedError: an input is missing, unknown, given twice, or does not fit; the message
-                names the actual and the expected value.
+            FeedError: an input is missing, unknown, given twice, or does not fit; the message names
+                the actual and the expected value.
         """
         given = self._by_name(args, named)
         arrays = {spec.name: spec.to_array(given[spec.name]) for spec in self.inputs}

@@ -80,8 +80,7 @@ def bench(
 
     Raises:
         UsageError: golden data is missing, a dim does not exist, or the framework's number of
-            threads
-            cannot be set.
+            threads cannot be set.
         SampleError: the golden data is not a sample of the model, and no sample is given.
         ParityError: the model's answers differ from the pack's.
     """

@@ -62,8 +62,7 @@ def interleave(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Timed]
         calls: calls to time, by name. Each must have been called before, so that one-time work of a
             first call is not timed.
         seconds: how long each call is timed, approximately; slow calls take longer, since each
-            round
-            needs one.
+            round needs one.
     """
     lengths = {name: _block_length(call) for name, call in calls.items()}
     longest = max(BLOCK, *(count * each for count, each in lengths.values()))

@@ -23,8 +23,7 @@ class Row:
         rate: rows per second; None if the pack has no batch.
         difference: distance of its answers from the pack's: the Euclidean norm of the difference,
             divided by the norm of the pack's answers, the largest of all outputs; None if it has
-            other
-            outputs.
+            other outputs.
         failure: why it could not be run.
     """
 
@@ -95,8 +94,7 @@ class Outcome:
         variant: name of the variant that was timed; None for the proven graph.
         digest: digest of the pack; None without a manifest.
         framework: framework that the pack was compared with, and its version; empty if only the
-            pack
-            was timed.
+            pack was timed.
         threads: threads of one operator, for everything that was timed.
         provider: execution provider of the pack.
         processor: processor by the machine's name for it.

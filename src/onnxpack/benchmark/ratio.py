@@ -44,9 +44,9 @@ def _timing(name: str, timed: Mapping[str, Timed], reference: str) -> Timing:
 def faster(call: Timed, reference: Timed) -> Ratio:
     """Return how many times faster a call is than the reference; below 1 it is slower.
 
-    The ratio is taken round by round, since both ran at the same time, and the median of
-    these is the value. The interval is a percentile bootstrap over the rounds (Efron and
-    Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13), with a fixed seed.
+    The ratio is taken round by round, since both ran at the same time, and the median of these is
+    the value. The interval is a percentile bootstrap over the rounds (Efron and Tibshirani, *An
+    Introduction to the Bootstrap*, 1993, chapter 13), with a fixed seed.
 
     Args:
         call: the call, timed in the same rounds as the reference.

@@ -24,8 +24,7 @@ def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Ar
 
     Args:
         texts: ``x.npy``, ``x.npz``, a picture or ``random``. ``name=…`` names the input; other
-            values
-            fill the inputs in order. The arrays of an ``.npz`` are matched by their names.
+            values fill the inputs in order. The arrays of an ``.npz`` are matched by their names.
         model: model to make inputs for.
         seed: seed of the random numbers.
 

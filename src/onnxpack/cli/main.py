@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
-    """Run a command as click would, but let broken pipes pass.
+    """Run a command as click would, but let the error of a broken pipe reach the caller.
 
     Versions of click treat broken pipes differently, so ``main`` handles them.
     """

@@ -1,8 +1,8 @@
 """Compress and decompress streams: gzip, zstd, or no compression.
 
 gzip uses ISA-L at level 2. Levels 0 to 2 give the same bytes on processors with SSE4, AVX2 and
-AVX-512; level 3 does not. zstd always runs with worker threads, even where one thread would do:
-any number of workers gives the same bytes, but no workers give other bytes.
+AVX-512; level 3 does not. zstd always runs with worker threads, even where one thread would do: any
+number of workers gives the same bytes, but no workers give other bytes.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Patience:
     timeout: float = 60.0
 
     def wait(self, attempt: int, asked: str | None = None) -> None:
-        """Wait before another attempt, as long as the registry asks, up to ``longest``."""
+        """Wait before another attempt: our time or the registry's, but at most ``longest``."""
         seconds = self.first * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         if asked is not None and asked.isascii() and asked.isdigit():
             seconds = max(seconds, float(asked[:6]))
@@ -98,7 +98,7 @@ class Connection:
                 the effect of sending it once.
 
         Raises:
-            RegistryError: nothing answers, or a redirect that cannot be followed.
+            RegistryError: the registry does not answer, or its redirect cannot be followed.
         """
         again = repeatable or method in _SAFE
         asked = _Asked(method, self.root.join(url), scopes, headers or {}, body, again)

@@ -26,8 +26,8 @@ def share_bound(successes: int, trials: int) -> float:
     """Return the lower bound of a share, exact for every number of trials.
 
     It is the share at which so many or more successes have a probability of exactly 5 %. C. J.
-    Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case
-    of the binomial", Biometrika 26 (1934), p. 404-413.
+    Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of
+    the binomial", Biometrika 26 (1934), p. 404-413.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials")

@@ -6,9 +6,9 @@ The decision uses not the measured share but the lower bound of its confidence i
 Each output is judged by one measure, and the output that keeps least decides. By default:
 
 - ``boxes``: outputs that are recorded as sets (``unordered``), together.
-- ``agreement``: outputs of integers, booleans or text; floats whose last axis has as many places
-  as there are labels; floats that are probabilities, so not negative with a sum of 1; floats that
-  are named ``logits``; and floats ``[n, classes]`` beside an output of labels.
+- ``agreement``: outputs of integers, booleans or text; floats whose last axis has as many places as
+  there are labels; floats that are probabilities, so not negative with a sum of 1; floats that are
+  named ``logits``; and floats ``[n, classes]`` beside an output of labels.
 - ``neighbour``: other floats ``[n, d]`` or ``[n, tokens, d]`` with ``d`` of at least 64.
 - ``error``: all other numbers.
 
@@ -99,8 +99,8 @@ def judge(
         labels: names of the classes, if the pack has any.
         unordered: groups of outputs whose rows are a set.
         metric: ``agreement``, ``neighbour``, ``error`` or ``boxes`` for all outputs; ``module:fn``
-            for
-            the user's own function, see :func:`judge_by`; empty for the default, see the module.
+            for the user's own function, see :func:`judge_by`; empty for the default, see the
+            module.
 
     Raises:
         OptimizeError: the metric fails, or the answers do not fit.
@@ -142,8 +142,7 @@ def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: 
     Args:
         function: takes the reference and the candidate, each an array for every output by name (a
             list of arrays if rows have different shapes). It returns a score between 0 and 1 for
-            each
-            row, or one share for all rows; 1 means that everything is kept.
+            each row, or one share for all rows; 1 means that everything is kept.
         reference: the original's answers.
         candidate: the candidate's answers.
         name: name of the function.

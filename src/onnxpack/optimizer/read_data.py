@@ -40,10 +40,8 @@ def read_data(text: str, signature: Signature, *, preprocess: Preprocess | None 
     Args:
         text: a folder of pictures, which is searched recursively; ``.npz`` with an array for each
             input by name; ``.npy``, for a model with one input; ``.csv`` or ``.parquet``, whose
-            columns
-            are inputs, or the features of one input; ``module:fn`` or ``file.py:fn``, which returns
-            or
-            yields a dict of arrays, or an array for a model with one input.
+            columns are inputs, or the features of one input; ``module:fn`` or ``file.py:fn``, which
+            returns or yields a dict of arrays, or an array for a model with one input.
         signature: signature that the rows must fit.
         preprocess: how a picture is converted to the input.
 

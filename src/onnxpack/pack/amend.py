@@ -33,10 +33,8 @@ def amend_pack(
         to: folder to create.
         manifest: names the variants of the new pack; its ``files`` are computed here.
         variants: folders of new variants, by name. Each has ``model.onnx``, the files beside it
-            that
-            it refers to, and its golden sets. Other variants that the manifest names are copied
-            from
-            the pack.
+            that it refers to, and its golden sets. Other variants that the manifest names are
+            copied from the pack.
         force: replace an existing pack, or an empty folder.
 
     Raises:

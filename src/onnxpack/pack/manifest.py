@@ -219,8 +219,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         measure: ``parity`` (equal within the pack's tolerance), ``agreement`` (of labels),
             ``neighbour`` (of embeddings), ``error`` (relative, of numbers), ``boxes``, or the name
-            of
-            the user's function.
+            of the user's function.
         value: value of the measure; 1 if everything is kept.
         lower: lower bound of its 95 % confidence interval.
         samples: number of rows that were measured.

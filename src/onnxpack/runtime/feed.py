@@ -69,8 +69,7 @@ class Feeder:
 
         Raises:
             FeedError: an input is missing, unknown, given twice, does not fit, or is empty although
-                only
-                non-empty inputs were proven.
+                only non-empty inputs were proven.
         """
         arrays = self.signature.bind(args, named)
         self.signature.refuse_empty(arrays, self._at_least_one)

@@ -94,8 +94,7 @@ def open_openvino(
     Args:
         graph: path of the graph.
         signature: signature that the graph should have. OpenVINO gives a tensor several names if
-            its
-            passes merge values; the signature identifies the right one.
+            its passes merge values; the signature identifies the right one.
         precision: precision of the computation: ``f32`` or ``bf16``.
         threads: threads of one operator.
 

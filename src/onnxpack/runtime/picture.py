@@ -35,9 +35,9 @@ def read_picture(
         source: path or content of a picture file.
         spec: the input to fill: NCHW or NHWC, with 3 channels (RGB) or 1 (grey); float16,
             float32, float64, or uint8.
-        preprocess: how to resize, crop and scale. Without it, the picture is resized to the
-            spec's fixed height and width, and scaled to 0…1. An axis without a fixed size
-            keeps the picture's own.
+        preprocess: how to resize, crop and scale. Without it, the picture is resized to the spec's
+            fixed height and width, and scaled to 0…1. An axis without a fixed size keeps the
+            picture's own.
 
     Returns:
         float[1, C, H, W] or [1, H, W, C] of the spec's dtype; uint8 holds 0…255, not scaled.

@@ -55,8 +55,7 @@ def choose(pack: Pack, variant: str, provider: str, *, threads: int) -> Chosen:
     Args:
         pack: a pack, with or without variants.
         variant: name of a variant; ``base``; or ``auto``, the fastest variant that replays here,
-            else
-            the base.
+            else the base.
         provider: see ``resolve``; variants are for the CPU.
         threads: threads of one operator.
 

@@ -151,8 +151,7 @@ class Call:
 
         Raises:
             Refusal: the message is missing or malformed (400), too large (413), or too slow (408),
-                or
-                others hold too much memory (503).
+                or others hold too much memory (503).
         """
         message = await self._read(kind)
         if message is None:

@@ -45,8 +45,8 @@ class Served:
         check: called between golden sets; an error that it raises ends the proof.
 
     Raises:
-        PackError: the graph cannot be loaded, has a datatype that the protocol lacks, or files
-            were altered.
+        PackError: the graph cannot be loaded, has a datatype that the protocol lacks, or files were
+            altered.
         ProviderError: the provider does not run here.
     """
 
