@@ -66,6 +66,7 @@ def opened(path: Path, *, flags: int = 0) -> Iterator[tuple[BinaryIO, int]]:
     """Open a regular file for reading and yield it with its size.
 
     Args:
+        path: path of the file.
         flags: additional flags of ``os.open``, such as O_NOFOLLOW.
 
     Raises:

@@ -51,6 +51,8 @@ async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str
 
     Args:
         served: the model.
+        content_type: ``application/json``, ``image/*``, or numpy's format.
+        body: body of the request.
 
     Raises:
         Refusal: the body cannot be parsed (400), or its type is not supported (415).
