@@ -1,4 +1,4 @@
-"""onnxpack: a trained model goes in, a pack comes out: the same predictions, proven.
+"""Export a trained model to an ONNX pack and prove that its predictions stay the same.
 
 >>> import onnxpack
 >>> pack = onnxpack.export(model, sample, "resnet18")     # doctest: +SKIP

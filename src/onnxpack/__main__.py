@@ -1,4 +1,4 @@
-"""``python -m onnxpack``: the command line."""
+"""Run the command line: ``python -m onnxpack``."""
 
 from onnxpack.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Every error that onnxpack raises on purpose.
+"""The errors that onnxpack raises on purpose.
 
 ::
 
@@ -25,11 +25,11 @@ from __future__ import annotations
 
 
 class OnnxpackError(Exception):
-    """An error with its cure.
+    """An error with a message and a remedy.
 
     Args:
-        message: names the thing, what was found, and what was expected.
-        remedy: a command or a line of code to type next; empty where there is none.
+        message: names the thing, the actual value, and the expected value.
+        remedy: a command or a line of code to type next; empty if there is none.
     """
 
     def __init__(self, message: str, *, remedy: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Exporters, collections of models and loaders are found by entry points, and loaded when asked."""
+"""Find exporters, collections of models and loaders by entry points; they are imported on use."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ EXPORTERS, LOADERS = "onnxpack.exporters", "onnxpack.loaders"
 
 
 def exporters() -> dict[str, EntryPoint]:
-    """The installed exporters by name, sorted; none is imported."""
+    """Return the installed exporters by name, sorted; none is imported."""
     return _points(EXPORTERS)
 
 
 def collections() -> dict[str, EntryPoint]:
-    """The installed collections of models, such as ``torchvision`` in ``torchvision:resnet18``."""
+    """Return the installed collections of models, such as ``torchvision``, by name."""
     return _points(COLLECTIONS)
 
 
 def loaders() -> dict[str, EntryPoint]:
-    """The installed loaders by what they load.
+    """Return the installed loaders by what they load.
 
-    That is a suffix without its dot, such as ``ckpt``, or a file that marks a folder, such as
+    The key is a suffix without its dot, such as ``ckpt``, or a file that marks a folder, such as
     ``config.json``.
     """
     return _points(LOADERS)

@@ -1,4 +1,4 @@
-"""A report: all the findings of a check, not the first."""
+"""Reports: all findings of a check, not only the first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Level(Enum):
-    """How much a finding weighs: only an error makes a check say no."""
+    """How severe a finding is; only an error makes a check fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,10 +20,10 @@ class Finding(msgspec.Struct, frozen=True):
     """One thing that a check looked at.
 
     Attributes:
-        level: its weight.
-        subject: what was looked at: a file, an output, a provider.
-        message: what was found, and what was expected where that differs.
-        remedy: the line to type next; empty where there is none.
+        level: how severe the finding is.
+        subject: what was checked: a file, an output, a provider.
+        message: the actual value, and the expected value if it differs.
+        remedy: the line to type next; empty if there is none.
     """
 
     level: Level
@@ -44,32 +44,32 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that make the check say no."""
+        """The findings that make the check fail."""
         return tuple(finding for finding in self.findings if finding.level is Level.ERROR)
 
     def __add__(self, other: Report) -> Report:
         return Report(self.findings + other.findings)
 
     def to_json(self) -> bytes:
-        """The report as JSON, with its verdict."""
+        """Return the report as JSON, with the verdict under ``ok``."""
         return msgspec.json.encode({"ok": self.ok, "findings": self.findings})
 
 
 def ok(subject: str, message: str) -> Finding:
-    """A finding that all is well."""
+    """Return a finding that reports success."""
     return Finding(Level.OK, subject, message)
 
 
 def warning(subject: str, message: str, remedy: str = "") -> Finding:
-    """A finding that a person should know and no check fails on."""
+    """Return a finding to be aware of, which does not make a check fail."""
     return Finding(Level.WARNING, subject, message, remedy)
 
 
 def error(subject: str, message: str, remedy: str = "") -> Finding:
-    """A finding that makes the check say no."""
+    """Return a finding that makes the check fail."""
     return Finding(Level.ERROR, subject, message, remedy)
 
 
 def report(findings: Iterable[Finding]) -> Report:
-    """A report of these findings."""
+    """Return a report of these findings."""
     return Report(tuple(findings))

@@ -1,4 +1,4 @@
-"""The signature: names, dtypes and shapes of what goes in and what comes out."""
+"""Signatures: names, dtypes and shapes of a model's inputs and outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from onnxpack.errors import FeedError
 
-if TYPE_CHECKING:  # a third of the time in which a pack is opened and nothing is computed
+if TYPE_CHECKING:  # numpy is a third of the time to open a pack
     import numpy as np
     from numpy.typing import NDArray
 
@@ -18,10 +18,10 @@ Array: TypeAlias = "NDArray[Any]"
 
 
 class TensorSpec(msgspec.Struct, frozen=True):
-    """One input or output.
+    """One input or output of a model.
 
     Attributes:
-        name: its name in the graph.
+        name: name in the graph.
         dtype: a numpy dtype name (``float32``), ``str``, or ``bfloat16``.
         shape: a size or a name for each axis; equal names mean equal sizes. None where even
             the rank is unknown.
@@ -35,10 +35,10 @@ class TensorSpec(msgspec.Struct, frozen=True):
         return describe(self.dtype, self.shape)
 
     def to_array(self, value: Any) -> Array:
-        """``value`` as an array of this spec's dtype, copied only where it must be.
+        """Return ``value`` as an array of this spec's dtype, copied only if necessary.
 
-        Python numbers and lists take the spec's dtype. What already has a dtype must have the
-        right one: a silent cast can change an answer.
+        Python numbers and lists take the spec's dtype. An array must already have it: a silent cast
+        can change an answer.
 
         Raises:
             FeedError: the value cannot be an array of this dtype and rank.
@@ -60,7 +60,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
         return native.astype(object) if native.dtype.kind == "U" else native
 
     def fits(self, shape: Sequence[int], dims: dict[str, int]) -> bool:
-        """Whether ``shape`` fits, given and extending the sizes already bound in ``dims``."""
+        """Return whether ``shape`` fits the spec and ``dims``; bind new sizes in ``dims``."""
         if self.shape is None:
             return True
         return len(shape) == len(self.shape) and all(
@@ -73,7 +73,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
 
     @property
     def numpy_dtype(self) -> str:
-        """The dtype that an array of this spec has: numpy keeps strings as objects."""
+        """The dtype of numpy arrays of this spec: numpy keeps strings as objects."""
         return "object" if self.dtype == "str" else self.dtype
 
 
@@ -96,11 +96,11 @@ class Signature(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(named))
 
     def bind(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Array]:
-        """One array for each input, from positional and named values.
+        """Return one array for each input, from positional and named values.
 
         Raises:
-            FeedError: an input is missing, unknown, given twice, or does not fit; the message
-                says what was found and what was expected.
+            FeedError: an input is missing, unknown, given twice, or does not fit; the message names
+                the actual and the expected value.
         """
         given = self._by_name(args, named)
         arrays = {spec.name: spec.to_array(given[spec.name]) for spec in self.inputs}
@@ -116,7 +116,7 @@ class Signature(msgspec.Struct, frozen=True):
         return arrays
 
     def refuse_empty(self, arrays: Mapping[str, Array], dims: Container[str]) -> None:
-        """Refuse inputs in which one of these dims has size 0.
+        """Raise an error if one of these dims has size 0 in an input.
 
         ONNX Runtime 1.32 ends the process there in its LSTM and GRU kernels, and its means of
         nothing are 0 where a framework's are NaN.
@@ -126,7 +126,7 @@ class Signature(msgspec.Struct, frozen=True):
             dims: names of the dims that must not be 0.
 
         Raises:
-            FeedError: there is such an input.
+            FeedError: an input has size 0 in one of the dims.
         """
         for spec in self.inputs:
             shape = arrays[spec.name].shape
@@ -160,12 +160,12 @@ class Signature(msgspec.Struct, frozen=True):
 
 
 def describe(dtype: str, shape: Sequence[Dim] | None) -> str:
-    """The way a dtype and a shape are written everywhere: ``float32[batch, 3]``."""
+    """Return a dtype and shape in the notation used everywhere: ``float32[batch, 3]``."""
     return f"{dtype}[{'...' if shape is None else ', '.join(map(str, shape))}]"
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """The name that a dtype has in a signature."""
+    """Return the name that a dtype has in a signature."""
     return "str" if dtype.kind in "OU" else dtype.newbyteorder("=").name
 
 
@@ -188,12 +188,12 @@ def _as_array(spec: TensorSpec, value: Any) -> Array:
 
 
 def _all_numbers(found: Array) -> bool:
-    """Whether there is nothing, such as None, that numpy would turn into a NaN."""
+    """Return whether all values are numbers: numpy would turn None, for example, into NaN."""
     return found.dtype.kind != "O" or all(isinstance(item, int | float) for item in found.flat)
 
 
 def _keeps_meaning(found: Array, dtype: str) -> bool:
-    """Whether Python values may take a dtype: ints may become floats, and never the reverse."""
+    """Return whether Python values may take a dtype: ints may become floats, not the reverse."""
     import numpy as np
 
     if not found.size or found.dtype.kind == "O":

@@ -1,1 +1,1 @@
-"""Bench: how fast a pack is beside its framework."""
+"""Measure how fast a pack is compared with its framework."""

@@ -1,4 +1,4 @@
-"""The straight line of a benchmark: open, ask both, time in turn, report."""
+"""The main function of a benchmark: open the pack, run both models, time them, and report."""
 
 from __future__ import annotations
 
@@ -51,38 +51,38 @@ def bench(
     starts: Sequence[Source] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Time a pack beside the model that it was made from.
+    """Time a pack and the model that it was made from.
 
-    Both are asked in turn, block by block, on the same inputs and with as many threads. The inputs
-    are the pack's golden data, repeated or cut to each size. The framework's model is run in the
-    ways that its users know: PyTorch's eager, channels-last, ``torch.compile`` and bfloat16;
-    scikit-learn's and boosters' own methods; ``jax.jit``.
+    Both are run alternately, block by block, on the same inputs and with the same number of
+    threads. The inputs are the pack's golden data, repeated or cut to each size. The framework's
+    model is run in the ways that its users know: PyTorch's eager, channels-last, ``torch.compile``
+    and bfloat16; scikit-learn's and boosters' own methods; ``jax.jit``.
 
     Args:
         pack: a pack or its path, with golden data.
-        against: the model that was exported; None times the pack alone.
-        sample: as it was given at export, where the inputs have a structure of their own.
-        batch: the sizes of the batch; by default 1.
-        sizes: of other dynamic dims, by name; every combination is timed.
-        threads: of one operator, of everything that is timed; by default what affinity and quota
-            allow.
-        provider: the execution provider of the pack.
-        variant: which of the pack's graphs answers; where it is not the proven one, that is timed
-            too.
-        seconds: about how long each way is timed at each size.
-        profile: also tell which operators take the time.
-        starts: what is started in fresh processes.
-        progress: told of each phase, in a line.
+        against: the model that was exported; None times only the pack.
+        sample: the sample of the export, if the inputs have a structure of their own.
+        batch: sizes of the batch; by default 1.
+        sizes: sizes of other dynamic dims, by name; every combination is timed.
+        threads: threads of one operator, for everything that is timed; by default what CPU affinity
+            and quota allow.
+        provider: execution provider of the pack.
+        variant: which of the pack's graphs is timed; the proven graph is always timed too.
+        seconds: how long each way is timed at each size, approximately.
+        profile: whether to report which operators take the time.
+        starts: what to start in fresh processes.
+        progress: called with a line of text for each phase.
 
     Returns:
-        What was found. The reference of all ratios is the framework's usual way; where the pack is
-        timed alone there is none.
+        The results. The reference of all ratios is the framework's usual way; if only the pack is
+        timed,
+        there is none.
 
     Raises:
-        UsageError: there is no golden data, no such dim, or the framework cannot be told how many
-            threads it may take.
-        SampleError: the golden data is no sample of the model, and none was given.
-        ParityError: the model answers otherwise than the pack.
+        UsageError: golden data is missing, a dim does not exist, or the framework's number of
+            threads cannot be set.
+        SampleError: the golden data is not a sample of the model, and no sample is given.
+        ParityError: the model's answers differ from the pack's.
     """
     say = progress or _silent
     busy = load()
@@ -124,7 +124,7 @@ def bench(
 def _beside(
     model: Model, against: Any, golden: Mapping[str, Array], sample: Any, say: Callable[[str], None]
 ) -> Iterator[Subject | None]:
-    """The framework's model, on as many threads as the pack; None where there is none."""
+    """Yield the framework's model on as many threads as the pack; None without a model."""
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         if against is None:
@@ -171,11 +171,11 @@ def _measure(
 def _prepare(
     baseline: Baseline, feeds: Mapping[str, Array], answer: Mapping[str, Array]
 ) -> tuple[Row, Call | None]:
-    """The row without its timing, and the call; None where the framework fails."""
+    """Return the row without its timing, and the call; the call is None if the framework fails."""
     try:
         call = baseline.prepare(feeds)
         given = call()
-    except Exception as exc:  # noqa: BLE001 - a framework can fail in any way, which is told
+    except Exception as exc:  # noqa: BLE001 - a framework can fail in any way; it is reported
         lines = str(exc).strip().splitlines() or [""]
         return Row(baseline.name, failure=f"{type(exc).__name__}: {lines[0]}"), None
     return Row(baseline.name, difference=_difference(given, answer)), call
@@ -191,11 +191,11 @@ def _filled(row: Row, timing: Timing, timed: Timed, batch: int | None) -> Row:
 
 
 def _difference(given: object, answer: Mapping[str, Array]) -> float | None:
-    """How far an answer lies from the pack's; None where it cannot be told."""
+    """Return the distance of an answer from the pack's; None if the outputs do not match."""
     arrays = list(_arrays(given))
     expected = [array for array in answer.values() if array.dtype.kind in "fiu"]
     if len(arrays) != len(answer) or len(expected) != len(answer):
-        # A method of an estimator gives one of several outputs.
+        # An estimator's method returns only one of several outputs.
         expected = [each for each in expected if len(arrays) == 1 and each.shape == arrays[0].shape]
         expected = [each for each in expected if each.dtype.kind == "f"][:1]
     if len(expected) != len(arrays) or any(
@@ -207,7 +207,7 @@ def _difference(given: object, answer: Mapping[str, Array]) -> float | None:
 
 
 def _arrays(given: object) -> Iterator[Array]:
-    """The arrays of a framework's answer, in order."""
+    """Yield the arrays of a framework's answer, in order."""
     if isinstance(given, Mapping):
         for value in given.values():
             yield from _arrays(value)
@@ -238,7 +238,7 @@ def _packages(subject: Subject | None) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Warnings of a framework at each of a thousand calls would be timed, and flood."""
+    """Ignore warnings: at each of a thousand calls they would be timed and flood the terminal."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

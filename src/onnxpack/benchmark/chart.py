@@ -1,4 +1,4 @@
-"""A benchmark as a chart."""
+"""Draw a benchmark as a chart."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COLOURS = ("#6c757d", "#adb5bd", "#c9ada7", "#9a8c98", "#d4a373", "#84a98c")
 
 
 def check_chart(path: Path) -> None:
-    """Refuse a chart that cannot be drawn, before the work that makes its figures.
+    """Check, before the measurements, that a chart can be drawn.
 
     Raises:
-        UsageError: the file is of no kind that is drawn, or its folder does not exist.
+        UsageError: the file's format is not supported, or its folder does not exist.
         MissingExtraError: matplotlib is not installed.
     """
     if path.suffix not in FORMATS:
@@ -32,10 +32,10 @@ def check_chart(path: Path) -> None:
 
 
 def check_drawing(path: Path) -> None:
-    """Refuse a file with a drawing for which there is no folder, or nothing that draws.
+    """Check that a file with a drawing can be written.
 
     Raises:
-        UsageError: its folder does not exist, or it cannot be written.
+        UsageError: the folder does not exist, or the file cannot be written.
         MissingExtraError: matplotlib is not installed.
     """
     if not path.parent.is_dir():
@@ -49,8 +49,8 @@ def check_drawing(path: Path) -> None:
 def draw_chart(found: Outcome, to: Path) -> None:
     """Draw each way at each size; the same figures give the same bytes.
 
-    A bar is how many times as fast as the reference it is, with the 95 % interval: sizes whose
-    calls differ a hundredfold then fit one picture. Where the pack was timed alone it is
+    The length of a bar is the speed relative to the reference, with the 95 % interval, so that
+    sizes whose calls differ a hundredfold fit one picture. If only the pack was timed, it is
     milliseconds a call, with the quartiles.
     """
     import matplotlib as mpl
@@ -92,7 +92,7 @@ def _bars(panel: Axes, found: Outcome, names: list[str]) -> None:
 
 
 def _length(timing: Timing, *, alone: bool) -> tuple[float, float, float]:
-    """The length of a bar, and the ends of its spread."""
+    """Return the length of a bar, and the ends of its spread."""
     if alone:
         low, high = timing.quartiles
         return timing.seconds * 1000, low * 1000, high * 1000

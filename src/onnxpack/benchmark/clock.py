@@ -1,7 +1,7 @@
-"""Timing several calls in turn, so that what drifts on a machine drifts for all of them.
+"""Time several calls alternately, so that the machine's drift affects all of them.
 
 Calls are timed in blocks, block after block, in rounds. A block begins with calls that are not
-counted: the threads of the call before may still be spinning, and its data fill the caches.
+counted: the threads of the previous call may still be spinning, and its data fills the caches.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ import numpy as np
 Call: TypeAlias = Callable[[], object]
 
 ROUNDS = 9
-"""At least; the interval of a ratio is drawn from the rounds."""
+"""Least number of rounds; the interval of a ratio is drawn from the rounds."""
 BLOCK = 0.1
-"""Seconds that a block takes, or the time of one call."""
+"""Seconds of a block; a block has at least one call."""
 SETTLE = 0.01
-"""Seconds of calls before a block that are not counted: OpenMP's and ONNX Runtime's threads spin
-for some milliseconds after their last work."""
+"""Seconds of calls at the start of a block that are not counted.
+
+OpenMP's and ONNX Runtime's threads spin for some milliseconds after their last work.
+"""
 MAX_CALLS = 20_000
-"""Of one block."""
+"""Most calls of one block."""
 PATIENCE = 5
-"""A block ends early after so many times the seconds that it was meant to take. On a busy machine
-threads that wait for each other may take a thousand times as long as in the calls that set the
-number of calls."""
+"""Factor of the planned seconds after which a block ends early.
+
+On a busy machine, threads that wait for each other may take a thousand times as long as in the
+calls that set the number of calls.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Timed:
         return self.percentile(50)
 
     def percentile(self, percent: float) -> float:
-        """A percentile of all calls, in seconds."""
+        """Return a percentile of all calls, in seconds."""
         return float(np.percentile(np.concatenate(self.rounds), percent))
 
     @property
@@ -52,13 +56,13 @@ class Timed:
 
 
 def interleave(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Timed]:
-    """Time calls in turn.
+    """Time calls alternately, and return the seconds of each.
 
     Args:
-        calls: what to time, by name. Each has been called before: what a first call does once is
-            not timed.
-        seconds: about how long each of them is timed; slow calls take longer, since each round
-            needs one.
+        calls: calls to time, by name. Each must have been called before, so that one-time work of a
+            first call is not timed.
+        seconds: how long each call is timed, approximately; slow calls take longer, since each
+            round needs one.
     """
     lengths = {name: _block_length(call) for name, call in calls.items()}
     longest = max(BLOCK, *(count * each for count, each in lengths.values()))
@@ -66,7 +70,7 @@ def interleave(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Timed]
     blocks: dict[str, list[tuple[float, ...]]] = {name: [] for name in calls}
     names = list(calls)
     for at in range(rounds):
-        # Each round begins with another one, so that none always runs after the same neighbour.
+        # Each round begins with another call, so that none always runs after the same one.
         first = at % len(names)
         for name in names[first:] + names[:first]:
             blocks[name].append(_block(calls[name], lengths[name][0]))
@@ -74,7 +78,7 @@ def interleave(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Timed]
 
 
 def _block_length(call: Call) -> tuple[int, float]:
-    """How many calls make a block, and the seconds of one."""
+    """Return the number of calls in a block, and the seconds of one call."""
     each = min(_block(call, 3))
     return min(MAX_CALLS, max(1, int(BLOCK / max(each, 1e-9)))), each
 

@@ -1,4 +1,4 @@
-"""Inputs of any size, made of the pack's own golden data."""
+"""Make inputs of any size from the pack's own golden data."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from onnxpack.signature import Array, Dim, Signature
 
 BATCH = "batch"
 MAX_BYTES = 2**31
-"""Of the inputs of one size."""
+"""Most bytes of the inputs of one size."""
 
 
 def read_golden(pack: Pack, signature: Signature) -> dict[str, Array]:
-    """The inputs of the first golden set, by name.
+    """Return the inputs of the first golden set, by name.
 
     Raises:
-        UsageError: the pack has none.
-        PackError: it cannot be read.
+        UsageError: the pack has no golden data.
+        PackError: the golden data cannot be read.
     """
     if not pack.golden:
         raise UsageError(
@@ -37,13 +37,15 @@ def sizes_asked(
     golden: Mapping[str, Array],
     asked: Mapping[str, Sequence[int]],
 ) -> list[dict[str, int]]:
-    """Every combination of the sizes that were asked for; other dims are as in the golden data.
+    """Return every combination of the requested sizes; other dims are as in the golden data.
 
     Args:
-        asked: sizes by the name of a dynamic dim. Where ``batch`` is not among them, it is 1.
+        signature: signature of the pack.
+        golden: inputs of a golden set.
+        asked: sizes by the name of a dynamic dim; ``batch`` is 1 if it is not given.
 
     Raises:
-        UsageError: there is no such dim, or a size is not positive.
+        UsageError: the pack does not have such a dim, or a size is not positive.
     """
     own = dims_of(signature, golden)
     for name, sizes in asked.items():
@@ -58,7 +60,7 @@ def sizes_asked(
 
 
 def dims_of(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, int]:
-    """The size of each dynamic dim in arrays that fit."""
+    """Return the size of each dynamic dim in arrays that fit the signature."""
     dims: dict[str, int] = {}
     for spec in signature.inputs:
         for dim, size in zip(spec.shape or (), arrays[spec.name].shape, strict=False):
@@ -70,12 +72,12 @@ def dims_of(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, int]
 def resize(
     signature: Signature, arrays: Mapping[str, Array], dims: Mapping[str, int]
 ) -> dict[str, Array]:
-    """The arrays with each dynamic dim at another size: repeated, or cut.
+    """Return the arrays with each dynamic dim at a new size, repeated or cut.
 
-    Values stay what they are, so indices stay legal.
+    Values are unchanged, so indices stay legal.
 
     Raises:
-        UsageError: they would take more than 2 GiB.
+        UsageError: the arrays would take more than 2 GiB.
     """
     shapes = {spec.name: _shape(spec.shape, arrays[spec.name], dims) for spec in signature.inputs}
     total = sum(

@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on."""
+"""Describe the machine that a figure was measured on."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
-"""The instruction sets that decide how fast, and on some processors how right, int8 and bfloat16
-are."""
+"""Instruction sets that affect the speed, and sometimes the accuracy, of int8 and bfloat16."""
 
 BUSY = 0.3
-"""Processes a core, see :func:`load`, above which the reader of a figure is told."""
+"""Processes per core, see :func:`load`, above which a result gets a note."""
 
 
 def processor() -> str:
-    """The processor as it names itself; else its architecture."""
+    """Return the processor's own name, else its architecture."""
     return _cpuinfo().get("model name") or platform.machine()
 
 
 def features() -> tuple[str, ...]:
-    """Those of :data:`FEATURES` that the processor says it has."""
+    """Return those of :data:`FEATURES` that the processor reports."""
     flags = _cpuinfo().get("flags", "").split()
     return tuple(name for name in FEATURES if name in flags)
 
 
 def load() -> float:
-    """How many processes ran or waited on each core in the last minute, on the average."""
+    """Return the average number of processes that ran or waited on each core in the last minute."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def _cpuinfo() -> Mapping[str, str]:
-    """What Linux says of the first processor; nothing elsewhere."""
+    """Return Linux's facts about the first processor; empty on other systems."""
     try:
         first = CPUINFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""What a benchmark found."""
+"""The data structures of a benchmark's result."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from onnxpack.pack.manifest import Measurement, Timing
 
 PACK = "pack"
 BASE = "pack, its proven graph"
-"""A row of its own where a variant answers."""
+"""Name of the row of the proven graph, if a variant is timed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way to run the model, at one size.
+    """The result of one way to run the model, at one size.
 
     Attributes:
-        timing: None where it could not be run.
-        percentiles: the seconds within which so many percent of the calls ended.
-        rate: rows a second; None where the pack has no batch.
-        difference: how far its answers lie from the pack's: the Euclidean length of the difference
-            over that of the pack's answers, the largest of all outputs; None where it has other
-            outputs.
+        name: name of the way.
+        timing: its timing; None if it could not be run.
+        percentiles: seconds within which this percentage of the calls ended.
+        rate: rows per second; None if the pack has no batch.
+        difference: distance of its answers from the pack's: the Euclidean norm of the difference,
+            divided by the norm of the pack's answers, the largest of all outputs; None if it has
+            other outputs.
         failure: why it could not be run.
     """
 
@@ -36,29 +37,30 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """All that was timed at one size; the reference is the first row."""
+    """All rows that were timed at one size; the first row is the reference."""
 
     dims: Mapping[str, int]
     rows: tuple[Row, ...]
 
     def row(self, name: str) -> Row:
-        """The row of a name."""
+        """Return the row of this name."""
         return next(row for row in self.rows if row.name == name)
 
     @property
     def fastest(self) -> Row | None:
-        """The fastest of the framework's own ways."""
+        """The row of the fastest of the framework's own ways; None if none was timed."""
         timed = [row for row in self.rows if row.timing and row.name not in (PACK, BASE)]
         return min(timed, key=lambda row: row.timing.seconds if row.timing else 0, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A process that starts, loads the model, and answers once.
+    """The start of a process that loads the model and answers once.
 
     Attributes:
-        seconds: from the start of the process to the answer, the median of a few.
-        memory: the most that it held in memory, in bytes.
+        name: name of the row.
+        seconds: from the start of the process to the answer, the median of a few starts.
+        memory: peak memory of the process, in bytes.
     """
 
     name: str
@@ -68,11 +70,13 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """The nodes of one operator, as ONNX Runtime ran them: fused, and renamed by it.
+    """The nodes of one operator, as ONNX Runtime ran them: fused, and with its own names.
 
     Attributes:
-        share: of the time of all nodes.
-        seconds: of one call.
+        name: name of the operator.
+        nodes: number of nodes.
+        share: share of the time of all nodes.
+        seconds: seconds in one call of the model.
     """
 
     name: str
@@ -83,21 +87,21 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a benchmark found.
+    """The result of a benchmark.
 
     Attributes:
-        pack: its name.
-        variant: the name of the variant that answers; None for the proven graph.
-        digest: of the pack; None where it has no manifest.
-        framework: what the pack was timed against, with its version; empty where it was timed
-            alone.
-        threads: of one operator, of everything that was timed.
-        provider: the execution provider of the pack.
-        processor: as the machine names it.
-        versions: of the libraries that ran.
-        points: one for each size.
-        starts: the pack's, then the framework's where it could be started.
-        operators: the most expensive first; empty where no profile was asked for.
+        pack: name of the pack.
+        variant: name of the variant that was timed; None for the proven graph.
+        digest: digest of the pack; None without a manifest.
+        framework: framework that the pack was compared with, and its version; empty if only the
+            pack was timed.
+        threads: threads of one operator, for everything that was timed.
+        provider: execution provider of the pack.
+        processor: processor by the machine's name for it.
+        versions: versions of the libraries that ran.
+        points: results, one for each size.
+        starts: the pack's start, then the framework's if it could be started.
+        operators: the most expensive first; empty without a profile.
         notes: what the reader should know.
     """
 
@@ -115,7 +119,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
     def measurements(self) -> Iterator[Measurement]:
-        """What a pack records of it, for each size."""
+        """Yield the measurement that a pack records, for each size."""
         for point in self.points:
             yield Measurement(
                 dims=dict(point.dims),

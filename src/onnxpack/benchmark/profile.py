@@ -1,4 +1,4 @@
-"""Where the time goes, by ONNX Runtime's own profiler."""
+"""Find which operators take the time, with ONNX Runtime's own profiler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def profile(pack: Pack, feeds: Mapping[str, Array], *, threads: int) -> tuple[Op
 
     ONNX Runtime writes a time for each node of each run
     (https://onnxruntime.ai/docs/performance/tune-performance/profiling-tools.html). The first run
-    is left out: it allocates.
+    is left out, because it allocates memory.
     """
     with TemporaryDirectory() as folder:
         session = open_session(
@@ -48,7 +48,7 @@ def _operators(events: list[dict[str, object]]) -> tuple[Operator, ...]:
     seconds: dict[str, list[float]] = defaultdict(list)
     for name, found in runs.items():
         counted = found[1:] or found
-        # A node in the body of a loop runs many times in a run.
+        # A node in the body of a loop runs several times in a run.
         seconds[kinds[name]].append(sum(counted) / RUNS)
     total = sum(map(sum, seconds.values())) or 1.0
     rows = [

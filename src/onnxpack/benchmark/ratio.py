@@ -1,4 +1,4 @@
-"""How many times faster one call is than another, and how sure that is."""
+"""Compute how many times faster one call is than another, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ratio:
 
 
 def to_timings(timed: Mapping[str, Timed]) -> tuple[Timing, ...]:
-    """Return a timing for each call; the ratios are to the first."""
+    """Return a timing for each call; the ratios are relative to the first call."""
     reference = next(iter(timed))
     return tuple(_timing(name, timed, reference) for name in timed)
 
@@ -44,13 +44,13 @@ def _timing(name: str, timed: Mapping[str, Timed], reference: str) -> Timing:
 def faster(call: Timed, reference: Timed) -> Ratio:
     """Return how many times faster a call is than the reference; below 1 it is slower.
 
-    The ratio is taken round by round, since both ran within the same moment, and the median of
-    these is the value. The interval is a percentile bootstrap over the rounds (Efron and
-    Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13), with a fixed seed.
+    The ratio is taken round by round, since both ran at the same time, and the median of these is
+    the value. The interval is a percentile bootstrap over the rounds (Efron and Tibshirani, *An
+    Introduction to the Bootstrap*, 1993, chapter 13), with a fixed seed.
 
     Args:
-        call: timed in the same rounds as the reference.
-        reference: what it is compared with.
+        call: the call, timed in the same rounds as the reference.
+        reference: the call that it is compared with.
     """
     ratios = np.asarray(reference.medians) / np.asarray(call.medians)
     random = np.random.default_rng(0)

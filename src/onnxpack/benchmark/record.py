@@ -1,4 +1,4 @@
-"""Putting timings into a pack, as evidence that goes with it."""
+"""Write timings into a pack, as part of its evidence."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from onnxpack.pack.read import open_pack
 
 
 def record_outcome(path: Path, found: Outcome) -> Pack:
-    """Write a pack again, with timings in the place of earlier ones.
+    """Write a pack again, with new timings instead of earlier ones.
 
     Raises:
-        PackError: it is no pack, it is not the one that was timed, or it cannot be written.
+        PackError: the path is not a pack or not the one that was timed, or cannot be written.
     """
     pack = open_pack(path)
     if pack.manifest is None:

@@ -1,4 +1,4 @@
-"""How long a fresh process takes to its first prediction, and what it holds in memory."""
+"""Measure a fresh process: the time to its first prediction, and its peak memory."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from onnxpack.errors import OnnxpackError, WorkerError
 from onnxpack.signature import Array
 
 TIMES = 3
-"""Processes that are started; the median counts."""
+"""Number of processes that are started; the median counts."""
 LIMIT = 600
-"""Seconds within which a process must have answered."""
+"""Seconds within which a process must answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a fresh process loads: a pack, or what names the framework's model.
+    """What a fresh process loads: a pack, or the framework's model.
 
     Attributes:
-        name: of the row.
-        pack: the pack's path, with whose golden data the model is asked.
-        variant: of the pack.
-        target: TARGET on the command line; None for the pack itself.
+        name: name of the row.
+        pack: path of the pack, whose golden data is the model's input.
+        threads: number of threads.
+        variant: variant of the pack.
+        target: TARGET as on the command line; None for the pack itself.
         class_name: as for ``load_target``.
         trust: as for ``load_target``.
-        sample: the SPECs of the sample; empty where the golden data is one.
+        sample: SPECs of the sample; empty if the golden data is a sample.
     """
 
     name: str
@@ -55,12 +56,12 @@ def measure_start(
     """Start a process that loads the model and answers once, a few times.
 
     Args:
-        source: what it loads.
-        feeds: what it is asked.
-        say: told of it, in a line.
+        source: what the process loads.
+        feeds: inputs of the model.
+        say: called with a line of text.
 
     Raises:
-        WorkerError: it ended without an answer.
+        WorkerError: a process ended without an answer.
     """
     say(f"starting processes: {source.name}")
     with TemporaryDirectory() as folder:
@@ -72,7 +73,7 @@ def measure_start(
 
 
 def _start(source: Source, feeds: Path) -> tuple[float, int]:
-    # Byte code is cached, as an installed package has it.
+    # Byte code is cached, as for an installed package.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["OMP_NUM_THREADS"] = str(source.threads)
     command = [sys.executable, "-W", "ignore", "-m", __name__, json.dumps(asdict(source))]
@@ -97,11 +98,11 @@ def _start(source: Source, feeds: Path) -> tuple[float, int]:
 
 
 def main(source: Source, feeds: Path) -> None:
-    """Answer once, and print the most memory that was held, in bytes."""
-    with np.load(feeds, allow_pickle=True) as archive:  # written by the process that started this
+    """Predict once, and print the peak memory of the process, in bytes."""
+    with np.load(feeds, allow_pickle=True) as archive:  # written by our parent process
         arrays = {name: archive[name] for name in archive.files}
     answer = sys.stdout
-    sys.stdout = sys.stderr  # what a model's code prints is not the answer
+    sys.stdout = sys.stderr  # keep output of the model's code away from the answer
     _ask(source, arrays)
     print(_peak(), file=answer, flush=True)
 
@@ -126,7 +127,7 @@ def _ask(source: Source, arrays: Mapping[str, Array]) -> None:
 
 
 def _peak() -> int:
-    """The most memory that this process held: VmHWM, since ru_maxrss also counts the parent's."""
+    """Return the peak memory of this process: VmHWM, since ru_maxrss includes the parent's."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""``onnxpack audit``: are these faster graphs, which somebody else made, still right?"""
+"""``onnxpack audit``: check whether faster graphs made by other tools are still right."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def command(
     threads: int | None,
     json: bool,
 ) -> None:
-    """Judge the graphs of a folder against their float original.
+    """Compare the graphs of a folder with their float original.
 
-    Each is right, right and no faster, noisy (it loses more than --max-loss), or broken. The exit
-    code is 1 if one is noisy or broken.
+    Each graph is right, right and no faster, noisy (it loses more than --max-loss), or broken. The
+    exit code is 1 if a graph is noisy or broken.
     """
     from onnxpack.optimizer.audit import Finding, audit
 

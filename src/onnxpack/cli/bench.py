@@ -1,4 +1,4 @@
-"""``onnxpack bench``: how fast is the pack, and how fast was the framework?"""
+"""``onnxpack bench``: measure how fast a pack is, and how fast its framework is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLE = """Example:
 HEADS = ("", "median", "p95", "rows/s", "faster", "95 % interval", "differs by")
 COUNTS = "N,N,…"
 MOST = 8
-"""Operators of a profile that a person is shown."""
+"""Most operators of a profile that are printed."""
 
 
 @click.command(NAME, cls=Command, example=EXAMPLE)
@@ -88,11 +88,11 @@ def command(
     trust: bool,
     json: bool,
 ) -> None:
-    """Time a pack beside the model that it was made from.
+    """Time a pack and the model that it was made from.
 
-    Both take turns on the same inputs and threads. Besides the usual way the framework's faster
-    ways are timed: channels last, bfloat16, torch.compile. First predictions of fresh processes
-    and their memory are measured too.
+    Both take turns on the same inputs and threads. The framework is also timed in its faster modes:
+    channels last, bfloat16 and torch.compile. The time to the first prediction of a fresh process
+    and its memory are measured too.
     """
     from onnxpack.benchmark.bench import bench
     from onnxpack.benchmark.chart import check_chart, draw_chart
@@ -145,7 +145,7 @@ def command(
         say.emit(_document(found))
     else:
         _print(found)
-    if chart is not None:  # last, so that a full disk costs no figure
+    if chart is not None:  # last, so that a full disk loses no figure
         draw_chart(found, chart)
 
 
@@ -212,7 +212,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def verdicts(found: Outcome) -> list[str]:
-    """What the figures say, in a sentence for each size."""
+    """Return a sentence for each size that states the result."""
     return [line for point in found.points if (line := _verdict(point))]
 
 

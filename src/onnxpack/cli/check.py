@@ -1,4 +1,4 @@
-"""``onnxpack check``: is this pack whole, and does it answer here as it was proven to?"""
+"""``onnxpack check``: check that a pack is complete, and reproduce its answers here."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ EXAMPLE = """Example:
 def command(pack: Path, provider: str | None, variant: str, json: bool) -> None:
     """Check a pack and replay its golden data here.
 
-    Its structure, every digest and its evidence are checked, then its answers and those of its
-    variants. A variant that does not replay here is a warning, since the base then answers; it is
-    an error if --variant names it. All findings are shown, not the first. The exit code is 1 when
-    one of them is an error.
+    The structure, every digest and the evidence are checked, then the answers of the pack and of
+    its variants. If a variant does not replay here, this is a warning, because the base then
+    answers; it is an error if --variant names the variant. All findings are shown, not only the
+    first. The exit code is 1 if a finding is an error.
     """
     report = _examine(pack, provider, variant)
     if json:
@@ -104,7 +104,7 @@ def _replay_base(pack: Pack, provider: str | None) -> Report:
 
 
 def _replay_variants(pack: Pack, provider: str | None) -> Report:
-    """Replay every variant, each by itself; they are for the CPU."""
+    """Replay each variant on its own; variants are for the CPU."""
     from onnxpack.report import Report, warning
 
     found = Report(())
@@ -115,7 +115,7 @@ def _replay_variants(pack: Pack, provider: str | None) -> Report:
 
 
 def _replay_variant(pack: Pack, name: str, provider: str, fault: MakeFinding) -> Report:
-    """Replay one variant; if it may not answer here, that is a finding of the given weight."""
+    """Replay one variant; use ``fault`` to make the finding if it cannot be used here."""
     from onnxpack.report import report
 
     try:
@@ -125,7 +125,7 @@ def _replay_variant(pack: Pack, name: str, provider: str, fault: MakeFinding) ->
 
 
 def _prove(pack: Pack, provider: str, variant: str = "base") -> Report:
-    """The replay of one graph on one provider, each finding under their names."""
+    """Return the replay of one graph on one provider, with both named in each finding."""
     import msgspec
 
     from onnxpack.report import report

@@ -1,4 +1,4 @@
-"""A command whose arguments are explained in its help, and which ends with an example."""
+"""Commands whose help explains their arguments and ends with an example."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import click
 
 
 class Argument(click.Argument):
-    """An argument that says what it means.
+    """An argument with an explanation in the help.
 
-    Older clicks take no help for one, newer ones show it under another head.
+    Older versions of click have no help for arguments; newer ones show it under another heading.
 
     Args:
-        meaning: the line that explains it.
+        meaning: line that explains the argument.
     """
 
     def __init__(self, *names: Any, meaning: str, **settings: Any) -> None:
@@ -22,7 +22,7 @@ class Argument(click.Argument):
 
 
 class Command(click.Command):
-    """A command with an example that can be typed as it stands.
+    """A command with an example that works when pasted.
 
     Args:
         example: lines that begin with ``Example:``.
@@ -33,7 +33,7 @@ class Command(click.Command):
         self.example = example
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The arguments, then the options."""
+        """Write the arguments, then the options."""
         arguments = [
             (each.human_readable_name, each.meaning)
             for each in self.params

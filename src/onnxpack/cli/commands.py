@@ -1,4 +1,4 @@
-"""The commands by name. Each is imported when it is asked for: none pays for another's start."""
+"""Load the commands by name; each module is imported only when its command is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "onnxpack"
 COMPLETE = "_ONNXPACK_COMPLETE"
-"""The variable by which a shell asks what may come next."""
+"""The environment variable by which a shell asks for completions."""
 
 MODULES = {
     "export": "export",
@@ -36,26 +36,26 @@ MODULES = {
 
 
 def load(name: str) -> Command:
-    """The command of a name, from its module."""
+    """Import and return the command of a name."""
     found: Command = import_module(f"onnxpack.cli.{MODULES[name]}").command
     return found
 
 
 class Commands(click.Group):
-    """All of them, of one word such as ``image``, or of two such as ``image compare``."""
+    """The group of all commands, with names of one word or two, such as ``image compare``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names."""
+        """Return the names of all commands."""
         return list(MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
-        """The command of a name, from its module."""
+        """Return the command of a name, or None if there is none."""
         return load(cmd_name) if cmd_name in MODULES else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The longer name goes first."""
+        """Resolve a command; a name of two words is preferred."""
         if " ".join(args[:2]) in MODULES:
             args = [" ".join(args[:2]), *args[2:]]
         elif args[0] not in MODULES and not args[0].startswith("-") and not ctx.resilient_parsing:
@@ -63,7 +63,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Words to go on with: what has a space in it is no word."""
+        """Return the completions without a space, since a shell completes single words."""
         found = super().shell_complete(ctx, incomplete)
         return [item for item in found if " " not in str(item.value)]
 

@@ -1,4 +1,4 @@
-"""``onnxpack completion``: the script that completes what is typed."""
+"""``onnxpack completion``: print the script for shell completion."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHELLS = ("bash", "zsh", "fish")
 def command(context: click.Context, shell: str) -> None:
     """Print a script that completes commands and options.
 
-    Kept where the shell looks for such scripts, it works in every shell that is opened then.
+    Save it where your shell looks for completion scripts; it works in every new shell.
     """
     from click.shell_completion import BashComplete, FishComplete, ZshComplete
 

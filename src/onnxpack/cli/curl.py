@@ -1,4 +1,4 @@
-"""A line that asks a server that was just started."""
+"""Make a curl command that sends a request to a server that was just started."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from onnxpack.signature import TensorSpec
 
 MOST_VALUES = 64
-"""More of them make no line that anyone would type."""
+"""Most values of an input for which a command is shown."""
 
 
 def curl_line(ready: Ready, *, keys: bool, tls: bool) -> str:
-    """The command that predicts with the first model; it can be typed as it is."""
+    """Return a command that predicts with the first model and works when pasted."""
     model = ready.models[0]
     line = ["curl", "-sk" if tls else "-s"]
     if keys:

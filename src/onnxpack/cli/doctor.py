@@ -1,4 +1,4 @@
-"""``onnxpack doctor``: what about this machine slows a model down or keeps it from running?"""
+"""``onnxpack doctor``: find what slows models down on this machine, or stops them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXAMPLE = """Example:
 @click.command(NAME, cls=Command, example=EXAMPLE)
 @parameters.json("Print the findings as JSON.")
 def command(json: bool) -> None:
-    """Examine this machine for what holds models back.
+    """Find what slows models down on this machine, or stops them.
 
-    Cores, quota, threads, wheels that clash, libraries that are missing.
-    The exit code is 1 when something keeps models from running.
+    Checks cores, CPU quota, threads, conflicting wheels and missing libraries. The exit code is 1
+    if something stops models from running.
     """
     from onnxpack.runtime.doctor import examine
 

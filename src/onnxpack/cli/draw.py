@@ -1,4 +1,7 @@
-"""Random arrays from Python's own generator: importing numpy's costs as much as running a model."""
+"""Draw random arrays with Python's own generator, since importing numpy's is slow.
+
+The import costs as much as running a model.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from onnxpack.errors import FeedError
 from onnxpack.signature import Array, TensorSpec
 
 OTHER_SIZE = 8
-"""Of a dynamic dim that nothing is known about."""
+"""Size of a dynamic dim that nothing is known about."""
 
 MAX_ELEMENTS = 2**30
 
@@ -20,14 +23,14 @@ MAX_ELEMENTS = 2**30
 def draw(
     source: Random, spec: TensorSpec, sizes: Mapping[str, int], *, like: Array | None = None
 ) -> Array:
-    """Draw an array that fits a spec.
+    """Return a random array that fits a spec.
 
     Args:
-        source: of the randomness.
-        spec: its dtype and shape.
-        sizes: of the dynamic dims by name.
-        like: an array known to be legal: integers stay within its range, text is taken from it.
-            Without it integers are 0 or 1.
+        source: random number generator.
+        spec: dtype and shape of the array.
+        sizes: sizes of the dynamic dims by name.
+        like: array of legal values: integers stay within its range, text is taken from it. Without
+            it, integers are 0 or 1.
 
     Raises:
         FeedError: the array would be enormous.
@@ -55,16 +58,16 @@ def _fill(source: Random, spec: TensorSpec, count: int, like: Array | None) -> A
 
 
 def _below(source: Random, end: int, count: int) -> Array:
-    """Integers of 0 … end - 1."""
+    """Return integers from 0 to ``end`` - 1."""
     return (_uniform(source, count) * end).astype(np.int64)
 
 
 def _normal(source: Random, count: int) -> Array:
-    """The standard normal distribution, by Box and Muller."""
+    """Return normally distributed numbers, by the Box-Muller transform."""
     radius = np.sqrt(-2 * np.log1p(-_uniform(source, count)))
     return np.asarray(radius * np.cos(2 * np.pi * _uniform(source, count)))
 
 
 def _uniform(source: Random, count: int) -> Array:
-    """Numbers of 0 ≤ x < 1."""
+    """Return numbers from 0 up to, but not including, 1."""
     return np.frombuffer(source.randbytes(4 * count), np.uint32) / 2**32

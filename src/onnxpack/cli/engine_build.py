@@ -1,4 +1,4 @@
-"""The ways of ``onnxpack image`` that go by a Dockerfile: it is written, or an engine builds it."""
+"""Write a Dockerfile for ``onnxpack image``, or build it with an engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def by_dockerfile(
     force: bool,
     json: bool,
 ) -> None:
-    """Write the Dockerfile where it was asked for; build it where an engine was named."""
+    """Write the Dockerfile if a folder is given; build it if an engine is given."""
     from onnxpack.image.builder import build_with
     from onnxpack.image.dockerfile import write_dockerfile
 

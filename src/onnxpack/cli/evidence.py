@@ -1,4 +1,4 @@
-"""The evidence in a pack, as a table: one row for each case that was run."""
+"""Print the evidence in a pack as a table, with one row for each case."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 SHOWN = 12
-"""A proof has dozens of cases; of those that passed, so many are printed."""
+"""Most cases that passed and are printed; a proof has dozens of cases."""
 
 
 def show_parity(parity: Parity) -> None:
-    """Print what was compared and what was found; of several outputs the worst counts.
+    """Print each case's tolerance, error and verdict; of several outputs, the worst counts.
 
-    Every case that did not pass has its row.
+    Every case that did not pass has its own row.
     """
     kept = {case.name for case in [each for each in parity.cases if each.passed][:SHOWN]}
     rows = [_row(case) for case in parity.cases if not case.passed or case.name in kept]
     left_out = len(parity.cases) - len(rows)
-    # What was not run has no verdict: it never reads like one that passed.
+    # A case that was not run has no verdict, so that it is not taken for one that passed.
     rows += [(case.name, "", "", "", "", "", "not run") for case in parity.skipped]
     numbers = ("error", "allowed", "max rel", "argmax")
     show.table(("case", "dims", *numbers, "verdict"), rows, right=numbers)
@@ -59,18 +59,18 @@ def _row(case: CaseEvidence) -> tuple[str, ...]:
 
 
 def _nearness(output: OutputEvidence) -> tuple[bool, float]:
-    """How close an output comes to what it was allowed: one that failed is the closest."""
+    """Return a sort key for how close an output's error is to its limit; failures come last."""
     error = _error(output)
     return not output.passed, error / output.allowed if output.allowed else error
 
 
 def _error(output: OutputEvidence) -> float:
-    """The error that the verdict rests on; of a pack written before it was recorded, max abs."""
+    """Return the error that the verdict is based on; older packs only recorded max abs."""
     return output.error if output.allowed else output.max_abs
 
 
 def pack_size(pack: Pack) -> int:
-    """The bytes of all the files that a pack names; of a bare graph, its own."""
+    """Return the total size of a pack's files in bytes; for a bare graph, the size of the graph."""
     if pack.manifest is None:
         return pack.model_path.stat().st_size
     return sum(entry.size for entry in pack.manifest.files.values())

@@ -1,4 +1,4 @@
-"""``onnxpack export``: a trained model becomes a pack, and the proof is shown."""
+"""``onnxpack export``: export a trained model to a pack, and show the proof."""
 
 from __future__ import annotations
 
@@ -137,8 +137,8 @@ def command(
 ) -> None:
     """Export a trained model to a proven pack.
 
-    Several graphs are tried; the first that answers as the model does, on the sample and on
-    other sizes and values, is kept. When none does, nothing is written and the exit code is 1.
+    Several ways to export are tried. The first graph that answers as the model does, on the sample
+    and on other sizes and values, is kept. If none does, nothing is written and the exit code is 1.
     """
     from onnxpack.cli import recipe, show
     from onnxpack.exporters.export import DEFAULT_OPSET, export
@@ -150,7 +150,7 @@ def command(
     prepared = None if preprocess is None else recipe.read_preprocess(preprocess)
     named = recipe.parse_axes(",".join(dynamic))
     tolerance = recipe.make_tolerance(rtol, atol)
-    # What the model's own code prints must not mix with the answer.
+    # Output of the model's own code must not mix with the result.
     with (
         redirect_stdout(sys.stderr),
         descriptors_hidden(),

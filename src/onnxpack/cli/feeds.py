@@ -1,4 +1,4 @@
-"""What ``--input`` means: files, pictures, or random numbers, bound to a model's inputs."""
+"""Read the values of ``--input``: files, pictures or random numbers for a model's inputs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BATCH = "batch"
 
 
 def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Array]:
-    """One array for each input of the model.
+    """Return one array for each input of the model.
 
     Args:
-        texts: ``x.npy``, ``x.npz``, a picture or ``random``; ``name=…`` says which input it
-            is, others fill the inputs in order. The arrays of an ``.npz`` bind by their names.
-        model: whose inputs are to be filled.
-        seed: of the random numbers.
+        texts: ``x.npy``, ``x.npz``, a picture or ``random``. ``name=…`` names the input; other
+            values fill the inputs in order. The arrays of an ``.npz`` are matched by their names.
+        model: model to make inputs for.
+        seed: seed of the random numbers.
 
     Raises:
         FeedError: a file cannot be read, or the inputs do not fit; see ``Signature.bind``.
@@ -55,11 +55,11 @@ def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Ar
 
 
 def random_feeds(model: Model, *, seed: int) -> dict[str, Array]:
-    """Random inputs of legal shapes, and of legal values where golden data shows which are.
+    """Return random inputs of legal shapes; values are like those of the golden data, if any.
 
-    ``batch`` is 1; other dynamic dims have their size in the golden data, else 8. Floats are
-    drawn from the standard normal distribution. Integers and text are like the golden data's:
-    an index beyond them might not exist.
+    ``batch`` is 1; other dynamic dims have their size in the golden data, else 8. Floats are drawn
+    from the standard normal distribution. Integers and text are like the golden data's: an index
+    outside its range might not exist.
     """
     source = Random(seed)  # noqa: S311 - test data, not secrets
     golden = _golden(model)
@@ -75,7 +75,7 @@ def random_feeds(model: Model, *, seed: int) -> dict[str, Array]:
 
 
 def _golden(model: Model) -> dict[str, Array]:
-    """The inputs of the first golden set; none where it cannot be read: it only guides."""
+    """Return the inputs of the first golden set, or an empty dict if it cannot be read."""
     from onnxpack.pack.tensor import read_tensor
 
     if not model.pack.golden:

@@ -1,4 +1,4 @@
-"""Rows under their columns as plain lines: most tables are no more, and rich takes time to load."""
+"""Format rows under their columns as plain text, since rich takes long to import."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ Style: TypeAlias = Mapping[str, Any]
 
 
 class Cell(NamedTuple):
-    """What stands in a row: one line of text, or several.
+    """A cell of a table: one or more lines of text.
 
     Attributes:
-        style: how it is painted, in the words of ``click.style``.
+        text: text of the cell.
+        style: keyword arguments of ``click.style``; None for plain text.
     """
 
     text: str
@@ -22,7 +23,7 @@ class Cell(NamedTuple):
 
 
 def width(rows: Sequence[Sequence[Cell]]) -> int:
-    """The columns of a terminal that the rows take."""
+    """Return the width of the rows in terminal columns."""
     widths = _widths(rows)
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
@@ -33,11 +34,12 @@ def lines(
     right: Collection[int],
     paint: Callable[[str, Style | None], str],
 ) -> Iterator[str]:
-    """The rows, each as long as it is.
+    """Yield the lines of the rows, without trailing blanks.
 
     Args:
-        right: the columns that are aligned to the right.
-        paint: makes of a text and its style what is printed.
+        rows: cells of each row.
+        right: numbers of the columns that are aligned to the right.
+        paint: function that applies a style to a text.
     """
     widths = _widths(rows)
     for row in rows:
@@ -66,7 +68,7 @@ def _width(text: str) -> int:
 
 
 def _columns(char: str) -> int:
-    """How many columns a terminal gives a character: two where it is as wide as it is high."""
+    """Return a character's width in terminal columns: 2 if wide, 0 if combining, else 1."""
     import unicodedata
 
     if unicodedata.combining(char):

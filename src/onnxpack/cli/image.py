@@ -1,4 +1,4 @@
-"""``onnxpack image``: a pack in a container image, without a daemon."""
+"""``onnxpack image``: build a container image of a pack, without a daemon."""
 
 from __future__ import annotations
 
@@ -98,10 +98,11 @@ def command(
     force: bool,
     json: bool,
 ) -> None:
-    """Build a container image that serves a pack, proven first.
+    """Build a container image that serves a pack.
 
-    No daemon is needed. Base, runtime and model are a layer each, from a cache: a new model costs
-    one layer. The same pack and versions give the same image, bit for bit.
+    The server proves the pack before it answers. No daemon is needed. Base, runtime and model are
+    one cached layer each, so a new model costs only one layer. The same pack and versions give the
+    same image, bit for bit.
     """
     from onnxpack.image.build import build_image
     from onnxpack.oci.reference import Reference
@@ -171,7 +172,7 @@ def _recipe(
 
 @dataclass(frozen=True)
 class _Delivery:
-    """Where an image goes: to an engine, where nothing was asked."""
+    """Where a built image goes; by default to a container engine."""
 
     output: Path | None
     load: bool
@@ -179,7 +180,7 @@ class _Delivery:
     force: bool
 
     def check(self, recipe: Recipe) -> Engine | None:
-        """Refuse before the work what would be refused after it; gives the engine that loads."""
+        """Check the destination before the build, and return the engine that loads the image."""
         if self.load and len(recipe.platforms) > 1:
             raise UsageError("an engine takes one platform.", remedy="--push, or -o FILE.tar")
         if self.output is not None:
@@ -191,7 +192,7 @@ class _Delivery:
         return get_engine()
 
     def deliver(self, built: Built, name: Reference, engine: Engine | None) -> dict[str, Any]:
-        """Bring the image there; gives what to tell of it."""
+        """Deliver the image, and return facts about where it went."""
         where: dict[str, Any] = {}
         if self.output is not None:
             _write(built, name, self.output, force=self.force)
@@ -220,7 +221,7 @@ class _Delivery:
 
 
 def _publish(built: Built, name: Reference) -> Published:
-    """Push, and tell a terminal how far it is."""
+    """Push the image, and show progress on a terminal."""
     from onnxpack.cli import show
     from onnxpack.image.publish import publish
 

@@ -1,4 +1,4 @@
-"""``onnxpack image compare``: the ONNX image beside the PyTorch image of the same model."""
+"""``onnxpack image compare``: compare a model's ONNX image with its PyTorch image."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def command(
 ) -> None:
     """Compare a model's ONNX image with its PyTorch image.
 
-    Each is built by onnxpack, and by docker or podman where one answers. The PyTorch image is a
-    fair one: a slim base, CPU wheels, no compiler; a plain Dockerfile, with a compiler, is a row
-    of its own. Every container has to answer as the pack's golden data says.
+    Each image is built by onnxpack, and by docker or podman if one of them answers. The PyTorch
+    image is a fair one: a slim base, CPU wheels, no compiler. A plain Dockerfile, with a compiler,
+    has a row of its own. The answers of every container must agree with the pack's golden data.
     """
     from onnxpack.image.base import default_base
     from onnxpack.image.compare import Plan, compare

@@ -1,4 +1,4 @@
-"""``onnxpack inspect``: what is in this pack, and what was proven about it?"""
+"""``onnxpack inspect``: show the contents of a pack and what was proven about it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SHOWN_LABELS = 4
 )
 @parameters.json("Print all of it as JSON.")
 def command(pack: Path, nodes: bool, dim: tuple[str, ...], json: bool) -> None:
-    """Describe a pack: its graph, its cost, its evidence."""
+    """Describe a pack: its graph, its cost and its evidence."""
     from onnxpack.graph.nodes import list_nodes
     from onnxpack.graph.summary import summarize
     from onnxpack.pack.read import open_pack

@@ -1,4 +1,4 @@
-"""``-o``: outputs in a file, whole or not at all."""
+"""Write outputs to a file for ``-o``, completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from onnxpack.signature import Array
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Every file has this date: the same outputs give the same bytes."""
+"""Date of every file in an archive, so that the same outputs give the same bytes."""
 
 
 def check_path(path: Path, outputs: int) -> None:
-    """Refuse, before any work is done, a path that cannot take the outputs.
+    """Check, before the work, that a path can take the outputs.
 
     Raises:
-        UsageError: it ends in neither ``.npz`` nor ``.npy``, or its folder does not exist.
+        UsageError: the path ends in neither ``.npz`` nor ``.npy``, or its folder does not exist.
     """
     if path.suffix not in (".npz", ".npy"):
         raise UsageError(f"{path} ends in neither .npz nor .npy.", remedy="-o out.npz")
@@ -36,10 +36,11 @@ def check_path(path: Path, outputs: int) -> None:
 
 
 def keep(outputs: Mapping[str, Array], path: Path) -> None:
-    """Write outputs to ``path``: to a file beside it first, which then takes its place.
+    """Write outputs to a temporary file, which then replaces ``path``.
 
     Raises:
-        UsageError: it cannot be written, or holds text, which has no numpy format but pickle.
+        UsageError: the file cannot be written, or an output is text, which numpy only stores as
+            pickle.
     """
     try:
         descriptor, beside = tempfile.mkstemp(dir=path.absolute().parent, prefix=".onnxpack-")
@@ -71,7 +72,7 @@ def _write(outputs: Mapping[str, Array], file: IO[bytes], suffix: str) -> None:
 
 
 def _umask() -> int:
-    # It can only be read by setting it.
+    # The umask can only be read by setting it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -1,10 +1,10 @@
-"""The command line, and the one place where an exception becomes words and an exit code.
+"""The command line, and the only place that turns exceptions into messages and exit codes.
 
-Exit codes: 0 all is well; 1 the check said no; 2 usage or input; 3 an extra or a provider is
-missing; 70 a bug in onnxpack; 130 Ctrl-C; 141 whoever read the output went away.
+Exit codes: 0 success; 1 a check failed; 2 wrong usage or input; 3 an extra or a provider is
+missing; 70 a bug in onnxpack; 130 Ctrl-C; 141 the reader of the output went away.
 
-Errors go to stderr in words. With ``--json`` stdout holds exactly one JSON document in either
-case: the result, or ``{"error": …, "kind": …, "remedy": …}``.
+Errors go to stderr as text. With ``--json``, stdout has exactly one JSON document in both cases:
+the result, or ``{"error": …, "kind": …, "remedy": …}``.
 """
 
 from __future__ import annotations
@@ -79,17 +79,17 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 )
 @click.pass_context
 def app(context: click.Context) -> None:
-    """A trained model goes in, a pack comes out: the same predictions, proven, ready to run."""
+    """Export trained models to ONNX packs with proven predictions, and run them."""
     if context.invoked_subcommand is None:
         say.out(context.get_help())
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit code is what it returns."""
+    """Run one command and return its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without × still gets its answer
+            stream.reconfigure(errors="replace")  # a terminal without × still gets output
     try:
         code = _invoke(argv)
         sys.stdout.flush()
@@ -103,7 +103,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
-    """Run a command as click would, but for broken pipes, of which every click thinks otherwise."""
+    """Run a command as click would, but let the error of a broken pipe reach the caller.
+
+    Versions of click treat broken pipes differently, so ``main`` handles them.
+    """
     asked = os.environ.get(COMPLETE)
     if asked:
         from click.shell_completion import shell_complete
@@ -118,7 +121,10 @@ def _invoke(argv: list[str]) -> int:
 
 
 def _leave_quietly() -> int:
-    """Nobody reads any more: what is still buffered must not raise on the way out."""
+    """Redirect stdout to /dev/null and return the exit code, after the reader went away.
+
+    Otherwise flushing the buffered output would raise an error at exit.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return NO_READER
 
@@ -138,7 +144,7 @@ def _tell(exc: Exception, argv: list[str]) -> int:
 
 
 def _kind(exc: Exception) -> str:
-    """The class that is documented, where the exception's own is nobody else's business."""
+    """Return the name of the documented error class that an exception belongs to."""
     public = (kind for kind in type(exc).__mro__ if kind.__module__ == OnnxpackError.__module__)
     return next(public, type(exc)).__name__
 

@@ -1,4 +1,4 @@
-"""``onnxpack optimize``: the fastest graphs that are still right, beside the proven one."""
+"""``onnxpack optimize``: find faster graphs that are still right, and add them to a pack."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def command(
 ) -> None:
     """Find faster graphs of a pack that are still right.
 
-    Passes such as fusion and int8 are tried on ONNX Runtime, and on OpenVINO where it is
-    installed; all is measured on this machine. A graph is taken only if the rows that judge it
-    show, with 95 % confidence, that it loses no more than --max-loss. The proven graph stays.
+    Passes such as fusion and int8 are tried on ONNX Runtime, and on OpenVINO if it is installed.
+    Everything is measured on this machine. A graph is taken only if the rows that judge it show,
+    with 95 % confidence, that it loses no more than --max-loss. The proven graph stays in the pack.
     """
     from onnxpack.cli import recipe
     from onnxpack.optimizer import emulated
@@ -155,7 +155,7 @@ def _cells(trial: Trial) -> tuple[str, ...]:
 
 
 def verdict(found: Optimized) -> str:
-    """What was taken and what was given up for it, in a sentence."""
+    """Return a sentence that says which variants were taken and what they lose."""
     if not found.variants:
         if any(trial.unfinished for trial in found.trials):
             return (

@@ -1,4 +1,4 @@
-"""The parameters that several commands share, and the kinds that they are made of."""
+"""Parameters that several commands share, and their types."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import click
 from onnxpack.cli.command import Argument
 
 Parameter: TypeAlias = Callable[[Any], Any]
-"""What declares a parameter of the function below it."""
+"""A decorator that adds a parameter to the function below it."""
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers without ``nan`` and ``inf``, which click lets through."""
+    """A range of numbers without ``nan`` and ``inf``, which click accepts."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number.
+        """Return the converted number.
 
         Raises:
-            click.BadParameter: it is out of range, or not finite.
+            click.BadParameter: the number is out of range, or not finite.
         """
         found = float(super().convert(value, param, ctx))
         if not isfinite(found):
@@ -63,19 +63,19 @@ class_name = click.option(
 
 
 def flag(name: str, help_: str) -> Parameter:
-    """An option that takes nothing."""
+    """Return an option that takes no value."""
     return click.option(name, is_flag=True, help=help_)
 
 
 def json(help_: str) -> Parameter:
-    """``--json``."""
+    """Return the option ``--json``."""
     return flag("--json", help_)
 
 
 def one_of(
     name: str, values: Sequence[str], help_: str, *, default: str | None = None
 ) -> Parameter:
-    """An option that takes one of a few words."""
+    """Return an option that takes one of a few words."""
     metavar = f"<{'|'.join(values)}>"
     return click.option(
         name, type=click.Choice(values), metavar=metavar, default=default, help=help_

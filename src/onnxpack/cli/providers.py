@@ -1,4 +1,4 @@
-"""``onnxpack providers``: where can a model run on this machine, proven by running one?"""
+"""``onnxpack providers``: list the execution providers, and test each by running a model."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ EXAMPLE = """Example:
 @click.command(NAME, cls=Command, example=EXAMPLE)
 @parameters.json("Print the list as JSON.")
 def command(json: bool) -> None:
-    """List execution providers and which work here.
+    """List the execution providers, and show which work here.
 
-    A provider counts as working when it has just run a small graph with the right numbers.
+    A provider works if it has just run a small graph and returned the right numbers.
     """
     from onnxpack.runtime.providers import survey
 

@@ -1,4 +1,4 @@
-"""What the options of ``onnxpack export`` stand for."""
+"""Parse the values of options, such as axes, sizes, labels and preprocessing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AXIS = re.compile(r"(?P<input>.+):(?P<axis>\d+)=(?P<dim>[^=:]+)")
 
 
 def parse_axes(text: str) -> dict[str, dict[int, str]]:
-    """``ids:1=tokens,mask:1=tokens`` as the axes to name, for each input.
+    """Parse ``ids:1=tokens,mask:1=tokens``: return the axes to name, for each input.
 
     Raises:
         UsageError: a part is not INPUT:AXIS=NAME.
@@ -35,13 +35,14 @@ def parse_axes(text: str) -> dict[str, dict[int, str]]:
 
 
 def parse_counts(option: str, text: str) -> tuple[int, ...]:
-    """Return ``1,8,32`` as numbers, each of them once.
+    """Parse ``1,8,32``: return the numbers, each only once.
 
     Args:
-        option: what the user typed before them, for the message; it may end in ``=``.
+        option: option to name in the message; it may end in ``=``.
+        text: the value of the option.
 
     Raises:
-        UsageError: a part is no positive whole number.
+        UsageError: a part is not a positive whole number.
     """
     counts = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
     if 0 in counts:
@@ -54,10 +55,10 @@ def parse_counts(option: str, text: str) -> tuple[int, ...]:
 
 
 def parse_sizes(text: str) -> tuple[str, tuple[int, ...]]:
-    """``tokens=32,128`` as the name of a dynamic dim and its sizes.
+    """Parse ``tokens=32,128``: return the name of a dynamic dim and its sizes.
 
     Raises:
-        UsageError: it is not NAME=N,N.
+        UsageError: the text is not NAME=N,N.
     """
     name, equals, counts = text.partition("=")
     if not (name and equals):
@@ -66,10 +67,10 @@ def parse_sizes(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Return ``boxes,scores`` as names.
+    """Parse ``boxes,scores``: return the names.
 
     Raises:
-        UsageError: there is no name before, between or after the commas.
+        UsageError: a name before, between or after the commas is missing.
     """
     names = tuple(name.strip() for name in text.split(","))
     if "" in names:
@@ -78,7 +79,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:
-    """The default tolerance with what was named in its place."""
+    """Return the default tolerance with the given values replaced."""
     from onnxpack.comparison.tolerance import Tolerance
 
     default = Tolerance()
@@ -88,10 +89,10 @@ def make_tolerance(rtol: float | None, atol: float | None) -> Tolerance:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """The names of the classes: a JSON list of text, or a name on each line.
+    """Return the names of the classes: a JSON list of text, or one name on each line.
 
     Raises:
-        UsageError: the file cannot be read, or holds none.
+        UsageError: the file cannot be read, or has no names.
     """
     import msgspec
 
@@ -107,10 +108,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def read_preprocess(text: str) -> Preprocess:
-    """The recipe of this name (``imagenet``), or in this JSON file.
+    """Return the preprocessing of this name (``imagenet``), or from this JSON file.
 
     Raises:
-        UsageError: there is none, or it has a field that is not right.
+        UsageError: the file does not exist, or has a wrong field.
     """
     import msgspec
 

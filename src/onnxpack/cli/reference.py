@@ -1,8 +1,8 @@
-"""The reference of the command line as a page, from the application itself.
+"""Write the reference page of the command line from the application itself.
 
-``python -m onnxpack.cli.reference > docs/reference/cli.md`` writes it, and a test fails when the
-page and the application differ. It is drawn from the parameters, not from ``--help``, whose
-layout changes with the width of the terminal and the version of click.
+``python -m onnxpack.cli.reference > docs/reference/cli.md`` writes it, and a test fails if the page
+and the application differ. The page is made from the parameters, not from ``--help``, whose layout
+changes with the terminal's width and the version of click.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _COMPLETION = (
 
 
 def render() -> str:
-    """The page in Markdown."""
+    """Return the reference page in Markdown."""
     lines = [
         "# Command line",
         "",

@@ -1,4 +1,4 @@
-"""``onnxpack run``: what does this model say to that input?"""
+"""``onnxpack run``: run a model on an input, and show its outputs."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def command(
     seed: int,
     json: bool,
 ) -> None:
-    """Run a pack on one input and print what it answers.
+    """Run a pack on one input and print its outputs.
 
-    With labels in the pack the likeliest classes are printed, else each output in short.
+    If the pack has labels, the likeliest classes are printed, else a summary of each output.
     """
     from onnxpack.cli import answers, feeds, keep
     from onnxpack.runtime.model import Model

@@ -1,7 +1,6 @@
-"""Plain words for the terminal: results on stdout, everything else on stderr.
+"""Print plain text: results on stdout, everything else on stderr.
 
-Names and labels come from packs, which come from anywhere: what would steer a terminal is shown
-instead of sent.
+Names and labels come from packs of any origin, so control characters are shown instead of sent.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ import click
 
 
 def out(text: str = "", *, flush: bool = False) -> None:
-    """Print a line of the result."""
+    """Print a line of the result on stdout."""
     print(printable(text), flush=flush)
 
 
 def note(text: str) -> None:
-    """Tell something that is not the result."""
+    """Print a line on stderr that is not part of the result."""
     print(printable(text), file=sys.stderr)
 
 
 def complain(message: str, remedy: str = "") -> None:
-    """Print an error and its cure on stderr."""
+    """Print an error and its remedy on stderr."""
     head, arrow = "error:", "→"
     if is_coloured(sys.stderr):
         head = click.style(head, fg="red", bold=True)
@@ -35,7 +34,7 @@ def complain(message: str, remedy: str = "") -> None:
 
 
 def emit(value: Any) -> None:
-    """Print a value as JSON; what JSON has no word for (NaN, infinity) is null."""
+    """Print a value as JSON; NaN and infinity, which JSON lacks, become null."""
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
@@ -43,7 +42,7 @@ def emit(value: Any) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with control characters written out, line breaks and tabs left."""
+    """Return the text with control characters escaped, except line breaks and tabs."""
     if text.isprintable():
         return text
     return "".join(
@@ -53,12 +52,12 @@ def printable(text: str) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes as people say it: 46.8 MB."""
+    """Return a number of bytes with a unit: ``46.8 MB``."""
     return f"{quantity(count)}B"
 
 
 def quantity(count: float) -> str:
-    """A large number with a prefix: ``1.81 G``; the unit follows."""
+    """Return a large number with a prefix, before a unit: ``1.81 G``."""
     for prefix in ("", "k", "M", "G"):
         if abs(count) < 999.5:
             return f"{count:.3g} {prefix}"
@@ -67,5 +66,5 @@ def quantity(count: float) -> str:
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether colours do it good."""
+    """Return whether to print colours to a stream."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

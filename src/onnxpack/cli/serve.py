@@ -1,4 +1,4 @@
-"""``onnxpack serve``: packs behind HTTP, proven before they answer."""
+"""``onnxpack serve``: serve packs over HTTP, after proving them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "G
 
 
 def parse_size(text: str) -> int:
-    """A number of bytes: ``1000``, ``64MB``, ``1GiB``."""
+    """Parse a number of bytes: ``1000``, ``64MB``, ``1GiB``."""
     match = re.fullmatch(r"(\d{1,15}) ?([kMG]?|[KMG]i)B?", text)
     if match is None or not int(match[1]):
         raise click.BadParameter(f"{text!r} is no size; expected 1000, 64MB or 1GiB.")
@@ -104,11 +104,12 @@ def command(
     api_key_file: Path | None,
     **settings: Any,
 ) -> None:
-    """Serve packs over HTTP, proven before they answer.
+    """Serve packs over HTTP; each is proven before it answers.
 
-    It speaks the Open Inference Protocol (v2), takes plain JSON, pictures and .npy at
-    /v2/models/NAME/predict, and shows a page at /. It is ready when golden data was reproduced
-    here; where it is not, the exit code is 1. Ctrl-C and SIGTERM end it when all is answered.
+    The server speaks the Open Inference Protocol (v2). It takes plain JSON, pictures and .npy files
+    at /v2/models/NAME/predict, and shows a page at /. It is ready when the golden data was
+    reproduced here; if it is not, the exit code is 1. After Ctrl-C or SIGTERM, running requests are
+    answered before the server ends.
     """
     from onnxpack.server.run import serve
     from onnxpack.server.settings import Settings
@@ -140,7 +141,7 @@ def _announce(ready: Ready, settings: Settings) -> None:
 
 
 def _from_here(address: str) -> str:
-    """Where every address is bound, one that this machine can ask."""
+    """Return an address that this machine can reach, even if every address is bound."""
     return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 

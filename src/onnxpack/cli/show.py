@@ -1,4 +1,4 @@
-"""Tables for a person. Rich folds those that are wider than the terminal; it takes long to load."""
+"""Print tables; those wider than the terminal are folded by rich, which is slow to import."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ _VERDICTS |= {"error": _BAD, "FAIL": _BAD}
 def table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
 ) -> None:
-    """Print rows under their columns; cells that are verdicts have a colour.
+    """Print rows under their columns; verdicts are coloured.
 
     Args:
-        right: the columns that are aligned to the right.
+        columns: names of the columns.
+        rows: cells of each row.
+        right: names of the columns that are aligned to the right.
     """
     cells = [tuple(map(_cell, row)) for row in rows]
     if any(columns):
@@ -53,13 +55,13 @@ def report(found: Report, *, title: str) -> None:
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print a name and what it is, a line each; long ones wrap under themselves."""
+    """Print names and values, one line each; long values wrap under themselves."""
     _print([(Cell(say.printable(name), _HEAD), _cell(value)) for name, value in pairs])
 
 
 @contextmanager
 def progress(*, verbose: bool) -> Iterator[Callable[[str], None] | None]:
-    """What long work is told to tell: a moving line on a terminal, lines when verbose."""
+    """Yield a function that shows progress: on a terminal in one line, if verbose as many lines."""
     if verbose:
         yield say.note
     elif sys.stderr.isatty():
@@ -79,7 +81,7 @@ def _cell(text: str) -> Cell:
 
 
 def _print(rows: Sequence[Sequence[Cell]], right: Collection[int] = ()) -> None:
-    """Print rows as they are: into a pipe always, on a terminal where they fit."""
+    """Print rows without folding, unless they are too wide for the terminal."""
     if not rows:
         return
     if sys.stdout.isatty() and grid.width(rows) > get_terminal_size().columns:
@@ -94,7 +96,7 @@ def _paint(text: str, style: Style | None) -> str:
 
 
 def _fold(rows: Sequence[Sequence[Cell]], right: Collection[int]) -> None:
-    """Print rows within the width of the terminal, long cells on several lines."""
+    """Print rows within the width of the terminal, with long cells on several lines."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -107,7 +109,7 @@ def _fold(rows: Sequence[Sequence[Cell]], right: Collection[int]) -> None:
     console = Console(highlight=False)
     with console.capture() as captured:
         console.print(drawn)
-    # Without the blanks that rich fills its lines up with.
+    # Remove the trailing blanks with which rich fills its lines.
     for line in captured.get().splitlines():
         print(line.rstrip())
 

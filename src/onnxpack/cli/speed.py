@@ -1,4 +1,4 @@
-"""Speeds in words, and the variants and the measurements in a pack as tables."""
+"""Format speeds, and print the variants and measurements of a pack as tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show_variants(variants: Mapping[str, Variant]) -> None:
-    """Print what each variant is, what it keeps and how fast it was; nothing if there is none."""
+    """Print each variant, what it keeps and how fast it was; nothing without variants."""
     from onnxpack.pack import describe as words
 
     for name, entry in sorted(variants.items()):
@@ -31,7 +31,7 @@ def show_variants(variants: Mapping[str, Variant]) -> None:
 
 
 def show_measurements(measurements: Iterable[Measurement]) -> None:
-    """Print the timings of a pack, a table for each run; nothing if there is none."""
+    """Print the timings of a pack, one table for each run; nothing without timings."""
     from onnxpack.pack import describe as words
 
     for each in measurements:
@@ -45,12 +45,12 @@ def show_measurements(measurements: Iterable[Measurement]) -> None:
 
 
 def times(ratio: float) -> str:
-    """A ratio with three digits that mean something: 0.27, 1.55, 137."""
+    """Return a ratio with useful digits: 0.27, 1.55, 137."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def speed_cells(speed: Speed | None) -> tuple[str, str]:
-    """The ratio and its interval, as cells of a table; empty where nothing was timed."""
+    """Return the ratio and its interval as table cells; empty if nothing was timed."""
     if speed is None:
         return "", ""
     return f"{times(speed.ratio)} ×", "{} – {}".format(*map(times, speed.interval))

@@ -1,7 +1,7 @@
-"""How a command says no."""
+"""The exception with which a command reports a failed check."""
 
 from __future__ import annotations
 
 
 class NotOkError(Exception):
-    """The check said no, and everything that is to be said about it was printed."""
+    """The check failed, and everything about it was already printed."""

@@ -1,4 +1,4 @@
-"""``onnxpack view``: look at the graph in a browser, with netron."""
+"""``onnxpack view``: show the graph in a browser with netron."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXAMPLE = """Example:
 def command(pack: Path, port: int, host: str, browser: bool) -> None:
     """Show the graph in a browser until Ctrl-C.
 
-    Netron draws it: pip install "onnxpack[view]".
+    This needs Netron: pip install "onnxpack[view]".
     """
     from onnxpack.pack.read import open_pack
 
@@ -47,7 +47,7 @@ def command(pack: Path, port: int, host: str, browser: bool) -> None:
         netron = import_module("netron")
     except ImportError as exc:
         raise MissingExtraError("netron", extra="view") from exc
-    # netron configures logging by itself unless someone has.
+    # netron configures logging itself unless the program has done so.
     logging.getLogger().addHandler(logging.NullHandler())
     with TemporaryDirectory() as empty:
         file, data = _content(opened, Path(empty))
@@ -63,10 +63,10 @@ def command(pack: Path, port: int, host: str, browser: bool) -> None:
 
 
 def _content(pack: Pack, empty: Path) -> tuple[Path, bytearray | None]:
-    """What netron is to serve: it hands out whatever lies beside the file.
+    """Return the file for netron, and its content if it is not read from the file.
 
-    A pack holds nothing else. A bare graph may lie in someone's home, so its content is served
-    from an empty folder.
+    Netron also serves the files beside it. A pack has no other files. A bare graph may be in a home
+    folder, so its content is served from an empty folder.
     """
     if pack.path.is_dir():
         return pack.model_path, None

@@ -1,1 +1,1 @@
-"""What an ONNX graph is made of."""
+"""Read ONNX graphs: nodes, shapes, signature and cost."""

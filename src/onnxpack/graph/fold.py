@@ -1,8 +1,8 @@
-"""Shapes that a graph computes for itself, found by computing them.
+"""Find shapes that a graph computes at run time, by evaluating the computation.
 
 ONNX's own shape inference follows some arithmetic on shapes and gives up on the rest. Exporters
-write a good deal of it, so what it left unknown is gone over once more, node by node: what has
-known small inputs is evaluated by ONNX's reference implementation, and inference is told.
+write much of it, so unknown shapes are visited again, node by node: nodes with small known inputs
+are evaluated by ONNX's reference implementation, and shape inference uses the results.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 MAX_ELEMENTS = 1024
 MAX_RANK = 2
-"""A value with more elements or axes is no shape, and its broadcasts could grow without end."""
+"""Values with more elements or axes are not shapes; broadcasting them could grow without limit."""
 
 MAX_NODES = 100_000
-"""A larger graph keeps its unknown shapes: this is a courtesy, and not worth minutes."""
+"""A larger graph keeps its unknown shapes: finding them is not worth minutes."""
 
 _EVALUATED = frozenset(
     [
@@ -70,14 +70,14 @@ _EVALUATED = frozenset(
         "Where",
     ]
 )
-"""What exporters compute shapes with."""
+"""The operators that exporters compute shapes with."""
 
 _GROWING = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
-"""The input whose product bounds the size of what these operators make."""
+"""The input whose product limits the output's size, for each operator that can grow a value."""
 
 
 def fold_shapes(model: ModelProto) -> ModelProto:
-    """A copy that states every shape which could be found."""
+    """Return a copy of the graph with every shape that could be found."""
     import onnx
 
     if len(model.graph.node) > MAX_NODES:
@@ -108,7 +108,7 @@ class _Folder:
             value.name: value.type for value in [*graph.input, *graph.value_info, *graph.output]
         }
         self.values: dict[str, Array] = {}
-        for weight in graph.initializer:  # the large ones were taken out
+        for weight in graph.initializer:  # large weights were removed before
             self.types[weight.name] = helper.make_tensor_type_proto(weight.data_type, weight.dims)
             self._keep(weight.name, numpy_helper.to_array(weight))
         self._opsets = list(model.opset_import)
@@ -116,7 +116,7 @@ class _Folder:
         self._ir_version = model.ir_version
 
     def visit(self, node: NodeProto) -> None:
-        """Learn what one node gives; whatever is wrong with it stays unknown."""
+        """Learn the outputs of one node; whatever is wrong with it stays unknown."""
         if node.op_type == "Shape" and not node.domain:
             self._take_shape(node)
         elif self._can_evaluate(node):
@@ -154,7 +154,7 @@ class _Folder:
         feeds = {name: self.values[name] for name in node.input if name}
         try:
             made = ReferenceEvaluator(node, opsets=self._versions).run(None, feeds)
-        except Exception:  # noqa: BLE001  the reference raises what it likes on a wrong node
+        except Exception:  # noqa: BLE001  the reference raises any error on a wrong node
             return
         for name, value in zip(node.output, made, strict=False):
             if self._keep(name, value):

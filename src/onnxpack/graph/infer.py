@@ -21,10 +21,10 @@ KEPT_BYTES = 4096
 
 
 def at_sizes(model: ModelProto, dims: Mapping[str, int]) -> ModelProto:
-    """A copy without weights whose functions are written out and whose shapes are inferred.
+    """Return a copy of the graph without weights, with functions inlined and shapes inferred.
 
-    Every dynamic dim of the inputs has the size that ``dims`` gives it, else 1. Values whose
-    shape cannot be told are left without one.
+    Every dynamic dim of the inputs has its size in ``dims``, else 1. Values whose shape cannot be
+    inferred have none.
     """
     from onnx import inliner, shape_inference
 
@@ -36,7 +36,7 @@ def at_sizes(model: ModelProto, dims: Mapping[str, int]) -> ModelProto:
         if not inference_crashes(light.graph):
             light = shape_inference.infer_shapes(light, data_prop=True)
     except (shape_inference.InferenceError, RuntimeError, ValueError):
-        pass  # what could not be inferred stays unknown
+        pass  # shapes that could not be inferred stay unknown
     return light if _is_complete(light.graph) else fold_shapes(light)
 
 
@@ -54,10 +54,10 @@ def state_types(graph: GraphProto) -> None:
 
 
 def inference_crashes(graph: GraphProto) -> bool:
-    """Return whether onnx's shape inference would read a type that is not there.
+    """Return whether shape inference would read a type that does not exist.
 
-    onnx 1.23.2 ends the process by a segmentation fault where a classical operator, such as
-    LabelEncoder, takes what an operator of another domain made: it knows no type for that.
+    onnx 1.23.2 crashes with a segmentation fault if a classical operator, such as LabelEncoder,
+    takes the output of an operator of another domain, for which it knows no type.
     """
     typed = {value.name for value in graph.value_info}
     untyped: set[str] = set()
@@ -80,7 +80,7 @@ def _sizes(model: ModelProto, dims: Mapping[str, int]) -> dict[str, int]:
 
 
 def _without_weights(model: ModelProto, sizes: Mapping[str, int]) -> ModelProto:
-    """Large initialisers become inputs, which have a shape and no content."""
+    """Return a copy with large initialisers as inputs, which have a shape and no content."""
     import onnx
 
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
@@ -94,7 +94,7 @@ def _without_weights(model: ModelProto, sizes: Mapping[str, int]) -> ModelProto:
     graph.value_info.extend(
         _fixed(value, sizes, unknown=None)
         for value in model.graph.value_info
-        if value.name in foreign  # inference tells the others, whatever the file claims
+        if value.name in foreign  # other types are inferred, whatever the file claims
     )
     inputs = {value.name for value in graph.input}
     for weight in model.graph.initializer:
@@ -117,7 +117,7 @@ def _is_small(weight: TensorProto) -> bool:
 def _fixed(
     value: ValueInfoProto, sizes: Mapping[str, int], *, unknown: int | None
 ) -> ValueInfoProto:
-    """The value with a size for every dim; without a shape where one is not to be known."""
+    """Return the value with a fixed size for every dim, or without a shape if a size is unknown."""
     import onnx
 
     fixed = onnx.ValueInfoProto()

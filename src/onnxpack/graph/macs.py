@@ -1,7 +1,7 @@
-"""Multiply-accumulate operations: what the matrix work of a graph costs.
+"""Count multiply-accumulate operations (MACs): the cost of a graph's matrix work.
 
-Convolutions, matrix products, recurrent layers and attention are counted, in their quantised and
-fused forms too. Element-wise operators are not: they cost memory traffic, not arithmetic.
+Convolutions, matrix products, recurrent layers and attention are counted, also in their quantised
+and fused forms. Element-wise operators are not: they cost memory traffic, not arithmetic.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 class Macs(NamedTuple):
-    """The sum over the nodes that could be counted, and how many could not."""
+    """The sum over the nodes that could be counted, and the number of nodes that could not."""
 
     total: float
     uncounted: int
 
 
 def count_macs(model: ModelProto) -> Macs:
-    """Count a graph whose shapes were inferred (see :func:`onnxpack.graph.infer.at_sizes`).
+    """Count the MACs of a graph with inferred shapes (see :func:`onnxpack.graph.infer.at_sizes`).
 
-    What stands in the body of a Loop, a Scan or an If is uncounted: how often it runs is not
-    written in the graph. So are calls of functions that could not be written out.
+    The body of a Loop, a Scan or an If is not counted: the graph does not state how often it runs.
+    Calls of functions that could not be inlined are not counted either.
     """
     shapes = shapes_of(model.graph)
     functions = {function.name for function in model.functions}
@@ -43,7 +43,7 @@ def count_macs(model: ModelProto) -> Macs:
 
 
 def macs_of(node: NodeProto, shapes: Mapping[str, Shape]) -> float | None:
-    """The operations of one node; None where a shape it depends on is unknown."""
+    """Return the MACs of one node; None if a shape that they depend on is unknown."""
     rule = _RULES.get(operator(node))
     if rule is None:
         return 0.0
@@ -54,11 +54,11 @@ def macs_of(node: NodeProto, shapes: Mapping[str, Shape]) -> float | None:
 
 
 class _UnknownError(Exception):
-    """A shape is not known, or not one that this operator can have."""
+    """A shape is unknown, or not possible for this operator."""
 
 
 class _Call:
-    """A node whose shapes are known where they are asked for."""
+    """A node with the shapes of its inputs and outputs; an unknown shape raises an error."""
 
     def __init__(self, node: NodeProto, shapes: Mapping[str, Shape]) -> None:
         self._node = node
@@ -79,7 +79,7 @@ class _Call:
         return get_attribute_value(found[0]) if found else default
 
     def has(self, index: int) -> bool:
-        """Whether this input is given: an optional one is left out by an empty name."""
+        """Return whether this input is given; an empty name leaves out an optional input."""
         return index < len(self._node.input) and bool(self._node.input[index])
 
     def _shape(self, name: str, rank: int) -> tuple[int, ...]:
@@ -128,14 +128,14 @@ def _einsum(call: _Call) -> float:
 
 
 def _attention(call: _Call) -> float:
-    """``q @ k`` and ``weights @ v``: each query meets each key, past keys included."""
+    """Return the MACs of ``q @ k`` and ``weights @ v``, for all keys and past keys."""
     query, key, out = call.input(0, 3), call.input(1, 3), call.output(0, 3)
     past = call.input(4, 3)[-2] if call.has(4) else 0
     return float((key[-2] + past) * (prod(query) + prod(out)))
 
 
 def _fused_attention(call: _Call) -> float:
-    """The projection to q, k and v, then attention of a sequence to itself."""
+    """Return the MACs of the projection to q, k and v, and of a sequence's attention to itself."""
     states, out = call.input(0, 3), call.output(0, 3)
     return float(prod(states[:2]) * prod(call.input(1, 2)) + states[1] * 2 * prod(out))
 
@@ -172,7 +172,7 @@ _RULES: dict[str, Callable[[_Call], float]] = {
 
 
 def _heavy_nodes(graph: Any) -> int:
-    """How many nodes of a body would be counted if it ran once."""
+    """Return how many nodes of a body would be counted if it ran once."""
     return sum(
         (operator(node) in _RULES) + sum(map(_heavy_nodes, bodies(node))) for node in graph.node
     )

@@ -1,4 +1,4 @@
-"""The nodes of a graph, one by one, with the shapes of what they take and give."""
+"""List the nodes of a graph with the shapes of their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ if TYPE_CHECKING:
 
 
 class Value(msgspec.Struct, frozen=True):
-    """What flows along an edge: its name, and its shape where that can be told."""
+    """A value on an edge of the graph: its name, and its shape, or None if unknown."""
 
     name: str
     shape: tuple[int | None, ...] | None
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One node.
+    """One node of a graph.
 
     Attributes:
-        name: its name; in the body of an If, Loop or Scan it follows that node's name and ``/``.
-        operator: with its domain where that is not ONNX's own.
-        macs: multiply-accumulate operations of one run of it; None where they cannot be told.
+        name: name of the node; in the body of an If, Loop or Scan, that node's name and ``/`` come
+            first.
+        operator: name of the operator, with its domain unless it is ONNX's own.
+        inputs: values that the node takes.
+        outputs: values that the node gives.
+        macs: multiply-accumulate operations of one run of the node; None if unknown.
     """
 
     name: str
@@ -41,14 +44,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_nodes(path: Path, *, dims: Mapping[str, int] | None = None) -> tuple[Node, ...]:
-    """The nodes of the graph at ``path`` in its order, functions written out.
+    """Return the nodes of the graph at ``path`` in its order, with functions inlined.
 
     Args:
         path: an ``.onnx`` file.
-        dims: sizes for dynamic dims by name; those that are not named have size 1.
+        dims: sizes of dynamic dims by name; other dims have size 1.
 
     Raises:
-        PackError: it is not a graph.
+        PackError: the file is not a graph.
     """
     model = read_graph(path)
     named = {name: (dims or {}).get(name, 1) for name in dynamic_dims(model)}

@@ -1,4 +1,4 @@
-"""Read a graph that nobody vouches for: its weights stay on disk, its functions are bounded."""
+"""Read an untrusted graph: its weights stay on disk, and its functions are limited."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
 MAX_GRAPH_BYTES = 2**31
-"""Protocol Buffers' own limit: a larger graph keeps its weights in other files."""
+"""Protocol Buffers' own limit: a larger graph stores its weights in other files."""
 
 MAX_NODES = 2_000_000
-"""Nodes once every function is written out: functions that call functions grow exponentially."""
+"""Most nodes after all functions are inlined: nested calls can grow exponentially."""
 
 
 def read_graph(path: Path) -> ModelProto:
-    """Parse the graph at ``path``; external weights are not opened.
+    """Parse the graph at ``path`` without opening external weights.
 
     Raises:
-        PackError: it cannot be read, is not an ONNX model, or its functions never end.
+        PackError: the file cannot be read, is not an ONNX model, or its functions never end.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -49,7 +49,7 @@ def read_graph(path: Path) -> ModelProto:
 
 
 def each_graph(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph, then the bodies of its If, Loop and Scan nodes, however deep."""
+    """Yield the graph, then the bodies of its If, Loop and Scan nodes, however deep."""
     yield graph
     for node in graph.node:
         for body in bodies(node):
@@ -57,7 +57,7 @@ def each_graph(graph: GraphProto) -> Iterator[GraphProto]:
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
-    """The graphs that a node holds: branches of an If, the body of a Loop or a Scan."""
+    """Yield the graphs inside a node: branches of an If, the body of a Loop or a Scan."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -65,7 +65,7 @@ def bodies(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def operator(node: NodeProto) -> str:
-    """An operator's name, with its domain where that is not ONNX's own."""
+    """Return an operator's name, with its domain unless it is ONNX's own."""
     return f"{node.domain}.{node.op_type}" if _domain(node.domain) else node.op_type
 
 
@@ -77,7 +77,7 @@ _Key = tuple[str, str, str]
 
 
 def _written_out(model: ModelProto) -> int:
-    """How many nodes there are once each call is replaced by the body of its function."""
+    """Return the number of nodes after each call is replaced by the body of its function."""
     functions = {(_domain(f.domain), f.name, f.overload): f for f in model.functions}
     sizes: dict[_Key, int] = {}
     for key in functions:
@@ -86,7 +86,10 @@ def _written_out(model: ModelProto) -> int:
 
 
 def _measure(key: _Key, functions: dict[_Key, FunctionProto], sizes: dict[_Key, int]) -> None:
-    """Measure a function after those it calls, without recursion: its depth is not ours."""
+    """Measure a function after the functions it calls.
+
+    This uses no recursion, because the depth of the calls is untrusted.
+    """
     stack, opened = [key], set[_Key]()
     while stack:
         top = stack[-1]

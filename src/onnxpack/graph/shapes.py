@@ -1,4 +1,4 @@
-"""The shapes that a graph states."""
+"""Read the shapes that a graph states for its values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TypeProto
 
 Shape: TypeAlias = tuple[int | None, ...]
-"""None stands for an unknown size."""
+"""A shape; None stands for an unknown size."""
 
 
 def shapes_of(graph: GraphProto) -> dict[str, Shape]:
-    """The shapes that a graph states for its values; None stands for an unknown size."""
+    """Return the shapes that a graph states for its values, by name."""
     known: dict[str, Shape] = {}
     for value in [*graph.input, *graph.output, *graph.value_info]:
         shape = shape_of(value.type)
@@ -22,7 +22,7 @@ def shapes_of(graph: GraphProto) -> dict[str, Shape]:
 
 
 def shape_of(kind: TypeProto) -> Shape | None:
-    """The shape that a type states; None where it states none, or is not a tensor's."""
+    """Return the shape that a type states; None if it states none, or is not a tensor type."""
     if not kind.tensor_type.HasField("shape"):
         return None
     return tuple(
@@ -32,7 +32,7 @@ def shape_of(kind: TypeProto) -> Shape | None:
 
 
 def dynamic_dims(model: ModelProto) -> tuple[str, ...]:
-    """The names of the dynamic dims of the inputs, in order of appearance."""
+    """Return the names of the dynamic dims of the inputs, in order of appearance."""
     weights = {weight.name for weight in model.graph.initializer}
     return tuple(
         dict.fromkeys(

@@ -1,4 +1,4 @@
-"""The signature that a graph states for itself."""
+"""Read the signature that a graph states for itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def read_signature(model: ModelProto) -> Signature:
-    """The inputs and outputs of a graph; an axis without a size or name is ``{name}_dim_{axis}``.
+    """Return the inputs and outputs of a graph as a signature.
 
-    What is not a tensor has its kind for a dtype, such as ``sequence``.
+    An axis without a size or name is called ``{name}_dim_{axis}``. A value that is not a tensor has
+    its kind, such as ``sequence``, as its dtype.
     """
     weights = {weight.name for weight in model.graph.initializer}
     return Signature(
@@ -25,10 +26,10 @@ def read_signature(model: ModelProto) -> Signature:
 
 
 def dtype_name(data_type: int, *, of: str) -> str:
-    """The numpy name of an ONNX data type.
+    """Return the numpy name of an ONNX data type.
 
     Raises:
-        PackError: there is no such type; the message says that ``of`` has it.
+        PackError: the type does not exist; the message names ``of``, the tensor that has it.
     """
     from onnx.helper import tensor_dtype_to_np_dtype
 

@@ -1,4 +1,4 @@
-"""What a graph is: its operators, its parameters, and what one run of it costs."""
+"""Summarise a graph: its operators, its parameters, and the cost of one run."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _NOT_LEARNED = {"int64", "bool", "str"}
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in a graph.
+    """The summary of a graph.
 
     Attributes:
-        signature: the inputs and outputs.
-        ir_version: the ONNX IR version.
-        opsets: the operator-set version of each domain; ONNX's own is ``ai.onnx``.
-        producer: the program that wrote it, with its version where that is told.
-        nodes: how many there are, in the bodies of If, Loop and Scan too.
-        operators: how many nodes of each operator, the most frequent first.
-        functions: the names of the functions that the model defines for itself.
-        parameters: how many numbers its initialisers hold, not counting shapes and masks.
-        weights: the size in bytes of its initialisers of each dtype.
-        dims: the sizes of the dynamic dims at which ``macs`` holds.
-        macs: multiply-accumulate operations of one run; None where none could be counted.
-        uncounted: how many nodes are missing in ``macs``: their shapes, or how often they run,
-            cannot be told from the graph.
+        signature: inputs and outputs.
+        ir_version: ONNX IR version.
+        opsets: operator-set version of each domain; ONNX's own is ``ai.onnx``.
+        producer: program that wrote the graph, with its version if stated.
+        nodes: number of nodes, including those in the bodies of If, Loop and Scan.
+        operators: number of nodes of each operator, the most frequent first.
+        functions: names of the functions that the model defines.
+        parameters: number of elements in its initialisers, without shapes and masks.
+        weights: bytes of its initialisers of each dtype.
+        dims: sizes of the dynamic dims for which ``macs`` was counted.
+        macs: multiply-accumulate operations of one run; None if none could be counted.
+        uncounted: number of nodes missing in ``macs``, because the graph does not state their
+            shapes, or how often they run.
     """
 
     signature: Signature
@@ -60,14 +60,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarize(path: Path, *, dims: Mapping[str, int] | None = None) -> Summary:
-    """Summarise the graph at ``path`` without reading weights that lie in other files.
+    """Summarise the graph at ``path`` without reading weights in other files.
 
     Args:
         path: an ``.onnx`` file.
-        dims: sizes for dynamic dims by name; those that are not named have size 1.
+        dims: sizes of dynamic dims by name; other dims have size 1.
 
     Raises:
-        PackError: it is not a graph, or claims what cannot be.
+        PackError: the file is not a graph, or states something impossible.
     """
     model = read_graph(path)
     named = {name: (dims or {}).get(name, 1) for name in dynamic_dims(model)}
@@ -104,7 +104,7 @@ def _elements(weight: TensorProto) -> int:
 
 
 def _bits(weight: TensorProto) -> int:
-    """The size of one element; a string counts what stands in the file."""
+    """Return the bits of one element; for strings, by the bytes in the file."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
     packed = re.match(r"(?:u?int|float)([246])(?:_|$)", _dtype(weight))

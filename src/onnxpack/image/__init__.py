@@ -1,1 +1,1 @@
-"""From a pack to a container image."""
+"""Build a container image that serves a pack."""

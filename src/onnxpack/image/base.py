@@ -1,4 +1,4 @@
-"""What an image stands on: Debian's packages, or any image that has a Python."""
+"""The base of an image: Debian's packages, or any image that contains Python."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ _OLDEST = (3, 11)
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An image with a Python in it.
+    """An image that contains Python.
 
     Attributes:
-        name: as labels tell it.
-        interpreter: the absolute path of its Python.
-        tree: the folder it was made from; None where it was an image already.
+        name: name of the base in the image's labels.
+        image: the image itself.
+        target: platform and Python version of the base.
+        interpreter: absolute path of its Python.
+        tree: folder that the base was made from; None if it was an image already.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Base:
 
 
 def default_base() -> tuple[str, str]:
-    """The base that needs nothing but what is at hand, and why it is the one."""
+    """Return the base that needs only what is installed here, and the reason for the choice."""
     if debian.is_at_hand():
         return DEBIAN, "mmdebstrap is installed: the smallest base, without a registry"
     python = debian.default_python()
@@ -59,13 +61,18 @@ def open_base(
     mtime: int,
     anew: bool = False,
 ) -> Base:
-    """A base by its name: ``debian``, ``oci:`` and a layout or tar, or a registry's reference.
+    """Return the base of a name: ``debian``, ``oci:`` with a layout or tar, or a reference.
 
     Args:
-        anew: fetch Debian's packages, whether they are in the cache or not.
+        name: name of the base.
+        platform: platform of the image.
+        cache: cache of trees and layers.
+        compression: compression of the layers of a Debian base.
+        mtime: time of every file of a Debian base, in seconds since 1970.
+        anew: fetch Debian's packages even if they are in the cache.
 
     Raises:
-        ImageError: it cannot be made or read, or has no Python that is recent enough.
+        ImageError: the base cannot be made or read, or its Python is missing or too old.
         RegistryError: the registry does not answer, or refuses.
     """
     if name == DEBIAN:
@@ -113,7 +120,7 @@ def _open_to_all(entry: Entry) -> Entry:
 
 
 def _find_python(image: Image, name: str) -> dict[str, str]:
-    """The newest Python in an image: its path and its version."""
+    """Return the newest Python in an image: its path and its version."""
     found = {version: path for layer in image.layers for path, version in _pythons(layer)}
     if not found:
         raise ImageError(

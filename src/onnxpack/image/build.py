@@ -1,4 +1,4 @@
-"""From a pack to an image, without a daemon: base, runtime, model, each a layer from the cache."""
+"""Build an image from a pack without a daemon: base, runtime and model layers, each cached."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from onnxpack.pack.model import Pack, VariantFiles
 from onnxpack.pack.read import VARIANTS
 
 MAX_DIGITS = 11
-"""Of seconds since 1970: a tar's header has no more."""
+"""Digits of a time in seconds since 1970: the header of a tar has no room for more."""
 MIN_GOLDEN = 2**20
-"""Bytes of golden data that go along whatever the size of the model."""
+"""Bytes of golden data that are always shipped, whatever the size of the model."""
 
 Told: TypeAlias = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How images are built.
+    """The settings of an image build.
 
     Attributes:
-        base: ``debian``, ``oci:`` and a layout or tar, or a registry's reference.
-        platforms: one, or several for an index.
+        base: ``debian``, ``oci:`` with a layout or tar, or a registry's reference.
+        platforms: one platform, or several for an index.
         runtime: ``cpu`` or ``cuda``.
-        compression: of base and runtime; the model's layer stays as it is, since weights gain
-            nothing and cost the most.
-        mtime: seconds since 1970 of every file, and of the image.
-        pull: fetch Debian's packages anew, where the base is made of them.
+        compression: compression of base and runtime layers. The model's layer is never compressed,
+            since weights hardly shrink and take the most time.
+        mtime: time of every file and of the image, in seconds since 1970.
+        pull: fetch Debian's packages anew if the base is made of them.
     """
 
     base: str
@@ -60,11 +60,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An image, and what it took.
+    """A built image and facts about its build.
 
     Attributes:
-        content: an image, or an index of several platforms'.
-        seconds: of building.
+        content: an image, or an index of the images of several platforms.
+        seconds: duration of the build.
         wheels: the pinned requirements.
     """
 
@@ -79,10 +79,10 @@ class Built:
 
 
 def source_date() -> int:
-    """The time that images bear: SOURCE_DATE_EPOCH, or none.
+    """Return the time for files and image in seconds since 1970: SOURCE_DATE_EPOCH, or 0.
 
     Raises:
-        UsageError: it is no number of seconds.
+        UsageError: SOURCE_DATE_EPOCH is not a number of seconds.
     """
     told = os.environ.get("SOURCE_DATE_EPOCH") or "0"
     if not told.isascii() or not told.isdigit() or len(told) > MAX_DIGITS:
@@ -96,14 +96,17 @@ def build_image(
     """Build the image of a pack; the same pack, versions and base give the same bytes.
 
     Args:
-        told: called with each step as it begins.
+        pack: the pack to build from.
+        recipe: settings of the build.
+        cache: cache of trees and layers; None uses the user's.
+        told: called with the name of each step as it begins.
 
     Raises:
-        UsageError: there are no wheels for a platform, or it is named twice.
-        PackError: a file of the pack is not what its manifest says.
+        UsageError: onnxruntime has no wheels for a platform, or a platform is named twice.
+        PackError: a file of the pack differs from its manifest.
         ImageError: a base cannot be made or read, or uv finds no wheels.
         RegistryError: the base's registry does not answer, or refuses.
-        MissingExtraError: what the extra ``image`` brings is not installed.
+        MissingExtraError: the extra ``image`` is not installed.
     """
     begun = perf_counter()
     cache = cache or Cache()
@@ -112,7 +115,7 @@ def build_image(
     for each in recipe.platforms:
         check_platform(each)
     wheels = requirements(runtime=recipe.runtime, pictures=takes_pictures(pack))
-    # What hashes lets go of the interpreter's lock: base and runtime are looked up meanwhile.
+    # Hashing releases the interpreter's lock, so base and runtime are looked up meanwhile.
     with ThreadPoolExecutor(1, thread_name_prefix="digests") as threads:
         checked = threads.submit(_check, pack)
         images = [
@@ -143,7 +146,7 @@ def _build(
     )
     told(f"model {pack.name}")
     bill = _bill_layer(base, wheels, cache, recipe.mtime)
-    checked.result()  # a layer is kept by the pack's digest: first it has to be that pack
+    checked.result()  # the pack's digest is a cache key: check the pack first
     model = _model_layer(pack, cache, recipe.mtime)
     return append_layers(
         base.image, [runtime, bill, model],
@@ -154,13 +157,14 @@ def _build(
 
 
 def with_variants(pack: Pack, names: Sequence[str] | None = None) -> Pack:
-    """Return the pack with the variants that an image is to ship; the base always goes along.
+    """Return the pack with the variants that the image should contain; the base graph is included.
 
     Args:
-        names: which; None takes all that images can run.
+        pack: the pack to ship.
+        names: names of the variants; None takes all that images can run.
 
     Raises:
-        UsageError: there is no such variant, or images do not hold what runs it.
+        UsageError: the pack lacks a variant, or images do not contain its runtime.
     """
     if names is None:
         return replace(pack, variants={n: v for n, v in pack.variants.items() if _runs(v)})
@@ -182,7 +186,7 @@ def _runs(variant: VariantFiles) -> bool:
 
 
 def takes_pictures(pack: Pack) -> bool:
-    """Whether it says how a picture becomes its input."""
+    """Return whether the pack states how a picture becomes an input."""
     return pack.manifest is not None and pack.manifest.preprocess is not None
 
 
@@ -201,7 +205,7 @@ def _check(pack: Pack) -> None:
 
 
 def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> Layer:
-    """The bill of materials of base and runtime; the model brings its own."""
+    """Return the layer with the bill of materials of base and runtime, without the model's own."""
     bill = write_bill(base, install(wheels, base.target, cache))
 
     def make(to: Path) -> Layer:
@@ -211,26 +215,26 @@ def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> 
 
 
 def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:
-    """The pack: the same blob on every base and platform."""
+    """Return the layer with the pack: the same blob on every base and platform."""
 
     def make(to: Path) -> Layer:
         entries = [Entry(f"model/{pack.name}/{name}", path) for name, path in shipped(pack)]
         return write_layer(entries, to, compression="none", mtime=mtime)
 
-    # Where nothing says what is in it, the times of its files do.
+    # Without a digest of its content, sizes and times of its files identify it.
     known = pack.digest or _stats(pack)
-    # A pack without variants keeps the key that it had before there were any.
+    # No variants, no key: packs without variants keep the cache key of earlier releases.
     chosen = {"variants": sorted(with_variants(pack).variants)} if pack.variants else {}
     key = key_of(pack=known, name=pack.name, mtime=mtime, **chosen)
     return cache.layer(f"model-{key}", make)
 
 
 def shipped(pack: Pack) -> Iterator[tuple[str, Path]]:
-    """The files of a pack that go into an image, by their names in it.
+    """Yield the files of a pack that go into an image, with their names in the image.
 
-    Of the golden data the smallest sets, up to a twentieth of the model: enough to be proven again
-    on whatever processor the container meets, and soon. Of the variants, those that images can run,
-    with all of their golden data.
+    Of the golden data, only the smallest sets are shipped, up to a twentieth of the model's size.
+    This is enough to prove the model again, quickly, on the processor that the container runs on.
+    Of the variants, only those that images can run are shipped, with all of their golden data.
     """
     if pack.path.is_file():
         yield pack.path.name, pack.path

@@ -1,4 +1,4 @@
-"""Building a Dockerfile with an engine, and giving it wheels that lie in a folder."""
+"""Build a Dockerfile with a container engine, and serve it wheels from a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onnxpack.image.dockerfile import PIP_SETTINGS
 
 COMMANDS = {
     "docker": ("docker", "build"),
-    # A health check is in Docker's format alone.
+    # Only Docker's format supports a health check.
     "podman": ("podman", "build", "--format", "docker"),
     "buildah": ("buildah", "build", "--format", "docker"),
 }
@@ -37,19 +37,20 @@ def build_with(
     cache: bool = True,
     file: str = "Dockerfile",
 ) -> float:
-    """Build the Dockerfile of a folder; gives the seconds.
+    """Build the Dockerfile of a folder and return the duration in seconds.
 
     Args:
         engine: ``docker``, ``podman`` or ``buildah``.
-        name: what the image is called afterwards.
+        folder: the build context.
+        name: name of the new image.
         arguments: the Dockerfile's build arguments.
-        wheels: a folder that pip takes wheels from, and from nowhere else; None leaves it to the
-            settings of pip in the environment.
-        cache: whether the engine may take layers of earlier builds.
-        file: which Dockerfile of the folder.
+        wheels: the only folder that pip takes wheels from; None uses pip's settings in the
+            environment.
+        cache: whether the engine may reuse layers of earlier builds.
+        file: name of the Dockerfile in the folder.
 
     Raises:
-        ImageError: the engine is missing or failed; its own words are in the message.
+        ImageError: the engine is missing or failed; its output is in the message.
     """
     with _pip_settings(wheels) as settings:
         given = {**settings, **(arguments or {})}
@@ -79,7 +80,7 @@ def _run(engine: str, command: list[str]) -> None:
 
 @contextmanager
 def _pip_settings(wheels: Path | None) -> Iterator[dict[str, str]]:
-    """Build arguments for pip. A folder is served, since a build sees no folder of this machine."""
+    """Yield build arguments for pip; a folder is served by HTTP, since a build cannot see it."""
     if wheels is None:
         yield {key: os.environ[key] for key in PIP_SETTINGS if _is_of_use(os.environ.get(key))}
         return
@@ -101,7 +102,7 @@ def _is_of_use(value: str | None) -> bool:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """Tells nothing of each request."""
+    """Request handler that logs nothing."""
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Suppress the log line of a request."""

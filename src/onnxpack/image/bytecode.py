@@ -1,8 +1,8 @@
-"""Byte code for the image's own Python, made by an interpreter of the same version.
+"""Compile byte code for the image's Python with an interpreter of the same version.
 
-An interpreter imports byte code three times as fast as it compiles sources. It is marked as
-unchecked (PEP 552): no time of a file is in it, so the same sources give the same bytes. It takes
-the place of the sources, which nobody edits in an image; tracebacks still tell files and lines.
+An interpreter imports byte code three times as fast as it compiles sources. The byte code is marked
+as unchecked (PEP 552): it contains no file time, so the same sources give the same bytes. It
+replaces the sources, which nobody edits in an image; tracebacks still name files and lines.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SCRIPT = Path(__file__).with_name("compiler.py")
 
 
 def find_interpreter(python: str) -> str | None:
-    """An interpreter of this version, such as ``3.13``, on this machine."""
+    """Return the path of an interpreter of this version, such as ``3.13``, on this machine."""
     if f"{sys.version_info.major}.{sys.version_info.minor}" == python:
         return sys.executable
     found = shutil.which(f"python{python}")
     if found is None:
         return None
-    # It may be a shim of pyenv, for a version that is not installed.
+    # It may be a pyenv shim for a version that is not installed.
     asked = [found, "-I", "-S", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     told = subprocess.run(asked, capture_output=True, text=True, check=False)
     return found if told.stdout.strip() == python else None
@@ -38,10 +38,10 @@ def find_interpreter(python: str) -> str | None:
 
 @contextmanager
 def compiled(entries: Sequence[Entry], python: str) -> Iterator[list[Entry]]:
-    """Entries with byte code in the place of sources, for as long as a layer is written.
+    """Yield the entries with byte code instead of sources, while a layer is written.
 
-    A source without byte code stays: some are templates, and this machine may have no interpreter
-    of the version at all; then starts take longer.
+    A source stays as source if it does not compile, since some are templates, or if this machine
+    has no interpreter of this version; then the image starts more slowly.
 
     Raises:
         ImageError: the interpreter failed.
@@ -60,11 +60,7 @@ def compiled(entries: Sequence[Entry], python: str) -> Iterator[list[Entry]]:
 
 
 def compile_tree(tree: Path, python: str) -> None:
-    """Put byte code in the place of a tree's sources, for good.
-
-    Raises:
-        ImageError: the interpreter failed.
-    """
+    """Replace the sources of a tree by byte code, permanently."""
     entries = list(walk(tree))
     with compiled(entries, python) as replaced:
         for old, new in zip(entries, replaced, strict=True):
@@ -94,12 +90,12 @@ def _sources(entries: Sequence[Entry]) -> Iterator[tuple[str, Path]]:
 
 
 def _compile(interpreter: str, sources: Mapping[str, Path], to: Path) -> None:
-    """Compile sources into ``0.pyc``, ``1.pyc`` …, with the names that they have in the image."""
+    """Compile sources into ``0.pyc``, ``1.pyc`` …, with their names in the image."""
     lines = [f"{source}\0/{path}" for path, source in sources.items()]
     done = subprocess.run(
         [interpreter, "-I", "-S", str(SCRIPT), str(to)],
         input="\n".join(lines), capture_output=True, text=True, check=False,
-        # The order of a set's elements is in byte code too.
+        # Byte code contains the elements of sets in their order.
         env={**os.environ, "PYTHONHASHSEED": "0"},
     )  # fmt: skip
     if done.returncode:

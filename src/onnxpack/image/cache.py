@@ -1,4 +1,4 @@
-"""What images are made of, kept by a key of all that it was made from."""
+"""Cache the parts of images under a key of everything that a part is made from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onnxpack.oci.layer import Layer
 
 
 class Cache:
-    """A folder of trees and layers; what is in it is whole, and never changes.
+    """A folder of trees and layers, which are complete and never change.
 
     Args:
         root: the folder; None is ``onnxpack`` in the user's cache (XDG_CACHE_HOME).
@@ -30,10 +30,12 @@ class Cache:
         self.root = root or _default()
 
     def tree(self, key: str, make: Callable[[Path], None], *, anew: bool = False) -> Path:
-        """The folder of a key; ``make`` fills an empty one where there is none yet.
+        """Return the folder of a key; ``make`` fills a new one if there is none yet.
 
         Args:
-            anew: fill one in any case, which takes the place of the other.
+            key: key of the folder.
+            make: function that fills an empty folder.
+            anew: make a new folder in any case, which replaces the old one.
         """
         found = self.root / "trees" / key
         if found.is_dir() and not anew:
@@ -51,7 +53,7 @@ class Cache:
         return found
 
     def layer(self, key: str, make: Callable[[Path], Layer]) -> Layer:
-        """The layer of a key; ``make`` writes it to a file where there is none yet."""
+        """Return the layer of a key; ``make`` writes it to a file if there is none yet."""
         note = self.root / "layers" / f"{key}.json"
         if (found := self._known(note)) is not None:
             return found
@@ -73,7 +75,7 @@ class Cache:
         return Layer(blob, layer.descriptor, layer.diff_id)
 
     def fact(self, key: str, make: Callable[[], dict[str, str]]) -> dict[str, str]:
-        """What was found out once, and stays so."""
+        """Return facts that were found once and do not change; ``make`` finds them."""
         note = self.root / "facts" / f"{key}.json"
         if note.is_file():
             return strings(decode(note.read_bytes(), what=str(note)), what=str(note))
@@ -84,7 +86,7 @@ class Cache:
         return found
 
     def blob(self, digest: str) -> Path:
-        """Where the blob of a digest lies, or would; a pull puts layers there too."""
+        """Return the path for the blob of a digest, existing or not; pulls store layers there."""
         return self.root / FOLDER / hex_of(digest)
 
     def _known(self, note: Path) -> Layer | None:
@@ -94,7 +96,7 @@ class Cache:
             return None
         descriptor = Descriptor.from_json(found.get("descriptor"), what=str(note))
         blob = self.blob(descriptor.digest)
-        # A blob that was cleared away, or cut short by a full disk, is made again.
+        # A blob that was deleted, or truncated by a full disk, is made again.
         if not blob.is_file() or blob.stat().st_size != descriptor.size:
             return None
         return Layer(blob, descriptor, str(found.get("diff_id")))
@@ -112,7 +114,7 @@ class Cache:
 
 
 def key_of(**facts: Any) -> str:
-    """A name for all that something is made from."""
+    """Return a cache key for all facts that something is made from."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -121,7 +123,7 @@ def _move(made: Path, to: Path) -> None:
     try:
         made.rename(to)
     except OSError:
-        if not to.is_dir():  # else another process was faster, and made the same
+        if not to.is_dir():  # otherwise another process made the same folder first
             raise
 
 

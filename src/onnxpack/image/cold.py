@@ -1,4 +1,4 @@
-"""Building as if for the first time, with bases and wheels at hand, as ``--no-cache`` does it."""
+"""Build without cached layers, but with bases and wheels at hand, for ``--no-cache``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnxpack.oci.blobs import FOLDER
 
 @contextmanager
 def cold(cache: Cache) -> Iterator[Cache]:
-    """A cache that has the bases of another, and no layer and no placed wheel."""
+    """Yield a temporary cache with the bases of another cache, but not its layers and wheels."""
     with TemporaryDirectory(prefix=".cold-", dir=cache.root) as folder:
         root = Path(folder)
         (root / "trees").mkdir()
@@ -23,6 +23,6 @@ def cold(cache: Cache) -> Iterator[Cache]:
         (root / "facts").symlink_to(cache.root / "facts")
         blobs = root / FOLDER
         blobs.mkdir(parents=True)
-        for blob in (cache.root / FOLDER).glob("*"):  # a base's layers are among them
+        for blob in (cache.root / FOLDER).glob("*"):  # includes the layers of the bases
             (blobs / blob.name).hardlink_to(blob)
         yield Cache(root)

@@ -1,8 +1,8 @@
-"""The ONNX image of a model beside its PyTorch image, built, weighed and started for real.
+"""Compare a model's ONNX image with its PyTorch image: build, measure and start both.
 
-Every image stands on a base that is at hand, and takes its wheels from the same place. Those that
-onnxpack builds are built until a layout lies on the disk; those of an engine until they are in its
-store. What answers otherwise than the pack's golden data is refused.
+Every image uses a base that is at hand, and all take their wheels from the same place. An onnxpack
+build ends when the layout is on disk, an engine's build when the image is in its store. An image
+whose answers differ from the pack's golden data is refused.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ Make: TypeAlias = Callable[[Cache], Image]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is compared.
+    """The settings of a comparison.
 
     Attributes:
-        base: of the images that onnxpack builds.
-        image: what the Dockerfiles stand on; None is python:X.Y-slim.
-        torch: PyTorch's requirement for each variant: ``cpu``, and ``cuda`` where it is asked for.
-        wheels: a folder that all wheels come from; None leaves it to pip's and uv's settings.
-        cache: whether layers of earlier builds may be taken.
+        base: base of the images that onnxpack builds.
+        torch: PyTorch's requirement for each variant: ``cpu``, and ``cuda`` if it is asked for.
+        image: base image of the Dockerfiles; None is python:X.Y-slim.
+        wheels: folder that all wheels come from; None uses pip's and uv's settings.
+        cache: whether layers of earlier builds may be reused.
         runs: how often each container is started.
     """
 
@@ -74,18 +74,20 @@ class Plan:
 def compare(
     pack: Pack, program: Path, plan: Plan, *, cache: Cache | None = None, told: Told | None = None
 ) -> Comparison:
-    """Build every image, start it where an engine answers, and measure.
+    """Build every image, start it if an engine answers, and measure.
 
     Args:
-        pack: with golden data.
+        pack: a pack with golden data.
         program: the same model, as ``program.pt`` or ``program.pt2``.
-        told: called with each step as it begins.
+        plan: settings of the comparison.
+        cache: cache of trees and layers; None uses the user's.
+        told: called with the name of each step as it begins.
 
     Raises:
-        PackError: there is no golden data to ask with.
-        ImageError: the first image cannot be built, or one answers otherwise than the golden data.
+        PackError: the pack has no golden data.
+        ImageError: the first image cannot be built, or an answer differs from the golden data.
     """
-    # What is compared is one model in two images, so no other graph answers for it.
+    # One model in two images is compared, so its variants are left out.
     pack = with_variants(pack, ())
     if pack.manifest is None or not pack.golden:
         raise PackError(
@@ -111,14 +113,14 @@ def compare(
 
 
 def _folder(cache: Cache) -> Path:
-    """Beside the blobs, so that a layout links them."""
+    """Return the cache's folder: on the blobs' file system, a layout can hard-link them."""
     cache.root.mkdir(parents=True, exist_ok=True)
     return cache.root
 
 
 @dataclass(frozen=True)
 class _Bench:
-    """All that rows are measured with."""
+    """Everything that the rows are measured with."""
 
     pack: Pack
     context: Path
@@ -131,7 +133,7 @@ class _Bench:
     told: Told
 
     def build_into(self, rows: list[Row]) -> dict[str, str]:
-        """Add each row that can be built; gives the names of the others, and why."""
+        """Add a row for each image that can be built; return why the others cannot be, by name."""
         failed = {}
         for name, make in chain.from_iterable(map(self.steps, self.plan.torch)):
             self.told(name)
@@ -144,7 +146,7 @@ class _Bench:
         return failed
 
     def steps(self, variant: str) -> Iterator[tuple[str, Callable[[], Row]]]:
-        """What makes each row of a variant, by a name, ours first."""
+        """Yield for each row of a variant a name and a function that makes it, onnxpack's first."""
         yield (
             f"{ONNX}, {variant}, by {OURS}",
             partial(self._without_engine, ONNX, variant, self._make_onnx(variant)),
@@ -220,7 +222,7 @@ class _Bench:
         )  # fmt: skip
 
     def started(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows with what their containers do, in rounds: a machine's speed drifts."""
+        """Return the rows with measured starts, taken in rounds since a machine's speed drifts."""
         if self.engine is None:
             return list(rows)
         engine, exchange = self.engine.name, self.exchange
@@ -233,7 +235,7 @@ class _Bench:
         return [_with_trials(row, found) for row, found in trials.items()]
 
     def clear(self, rows: Sequence[Row]) -> None:
-        """The images go, since they were made for this."""
+        """Remove the images, which were built only for the comparison."""
         if self.engine is not None:
             for row in rows:
                 ask(self.engine.name, "rmi", "-f", _name(row))

@@ -1,4 +1,4 @@
-"""What a comparison of images found: rows, ratios, and how they are written down."""
+"""The result of a comparison of images: rows, ratios, and their text forms."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ OURS = "onnxpack"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image.
+    """The measurements of one image.
 
     Attributes:
-        image: what is in it.
+        image: what the image contains.
         builder: ``onnxpack``, or the engine.
         variant: ``cpu`` or ``cuda``.
-        build_seconds: until it lies in a layout, or in the engine's store.
+        build_seconds: until the image is in a layout, or in the engine's store.
         size: bytes on disk, unpacked.
         compressed: bytes in a registry.
-        layers: their number.
+        layers: number of layers.
         start_seconds: from ``run`` to the first prediction; None without an engine.
-        memory: resident bytes after it; None where they are not seen.
+        memory: resident bytes after the first prediction; None if they cannot be read.
     """
 
     image: str
@@ -38,10 +38,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The rows, the first of which is the ONNX image by onnxpack, and what they stand on.
+    """The rows of a comparison; the first row is the ONNX image by onnxpack.
 
     Attributes:
-        failed: what could not be built, and why.
+        model: name of the model.
+        rows: measurements, one row an image.
+        versions: names and versions of what was compared.
+        failed: names of the images that could not be built, and why.
     """
 
     model: str
@@ -50,11 +53,11 @@ class Comparison:
     failed: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """All of it as a JSON document."""
+        """Return the comparison as a JSON document."""
         return json.dumps({**asdict(self), "ratios": ratios(self.rows)}, indent=2) + "\n"
 
     def to_markdown(self) -> str:
-        """Two tables, and the versions."""
+        """Return the comparison as Markdown: two tables and the versions."""
         told = [f"- {name}: {value}" for name, value in self.versions.items()]
         told += [f"- not built: {name}" for name in self.failed]
         return "\n".join(
@@ -80,7 +83,7 @@ _MEASURES: tuple[Callable[[Row], float | None], ...] = (
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as text."""
+    """Return the cells of a row as text."""
     return (
         row.image, row.builder, row.variant, f"{row.build_seconds:.2f}", _megabytes(row.size),
         _megabytes(row.compressed), str(row.layers),
@@ -89,7 +92,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def ratios(rows: Sequence[Row]) -> list[dict[str, float | str | None]]:
-    """Of each row to the first: how many times as much it takes."""
+    """Return the ratios of each row to the first: how many times as much the row takes."""
     first = rows[0]
     names = ("build", "size", "compressed", "start", "memory")
     return [
@@ -103,7 +106,7 @@ def ratios(rows: Sequence[Row]) -> list[dict[str, float | str | None]]:
 
 
 def ratio_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The ratios as text."""
+    """Return the ratios as text cells."""
     return [
         tuple(
             value if isinstance(value, str) else "" if value is None else f"{value:.1f} ×"
@@ -114,7 +117,7 @@ def ratio_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def name_of(row: Row) -> str:
-    """What tells a row from the others, in a few words."""
+    """Return a short name that distinguishes the row from the others."""
     return f"{row.image}, {row.variant}, by {row.builder}"
 
 

@@ -1,7 +1,7 @@
-"""Run by the interpreter whose byte code is wanted; it imports nothing but the standard library.
+"""Compile byte code; run by the target's interpreter, so only the standard library is imported.
 
-Two processes, each with every other file, whatever the machine: what was compiled before a file
-in the same process can show in its byte code.
+There are always two processes, each with every other file: files compiled earlier in the same
+process can change the byte code of a later file.
 """
 
 import ast
@@ -16,32 +16,32 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def without_docstrings(source: bytes, name: str) -> ast.Module:
-    """The syntax tree without what nobody reads in an image; -OO would drop assertions as well."""
+    """Return the syntax tree without docstrings; ``-OO`` would drop assertions as well."""
     tree = ast.parse(source, name)
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            # Not left empty, and never before an import from __future__, which has to be first.
+            # A body must not be empty, and an import from __future__ has to be first.
             node.body = node.body[1:] or [ast.copy_location(ast.Pass(), node.body[0])]
     fixed: ast.Module = ast.fix_missing_locations(tree)
     return fixed
 
 
 def compile_one(source: bytes, name: str) -> bytes:
-    """The content of a .pyc that is not checked against its source, by PEP 552."""
+    """Return the content of a .pyc that is not checked against its source (PEP 552)."""
     code = compile(without_docstrings(source, name), name, "exec", dont_inherit=True, optimize=0)
     head = importlib.util.MAGIC_NUMBER + (0b01).to_bytes(4, "little")
     return head + importlib.util.source_hash(source) + marshal.dumps(code)
 
 
 def compile_share(share: tuple[str, list[tuple[int, str]]]) -> None:
-    """Compile one process's files."""
+    """Compile the files of one process."""
     to, numbered = share
     for number, line in numbered:
         path, _, name = line.partition("\0")
         try:
             content = compile_one(Path(path).read_bytes(), name)
         except (SyntaxError, ValueError):
-            continue  # some packages carry templates, and files for another version
+            continue  # some packages contain templates, and files for another version
         Path(to, f"{number}.pyc").write_bytes(content)
 
 

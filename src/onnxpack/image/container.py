@@ -1,4 +1,4 @@
-"""What an engine tells of an image, and what a container of it does."""
+"""Inspect an engine's images, and measure their containers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from onnxpack.oci.read import read_image
 DEADLINE = 120.0
 PAUSE = 0.005
 LOOK_EVERY = 2.0
-"""Seconds between looks at whether a container still runs, which take time from it."""
+"""Seconds between checks that a container still runs; each check takes time from it."""
 HEALTH = "/v2/health/ready"
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An image in an engine's store: bytes on disk, and layers."""
+    """Size on disk in bytes and number of layers of an image in an engine's store."""
 
     size: int
     layers: int
@@ -40,8 +40,8 @@ class Trial:
 
     Attributes:
         seconds: from the engine's ``run`` to the answer.
-        memory: resident bytes of its processes then; None where they are not seen from here.
-        answer: the body.
+        memory: resident bytes of its processes then; None if they cannot be read from here.
+        answer: body of the response.
     """
 
     seconds: float
@@ -50,13 +50,13 @@ class Trial:
 
 
 def inspect(engine: str, name: str) -> Stored:
-    """What the engine says of an image."""
+    """Return size and number of layers of an image in the engine's store."""
     told = json.loads(ask(engine, "image", "inspect", name))[0]
     return Stored(int(told["Size"]), len(told["RootFS"]["Layers"]))
 
 
 def compressed_size(engine: str, name: str, work: Path) -> int:
-    """Bytes that a registry would hold of it: each layer by the gzip of the other images here."""
+    """Return the bytes of an image in a registry, its layers compressed by this package."""
     archive = work / "saved.tar"
     ask(engine, "save", "-o", str(archive), name)
     try:
@@ -73,14 +73,16 @@ def compressed_size(engine: str, name: str, work: Path) -> int:
 
 
 def try_image(engine: str, name: str, path: str, body: bytes) -> Trial:
-    """Start a container, and ask it until it predicts.
+    """Start a container, and send it requests until it predicts.
 
     Args:
-        path: where it predicts.
-        body: JSON.
+        engine: the engine's command.
+        name: name of the image.
+        path: path of the predict request.
+        body: body of the request, as JSON.
 
     Raises:
-        ImageError: it ends, or does not answer in time.
+        ImageError: the container ends, or does not answer in time.
     """
     port = _free_port()
     options, arguments = _network(engine, port)
@@ -99,10 +101,10 @@ def try_image(engine: str, name: str, path: str, body: bytes) -> Trial:
 
 
 def ask(engine: str, *arguments: str, errors: bool = False) -> str:
-    """What an engine's command prints.
+    """Return the output of an engine's command.
 
     Raises:
-        ImageError: it failed.
+        ImageError: the command failed.
     """
     done = subprocess.run(
         [engine, *arguments], stdout=subprocess.PIPE,
@@ -124,14 +126,14 @@ def _running(engine: str, *line: str) -> Iterator[str]:
 
 
 def _network(engine: str, port: int) -> tuple[list[str], list[str]]:
-    """What ``run`` is told before and after the image; engines in containers have no bridge."""
+    """Return arguments for ``run`` before and after the image; a bridge may be missing."""
     if engine == "docker" and not ask(engine, "network", "ls", "-q", "-f", "driver=bridge"):
         return ["--network=host"], ["--port", str(port)]
     return ["-p", f"127.0.0.1:{port}:{PORT}"], []
 
 
 def _ask_once(port: int, path: str, body: bytes) -> bytes | None:
-    """The prediction, as soon as the server says that it is ready."""
+    """Return the prediction, or None if the server is not ready yet."""
     connection = HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     try:
         connection.request("GET", HEALTH)

@@ -1,9 +1,9 @@
-"""A base of Debian's signed packages: an interpreter and its libraries, no shell, no manager.
+"""Make a base of Debian's signed packages: Python and its libraries, no shell, no package manager.
 
-mmdebstrap fetches, verifies and unpacks; nothing of it is run, so that any machine makes the base
-of any architecture, and without root where user namespaces are there. Of what is unpacked only the
-packages of KEPT stay, and of these what a server opens. Scanners find the packages that are left
-in ``/var/lib/dpkg/status.d``, as in Google's distroless images.
+mmdebstrap fetches, verifies and unpacks. Nothing of the base is run, so any machine can make the
+base of any architecture, without root if user namespaces are available. Only the packages in KEPT
+stay, and of these only the files that a server opens. Scanners find the remaining packages in
+``/var/lib/dpkg/status.d``, as in Google's distroless images.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ KEPT = re.compile(
     r"|libgcc-s1|liblzma5|libpython3\.\d+-(minimal|stdlib)|libssl3(t64)?|libstdc\+\+6|libuuid1"
     r"|media-types|netbase|python3\.\d+-minimal|tzdata|zlib1g"
 )
-"""Packages; the others that Debian says these depend on are for scripts that are never run."""
+"""Packages that stay; their other dependencies are for scripts that are never run."""
 KEPT_TOO = {"trixie": re.compile("libzstd1")}
-"""What a release's own libraries want besides: libssl3t64 is linked with libzstd."""
+"""Packages that only one release needs: in trixie, libssl3t64 is linked with libzstd."""
 LEFT_OUT = re.compile(
     r"(usr/)?s?bin/(?!python3).*|usr/share/(?!zoneinfo/|doc/[^/]+/copyright).*"
     r"|usr/share/zoneinfo/(right|posix)/.*|usr/lib/[^/]+/gconv/.*|usr/lib/locale/.*"
@@ -43,10 +43,10 @@ LEFT_OUT = re.compile(
     rf"|usr/lib/[^/]+/(ossl-modules|engines-3)/.*|{UNUSED}"
     r"|usr/lib/(python3/.*|valgrind/.*|tmpfiles\.d/.*|sysusers\.d/.*|systemd/.*|mime/.*|binfmt.*)"
 )
-"""What of the kept packages stays away."""
+"""Files of the kept packages that are left out."""
 CERTIFICATES = "usr/share/ca-certificates/mozilla/"
 STATUS = "var/lib/dpkg/status.d"
-# For each package that was unpacked: what dpkg says of it, and its files.
+# For each unpacked package: its dpkg status, and the list of its files.
 _HOOK = (
     f'set -e; d="$1/{STATUS}"; mkdir -p "$d"; for deb in "$1"/var/cache/apt/archives/*.deb; do '
     'name=$(dpkg-deb -f "$deb" Package); dpkg-deb -f "$deb" > "$d/$name"; '
@@ -60,15 +60,18 @@ _GROUPS = "root:x:0:\nnonroot:x:65532:\n"
 
 
 def is_at_hand() -> bool:
-    """Whether mmdebstrap is installed, and dpkg beside it."""
+    """Return whether mmdebstrap and dpkg are installed."""
     return all(map(shutil.which, ("mmdebstrap", "dpkg-deb")))
 
 
 def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = False) -> Path:
-    """The folder of a base with this version of Python.
+    """Return the folder of a base with this version of Python.
 
     Args:
-        anew: fetch the packages, whether they are in the cache or not.
+        python: version of Python, such as ``3.13``.
+        platform: platform of the base.
+        cache: cache of trees.
+        anew: fetch the packages even if they are in the cache.
 
     Raises:
         ImageError: mmdebstrap is missing or failed, or no release of Debian has this Python.
@@ -87,7 +90,7 @@ def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = F
 
 
 def read_packages(tree: Path) -> list[str]:
-    """What dpkg says of each package in a base, sorted by its name."""
+    """Return the dpkg status of each package in a base, sorted by package name."""
     return [path.read_text("utf-8") for path in sorted((tree / STATUS).iterdir())]
 
 
@@ -127,7 +130,7 @@ def _bootstrap(python: str, suite: str, platform: Platform, to: Path) -> None:
 
 
 def _unpack(unpacked: tarfile.TarFile, to: Path, suite: str) -> None:
-    """What is kept, and the concatenated certificates."""
+    """Unpack the kept files, and concatenate the certificates."""
     kept = _kept_paths(unpacked, suite)
     certificates: dict[str, bytes] = {}
     for member in unpacked:
@@ -158,13 +161,13 @@ def _place(unpacked: tarfile.TarFile, member: tarfile.TarInfo, to: Path, *, insi
 
 
 def is_kept_package(name: str, suite: str) -> bool:
-    """Whether a package stays in a base of this release."""
+    """Return whether a package stays in a base of this release."""
     more = KEPT_TOO.get(suite)
     return bool(KEPT.fullmatch(name) or (more and more.fullmatch(name)))
 
 
 def _kept_paths(unpacked: tarfile.TarFile, suite: str) -> set[str]:
-    """Those of the kept packages that are not left out, and these packages' own descriptions."""
+    """Return the paths that stay: files of kept packages, and these packages' descriptions."""
     kept: set[str] = set()
     for member in unpacked:
         folder, _, name = member.name.removeprefix("./").rpartition("/")
@@ -184,7 +187,7 @@ def _listed(unpacked: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[str]
 
 
 def _finish(python: str, to: Path) -> None:
-    """What the packages' scripts would have done."""
+    """Do what the packages' scripts would have done."""
     (to / "etc").mkdir(exist_ok=True)
     (to / "etc/passwd").write_text(_USERS)
     (to / "etc/group").write_text(_GROUPS)
@@ -197,6 +200,6 @@ def _finish(python: str, to: Path) -> None:
 
 
 def default_python() -> str:
-    """The version that runs here where a release of Debian has it, else the newest there."""
+    """Return the Python version that runs here if a release of Debian has it, else the newest."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     return here if here in SUITES else max(SUITES, key=lambda each: int(each.partition(".")[2]))

@@ -1,8 +1,8 @@
-"""The image as a Dockerfile, for those who build with an engine.
+"""Write the image as a Dockerfile, to be built with an engine.
 
-The folder is a build context: packages are placed, pruned and compiled in a first stage, by the
-same rules and code as on the daemonless path; the second stage takes them and the pack. What only
-the daemonless path can tell is left out: the base's digest, and a bill of its packages.
+The folder is a build context. In a first stage, packages are placed, pruned and compiled by the
+same rules and code as without a daemon; the second stage takes them and the pack. Two things are
+missing, which only a build without a daemon knows: the base's digest, and a bill of materials.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from onnxpack.pack.model import Pack
 PIP_SETTINGS = (
     "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_TRUSTED_HOST",
 )  # fmt: skip
-"""Build arguments that tell pip where wheels are."""
+"""Build arguments that tell pip where to find wheels."""
 _TOOLS = (compiler, elf, lean, prune)
 _FIRST = """\
 # {name}, as `onnxpack image` builds it without a daemon.
@@ -52,17 +52,17 @@ _IGNORED = "*\n!model\n!own\n!requirements\n!tools\n"
 def write_dockerfile(
     pack: Pack, to: Path, *, runtime: str = "cpu", python: str | None = None, force: bool = False
 ) -> None:
-    """Write a build context with a Dockerfile, whole or not at all.
+    """Write a build context with a Dockerfile, completely or not at all.
 
     Args:
         pack: the model; its files are copied.
-        to: the folder to make.
-        runtime: what the build argument RUNTIME is by default: ``cpu`` or ``cuda``.
-        python: the version of the base; by default the one that runs here, where Debian has it.
-        force: take the place of a folder that is there.
+        to: folder to create.
+        runtime: default of the build argument RUNTIME: ``cpu`` or ``cuda``.
+        python: version of the base; by default the one that runs here, if Debian has it.
+        force: replace an existing folder.
 
     Raises:
-        ImageError: ``to`` is taken or cannot be written.
+        ImageError: ``to`` exists or cannot be written.
     """
     with fresh_folder(to, force=force) as made:
         text = _dockerfile(pack, runtime, python or default_python())
@@ -115,7 +115,7 @@ def _labels(told: Mapping[str, str]) -> Iterator[str]:
 
 
 def _requirements(pack: Pack) -> dict[str, bytes]:
-    """A file for each runtime: what serving needs, and what that requires, pinned."""
+    """Return requirement files for each runtime, with pinned requirements and constraints."""
     found = {}
     for runtime in RUNTIMES:
         pins = requirements(runtime=runtime, pictures=takes_pictures(pack))
@@ -135,6 +135,6 @@ def _put(source: object, to: Path) -> None:
 
 
 def _open_to_all(folder: Path) -> None:
-    """Engines copy modes as they are, and whoever runs the image is not who built it."""
+    """Make all files readable: engines copy modes, and the image runs as another user."""
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

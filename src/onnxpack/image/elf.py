@@ -1,8 +1,8 @@
-"""Shared libraries without what only debuggers read.
+"""Remove from shared libraries what only debuggers read.
 
-The loader goes by segments alone (System V ABI, chapter 5). Sections, symbols for linking and debug
-information lie behind the last segment, or, where auditwheel has put a segment behind them, between
-two; in some wheels they are most of the file.
+The loader reads only segments (System V ABI, chapter 5). Sections, symbols for linking and debug
+information are stored behind the last segment. Where auditwheel has put a segment behind them, they
+are between two segments. In some wheels they are most of the file.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _ELF64_LITTLE = b"\x7fELF\x02\x01"
 WORTH = 64 * 1024
-"""Bytes that have to be saved."""
+"""Bytes that must be saved for a library to be rewritten."""
 MAX_ALIGNMENT = 64 * 1024
-"""The largest page of any processor."""
+"""Bytes of the largest page of any processor."""
 
 
 class _Gap(NamedTuple):
-    """Bytes that no segment wants: where they begin, and how many go."""
+    """Bytes that no segment needs: where they begin, and how many are removed."""
 
     start: int
     size: int
 
 
 def stripped(content: bytes) -> bytes | None:
-    """A library without what lies outside of its segments.
+    """Return a library without the bytes outside its segments.
 
     Returns:
-        None where that is not worth it, or where it is no such library.
+        None if too little would be saved, or if the content is not such a library.
     """
     if not content.startswith(_ELF64_LITTLE) or len(content) < _HEADER.size:
         return None
@@ -51,7 +51,7 @@ def stripped(content: bytes) -> bytes | None:
     if sum(gap.size for gap in gaps) < WORTH:
         return None
     header[5] = _moved(at, gaps)
-    header[6] = header[12] = header[13] = 0  # no table of sections any more
+    header[6] = header[12] = header[13] = 0  # the table of sections is gone
     for segment in segments:
         segment[2] = _moved(segment[2], gaps)
     made = bytearray(_without(content, gaps))
@@ -62,9 +62,10 @@ def stripped(content: bytes) -> bytes | None:
 
 
 def _gaps(used: list[tuple[int, int]], size: int, page: int) -> Iterator[_Gap]:
-    """What can go: whole pages between segments, and all behind the last.
+    """Yield what can be removed: whole pages between segments, and everything behind the last.
 
-    A segment is moved by whole pages, since its offset and its address must agree below that.
+    A segment is moved by whole pages, since its offset and address must be equal modulo the page
+    size.
     """
     end = 0
     for start, stop in used:

@@ -1,4 +1,4 @@
-"""The container engines on this machine, each by its own command."""
+"""Find the container engines on this machine, each by its own command."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An engine that answers."""
+    """A container engine that answers."""
 
     name: str
 
     def load(self, content: Content, name: Reference) -> None:
-        """Give it an image, without a file between.
+        """Load an image into the engine, without a file between.
 
         Raises:
-            ImageError: it refuses the image.
+            ImageError: the engine refuses the image.
         """
         with subprocess.Popen(
             [self.name, "load"],
@@ -44,7 +44,7 @@ class Engine:
 
 
 def find_engine() -> Engine | None:
-    """The first engine that answers."""
+    """Return the first engine that answers, or None."""
     for name in ENGINES:
         if shutil.which(name) and _answers(name):
             return Engine(name)
@@ -52,10 +52,10 @@ def find_engine() -> Engine | None:
 
 
 def get_engine() -> Engine:
-    """The first engine that answers.
+    """Return the first engine that answers.
 
     Raises:
-        ImageError: none does.
+        ImageError: no engine answers.
     """
     found = find_engine()
     if found is None:

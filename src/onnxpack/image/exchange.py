@@ -1,4 +1,4 @@
-"""A request by a pack's golden data, and what has to be answered to it."""
+"""A request made from a pack's golden data, and the expected answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onnxpack.signature import Array
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A path and a body for it, and the outputs by their names."""
+    """A request's path and body, and the expected outputs by name."""
 
     path: str
     body: bytes
@@ -27,13 +27,14 @@ class Exchange:
     unordered: Sets = ()
 
     def check(self, answer: bytes, *, name: str) -> None:
-        """Refuse an answer that is another.
+        """Check that an answer agrees with the expected outputs.
 
         Args:
-            name: of the image.
+            answer: body of the response.
+            name: name of the image.
 
         Raises:
-            ImageError: it is.
+            ImageError: the answer differs.
         """
         try:
             outputs = msgspec.json.decode(answer)["outputs"]
@@ -48,7 +49,7 @@ class Exchange:
 
 
 def read_exchange(pack: Pack) -> Exchange:
-    """The exchange by the first golden set."""
+    """Return the exchange made from the first golden set."""
     golden = pack.golden[0]
     feeds = dict(read_tensor(path) for path in golden.inputs)
     body = msgspec.json.encode({name: array.tolist() for name, array in feeds.items()})

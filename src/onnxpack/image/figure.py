@@ -1,4 +1,4 @@
-"""A comparison as a chart."""
+"""Draw a comparison of images as a chart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OURS_COLOUR, THEIR_COLOUR = "#2a6f97", "#adb5bd"
 
 
 def draw(comparison: Comparison, to: Path) -> None:
-    """Write the chart as SVG, the same bytes for the same rows; matplotlib has to be there."""
+    """Write the chart as SVG; the same rows give the same bytes. Needs matplotlib."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

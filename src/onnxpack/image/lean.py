@@ -1,8 +1,8 @@
-"""Run in a Dockerfile's first stage: what the daemonless path does to packages before a layer.
+"""Make installed packages smaller in a Dockerfile's first stage, as a build without a daemon does.
 
 ``python -m onnxpack.image.lean FOLDER`` removes what serving never opens and what only debuggers
-read, and puts byte code in the place of sources. It imports nothing but the standard library and
-the modules beside it, which lie in the build context.
+read, and replaces sources by byte code. It imports only the standard library and the modules beside
+it, which are in the build context.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnxpack.image.prune import is_kept
 
 
 def make_lean(folder: Path) -> None:
-    """Prune, strip and compile in place."""
+    """Prune, strip and compile the packages in place."""
     for path in sorted(folder.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             continue
@@ -33,7 +33,7 @@ def make_lean(folder: Path) -> None:
 
 
 def _compile(path: Path) -> None:
-    with suppress(SyntaxError, ValueError):  # templates, and files for another version, stay
+    with suppress(SyntaxError, ValueError):  # templates and files for another version stay
         path.with_suffix(".pyc").write_bytes(compile_one(path.read_bytes(), str(path)))
         path.unlink()
 

@@ -1,7 +1,7 @@
-"""What an installed package brings and serving never opens.
+"""Rules for files of installed packages that serving never opens.
 
-Each rule is a pattern of a path below the folder of packages. The tests serve predictions from what
-is left; ``tests/image/test_prune.py`` holds that each rule still meets something.
+Each rule is a pattern of a path below the folder of packages. The tests serve predictions from the
+remaining files; ``tests/image/test_prune.py`` checks that each rule still matches something.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 RULES = {
-    # The shared library is in the extension module as well; Python never loads this copy.
+    # The extension module contains this library as well; Python never loads this copy.
     r"onnxruntime/capi/libonnxruntime\.so\..*": "a second copy of onnxruntime",
     r"onnxruntime/(backend|datasets|quantization|tools|transformers)/.*": "tools for making models",
     r"(google|flatbuffers|packaging)/.*": "onnxruntime requires and never imports them",
@@ -24,10 +24,10 @@ RULES = {
     r"[^/]*\.dist-info/(RECORD|direct_url\.json|INSTALLER|REQUESTED|uv_cache\.json)": "uv's notes",
     r"\.lock": "uv's",
 }
-"""Pattern: why what it meets is left out."""
+"""Patterns of paths, with the reason why matching files are left out."""
 _LEFT_OUT = re.compile("|".join(f"(?:{pattern})" for pattern in RULES))
 
 
 def is_kept(path: str) -> bool:
-    """Whether a file goes into the image; ``path`` is relative to the folder of packages."""
+    """Return whether a file goes into the image; ``path`` is relative to the folder of packages."""
     return _LEFT_OUT.fullmatch(path) is None

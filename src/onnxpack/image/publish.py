@@ -1,4 +1,4 @@
-"""Sending an image to its registry, and its bill of materials with it."""
+"""Push an image to its registry, with its bill of materials attached."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _NAME = {"org.opencontainers.image.title": "SBOM.cdx.json"}
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a registry has now.
+    """The result of publishing an image.
 
     Attributes:
-        pushed: what became of the image.
-        bills: the bill of materials of each platform's image, attached to it.
+        pushed: what the push did.
+        bills: references to the bills of materials, one for each platform's image.
     """
 
     pushed: Pushed
@@ -40,15 +40,17 @@ def publish(
     patience: Patience | None = None,
     progress: Progress | None = None,
 ) -> Published:
-    """Push an image that was built here, or an index of some, with a bill of materials for each.
+    """Push an image or index that was built here, with a bill of materials for each image.
 
     Args:
-        patience: how long to try.
-        progress: told of each blob as it gets there, from several threads.
+        content: the image or index.
+        to: where to push.
+        patience: how often and how long to retry.
+        progress: called for each blob during its upload, from several threads.
 
     Raises:
         RegistryError: the registry refuses, or cannot be reached.
-        ImageError: the bill of a model is malformed, or what is attached already.
+        ImageError: a model's bill, or the registry's list of attached artifacts, is malformed.
     """
     with TemporaryDirectory(prefix="onnxpack-") as folder:
         made = [_artifact(image, Path(folder)) for image in images_of(content)]
@@ -57,7 +59,7 @@ def publish(
 
 
 def _artifact(image: Image, folder: Path) -> Image:
-    """The bill of an image as an artifact; the same image gives the same bytes."""
+    """Return the bill of an image as an artifact; the same image gives the same bytes."""
     path = folder / image.digest
     path.write_bytes(whole_bill(image))
     bill = blob_layer(path, BILL_TYPE, annotations=_NAME)

@@ -1,7 +1,7 @@
-"""The PyTorch image of a model, which the ONNX image is compared with.
+"""Build the PyTorch image of a model, with which the ONNX image is compared.
 
-It is a fair one: nothing but PyTorch, a web server and a saved program, on the same base, with
-byte code, and with CPU wheels where CPU is meant.
+The comparison is fair: the image contains only PyTorch, a web server and a saved program, on the
+same base, with byte code, and with CPU wheels for the CPU variant.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ TEMPLATES = Path(__file__).with_name("templates")
 FAIR, PLAIN = "Dockerfile", "Dockerfile.plain"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _APP = "app"
-# PyTorch imports them, and the base of Debian's packages leaves them out.
+# PyTorch imports these modules, and the Debian base leaves them out.
 _STANDARD = ("cProfile.py", "pickletools.py", "profile.py", "pstats.py", "unittest")
 
 
 def pytorch_requirements(torch: str) -> tuple[str, ...]:
-    """What is installed besides the requirement of PyTorch itself."""
+    """Return the requirements of the image: PyTorch's, and those of the web server."""
     return (torch, *(f"{name}=={version(name)}" for name in ("orjson", "uvicorn")))
 
 
@@ -45,7 +45,7 @@ def write_context(program: Path, signature: Signature, to: Path) -> None:
     Args:
         program: ``program.pt`` of TorchScript, or ``program.pt2`` of ``torch.export``.
         signature: names and dtypes of the inputs and outputs, in the program's order.
-        to: the folder to make.
+        to: folder to create.
     """
     to.mkdir()
     for name in (FAIR, PLAIN, "app.py"):
@@ -72,11 +72,15 @@ def build_pytorch(
     """Build the fair image of a context without a daemon.
 
     Args:
-        context: what :func:`write_context` wrote; the model's layer is written beside it.
-        options: of uv: where PyTorch's wheels are.
+        context: folder by :func:`write_context`; the model's layer is written beside it.
+        base: base of the image.
+        pins: requirements to install.
+        cache: cache of trees and layers.
+        options: options of uv that say where PyTorch's wheels are.
+        mtime: time of every file, in seconds since 1970.
 
     Raises:
-        ImageError: there are no such wheels.
+        ImageError: uv found no such wheels.
     """
     runtime = _runtime_layer(base, pins, cache, options, mtime)
     entries = [
@@ -117,7 +121,7 @@ def _runtime_layer(
 
 
 def _beside(sources: Sequence[Entry], replaced: Sequence[Entry], python: str) -> Iterator[Entry]:
-    """Byte code where an interpreter looks for it beside sources, which PyTorch reads too."""
+    """Yield byte code in ``__pycache__`` beside the sources, since PyTorch reads sources too."""
     tag = f"cpython-{python.replace('.', '')}"
     for source, entry in zip(sources, replaced, strict=True):
         if entry.path != source.path:
@@ -127,7 +131,7 @@ def _beside(sources: Sequence[Entry], replaced: Sequence[Entry], python: str) ->
 
 
 def _standard(python: str) -> Iterator[Entry]:
-    """Modules of the standard library, from the interpreter of this machine."""
+    """Yield modules of the standard library, taken from this machine's interpreter."""
     interpreter = find_interpreter(python)
     if interpreter is None:
         raise ImageError(

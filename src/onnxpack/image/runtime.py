@@ -1,6 +1,7 @@
-"""The runtime layer: the wheels that serving needs, pruned, onnxpack itself, and byte code.
+"""Make the runtime layer: pruned wheels for serving, onnxpack itself, and byte code.
 
-It lies below ``/opt/rt``, on PYTHONPATH, so that one blob serves every base of one Python.
+It is placed below ``/opt/rt``, which is on PYTHONPATH, so one blob serves every base with the same
+Python.
 """
 
 from __future__ import annotations
@@ -22,22 +23,29 @@ from onnxpack.oci.layer import Layer, write_layer
 
 PREFIX = "opt/rt"
 SERVING = ("comparison", "pack", "runtime", "server")
-"""The packages of onnxpack that serving imports; the modules beside them come along."""
+"""The packages of onnxpack that serving imports; top-level modules are always included."""
 
 _HOW = [
     Entry(name, Path(__file__).with_name(name)) for name in ("bytecode.py", "elf.py", "prune.py")
 ]
-"""What makes a layer of the wheels: another release of these makes another layer."""
+"""The modules that shape the layer; their content is part of the cache key."""
 
 
 def runtime_layer(
     pins: Sequence[str], target: Target, cache: Cache, *, compression: Compression, mtime: int
 ) -> Layer:
-    """The layer of these requirements on this target, from the cache where it is there.
+    """Return the layer of these requirements on this target, from the cache if it is there.
+
+    Args:
+        pins: pinned requirements.
+        target: platform and Python version.
+        cache: cache of trees and layers.
+        compression: compression of the layer.
+        mtime: time of every file, in seconds since 1970.
 
     Raises:
         MissingExtraError: uv is not installed.
-        ImageError: there are no such wheels.
+        ImageError: uv found no such wheels.
     """
     own = {entry.path: entry for entry in own_files()}
     key = key_of(
@@ -56,7 +64,7 @@ def runtime_layer(
 
 
 def own_files() -> Iterator[Entry]:
-    """What serving needs of onnxpack, as its wheel places it, and enough to tell its version."""
+    """Yield the files of onnxpack that serving needs, with the metadata that states its version."""
     root = Path(__file__).parents[1]
     for entry in walk(root):
         first, _, rest = entry.path.partition("/")
@@ -69,7 +77,7 @@ def own_files() -> Iterator[Entry]:
 
 
 def _lean(entry: Entry) -> Entry:
-    """Without debug information, where it is a shared library that has much of it."""
+    """Return a shared library without debug information, and any other entry unchanged."""
     if not isinstance(entry.source, Path) or ".so" not in entry.source.name:
         return entry
     content = stripped(entry.source.read_bytes())
@@ -81,7 +89,7 @@ def _below(entry: Entry) -> Entry:
 
 
 def _without_empty(entries: Sequence[Entry]) -> list[Entry]:
-    """Folders come from what is in them."""
+    """Return the entries without folders; ``write_layer`` adds those that contain something."""
     return [entry for entry in entries if not isinstance(entry.source, Folder)]
 
 

@@ -1,4 +1,4 @@
-"""What is in an image, as CycloneDX tells it: Debian's packages, wheels, and the model."""
+"""Write bills of materials of images in CycloneDX: Debian's packages, wheels, and the model."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _MODELS = re.compile(r"(model/[^/]+/)SBOM\.cdx\.json")
 
 
 def write_bill(base: Base, wheels: Path) -> bytes:
-    """The bill of materials of what serves a model; the same parts give the same bytes.
+    """Return the bill of materials of what serves a model; the same parts give the same bytes.
 
     Args:
-        base: what the image stands on.
-        wheels: the folder of the packages that were installed.
+        base: base of the image.
+        wheels: folder of the installed packages.
     """
     about = {"type": "container", "bom-ref": "image", "name": "onnxpack"}
     return _bill(about, [*_base(base), *_wheels(wheels)])
 
 
 def whole_bill(image: Image) -> bytes:
-    """The bill of materials of an image as it was built here, the model's own included.
+    """Return the bill of materials of an image that was built here, including the model's own.
 
-    What made the model, such as PyTorch, is no part of the image: it is named in the model's
-    properties, and in the bill inside the pack.
+    The tools that made the model, such as PyTorch, are not part of the image: the model's
+    properties and the bill inside the pack name them.
 
     Raises:
         ImageError: the model's own bill is malformed.
@@ -52,7 +52,7 @@ def whole_bill(image: Image) -> bytes:
 
 
 def _read(layer: Layer) -> dict[str, bytes]:
-    """The files of a layer that is not compressed; the content of its bills alone."""
+    """Return the files of an uncompressed layer; only bills of materials are read."""
     found = {}
     with layer.path.open("rb") as source:
         source.seek(layer.offset)
@@ -65,7 +65,7 @@ def _read(layer: Layer) -> dict[str, bytes]:
 
 
 def _model(files: dict[str, bytes], title: str) -> dict[str, Any]:
-    """The model as its own bill tells it, of its files those that are in the image."""
+    """Return the model's component from its own bill, with only the files that the image has."""
     unknown = {"type": "machine-learning-model", "bom-ref": "model", "name": title}
     own = next((match for name in files if (match := _MODELS.fullmatch(name))), None)
     if own is None:
@@ -117,7 +117,7 @@ def _wheels(wheels: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(wheels.glob("*.dist-info/METADATA")):
         if is_kept(path.relative_to(wheels).as_posix()):
             about = HeaderParser().parsestr(path.read_text("utf-8"))
-            # Names by PEP 503, as package URLs want them.
+            # Package URLs require names normalized by PEP 503.
             name, version = re.sub(r"[-_.]+", "-", about["Name"]).lower(), about["Version"]
             yield _library(name, version, f"pkg:pypi/{quote(name)}@{quote(version)}")
 

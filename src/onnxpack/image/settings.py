@@ -1,4 +1,4 @@
-"""What an image is set to: how it starts, as whom, and what it says of itself."""
+"""The settings of an image: entry point, user, environment and labels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ SECOND = 10**9
 
 
 def config(pack: Pack, interpreter: str) -> dict[str, Any]:
-    """The part of an image's config that is the same on every base.
+    """Return the part of an image's config that is the same on every base.
 
     Args:
-        interpreter: the image's Python.
+        pack: the pack to serve.
+        interpreter: path of the image's Python.
     """
     served = f"/model/{pack.name}"
     if pack.path.is_file():
@@ -41,7 +42,7 @@ def config(pack: Pack, interpreter: str) -> dict[str, Any]:
 
 
 def labels(pack: Pack) -> dict[str, str]:
-    """What the pack says of itself."""
+    """Return the labels that describe the pack."""
     manifest = pack.manifest
     found = {
         "org.opencontainers.image.title": pack.name,

@@ -1,4 +1,4 @@
-"""What a server never imports of Python's own library; Debian's packages bring it all."""
+"""The modules of Python's standard library that a server never imports, for the Debian base."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXTENSIONS = (
     "_xxsubinterpreters", "_xxtestfuzz", "audioop", "nis", "ossaudiodev", "pyexpat", "readline",
     "xx.*",
 )  # fmt: skip
-# Paths and names in zip files are in these: cp437, cp1252, Latin-1 and -9, Unicode's.
+# Kept: paths and names in zip files use cp437, cp1252, Latin-1 and -9, and Unicode.
 _CODECS = (
     "big5.*", "cp(?!437|1252)[0-9]+", "cp_.*", "euc_.*", "gb.*", "hp_roman8", "hz", "iso2022_.*",
     "iso8859_(?!1\\.|15\\.)[0-9]+", "johab", "koi8_.*", "kz1048", "mac_.*", "mbcs", "oem", "palmos",
@@ -40,4 +40,4 @@ UNUSED = "|".join(
         rf"{_ROOT}/config-.*",
     )
 )
-"""A pattern of paths from the root of a base."""
+"""A pattern of the unused paths, relative to the root of a base."""

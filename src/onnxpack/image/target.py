@@ -1,4 +1,4 @@
-"""What an image runs on: a platform, and a version of Python."""
+"""The target of an image: a platform and a version of Python."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ WHEELS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A platform and a Python, such as ``3.13``."""
+    """A platform and a version of Python, such as ``3.13``."""
 
     platform: Platform
     python: str
 
     @property
     def wheels(self) -> str:
-        """The platform, as uv calls it.
+        """The platform's name in uv.
 
         Raises:
-            UsageError: there are no wheels of onnxruntime for it.
+            UsageError: onnxruntime has no wheels for it.
         """
         return check_platform(self.platform)
 
 
 def check_platform(platform: Platform) -> str:
-    """What uv calls it.
+    """Return uv's name of a platform.
 
     Raises:
-        UsageError: there are no wheels of onnxruntime for it.
+        UsageError: onnxruntime has no wheels for it.
     """
     name = WHEELS.get(platform.architecture)
     if platform.os != "linux" or name is None:

@@ -1,4 +1,4 @@
-"""The wheels that serving needs, placed by uv for whatever platform the image is for."""
+"""Install the wheels that serving needs with uv, for the platform of the image."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.target import Target
 
 NEEDED = ("msgspec", "numpy", "onnxruntime")
-"""Of what onnxpack itself depends on, the part that serving imports."""
+"""The dependencies of onnxpack that serving imports."""
 RUNTIMES = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
 
 _OF_SERVING = re.compile(r"extra == ['\"]serve['\"]")
 
 
 def requirements(*, runtime: str = "cpu", pictures: bool = False) -> tuple[str, ...]:
-    """What is installed: pinned to the versions that are installed here, and so were proven.
+    """Return the requirements, pinned to the versions that are installed here and proven.
 
     Args:
         runtime: ``cpu`` or ``cuda``.
@@ -41,15 +41,18 @@ def install(
     also: Sequence[str] | None = None,
     options: Sequence[str] = (),
 ) -> Path:
-    """The folder of the wheels of these requirements, and of what they require.
+    """Return the folder of the wheels of these requirements and their dependencies.
 
     Args:
-        also: constraints; None pins what they require to what is installed here.
-        options: more of uv's.
+        pins: pinned requirements.
+        target: platform and Python version.
+        cache: cache of trees.
+        also: constraints; None pins dependencies to the versions installed here.
+        options: additional options of uv.
 
     Raises:
         MissingExtraError: uv is not installed.
-        ImageError: uv found no wheels; its own words are in the message.
+        ImageError: uv found no wheels; its output is in the message.
     """
     also = required(pins) if also is None else also
     key = key_of(
@@ -83,7 +86,7 @@ def _run(pins: Sequence[str], target: Target, folder: Path, constraints: Path) -
 
 
 def required(pins: Sequence[str]) -> list[str]:
-    """What these require indirectly, pinned to what is installed here as well."""
+    """Return the indirect dependencies, pinned to the versions installed here."""
     waiting, found = [_name(pin) for pin in pins], dict[str, str]()
     while waiting:
         name = waiting.pop().lower()
@@ -92,7 +95,7 @@ def required(pins: Sequence[str]) -> list[str]:
         try:
             about = metadata(name)
         except PackageNotFoundError:
-            continue  # for another platform, or of another runtime
+            continue  # for another platform or runtime
         found[name] = about["Version"]
         needs = about.get_all("Requires-Dist") or requires(name) or ()
         waiting += [_name(line) for line in needs if "extra ==" not in line]
@@ -107,7 +110,7 @@ def _pinned(name: str) -> str:
         except PackageNotFoundError:
             continue
         extras = "[cuda,cudnn]" if name == RUNTIMES["cuda"] else ""
-        # The two do not come out together: there may be no such version of the other.
+        # The two are not released together: the other may lack this version.
         return f"{name}{extras}{'==' if installed == name else '<='}{number}"
     raise MissingExtraError(name, extra="image")
 

@@ -1,1 +1,1 @@
-"""Container images and registries, by the OCI's specifications; knows no pack and no ONNX."""
+"""OCI container images and registries; independent of packs and ONNX."""

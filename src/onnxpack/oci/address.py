@@ -1,4 +1,4 @@
-"""Where a registry may send us: HTTPS anywhere, plain HTTP on this machine alone."""
+"""Check the URLs that a registry sends us to: HTTPS anywhere, plain HTTP only on this machine."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ try:
 except ModuleNotFoundError as exc:
     raise MissingExtraError(str(exc.name), extra="image") from exc
 
-# The other modules take httpx from here, where a missing one is told.
+# The other modules import httpx from here, where a missing package raises a helpful error.
 __all__ = ["LOCAL", "follow", "httpx", "same_origin"]
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def follow(base: httpx.URL, location: str, *, why: str) -> httpx.URL:
-    """The address that ``base`` points to.
+    """Return the URL that ``location`` points to, resolved against ``base``.
 
     Raises:
-        RegistryError: it is none, or one that no registry has a reason to send us to.
+        RegistryError: ``location`` is not a URL, or not one that a registry has a reason to send.
     """
     try:
         found = base.join(location)
@@ -38,7 +38,7 @@ def follow(base: httpx.URL, location: str, *, why: str) -> httpx.URL:
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    """Whether credentials for one may go to the other."""
+    """Return whether two URLs share scheme, host and port, and so credentials."""
     return _origin(one) == _origin(other)
 
 

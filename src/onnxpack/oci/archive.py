@@ -1,4 +1,4 @@
-"""Writing an archive: one tar that docker load, podman, skopeo and containerd all read."""
+"""Write one tar archive that ``docker load``, podman, skopeo and containerd all read."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from onnxpack.oci.tarball import END, header, padding
 
 
 def write_archive(content: Content, to: Path, *, name: Reference | None = None) -> None:
-    """Write an image or an index as a tar, whole or not at all; the same bytes each time.
+    """Write an image or an index as a tar; the same content gives the same bytes.
 
     Args:
-        content: its layers are read here, and their digests checked.
-        to: the file to make, or to replace.
-        name: what ``docker load`` calls it.
+        content: the image or index; the digests of its layers are checked while they are read.
+        to: file to create or to replace; unchanged if writing fails.
+        name: name that ``docker load`` gives to the image.
 
     Raises:
-        ImageError: it cannot be written, or a layer is not what it was.
+        ImageError: the file cannot be written, or a layer's file has changed.
     """
     with fresh_file(to) as target:
         stream_archive(content, target, name=name)
 
 
 def stream_archive(content: Content, target: BinaryIO, *, name: Reference | None = None) -> None:
-    """Write the tar to a stream: the standard input of ``docker load``, say.
+    """Write the tar to a stream, such as the standard input of ``docker load``.
 
     Raises:
-        ImageError: a layer is not what it was; what was written by then is cut off.
+        ImageError: a layer's file has changed; the tar written so far is incomplete.
     """
     for path, source in _members(content, name):
         if source is None:

@@ -1,4 +1,4 @@
-"""Answering a registry's challenge: Basic, or a bearer token for a scope."""
+"""Answer a registry's challenge with Basic authentication or a bearer token for a scope."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxpack.oci.credentials import Credential
 from onnxpack.oci.refusal import denied
 
 Scopes: TypeAlias = tuple[str, ...]
-# Sends a request and gives status and bounded body; the realm sees no registry's token.
+# Sends a request, returns status and bounded body; never sends a registry's token to the realm.
 Asker: TypeAlias = Callable[[httpx.Request], tuple[int, bytes]]
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -23,7 +23,7 @@ CLIENT_ID = "onnxpack"
 
 
 class Auth:
-    """The ``Authorization`` of one registry, for each set of scopes."""
+    """Creates and caches the ``Authorization`` header of one registry, for each set of scopes."""
 
     def __init__(self, root: httpx.URL, credential: Credential | None, ask: Asker) -> None:
         self._root = root
@@ -33,26 +33,26 @@ class Auth:
         self._lock = threading.Lock()
 
     def header(self, scopes: Scopes) -> str | None:
-        """What to send at once, if it is known."""
+        """Return the header to send with the first request, or None if it is not known yet."""
         with self._lock:
             return self._known.get(scopes)
 
     def answer(self, challenges: Sequence[str], scopes: Scopes, *, refused: str | None) -> str:
-        """What to send after a 401.
+        """Return the ``Authorization`` header to send after a 401.
 
         Args:
-            challenges: the answer's ``WWW-Authenticate`` lines.
-            scopes: what we want to do.
-            refused: what was sent and brought the 401; another thread may know better by now.
+            challenges: ``WWW-Authenticate`` headers of the response.
+            scopes: scopes that the request needs.
+            refused: header that led to the 401; another thread may have a newer one by now.
 
         Raises:
-            RegistryError: the registry does not let us in.
+            RegistryError: the registry denies access.
         """
         with self._lock:
             known = self._known.get(scopes)
             if known is not None and known != refused:
                 return known
-            # A token that ran out is asked for anew; if the new one is refused as well, that is it.
+            # An expired token is replaced once; if the new one is refused as well, we give up.
             found = self._new(read_challenges(challenges), scopes, refused)
             self._known[scopes] = found
             return found

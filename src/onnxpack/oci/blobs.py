@@ -1,4 +1,4 @@
-"""Where blobs lie: in the folder of a layout, or inside an archive."""
+"""Find blobs in a layout's folder or inside a tar archive."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from onnxpack.oci.tarball import opened
 
 FOLDER = "blobs/sha256"
 MAX_MEMBERS = 100_000
-# The header that tells a long name: tarfile takes it into memory whole.
+# Limit of a header with a long name: tarfile reads the header into memory whole.
 MAX_HEADER = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A part of a file."""
+    """A range of bytes in a file."""
 
     path: Path
     offset: int
     size: int
 
     def read(self) -> bytes:
-        """Its bytes, where they are few.
+        """Return the bytes, if they are at most ``MAX_BYTES``.
 
         Raises:
-            ImageError: they are many, or cannot be read.
+            ImageError: there are more bytes, or the file cannot be read.
         """
         if self.size > MAX_BYTES:
             raise ImageError(f"a document in {self.path} has more than {MAX_BYTES} bytes.")
@@ -48,17 +48,17 @@ class Blobs(Protocol):
     """Finds files by name, and so blobs by digest."""
 
     def find(self, name: str) -> Place | None:
-        """Where the file of this name lies, if it is there.
+        """Return where the file of this name is stored, or None if there is none.
 
         Raises:
-            ImageError: it is no regular file.
+            ImageError: the entry is not a regular file.
         """
 
     def __str__(self) -> str: ...
 
 
 class FolderBlobs:
-    """The files of a layout's folder."""
+    """Finds the files of a layout's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -67,7 +67,7 @@ class FolderBlobs:
         return str(self._folder)
 
     def find(self, name: str) -> Place | None:
-        """Where the file lies; a symlink is refused."""
+        """Return where the file is stored; a symlink is refused."""
         path = self._folder / name
         try:
             found = path.lstat()
@@ -81,7 +81,7 @@ class FolderBlobs:
 
 
 class ArchiveBlobs:
-    """The members of a tar, read where they lie in it."""
+    """Finds the members of a tar, which are read from the tar itself."""
 
     def __init__(self, path: Path, places: Mapping[str, Place], links: Mapping[str, str]) -> None:
         self._path = path
@@ -93,10 +93,10 @@ class ArchiveBlobs:
 
     @classmethod
     def of(cls, path: Path) -> ArchiveBlobs:
-        """List a tar.
+        """List the members of a tar.
 
         Raises:
-            ImageError: it is none, or has members that are hostile.
+            ImageError: the file is not a tar, or has hostile members.
         """
         places: dict[str, Place] = {}
         links: dict[str, str] = {}
@@ -122,16 +122,16 @@ class ArchiveBlobs:
         return cls(path, places, links)
 
     def find(self, name: str) -> Place | None:
-        """Where the member lies; old ``docker save`` links layers that are alike."""
+        """Return where the member is stored; old ``docker save`` links layers that are alike."""
         return self._places.get(self._links.get(name, name))
 
 
 class Member(tarfile.TarInfo):
-    """A member of a hostile tar: no header of it is large."""
+    """A member of a possibly hostile tar: large headers are refused."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Member:
-        """Look at each header before tarfile reads what it announces."""
+        """Check the size of each header before tarfile reads what it announces."""
         found = super().frombuf(buf, encoding or "utf-8", errors)
         extended = (
             tarfile.XHDTYPE,
@@ -146,10 +146,10 @@ class Member(tarfile.TarInfo):
 
 
 def blob(blobs: Blobs, descriptor: Descriptor, *, what: str) -> Place:
-    """Where a blob lies.
+    """Return where a blob is stored.
 
     Raises:
-        ImageError: it is missing, or of another size.
+        ImageError: the blob is missing, or has another size.
     """
     found = blobs.find(f"{FOLDER}/{hex_of(descriptor.digest)}")
     if found is None:
@@ -162,10 +162,10 @@ def blob(blobs: Blobs, descriptor: Descriptor, *, what: str) -> Place:
 
 
 def document(blobs: Blobs, descriptor: Descriptor, *, what: str) -> bytes:
-    """A manifest, an index or a config, with its digest checked.
+    """Return the bytes of a manifest, an index or a config, after checking the digest.
 
     Raises:
-        ImageError: it is missing, too big, or is not what was announced.
+        ImageError: the document is missing, too big, or has another digest.
     """
     content = blob(blobs, descriptor, what=what).read()
     if digest_of(content) != descriptor.digest:
@@ -176,10 +176,10 @@ def document(blobs: Blobs, descriptor: Descriptor, *, what: str) -> bytes:
 
 
 def layer(blobs: Blobs, descriptor: Descriptor, diff_id: str, *, what: str) -> Layer:
-    """A layer, where it lies.
+    """Return a layer that refers to the blob where it is stored.
 
     Raises:
-        ImageError: it is missing, or of another size.
+        ImageError: the layer's blob is missing, or has another size.
     """
     found = blob(blobs, descriptor, what=what)
     return Layer(found.path, descriptor, diff_id, found.offset)

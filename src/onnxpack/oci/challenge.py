@@ -1,4 +1,4 @@
-"""What a registry asks for with its 401: ``WWW-Authenticate``, read with care."""
+"""Parse ``WWW-Authenticate``, in which a registry says with a 401 what it asks for."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MAX_CHALLENGE = 2**14
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A scheme in lower case, and its parameters."""
+    """An authentication scheme in lower case, and its parameters."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def read_challenges(lines: Sequence[str]) -> tuple[Challenge, ...]:
-    """Every challenge of the headers; what cannot be read is left out."""
+    """Return every challenge of the headers; what cannot be parsed is left out."""
     found: list[Challenge] = []
     for line in lines:
         at, text = 0, line[:MAX_CHALLENGE]

@@ -1,8 +1,8 @@
-"""Compressing and decompressing streams: gzip, zstd, or not at all.
+"""Compress and decompress streams: gzip, zstd, or no compression.
 
-gzip is ISA-L's at level 2. Its levels 0 to 2 give the same bytes on processors with SSE4, AVX2
-and AVX-512; level 3 does not. zstd runs its workers even where one would do, since with any
-number of them it gives the same bytes, and without them others.
+gzip uses ISA-L at level 2. Levels 0 to 2 give the same bytes on processors with SSE4, AVX2 and
+AVX-512; level 3 does not. zstd always runs with worker threads, even where one thread would do: any
+number of workers gives the same bytes, but no workers give other bytes.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from onnxpack.oci.digest import CHUNK
 
 Compression: TypeAlias = Literal["gzip", "zstd", "none"]
 GZIP_LEVEL, ZSTD_LEVEL = 2, 3
-# RFC 1952: gzip's header and trailer around a stream with the greatest window.
+# RFC 1952: gzip's header and trailer around a stream with the largest window.
 _GZIP_WINDOW = 31
 MAX_ZSTD_WINDOW = 2**27
 
 
 class Compressor(Protocol):
-    """What every library's compressor offers."""
+    """The interface that the compressors of all libraries share."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """Take bytes; gives those that are ready."""
+        """Take bytes and return the compressed bytes that are ready."""
 
     def flush(self) -> bytes:
-        """The rest."""
+        """Return the remaining compressed bytes."""
 
 
 class _Plain:
@@ -41,10 +41,10 @@ class _Plain:
 
 
 def compressor(compression: Compression) -> Compressor:
-    """A new compressor.
+    """Return a new compressor for this compression.
 
     Raises:
-        MissingExtraError: its library is not installed.
+        MissingExtraError: the library for this compression is not installed.
     """
     if compression == "none":
         return _Plain()
@@ -57,12 +57,12 @@ def compressor(compression: Compression) -> Compressor:
 
 
 def decompressed(source: BinaryIO, compression: str) -> BinaryIO:
-    """The plain bytes of a stream, as they are read.
+    """Return a stream that decompresses ``source`` while it is read.
 
-    Reading raises ImageError where the stream is not so compressed.
+    Reading raises ImageError if the stream is not compressed in this way.
 
     Raises:
-        MissingExtraError: its library is not installed.
+        MissingExtraError: the library for this compression is not installed.
     """
     if compression == "none":
         return source
@@ -79,14 +79,14 @@ def decompressed(source: BinaryIO, compression: str) -> BinaryIO:
 
 
 def detect(start: bytes) -> Compression:
-    """How a blob that starts so is compressed."""
+    """Return the compression of a blob, judged by its first bytes."""
     if start.startswith(b"\x1f\x8b"):
         return "gzip"
     return "zstd" if start.startswith(b"\x28\xb5\x2f\xfd") else "none"
 
 
 class _Translated(io.RawIOBase):
-    """A reader whose errors are ours."""
+    """A reader that turns the library's errors into ImageError."""
 
     def __init__(
         self,

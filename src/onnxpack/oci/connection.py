@@ -1,4 +1,4 @@
-"""Requests to one registry: bounded, retried where that is safe, and true to one host."""
+"""Send requests to one registry: bounded, retried only where safe, credentials kept to its host."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from onnxpack.oci.credentials import Credential
 from onnxpack.oci.refusal import denied, read, unreachable
 
 MAX_REDIRECTS = 5
-# What answers is read as it is: a digest is of the bytes before any decoding.
+# No content encoding: a digest is computed over the bytes before any decoding.
 _HEADERS = {"User-Agent": "onnxpack", "Accept-Encoding": "identity"}
 _SAFE = frozenset({"GET", "HEAD"})
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
-# A long body is made anew for each attempt.
+# A long body is a function that creates it again for each attempt.
 Body: TypeAlias = bytes | Callable[[], Iterable[bytes]] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to try.
+    """How often and how long to retry a request.
 
     Args:
-        attempts: in all, for one request.
-        first: seconds before the second; each further wait is twice as long.
-        longest: no wait is longer, whatever the registry asks for.
-        timeout: seconds without a byte.
+        attempts: attempts in total for one request.
+        first: seconds before the second attempt; each further wait is twice as long.
+        longest: longest wait in seconds, whatever the registry asks for.
+        timeout: seconds without a byte after which an attempt fails.
     """
 
     attempts: int = 4
@@ -44,7 +44,7 @@ class Patience:
     timeout: float = 60.0
 
     def wait(self, attempt: int, asked: str | None = None) -> None:
-        """Wait before another attempt: as long as the registry asks, or ever longer."""
+        """Wait before another attempt: our time or the registry's, but at most ``longest``."""
         seconds = self.first * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         if asked is not None and asked.isascii() and asked.isdigit():
             seconds = max(seconds, float(asked[:6]))
@@ -52,7 +52,7 @@ class Patience:
 
 
 class Connection:
-    """HTTP with one registry; for several threads."""
+    """HTTP with one registry; safe to use from several threads."""
 
     def __init__(
         self, url: str, credential: Credential | None, patience: Patience | None = None
@@ -62,13 +62,13 @@ class Connection:
         self._client = httpx.Client(
             timeout=httpx.Timeout(self.patience.timeout, connect=10),
             follow_redirects=False,
-            # A proxy of the surroundings cannot reach this machine.
+            # A proxy from the environment cannot reach this machine.
             trust_env=self.root.host not in LOCAL,
         )
         self._auth = Auth(self.root, credential, self._ask)
 
     def close(self) -> None:
-        """Let the sockets go."""
+        """Close the sockets of the connection."""
         self._client.close()
 
     @contextmanager
@@ -82,22 +82,23 @@ class Connection:
         body: Body = None,
         repeatable: bool = False,
     ) -> Iterator[httpx.Response]:
-        """Send a request; gives the answer with its body still unread.
+        """Send a request and yield the response, its body still unread.
 
-        GET and HEAD are sent again when the registry is busy or the line breaks, and follow
-        redirects. Others are sent again only where the registry cannot have acted on them: it
-        was not reached, or says that it was asked too often.
+        GET and HEAD are retried when the registry is busy or the connection breaks, and they follow
+        redirects. Other requests are retried only if the registry cannot have acted on them: it was
+        not reached, or it reports too many requests.
 
         Args:
-            method: GET, HEAD, POST, PUT, PATCH.
-            url: a path of the registry, or where it sent us.
-            scopes: what a token has to allow.
-            headers: more of them.
-            body: bytes, or what makes them anew for each attempt.
-            repeatable: sent twice it does what it does once: it is sent again as GET is.
+            method: GET, HEAD, POST, PUT or PATCH.
+            url: a path of the registry, or a URL that the registry sent.
+            scopes: scopes that a token has to allow.
+            headers: additional headers.
+            body: bytes, or a function that creates the body for each attempt.
+            repeatable: whether the request may be retried as GET is, because sending it twice has
+                the effect of sending it once.
 
         Raises:
-            RegistryError: there is no answer, or none that can be followed.
+            RegistryError: the registry does not answer, or its redirect cannot be followed.
         """
         again = repeatable or method in _SAFE
         asked = _Asked(method, self.root.join(url), scopes, headers or {}, body, again)

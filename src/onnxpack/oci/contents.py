@@ -1,4 +1,4 @@
-"""What a layout or an archive holds: every blob once, and the two tables of contents."""
+"""List what a layout or archive contains: every blob once, and the two tables of contents."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ REF_NAME, CONTAINERD_NAME = "org.opencontainers.image.ref.name", "io.containerd.
 
 
 def images_of(content: Content) -> tuple[Image, ...]:
-    """The image, or those of the index."""
+    """Return the image itself, or the images of an index."""
     return content.images if isinstance(content, Index) else (content,)
 
 
 def documents_of(content: Content) -> dict[str, bytes]:
-    """Each manifest, index and config by its digest."""
+    """Return each manifest, index and config by its digest."""
     found = {content.digest: content.manifest}
     for image in images_of(content):
         found[image.digest] = image.manifest
@@ -39,21 +39,21 @@ def documents_of(content: Content) -> dict[str, bytes]:
 
 
 def layers_of(content: Content) -> dict[str, Layer]:
-    """Each layer by the digest of its blob."""
+    """Return each layer by the digest of its blob."""
     return {
         layer.descriptor.digest: layer for image in images_of(content) for layer in image.layers
     }
 
 
 def files_of(content: Content) -> Iterator[tuple[str, bytes | Layer]]:
-    """Each blob and the name of its file, sorted by it."""
+    """Yield each blob with the name of its file, sorted by name."""
     every: dict[str, bytes | Layer] = {**layers_of(content), **documents_of(content)}
     for digest in sorted(every):
         yield f"{FOLDER}/{hex_of(digest)}", every[digest]
 
 
 def index_json(content: Content, name: Reference | None) -> bytes:
-    """The layout's table of contents."""
+    """Return ``index.json``, the table of contents of an OCI layout."""
     about = content.descriptor
     if name is not None:
         names = {REF_NAME: name.tag or "latest", CONTAINERD_NAME: _tagged(name)}
@@ -62,7 +62,7 @@ def index_json(content: Content, name: Reference | None) -> bytes:
 
 
 def manifest_json(content: Content, name: Reference | None) -> bytes:
-    """Docker's table of contents; the name is that of the first image, the others have none."""
+    """Return Docker's ``manifest.json``; only the first image gets the name."""
     found = []
     for at, image in enumerate(images_of(content)):
         if image.config_descriptor.media_type not in media.CONFIGS:

@@ -1,4 +1,4 @@
-"""Who one is at a registry, as docker, podman and their helpers keep it."""
+"""Find the credentials for a registry where docker, podman and their helpers keep them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from onnxpack.oci.reference import DOCKER_HUB
 
 HELPER_SECONDS = 30
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
-# What a helper says instead of a name when what it gives is an identity token.
+# The user name by which a helper says that the secret is an identity token.
 _TOKEN_USER = "<token>"  # noqa: S105 - a marker, no secret
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A name and a password, or a token that stands for both; never printed."""
+    """A user name and password, or an identity token instead; never printed."""
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -31,13 +31,13 @@ class Credential:
 
     @property
     def basic(self) -> str:
-        """As HTTP's Basic scheme sends it."""
+        """The value of the ``Authorization`` header in HTTP's Basic scheme."""
         pair = f"{self.username}:{self.password}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def find_credential(registry: str) -> Credential | None:
-    """What is kept for a registry; None where one is nobody there.
+    """Return the stored credential for a registry, or None for anonymous access.
 
     Looks into podman's ``auth.json`` (``REGISTRY_AUTH_FILE``, else where podman keeps it), then
     into Docker's ``config.json`` (in ``DOCKER_CONFIG``, else in ``~/.docker``).
@@ -82,7 +82,7 @@ def _look(path: Path, registry: str) -> Credential | None:
 
 
 def _same(key: str, keys: tuple[str, ...]) -> bool:
-    """Old files keep a whole URL for a key."""
+    """Return whether ``key`` names the registry; old files have a whole URL as the key."""
     return key in keys or key.partition("://")[2].partition("/")[0] in keys
 
 
@@ -118,7 +118,7 @@ def _decode(told: Mapping[str, Any], path: Path, registry: str) -> Credential | 
         try:
             name, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            # The cause would show what is kept there.
+            # The original error would reveal the stored secret.
             raise RegistryError(
                 f"what {path} keeps for {registry} is not in base64.",
                 remedy=f"docker login {registry}",

@@ -1,4 +1,4 @@
-"""What a manifest says of a blob: its type, its digest and its size."""
+"""Descriptors: the media type, digest and size by which a manifest refers to a blob."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_SIZE = 2**40
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A blob by its content."""
+    """A reference to a blob by its content."""
 
     media_type: str
     digest: str
@@ -30,12 +30,12 @@ class Descriptor:
 
     @classmethod
     def of(cls, content: bytes, media_type: str, **more: Any) -> Descriptor:
-        """Describe bytes in memory."""
+        """Return the descriptor of bytes in memory."""
         return cls(media_type, digest_of(content), len(content), **more)
 
     @classmethod
     def from_json(cls, found: object, *, what: str) -> Descriptor:
-        """Read one out of a manifest or an index.
+        """Read a descriptor from a manifest or an index.
 
         Raises:
             ImageError: it is malformed.
@@ -60,7 +60,7 @@ class Descriptor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As a manifest tells it."""
+        """Return the descriptor as a JSON object for a manifest."""
         found: dict[str, Any] = {
             "mediaType": self.media_type,
             "digest": self.digest,

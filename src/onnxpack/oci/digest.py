@@ -1,4 +1,4 @@
-"""Digests: ``sha256:`` and 64 hexadecimal digits, and nothing else."""
+"""Digests: ``sha256:`` followed by 64 hexadecimal digits; no other algorithm is accepted."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def is_digest(text: object) -> bool:
-    """Whether this is a digest that can be trusted as a file's name."""
+    """Return whether the text is a digest that is safe to use as a file name."""
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
 def check_digest(text: object, *, what: str = "the digest") -> str:
-    """Give the digest back.
+    """Return the digest unchanged if it is valid.
 
     Raises:
-        ImageError: it is not a sha256 digest.
+        ImageError: the text is not a sha256 digest.
     """
     if not isinstance(text, str) or not is_digest(text):
         raise ImageError(f"{what} is {_short(text)}, not sha256: and 64 hexadecimal digits.")
@@ -29,12 +29,12 @@ def check_digest(text: object, *, what: str = "the digest") -> str:
 
 
 def digest_of(content: bytes) -> str:
-    """The digest of bytes in memory."""
+    """Return the digest of bytes in memory."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def digest_stream(source: BinaryIO, *, copy_to: BinaryIO | None = None) -> tuple[str, int]:
-    """Read a stream to its end, and copy it where asked; gives its digest and size."""
+    """Read a stream to its end and return its digest and size; copy it if asked."""
     found, size = hashlib.sha256(), 0
     while chunk := source.read(CHUNK):
         found.update(chunk)
@@ -45,10 +45,10 @@ def digest_stream(source: BinaryIO, *, copy_to: BinaryIO | None = None) -> tuple
 
 
 def hex_of(digest: str) -> str:
-    """The digits alone: the name of the blob's file.
+    """Return the hexadecimal digits of a digest: the name of the blob's file.
 
     Raises:
-        ImageError: it is not a sha256 digest.
+        ImageError: the text is not a sha256 digest.
     """
     return check_digest(digest).removeprefix("sha256:")
 

@@ -1,4 +1,4 @@
-"""Reading what ``docker save`` wrote: a tar whose layers are not compressed, and no manifest."""
+"""Read archives written by ``docker save``: tars with uncompressed layers and no OCI manifest."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from onnxpack.oci.layer import Layer
 
 
 def read_docker(blobs: Blobs, *, name: str = "") -> Image:
-    """The image, with a manifest made for it; its config stays as it is.
+    """Return the image with a new manifest and its original config.
 
     Raises:
-        ImageError: it is malformed, or there are several and no name.
+        ImageError: the archive is malformed, or has several images and no name was given.
     """
     return _read(blobs, _chosen(blobs, name))
 
 
 def every_docker(blobs: Blobs) -> tuple[Image, ...]:
-    """All of the images.
+    """Return all images of the archive.
 
     Raises:
-        ImageError: one is malformed.
+        ImageError: an image is malformed.
     """
     return tuple(_read(blobs, each) for each in _listed(blobs))
 

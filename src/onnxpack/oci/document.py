@@ -1,4 +1,4 @@
-"""JSON documents: written canonically, read with bounds."""
+"""JSON documents: written in one canonical form, read with limits."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ MAX_BYTES = 4 * 2**20
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """The one way to write it: sorted keys, no blanks, UTF-8."""
+    """Return the document as canonical JSON: sorted keys, no blanks, UTF-8."""
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
 def decode(content: bytes, *, what: str) -> dict[str, Any]:
-    """Read an object of JSON.
+    """Read a JSON object, within limits.
 
     Raises:
-        ImageError: it is too big, or is not an object of JSON.
+        ImageError: the content is too big, or not a JSON object.
     """
     if len(content) > MAX_BYTES:
         raise ImageError(f"{what} has more than {MAX_BYTES} bytes.")
@@ -36,10 +36,10 @@ def decode(content: bytes, *, what: str) -> dict[str, Any]:
 
 
 def strings(found: object, *, what: str) -> dict[str, str]:
-    """Read a mapping of strings, or nothing at all.
+    """Return a mapping of strings; a missing one is empty.
 
     Raises:
-        ImageError: it is something else.
+        ImageError: the value is something else.
     """
     if found is None:
         return {}
@@ -49,10 +49,10 @@ def strings(found: object, *, what: str) -> dict[str, str]:
 
 
 def objects(found: object, *, what: str) -> list[dict[str, Any]]:
-    """Read a list of objects.
+    """Return a list of JSON objects.
 
     Raises:
-        ImageError: it is something else.
+        ImageError: the value is something else.
     """
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise ImageError(f"{what} is not a list of objects.")

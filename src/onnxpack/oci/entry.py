@@ -1,4 +1,4 @@
-"""What goes into a layer: files, symlinks and folders, by their paths in the image."""
+"""The entries of a layer: files, symlinks and folders, by their paths in the image."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WHITEOUT = ".wh."
 
 @dataclass(frozen=True, slots=True)
 class Symlink:
-    """Where a symlink points, as it is written into the image."""
+    """A symlink, with its target as written into the image."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder; what is in it are entries of their own."""
+    """A folder; its contents are entries of their own."""
 
 
 Source: TypeAlias = Path | bytes | Symlink | Folder
@@ -35,8 +35,8 @@ class Entry:
 
     Args:
         path: relative to the image's root, with ``/`` between its parts.
-        source: a file of this machine, bytes, a symlink, or a folder.
-        mode: permission bits; None is the usual for its kind (0644, 0755, 0777).
+        source: a file on this machine, bytes, a symlink, or a folder.
+        mode: permission bits; None means the default for the kind of entry (0644, 0755, 0777).
     """
 
     path: str
@@ -52,7 +52,7 @@ class Entry:
 
     @property
     def permissions(self) -> int:
-        """The mode that is written."""
+        """The permission bits that are written."""
         if self.mode is not None:
             return self.mode
         if isinstance(self.source, Folder):
@@ -61,9 +61,9 @@ class Entry:
 
 
 def walk(folder: Path, *, at: str = "") -> Iterator[Entry]:
-    """The entries of a tree on this machine, below ``at`` in the image.
+    """Yield the entries of a folder tree on this machine, placed below ``at`` in the image.
 
-    Files are 0755 if their owner may run them and 0644 if not; symlinks stay symlinks.
+    Files get mode 0755 if their owner may run them, else 0644; symlinks stay symlinks.
 
     Raises:
         ImageError: something in it is neither a file, a folder nor a symlink.
@@ -73,7 +73,7 @@ def walk(folder: Path, *, at: str = "") -> Iterator[Entry]:
         for each in sorted(found, key=lambda each: each.name):
             path = f"{prefix}{each.name}"
             if each.is_symlink():
-                # Path.readlink would tidy up what is written there.
+                # Path.readlink would normalize the target.
                 yield Entry(path, Symlink(os.readlink(each.path)))  # noqa: PTH115
             elif each.is_dir():
                 yield Entry(path, Folder())
@@ -86,10 +86,10 @@ def walk(folder: Path, *, at: str = "") -> Iterator[Entry]:
 
 
 def arrange(entries: Iterable[Entry]) -> list[Entry]:
-    """Sort entries, and add the folders that they are in.
+    """Return the entries sorted, with the folders that contain them added.
 
     Raises:
-        ImageError: a path is there twice, or lies in something that is no folder.
+        ImageError: a path appears twice, or is below something that is not a folder.
     """
     known: dict[str, Entry] = {}
     for entry in entries:

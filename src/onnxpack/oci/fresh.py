@@ -1,4 +1,4 @@
-"""New files and folders: whole or not at all."""
+"""Create files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from onnxpack.errors import ImageError
 
 @contextmanager
 def fresh_file(to: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``to`` when all went well; nothing changes otherwise.
+    """Yield a file that replaces ``to`` on success; on failure ``to`` stays unchanged.
 
     Raises:
-        ImageError: it cannot be written.
+        ImageError: the file cannot be written.
     """
     made = _sibling(to)
     try:
@@ -34,13 +34,14 @@ def fresh_file(to: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def fresh_folder(to: Path, *, force: bool = False) -> Iterator[Path]:
-    """A folder that becomes ``to`` when all went well; nothing changes otherwise.
+    """Yield a folder that becomes ``to`` on success; on failure ``to`` stays unchanged.
 
     Args:
-        force: take the place of a folder that is there.
+        to: the folder to create.
+        force: replace an existing folder.
 
     Raises:
-        ImageError: ``to`` is taken, or cannot be written.
+        ImageError: ``to`` exists, or cannot be written.
     """
     check_free(to, force=force)
     made = _sibling(to)
@@ -55,10 +56,10 @@ def fresh_folder(to: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 def check_free(to: Path, *, force: bool) -> None:
-    """Refuse a place that is taken, before the work.
+    """Check that the place is free before the work starts.
 
     Raises:
-        ImageError: it is.
+        ImageError: the place is taken.
     """
     if not os.path.lexists(to):
         return

@@ -1,4 +1,4 @@
-"""Images: a manifest, a config and layers, fixed to the byte. A change is a new image."""
+"""Images: a manifest, a config and layers, as exact bytes. A change gives a new image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onnxpack.oci.platform import Platform
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image, or an artifact: exact bytes, and where its layers lie on this machine."""
+    """An image or an artifact: exact bytes, and where its layers are stored on this machine."""
 
     manifest: bytes
     config: bytes
@@ -26,45 +26,45 @@ class Image:
 
     @property
     def digest(self) -> str:
-        """The digest of the manifest: the image's own name."""
+        """The digest of the manifest, which identifies the image."""
         return digest_of(self.manifest)
 
     @property
     def size(self) -> int:
-        """Bytes in a registry: manifest, config, and each layer as it is compressed."""
+        """Bytes in a registry: the manifest, the config, and the compressed layers."""
         blobs = {layer.descriptor.digest: layer.descriptor.size for layer in self.layers}
         return len(self.manifest) + len(self.config) + sum(blobs.values())
 
     @property
     def media_type(self) -> str:
-        """What the manifest says that it is."""
+        """The media type that the manifest states."""
         return str(decode(self.manifest, what="the manifest").get("mediaType") or media.MANIFEST)
 
     @property
     def config_descriptor(self) -> Descriptor:
-        """The config, as the manifest describes it."""
+        """The descriptor of the config in the manifest."""
         found = decode(self.manifest, what="the manifest").get("config")
         return Descriptor.from_json(found, what="the config")
 
     @property
     def subject(self) -> Descriptor | None:
-        """What it is attached to."""
+        """The descriptor of the manifest that this artifact is attached to, if any."""
         found = decode(self.manifest, what="the manifest").get("subject")
         return None if found is None else Descriptor.from_json(found, what="the subject")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config, read."""
+        """The config as a dict."""
         return decode(self.config, what="the config")
 
     @property
     def platform(self) -> Platform:
-        """The machine that it is for."""
+        """The platform that the image is for."""
         return Platform.from_json(self.settings, what="the config")
 
     @property
     def descriptor(self) -> Descriptor:
-        """The manifest, as an index describes it."""
+        """The descriptor of the manifest, as an index lists it."""
         found = decode(self.manifest, what="the manifest")
         platform = self.platform
         return Descriptor(
@@ -86,16 +86,16 @@ def make_image(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Image:
-    """An image of layers.
+    """Return an image made of layers.
 
     Args:
-        layers: from the bottom up.
+        layers: layers from bottom to top.
         config: ``Env``, ``Entrypoint``, ``Cmd``, ``WorkingDir``, ``User``, ``ExposedPorts`` …
-        platform: the machine that it is for; linux/amd64 goes without saying.
-        created: seconds since 1970.
-        history: how each layer was made, a line for each.
-        labels: in the config, for ``docker inspect``.
-        annotations: in the manifest, for registries.
+        platform: platform that the image is for; linux/amd64 by default.
+        created: creation time in seconds since 1970.
+        history: one line for each layer that says how it was made.
+        labels: labels in the config, shown by ``docker inspect``.
+        annotations: annotations in the manifest, for registries.
     """
     settings = {**dict(config or {}), **({"Labels": dict(labels)} if labels else {})}
     document = {
@@ -118,12 +118,16 @@ def append_layers(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Image:
-    """Layers on top of an image.
+    """Return an image with layers added on top of a base.
 
     Args:
-        base: stays as it is; its platform and history are kept, its annotations are not.
-        config: replaces the base's key by key; ``Env`` is joined with the base's by name.
-        labels: added to the base's.
+        base: image to build on; its platform and history are kept, its annotations are not.
+        layers: layers to add, from bottom to top.
+        config: settings that replace the base's key by key; ``Env`` is merged by name.
+        created: creation time in seconds since 1970.
+        history: one line for each added layer that says how it was made.
+        labels: labels added to the base's.
+        annotations: annotations in the manifest.
 
     Raises:
         ImageError: the base's config is malformed.
@@ -151,7 +155,7 @@ def append_layers(
 def image_of(
     config: bytes, layers: Sequence[Layer], *, annotations: Mapping[str, str] | None = None
 ) -> Image:
-    """An image of a finished config and the layers that it tells of."""
+    """Return an image of a finished config and the layers that it lists."""
     about = Descriptor.of(config, media.CONFIG)
     return Image(_manifest(about, layers, annotations or {}), config, tuple(layers))
 
@@ -165,11 +169,16 @@ def make_artifact(
     annotations: Mapping[str, str] | None = None,
     subject: Descriptor | None = None,
 ) -> Image:
-    """A manifest of blobs that are no file system, with whatever config.
+    """Return an artifact: a manifest of blobs that are not a file system, with any config.
 
     Args:
-        subject: what it is attached to; :func:`onnxpack.oci.referrers.attach` pushes it so that
-            it is found from there.
+        layers: the blobs.
+        artifact_type: media type of the artifact.
+        config: bytes of the config.
+        config_type: media type of the config.
+        annotations: annotations in the manifest.
+        subject: descriptor of the manifest that the artifact is attached to;
+            :func:`onnxpack.oci.referrers.attach` pushes it so that it is found from there.
     """
     about = Descriptor.of(config, config_type)
     return Image(
@@ -180,14 +189,14 @@ def make_artifact(
 
 
 def join_env(base: Sequence[str], more: Sequence[str]) -> list[str]:
-    """Two lists of ``NAME=value``; a later one replaces an earlier one of its name."""
+    """Merge two lists of ``NAME=value``; a later value replaces an earlier one of the same name."""
     found = {line.partition("=")[0]: line for line in base}
     found.update((line.partition("=")[0], line) for line in more)
     return list(found.values())
 
 
 def moment(seconds: int) -> str:
-    """Seconds since 1970 as images write it."""
+    """Return seconds since 1970 as a timestamp in the form that images use."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -222,7 +231,7 @@ def _manifest(
 
 
 def _described(layer: Layer) -> dict[str, Any]:
-    """A manifest of the OCI calls Docker's layers by the OCI's names."""
+    """Return the layer's descriptor with the OCI's media type, which an OCI manifest needs."""
     found = layer.descriptor.to_json()
     return {**found, "mediaType": media.as_oci(layer.descriptor.media_type)}
 

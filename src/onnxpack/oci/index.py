@@ -16,29 +16,29 @@ from onnxpack.oci.platform import Platform
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Images for many platforms, fixed to the byte."""
+    """Images for several platforms, with the index as exact bytes."""
 
     manifest: bytes
     images: tuple[Image, ...]
 
     @property
     def digest(self) -> str:
-        """The digest of the index: its own name."""
+        """The digest of the index, which identifies it."""
         return digest_of(self.manifest)
 
     @property
     def media_type(self) -> str:
-        """What the index says that it is."""
+        """The media type that the index states."""
         return str(decode(self.manifest, what="the index").get("mediaType") or media.INDEX)
 
     @property
     def descriptor(self) -> Descriptor:
-        """The index, as another index describes it."""
+        """The descriptor of the index, as another index lists it."""
         return Descriptor(self.media_type, self.digest, len(self.manifest))
 
 
 def make_index(images: Sequence[Image], *, annotations: Mapping[str, str] | None = None) -> Index:
-    """An index of images, each for a platform of its own.
+    """Return an index of images, each for a different platform.
 
     Raises:
         ImageError: two images are for the same platform.
@@ -57,10 +57,10 @@ def make_index(images: Sequence[Image], *, annotations: Mapping[str, str] | None
 
 
 def members(content: bytes, *, what: str) -> tuple[Descriptor, ...]:
-    """What an index lists.
+    """Return the descriptors that an index lists.
 
     Raises:
-        ImageError: it is malformed.
+        ImageError: the index is malformed.
     """
     found = objects(decode(content, what=what).get("manifests"), what=f"'manifests' of {what}")
     return tuple(
@@ -69,13 +69,13 @@ def members(content: bytes, *, what: str) -> tuple[Descriptor, ...]:
 
 
 def choose(found: Sequence[Descriptor], platform: Platform | None, *, what: str) -> Descriptor:
-    """The image for a platform, out of an index.
+    """Return the descriptor of the image for a platform, chosen from an index.
 
-    Where no platform is asked for, a single image is taken whatever it is for, and else the one
-    for this machine. A single image that names no platform is taken as well.
+    Without a platform, a single image is taken whatever its platform is; of several, the image for
+    this machine. A single image that names no platform is always taken.
 
     Raises:
-        ImageError: there is none.
+        ImageError: the index has no such image.
     """
     images = [each for each in found if each.platform is None or each.platform.os != "unknown"]
     if len(images) == 1 and (platform is None or images[0].platform is None):

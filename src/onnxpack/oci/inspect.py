@@ -1,4 +1,4 @@
-"""Reading a layer through, once: its digests, and whether its members are sane."""
+"""Read a layer once to compute its digests and to check its members."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_FAULTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What a layer is, and what is wrong with its tar."""
+    """The digests and size of a layer, and the faults found in its tar."""
 
     digest: str
     size: int
@@ -31,11 +31,11 @@ class Inspected:
 
 
 def inspect_layer(layer: Layer, compression: str | None) -> Inspected:
-    """Read a layer through, in little memory.
+    """Read a layer to its end, using little memory.
 
     Args:
-        layer: where it lies.
-        compression: how it is compressed; None for a blob that is no tar.
+        layer: the layer to read.
+        compression: its compression; None for a blob that is not a tar.
 
     Raises:
         ImageError: the file is missing, or shorter than it should be.
@@ -59,7 +59,7 @@ def inspect_layer(layer: Layer, compression: str | None) -> Inspected:
 
 
 class _Summed(io.RawIOBase):
-    """A reader that sums up what goes through it."""
+    """A reader that computes digest and size of the bytes that pass through it."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source

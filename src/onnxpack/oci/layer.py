@@ -1,4 +1,4 @@
-"""Layers: written from entries in one pass, or taken as they are."""
+"""Layers: written from entries in one pass, or taken from existing files."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from onnxpack.oci.fresh import fresh_file
 from onnxpack.oci.slice import Slice
 from onnxpack.oci.tarball import BLOCK, opened, tar_blocks
 
-# Blocks under way between the reader, the two digests and the compressor.
+# Blocks in flight between the reader, the two digests and the compressor.
 _WINDOW = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A blob that is a layer, where it lies on this machine.
+    """The blob of a layer, and where it is stored on this machine.
 
     Args:
-        path: the file that holds it.
-        descriptor: of the blob as it is, compressed.
-        diff_id: the digest of the tar in it, uncompressed.
-        offset: where it starts in the file, for a layer inside an archive.
+        path: file that contains the blob.
+        descriptor: descriptor of the blob, compressed.
+        diff_id: digest of the uncompressed tar.
+        offset: where the blob starts in the file, for a layer inside an archive.
     """
 
     path: Path
@@ -43,13 +43,13 @@ class Layer:
 
     @contextmanager
     def open(self, *, start: int = 0) -> Iterator[BinaryIO]:
-        """Its bytes, compressed as they are.
+        """Open the blob for reading, still compressed.
 
         Args:
-            start: where to begin.
+            start: byte to begin at.
 
         Raises:
-            ImageError: the file is missing, or is not long enough.
+            ImageError: the file is missing, or too short.
         """
         with opened(self.path) as (source, size):
             if self.offset + self.descriptor.size > size:
@@ -59,11 +59,11 @@ class Layer:
 
     @contextmanager
     def unpacked(self) -> Iterator[BinaryIO]:
-        """The tar in it, however it is compressed; reading raises ImageError where it is broken.
+        """Open the uncompressed tar for reading; reading raises ImageError if it is broken.
 
         Raises:
-            ImageError: the file is missing, or is not long enough.
-            MissingExtraError: what uncompresses it is not installed.
+            ImageError: the file is missing, or too short.
+            MissingExtraError: the library that decompresses it is not installed.
         """
         with self.open() as start:
             kind = compress.detect(start.read(4))
@@ -71,7 +71,7 @@ class Layer:
             yield compress.decompressed(packed, kind)
 
     def with_annotations(self, annotations: dict[str, str]) -> Layer:
-        """The same layer, described with annotations."""
+        """Return the same layer with these annotations in its descriptor."""
         return replace(self, descriptor=replace(self.descriptor, annotations=annotations))
 
 
@@ -82,13 +82,14 @@ def write_layer(
     compression: Compression = "gzip",
     mtime: int = 0,
 ) -> Layer:
-    """Write a layer to a file, whole or not at all.
+    """Write a layer to a file, completely or not at all.
 
-    Sorted, owned by root, and the same bytes each time, with whatever number of processors.
+    The entries are sorted and owned by root. The bytes are the same each time, on any number of
+    processors.
 
     Raises:
-        ImageError: a path is there twice, or a file cannot be read or written.
-        MissingExtraError: what compresses it is not installed.
+        ImageError: a path appears twice, or a file cannot be read or written.
+        MissingExtraError: the library that compresses it is not installed.
     """
     arranged = arrange(entries)
     with fresh_file(to) as target:
@@ -97,10 +98,10 @@ def write_layer(
 
 
 def existing_layer(path: Path) -> Layer:
-    """Take a tar, plain or compressed, as a layer; it is read once and not copied.
+    """Return an existing tar, plain or compressed, as a layer; it is read once and not copied.
 
     Raises:
-        ImageError: it cannot be read or uncompressed.
+        ImageError: the tar cannot be read or decompressed.
     """
     with opened(path) as (source, _):
         compression = compress.detect(source.read(4))
@@ -114,11 +115,13 @@ def existing_layer(path: Path) -> Layer:
 
 
 def compress_layer(layer: Layer, to: Path, *, compression: Compression = "gzip") -> Layer:
-    """The same tar, otherwise compressed: for a base by ``docker save``, which is not.
+    """Write a layer's tar with another compression and return the new layer.
+
+    Layers by ``docker save`` are not compressed; a base read from there is compressed here.
 
     Raises:
-        ImageError: the layer cannot be read, or is no tar by its type.
-        MissingExtraError: what compresses it is not installed.
+        ImageError: the layer cannot be read, or its media type is not that of a tar.
+        MissingExtraError: the library that compresses it is not installed.
     """
     now = media.compression_of(layer.descriptor.media_type)
     if now is None:
@@ -130,10 +133,10 @@ def compress_layer(layer: Layer, to: Path, *, compression: Compression = "gzip")
 
 
 def blob_layer(path: Path, media_type: str, *, annotations: dict[str, str] | None = None) -> Layer:
-    """Take a file of whatever kind as a blob of an artifact.
+    """Return any file as a blob of an artifact.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: the file cannot be read.
     """
     with opened(path) as (source, _):
         digest, size = digest_stream(source)
@@ -143,9 +146,10 @@ def blob_layer(path: Path, media_type: str, *, annotations: dict[str, str] | Non
 def _pump(
     blocks: Iterator[bytes], target: BinaryIO, compression: Compression
 ) -> tuple[str, str, int]:
-    """Reading, the tar's digest, and compressing with the blob's digest: a thread for each.
+    """Compress blocks into ``target``; return the tar's digest, the blob's digest and its size.
 
-    All three let go of the interpreter's lock; each thread takes the blocks in order.
+    Reading, the tar's digest, and compressing with the blob's digest run in a thread each. All
+    three release the interpreter's lock; each thread takes the blocks in order.
     """
     if compression == "none":
         return _pump_plain(blocks, target)
@@ -190,7 +194,7 @@ def _pump_plain(blocks: Iterator[bytes], target: BinaryIO) -> tuple[str, str, in
 
 @contextmanager
 def _in_order() -> Iterator[ThreadPoolExecutor]:
-    """One thread; when the work fails, what still waits is dropped."""
+    """Yield an executor with one thread; if the work fails, waiting tasks are cancelled."""
     pool = ThreadPoolExecutor(1)
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""Writing an OCI image layout: a folder of blobs by digest, and an index."""
+"""Write an OCI image layout: a folder of blobs by digest, and an index."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def write_layout(
     link: bool = False,
     force: bool = False,
 ) -> None:
-    """Write an image or an index as a layout, whole or not at all.
+    """Write an image or an index as a layout, completely or not at all.
 
     Args:
-        content: its layers are read here, and their digests checked.
-        to: the folder to make.
-        name: what ``docker load``, podman and containerd call it.
-        link: hard links instead of copies, unchecked, for layers that nobody writes to again.
-        force: take the place of a folder that is there.
+        content: the image or index; the digests of its layers are checked while they are read.
+        to: the folder to create.
+        name: name that ``docker load``, podman and containerd give to the image.
+        link: hard-link layers without a check; only for files that are never written to again.
+        force: replace an existing folder.
 
     Raises:
-        ImageError: ``to`` is taken or cannot be written, or a layer is not what it was.
+        ImageError: ``to`` exists or cannot be written, or a layer's file has changed.
     """
     with fresh_folder(to, force=force) as made:
         (made / FOLDER).mkdir(parents=True)
@@ -56,7 +56,7 @@ def put_layer(layer: Layer, to: Path, *, link: bool = False) -> None:
     """Copy or link a layer's blob to a file.
 
     Raises:
-        ImageError: it is not what it was.
+        ImageError: the layer's file has changed.
     """
     if link and _linked(layer, to):
         return
@@ -66,10 +66,10 @@ def put_layer(layer: Layer, to: Path, *, link: bool = False) -> None:
 
 
 def check_layer(layer: Layer, found: str) -> None:
-    """Refuse a layer whose bytes have another digest than they had.
+    """Check that the digest of a layer's bytes is the one that the image states.
 
     Raises:
-        ImageError: they have.
+        ImageError: the digest differs.
     """
     if found != layer.descriptor.digest:
         raise ImageError(
@@ -84,7 +84,7 @@ def _linked(layer: Layer, to: Path) -> bool:
             return False
         os.link(layer.path, to)
     except OSError:
-        return False  # another file system, or none that links
+        return False  # another file system, or one without hard links
     return True
 
 

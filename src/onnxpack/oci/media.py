@@ -1,4 +1,4 @@
-"""Media types: those of the OCI, which are written, and Docker's, which are read as well."""
+"""Media types: the OCI's, which are written and read, and Docker's, which are only read."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _LAYERS = {"none": LAYER, "gzip": LAYER_GZIP, "zstd": LAYER_ZSTD}
 
 
 def layer_type(compression: str) -> str:
-    """The OCI's media type of a layer so compressed: ``none``, ``gzip`` or ``zstd``."""
+    """Return the OCI media type of a layer with compression ``none``, ``gzip`` or ``zstd``."""
     return _LAYERS[compression]
 
 
 def compression_of(media_type: str) -> str | None:
-    """How a layer of this type is compressed; None where it is no file-system layer."""
+    """Return the compression of this layer type; None if it is not a file-system layer."""
     return _COMPRESSION.get(media_type)
 
 
 def as_oci(media_type: str) -> str:
-    """The OCI's name for a type of Docker's; the bytes are the same."""
+    """Return the OCI's name for one of Docker's layer types; the bytes are the same."""
     compression = compression_of(media_type)
     return media_type if compression is None else layer_type(compression)

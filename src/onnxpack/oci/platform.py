@@ -1,4 +1,4 @@
-"""The machine that an image is for."""
+"""Platforms: operating system and architecture that an image is for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """An architecture by Go's name for it, an operating system, and a variant."""
+    """An architecture and operating system by Go's names, and a variant."""
 
     architecture: str = "amd64"
     os: str = "linux"
@@ -25,10 +25,10 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read ``linux/arm64`` or ``linux/arm/v7``.
+        """Read a platform such as ``linux/arm64`` or ``linux/arm/v7``.
 
         Raises:
-            UsageError: it is not of that form.
+            UsageError: the text does not have this form.
         """
         parts = text.split("/")
         if not 2 <= len(parts) <= 3 or not all(part.isascii() and part.isalnum() for part in parts):
@@ -37,16 +37,16 @@ class Platform:
 
     @classmethod
     def host(cls) -> Platform:
-        """This machine, as images call it."""
+        """Return the platform of this machine."""
         name = machine.machine()
         return cls(_NAMES.get(name, name))
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], *, what: str) -> Platform:
-        """Read it out of a config or a descriptor.
+        """Read a platform from a config or a descriptor.
 
         Raises:
-            ImageError: a part of it is no string.
+            ImageError: a part of it is not a string.
         """
         parts = [found.get(key, "") for key in ("architecture", "os", "variant")]
         if not all(isinstance(part, str) for part in parts):
@@ -54,12 +54,12 @@ class Platform:
         return cls(*parts)
 
     def to_json(self) -> dict[str, str]:
-        """As configs and descriptors tell it."""
+        """Return the platform as a JSON object for configs and descriptors."""
         found = {"architecture": self.architecture, "os": self.os}
         return {**found, "variant": self.variant} if self.variant else found
 
     def runs(self, other: Platform) -> bool:
-        """Whether an image for ``other`` is one for this: no variant asked for takes any."""
+        """Return whether an image for ``other`` runs here; no variant here matches any variant."""
         return (self.os, self.architecture) == (other.os, other.architecture) and (
             not self.variant or self.variant == other.variant
         )

@@ -1,4 +1,4 @@
-"""Pulling an image: its layers go to a store, where another pull finds them again."""
+"""Pull images into a store of layers, where another pull finds the layers again."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def pull(
     credential: Credential | None = None,
     patience: Patience | None = None,
 ) -> Image:
-    """Bring an image here.
+    """Pull an image from its registry.
 
     Args:
-        reference: by tag, or by digest.
-        store: the folder of layers by digest; each is written whole or not at all.
-        platform: what it is for; see :func:`onnxpack.oci.index.choose`.
-        credential: who one is there; None looks where docker and podman keep it.
-        patience: how long to try.
+        reference: the image, by tag or by digest.
+        store: folder of layers by digest; each layer is written completely or not at all.
+        platform: platform of the image; see :func:`onnxpack.oci.index.choose`.
+        credential: credential for the registry; None looks where docker and podman keep it.
+        patience: how often and how long to retry.
 
     Raises:
-        RegistryError: the registry refuses, cannot be reached, or cannot be believed.
-        ImageError: it has no image for the platform, or one that is malformed.
+        RegistryError: the registry refuses, cannot be reached, or sends something false.
+        ImageError: the registry has none for the platform, or a malformed one.
     """
     with Repository(reference, credential=credential, patience=patience) as repository:
         parts = _chosen(repository, reference, platform)
@@ -63,7 +63,7 @@ def resolve(
     credential: Credential | None = None,
     patience: Patience | None = None,
 ) -> Descriptor:
-    """What a name stands for now: the descriptor of a manifest or an index.
+    """Return the descriptor of the manifest or index that a name stands for now.
 
     Raises:
         RegistryError: the registry does not have it, or cannot be reached.

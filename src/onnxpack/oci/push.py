@@ -1,4 +1,4 @@
-"""Pushing images and indexes: what the registry lacks, and each manifest to the byte."""
+"""Push images and indexes: only the blobs that the registry lacks, and each manifest unchanged."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ AT_ONCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push did, blob by blob.
+    """What a push did with each blob.
 
     Args:
         reference: the image by its digest.
-        sent: digests of the blobs that were sent.
-        mounted: of those that came from another repository.
-        present: of those that were there.
-        size: bytes of the blobs that were sent.
+        sent: digests of the blobs that were uploaded.
+        mounted: digests of the blobs that were mounted from another repository.
+        present: digests of the blobs that the repository already had.
+        size: total bytes of the uploaded blobs.
     """
 
     reference: Reference
@@ -48,15 +48,15 @@ def push(
     patience: Patience | None = None,
     progress: Progress | None = None,
 ) -> Pushed:
-    """Push an image, or an index with all of its images.
+    """Push an image, or an index with all its images.
 
     Args:
-        content: what to push.
-        to: where to; by tag, or by the digest that it has.
+        content: the image or index to push.
+        to: where to push, by tag, or by the digest of ``content``.
         mount_from: repositories of the same registry that may have some of the blobs.
-        credential: who one is there; None looks where docker and podman keep it.
-        patience: how long to try.
-        progress: told of each blob as it gets there, from several threads.
+        credential: credential for the registry; None looks where docker and podman keep it.
+        patience: how often and how long to retry.
+        progress: called for each blob during its upload, from several threads.
 
     Raises:
         RegistryError: the registry refuses, or cannot be reached.
@@ -83,12 +83,12 @@ def push(
 
 
 def put_manifest(repository: Repository, content: Content, target: str) -> str:
-    """Send a manifest as it is, under a tag or its digest.
+    """Upload a manifest unchanged, under a tag or its digest.
 
-    Gives the digest of the subject that the registry itself lists it under, if it does.
+    Returns the digest of the subject if the registry itself lists the manifest under it.
 
     Raises:
-        RegistryError: the registry refuses it, or says that it is another.
+        RegistryError: the registry refuses the manifest, or reports another digest.
     """
     what = f"the manifest {repository.name}:{target}"
     with repository.connection.send(
@@ -117,10 +117,10 @@ def put_blobs(
     mount_from: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Outcome]:
-    """Send the blobs that a repository lacks, several at once; gives what became of each.
+    """Upload the blobs that a repository lacks, several at once; return the outcome of each.
 
     Raises:
-        RegistryError: the registry does not take one.
+        RegistryError: the registry refuses a blob.
     """
     pool = ThreadPoolExecutor(AT_ONCE)
     try:

@@ -1,4 +1,4 @@
-"""Reading images: from a layout's folder, from a tar of one, or from ``docker save``."""
+"""Read images from a layout's folder, from a tar of one, or from ``docker save``."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ MAX_DEPTH = 4
 def read_image(
     path: Path, *, name: str = "", platform: Platform | None = None, verify: bool = True
 ) -> Image:
-    """One image of a layout or an archive.
+    """Return one image of a layout or an archive.
 
     Args:
         path: a layout's folder, a tar of one, or a tar by ``docker save``.
-        name: the tag or name of the image, where there are several.
-        platform: what it is for; where it is not told, a single one is taken as it is, and else
-            the one for this machine.
-        verify: check the digests of the layers as well.
+        name: tag or name of the image, if there are several.
+        platform: platform of the image; by default a single image is taken whatever its platform,
+            and of several the one for this machine.
+        verify: also check the digests of the layers.
 
     Raises:
-        ImageError: there is none, or it is malformed or hostile.
+        ImageError: the image is missing, malformed or hostile.
     """
     blobs = open_blobs(path)
     if blobs.find(INDEX_FILE) is None:
@@ -58,10 +58,10 @@ def read_image(
 
 
 def read_content(path: Path, *, name: str = "", verify: bool = True) -> Content:
-    """The same, but an index with all of its images where there is one.
+    """Return an image, or an index with all its images if the layout has one.
 
     Raises:
-        ImageError: there is none, or it is malformed or hostile.
+        ImageError: the image is missing, malformed or hostile.
     """
     blobs = open_blobs(path)
     if blobs.find(INDEX_FILE) is None:
@@ -74,10 +74,10 @@ def read_content(path: Path, *, name: str = "", verify: bool = True) -> Content:
 
 
 def open_blobs(path: Path) -> Blobs:
-    """The files of a layout or an archive, by their names.
+    """Return an object that finds the files of a layout or an archive by name.
 
     Raises:
-        ImageError: it is neither.
+        ImageError: the path is neither a layout nor an archive.
     """
     blobs: Blobs = FolderBlobs(path) if path.is_dir() else ArchiveBlobs.of(path)
     if blobs.find(LAYOUT_FILE) is None and blobs.find(DOCKER_FILE) is None:
@@ -89,10 +89,10 @@ def open_blobs(path: Path) -> Blobs:
 
 
 def listed(blobs: Blobs) -> tuple[Descriptor, ...]:
-    """What the layout's own index lists.
+    """Return the descriptors that the layout's ``index.json`` lists.
 
     Raises:
-        ImageError: it is missing or malformed.
+        ImageError: ``index.json`` is missing or malformed.
     """
     found = blobs.find(INDEX_FILE)
     if found is None:
@@ -101,10 +101,10 @@ def listed(blobs: Blobs) -> tuple[Descriptor, ...]:
 
 
 def load(blobs: Blobs, descriptor: Descriptor) -> Content:
-    """An image or an index by its descriptor.
+    """Return the image or index with this descriptor.
 
     Raises:
-        ImageError: it is missing, malformed, or neither.
+        ImageError: it is missing, malformed, or neither an image nor an index.
     """
     if descriptor.media_type not in media.INDEXES:
         return load_image(blobs, descriptor)
@@ -116,10 +116,10 @@ def load(blobs: Blobs, descriptor: Descriptor) -> Content:
 
 
 def load_image(blobs: Blobs, descriptor: Descriptor) -> Image:
-    """An image by its descriptor.
+    """Return the image with this descriptor.
 
     Raises:
-        ImageError: it is missing, malformed, or no image.
+        ImageError: it is missing, malformed, or not an image.
     """
     if descriptor.media_type not in media.MANIFESTS:
         raise ImageError(f"{descriptor.digest} is {descriptor.media_type}, no image's manifest.")
@@ -136,7 +136,7 @@ def load_image(blobs: Blobs, descriptor: Descriptor) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A manifest, read."""
+    """The parts of a parsed manifest."""
 
     content: bytes
     config: Descriptor
@@ -144,10 +144,10 @@ class Parts:
 
 
 def read_manifest(content: bytes) -> Parts:
-    """What an image's manifest says.
+    """Parse an image's manifest.
 
     Raises:
-        ImageError: it is malformed.
+        ImageError: the manifest is malformed.
     """
     found = decode(content, what="the manifest")
     return Parts(
@@ -161,10 +161,12 @@ def read_manifest(content: bytes) -> Parts:
 
 
 def diff_ids(config: bytes, parts: Parts) -> Sequence[str]:
-    """The digests of the layers' tars, by the config; blobs of an artifact have their own.
+    """Return the digests of the uncompressed layers that the config lists.
+
+    For an artifact, which has no such list, they are the digests of its blobs.
 
     Raises:
-        ImageError: they are malformed, or not as many as the layers.
+        ImageError: the digests are malformed, or not as many as the layers.
     """
     if parts.config.media_type not in media.CONFIGS:
         return [each.digest for each in parts.layers]
@@ -179,20 +181,20 @@ def diff_ids(config: bytes, parts: Parts) -> Sequence[str]:
 
 
 def verify_layers(content: Content) -> None:
-    """Read every layer, and check its digest.
+    """Read every layer and check its digest.
 
     Raises:
-        ImageError: one has another.
+        ImageError: a layer has another digest.
     """
     for each in layers_of(content).values():
         verify_layer(each)
 
 
 def verify_layer(found: Layer) -> None:
-    """Read a layer, and check its digest.
+    """Read a layer and check its digest.
 
     Raises:
-        ImageError: it has another.
+        ImageError: the layer has another digest.
     """
     with found.open() as source:
         digest, _ = digest_stream(source)

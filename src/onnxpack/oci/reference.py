@@ -21,7 +21,7 @@ _LOCAL = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An image in a registry, by tag or digest or both."""
+    """An image in a registry, by tag, by digest, or by both."""
 
     registry: str
     repository: str
@@ -47,10 +47,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Read a name as ``docker pull`` does: Docker Hub and ``latest`` go without saying.
+        """Read a name as ``docker pull`` does: Docker Hub and ``latest`` are the defaults.
 
         Raises:
-            UsageError: it is no name of an image.
+            UsageError: the text is not a name of an image.
         """
         rest, at, digest = text.partition("@")
         if at and not digest:
@@ -66,22 +66,22 @@ class Reference:
 
     @property
     def target(self) -> str:
-        """What to ask the registry for: the digest where there is one, else the tag."""
+        """The digest if there is one, else the tag: what the registry is asked for."""
         return self.digest or self.tag
 
     @property
     def host(self) -> str:
-        """Where the registry listens; Docker Hub listens elsewhere than it is named."""
+        """The host where the registry listens; Docker Hub's differs from its name."""
         return "registry-1.docker.io" if self.registry == DOCKER_HUB else self.registry
 
     @property
     def url(self) -> str:
-        """The root of the registry: plain HTTP on this machine, HTTPS everywhere else."""
+        """The root URL of the registry: plain HTTP on this machine, HTTPS everywhere else."""
         scheme = "http" if _LOCAL.fullmatch(self.host) else "https"
         return f"{scheme}://{self.host}"
 
     def with_digest(self, digest: str) -> Reference:
-        """The same image, pinned."""
+        """Return the same image, pinned to this digest."""
         return replace(self, digest=digest)
 
 
@@ -97,7 +97,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _is_host(first: str) -> bool:
-    """Whether the first part of a name is a registry, and not the first part of a repository."""
+    """Return whether the first part of a name is a registry, not the start of the repository."""
     return first == "localhost" or any(mark in first for mark in ".:") or first != first.lower()
 
 

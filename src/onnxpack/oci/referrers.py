@@ -1,7 +1,8 @@
-"""What is attached to an image: bills of materials, signatures, whatever names it as its subject.
+"""Attach artifacts to an image and list them: bills of materials, signatures and others.
 
-A registry with the API of the distribution spec 1.1 lists them itself. For any other there is a tag
-that is made from the image's digest, and holds an index of them.
+An attached artifact names the image as its subject. A registry with the API of the distribution
+spec 1.1 lists such artifacts itself. For any other registry, a tag made from the image's digest
+points to an index of them.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ def attach(
     credential: Credential | None = None,
     patience: Patience | None = None,
 ) -> Reference:
-    """Push an artifact that has a subject, and have it listed there; gives it by its digest.
+    """Push an artifact that has a subject, list it there, and return its reference by digest.
 
-    The tag is read and written again, and no registry makes that one step: of two artifacts that
-    are attached to one image at the same moment, the tag may miss one.
+    No registry updates the tag in one step: it is read and written again. If two artifacts are
+    attached to one image at the same moment, the tag may miss one of them.
 
     Args:
-        artifact: made with its ``subject``.
-        to: where the subject is; of its tag and digest nothing is taken.
-        credential: who one is there; None looks where docker and podman keep it.
-        patience: how long to try.
+        artifact: an artifact made with its ``subject``.
+        to: repository of the subject; tag and digest are ignored.
+        credential: credential for the registry; None looks where docker and podman keep it.
+        patience: how often and how long to retry.
 
     Raises:
         UsageError: the artifact has no subject.
         RegistryError: the registry refuses, or cannot be reached.
-        ImageError: what is listed there is malformed.
+        ImageError: the list of attached artifacts is malformed.
     """
     subject = artifact.subject
     if subject is None:
@@ -67,18 +68,18 @@ def attached(
     credential: Credential | None = None,
     patience: Patience | None = None,
 ) -> tuple[Descriptor, ...]:
-    """What is attached to a manifest.
+    """Return the descriptors of the artifacts attached to a manifest.
 
     Args:
-        to: its repository.
-        subject: its digest.
-        artifact_type: of what kind; by default of any.
-        credential: who one is there; None looks where docker and podman keep it.
-        patience: how long to try.
+        to: repository of the manifest.
+        subject: digest of the manifest.
+        artifact_type: media type of the artifacts to return; empty returns all.
+        credential: credential for the registry; None looks where docker and podman keep it.
+        patience: how often and how long to retry.
 
     Raises:
         RegistryError: the registry refuses, or cannot be reached.
-        ImageError: what is listed there is malformed.
+        ImageError: the list of attached artifacts is malformed.
     """
     with Repository(to, credential=credential, patience=patience) as repository:
         found = _by_api(repository, subject)
@@ -88,10 +89,10 @@ def attached(
 
 
 def tag_of(subject: str) -> str:
-    """The tag of the index of what is attached, where the registry has no API for it.
+    """Return the tag of the index of attached artifacts, for registries without an API for it.
 
     Raises:
-        ImageError: the digest is none.
+        ImageError: the subject is not a digest.
     """
     return f"sha256-{hex_of(subject)}"
 
@@ -108,7 +109,7 @@ def _listed_as(artifact: Image) -> Descriptor:
 
 
 def _add(repository: Repository, subject: Descriptor, artifact: Descriptor) -> None:
-    """Add an artifact to the tag's index; what else is in it stays as it is."""
+    """Add an artifact to the tag's index; its other entries are kept."""
     tag = tag_of(subject.digest)
     content = _by_tag(repository, subject.digest)
     known = members(content, what=tag)
@@ -120,7 +121,7 @@ def _add(repository: Repository, subject: Descriptor, artifact: Descriptor) -> N
 
 
 def _by_tag(repository: Repository, subject: str) -> bytes:
-    """The tag's index, or an empty one where there is none yet."""
+    """Return the tag's index, or an empty index if there is none yet."""
     tag = tag_of(subject)
     found = repository.find_manifest(tag)
     if found is None:
@@ -135,7 +136,7 @@ def _by_tag(repository: Repository, subject: str) -> bytes:
 
 
 def _by_api(repository: Repository, subject: str) -> tuple[Descriptor, ...] | None:
-    """What the registry lists, page by page; None where it has no such API."""
+    """Return what the registry lists, from all pages; None if it has no such API."""
     root = repository.connection.root
     url, found = root.join(repository.url(f"referrers/{subject}")), list[Descriptor]()
     for _ in range(MAX_PAGES):

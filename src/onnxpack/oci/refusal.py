@@ -1,4 +1,4 @@
-"""What a registry refuses, in words: its statuses, its own JSON, and a line that breaks."""
+"""Turn a registry's refusals into errors: its status codes, its JSON, and broken connections."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_TOLD = 300
 
 
 class BrokenError(RegistryError):
-    """The line broke, or the registry was busy: it may go well another time."""
+    """The connection broke or the registry was busy: a retry may succeed."""
 
 
 def read(answer: httpx.Response, *, limit: int = MAX_BYTES) -> bytes:
-    """The body of an answer.
+    """Return the body of a response.
 
     Raises:
-        RegistryError: it is longer than ``limit``, or the line breaks.
+        RegistryError: the body is longer than ``limit``, or the connection breaks.
     """
     held = bytearray()
     for chunk in pieces(answer):
@@ -33,10 +33,10 @@ def read(answer: httpx.Response, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def pieces(answer: httpx.Response) -> Iterator[bytes]:
-    """The body of an answer as it comes.
+    """Yield the body of a response in pieces as they arrive.
 
     Raises:
-        RegistryError: the line breaks.
+        RegistryError: the connection breaks.
     """
     try:
         yield from answer.iter_raw(CHUNK)
@@ -45,7 +45,7 @@ def pieces(answer: httpx.Response) -> Iterator[bytes]:
 
 
 def unreachable(url: httpx.URL, exc: Exception) -> BrokenError:
-    """The registry does not answer, or not to the end."""
+    """Return the error for a registry that does not answer, or not completely."""
     host = url.netloc.decode()
     why = str(exc) or type(exc).__name__
     remedy = f"curl -v {url.scheme}://{host}/v2/"
@@ -55,14 +55,14 @@ def unreachable(url: httpx.URL, exc: Exception) -> BrokenError:
 
 
 def denied(root: httpx.URL, *, known: bool) -> RegistryError:
-    """The registry does not let us in."""
+    """Return the error for a registry that denies access."""
     host = root.netloc.decode()
     why = "does not accept who we are" if known else "asks who we are"
     return RegistryError(f"{host} {why}.", remedy=f"docker login {host}")
 
 
 def refused(answer: httpx.Response, what: str) -> RegistryError:
-    """The registry answers, and not with what was asked for."""
+    """Return the error for a response with an unexpected status."""
     host, status = answer.url.netloc.decode(), answer.status_code
     told = _told(answer)
     remedy = {
@@ -77,7 +77,7 @@ def refused(answer: httpx.Response, what: str) -> RegistryError:
 
 
 def _told(answer: httpx.Response) -> str:
-    """What the registry says in its JSON, short and without anything that moves a cursor."""
+    """Return what the registry says in its JSON, shortened and without control characters."""
     try:
         document: Any = json.loads(read(answer, limit=2**16))
         first = document["errors"][0]

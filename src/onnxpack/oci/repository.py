@@ -1,4 +1,4 @@
-"""What a registry offers, by the distribution spec: manifests and blobs of one repository."""
+"""Read and write the manifests and blobs of one repository, by the OCI distribution spec."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _DIGEST = "docker-content-digest"
 
 
 class Repository:
-    """One repository of a registry; for several threads.
+    """One repository of a registry; safe to use from several threads.
 
     Args:
-        name: an image in it; of its tag and digest nothing is taken.
-        credential: who one is there; None looks where docker and podman keep it.
-        patience: how long to try.
+        name: an image in the repository; tag and digest are ignored.
+        credential: credential for the registry; None looks where docker and podman keep it.
+        patience: how often and how long to retry.
     """
 
     def __init__(
@@ -60,33 +60,33 @@ class Repository:
 
     @property
     def reading(self) -> Scopes:
-        """The scopes that reading wants."""
+        """The scopes that reading needs."""
         return (f"repository:{self.name}:pull",)
 
     @property
     def writing(self) -> Scopes:
-        """The scopes that writing wants."""
+        """The scopes that writing needs."""
         return (f"repository:{self.name}:pull,push",)
 
     def url(self, rest: str) -> str:
-        """The path of something in the repository."""
+        """Return the path of a resource in the repository."""
         return f"/v2/{self.name}/{rest}"
 
     def ping(self) -> None:
-        """Find out that a registry is there, and lets us in.
+        """Check that the registry is there and allows access.
 
         Raises:
-            RegistryError: neither.
+            RegistryError: the registry is not there, or denies access.
         """
         with self.connection.send("GET", "/v2/") as answer:
             if answer.status_code != 200:
                 raise refused(answer, "to be a registry")
 
     def resolve(self, target: str) -> Descriptor:
-        """What a tag or a digest stands for.
+        """Return the descriptor that a tag or a digest stands for.
 
         Raises:
-            RegistryError: the registry does not have it, or does not tell.
+            RegistryError: the registry does not have it, or does not answer properly.
         """
         url = self.url(f"manifests/{target}")
         with self.connection.send(
@@ -106,19 +106,19 @@ class Repository:
         return Descriptor(bare(kind), digest, int(size))
 
     def manifest(self, target: str) -> tuple[Descriptor, bytes]:
-        """A manifest or an index, to the byte, by its tag or digest.
+        """Return the descriptor and exact bytes of a manifest or index, by tag or digest.
 
         Raises:
-            RegistryError: the registry does not have it, or it is not what it should be.
+            RegistryError: the registry does not have it, or sends something else.
         """
         with self._get_manifest(target) as answer:
             return self._manifest(target, answer)
 
     def find_manifest(self, target: str) -> tuple[Descriptor, bytes] | None:
-        """The same, or nothing where the registry does not have it.
+        """Return a manifest as ``manifest`` does, or None if the registry does not have it.
 
         Raises:
-            RegistryError: it is not what it should be, or the registry does not tell.
+            RegistryError: the registry sends something else, or does not answer properly.
         """
         with self._get_manifest(target) as answer:
             return None if answer.status_code == 404 else self._manifest(target, answer)
@@ -140,10 +140,10 @@ class Repository:
         return Descriptor(kind or media.MANIFEST, digest, len(content)), content
 
     def has_blob(self, digest: str) -> bool:
-        """Whether a blob is there.
+        """Return whether the registry has a blob.
 
         Raises:
-            RegistryError: the registry does not tell.
+            RegistryError: the registry does not answer properly.
         """
         url = self.url(f"blobs/{digest}")
         with self.connection.send("HEAD", url, scopes=self.writing) as answer:
@@ -152,10 +152,10 @@ class Repository:
             return answer.status_code == 200
 
     def read_blob(self, descriptor: Descriptor) -> bytes:
-        """A small blob, such as a config.
+        """Return a small blob, such as a config, after checking its digest.
 
         Raises:
-            RegistryError: it is not there, too big, or not what it should be.
+            RegistryError: the blob is missing, too big, or has another digest.
         """
         if descriptor.size > MAX_BYTES:
             raise self._false(f"a config of {descriptor.size} bytes", f"at most {MAX_BYTES}")
@@ -165,10 +165,10 @@ class Repository:
         return content
 
     def fetch_blob(self, descriptor: Descriptor, to: Path) -> None:
-        """Bring a blob to a file, whole or not at all, its size and digest checked.
+        """Download a blob to a file, completely or not at all, and check its size and digest.
 
         Raises:
-            RegistryError: it is not there, or not what it should be.
+            RegistryError: the blob is missing, or has another size or digest.
             ImageError: the file cannot be written.
         """
         with fresh_file(to) as target:
@@ -182,12 +182,13 @@ class Repository:
                 )
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """The bytes of a blob as they come, as many as were announced, its digest unchecked.
+        """Yield the bytes of a blob as they arrive, with the size checked but not the digest.
 
-        When the line breaks it goes on where it broke.
+        If the connection breaks, the download continues where it stopped.
 
         Raises:
-            RegistryError: it is not there, has another size, or the line breaks too often.
+            RegistryError: the blob is missing, has another size, or the connection breaks too
+                often.
         """
         done, patience = 0, self.connection.patience
         for attempt in range(patience.attempts):
@@ -207,7 +208,7 @@ class Repository:
             raise self._false(f"a blob of {done} bytes", f"{descriptor.size}")
 
     def _from(self, descriptor: Descriptor, start: int) -> Iterator[bytes]:
-        """A blob from a byte on; a registry that knows no ranges sends it all again."""
+        """Yield a blob from byte ``start`` on, even if the registry ignores ranges."""
         url = self.url(f"blobs/{descriptor.digest}")
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self.connection.send("GET", url, scopes=self.reading, headers=headers) as answer:
@@ -230,5 +231,5 @@ class Repository:
 
 
 def bare(kind: str) -> str:
-    """A media type without its parameters."""
+    """Return a media type without its parameters."""
     return kind.partition(";")[0].strip()[:200]

@@ -1,4 +1,4 @@
-"""A part of a file, read as a file of its own."""
+"""Read a part of a file as if it were a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onnxpack.oci.digest import CHUNK
 
 
 class Slice(io.RawIOBase):
-    """``size`` bytes of a file from ``start`` on; nobody else may read the file meanwhile."""
+    """``size`` bytes of a file from ``start`` on; nothing else may read the file meanwhile."""
 
     def __init__(self, source: BinaryIO, start: int, size: int) -> None:
         self._source = source
@@ -18,15 +18,15 @@ class Slice(io.RawIOBase):
 
     @classmethod
     def buffered(cls, source: BinaryIO, start: int, size: int) -> BinaryIO:
-        """The same, read in large pieces."""
+        """Return a slice that is read in large pieces."""
         return io.BufferedReader(cls(source, start, size), CHUNK)
 
     def readable(self) -> bool:
-        """It is for reading, and for nothing else."""
+        """Return True: a slice can be read."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read on, no further than its end."""
+        """Read further, up to the end of the slice."""
         found = self._source.read(min(len(buffer), self._left))
         buffer[: len(found)] = found
         self._left -= len(found)

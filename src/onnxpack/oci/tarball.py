@@ -1,4 +1,4 @@
-"""Entries as a tar: the same bytes for the same entries, in blocks of one size."""
+"""Write entries as a tar: the same bytes for the same entries, in blocks of one size."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ END = bytes(tarfile.BLOCKSIZE * 2)
 
 
 def tar_blocks(entries: Iterable[Entry], *, mtime: int = 0) -> Iterator[bytes]:
-    """The tar of arranged entries, in blocks of BLOCK bytes but for the last.
+    """Yield the tar of arranged entries in blocks of BLOCK bytes; the last block may be shorter.
 
-    What a compressor makes depends on how its input is cut: so the cuts are fixed.
+    The output of a compressor depends on how its input is cut, so the cuts are fixed.
 
     Raises:
         ImageError: a file cannot be read, or changes while it is read.
@@ -63,16 +63,17 @@ def _file(entry: Entry, path: Path, mtime: int) -> Iterator[bytes]:
 
 @contextmanager
 def opened(path: Path, *, flags: int = 0) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a regular file for reading; gives it and its size.
+    """Open a regular file for reading and yield it with its size.
 
     Args:
-        flags: more of ``os.open``'s, such as O_NOFOLLOW.
+        path: path of the file.
+        flags: additional flags of ``os.open``, such as O_NOFOLLOW.
 
     Raises:
-        ImageError: it is missing, cannot be read, or is no regular file.
+        ImageError: the file is missing, cannot be read, or is not a regular file.
     """
     try:
-        # A pipe would wait for its writer.
+        # O_NONBLOCK: opening a named pipe would wait for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except OSError as exc:
         raise ImageError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
@@ -85,7 +86,7 @@ def opened(path: Path, *, flags: int = 0) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def header(entry: Entry, mtime: int, *, size: int = 0) -> bytes:
-    """The header of an entry, with an extended one before it where its name or size wants that."""
+    """Return the tar header of an entry, with an extended header if name or size needs it."""
     info = tarfile.TarInfo(entry.path)
     info.mode, info.mtime, info.size = entry.permissions, mtime, size
     if isinstance(entry.source, Symlink):
@@ -96,5 +97,5 @@ def header(entry: Entry, mtime: int, *, size: int = 0) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """What fills up the last block of a file."""
+    """Return the zero bytes that fill up the last block of a file."""
     return bytes(-size % tarfile.BLOCKSIZE)

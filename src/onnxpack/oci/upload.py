@@ -1,4 +1,4 @@
-"""Bringing a blob to a repository: mounted, whole, or in chunks that go on after a break."""
+"""Upload a blob to a repository: mounted, whole, or in chunks that resume after a break."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from onnxpack.oci.refusal import BrokenError, refused
 from onnxpack.oci.repository import Repository
 
 Outcome: TypeAlias = Literal["present", "mounted", "sent"]
-# Told of a blob's digest, how many of its bytes are on their way, and its size.
+# Called with a blob's digest, the number of bytes sent so far, and its size.
 Progress: TypeAlias = Callable[[str, int, int], None]
 
-# Above this a blob goes in chunks.
+# Blobs of more bytes than this are sent in chunks.
 MONOLITHIC = 4 * 2**20
 CHUNK_SIZE = 32 * 2**20
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
-# The registry was busy, or has another idea of where the upload stands.
+# The registry was busy, or disagrees about how far the upload came.
 _BROKEN = frozenset({416, 429, 500, 502, 503, 504})
 
 
@@ -33,22 +33,22 @@ def put_blob(
     mount_from: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Outcome:
-    """Bring a blob to a repository, by the shortest way.
+    """Upload a blob to a repository, by the shortest way.
 
     Args:
-        repository: where to.
+        repository: repository to upload to.
         blob: bytes, or a layer in its file.
-        mount_from: repositories of the same registry that may have it.
-        progress: told as it gets there.
+        mount_from: repositories of the same registry that may have the blob.
+        progress: called as the blob is uploaded.
 
     Raises:
-        RegistryError: the registry does not take it.
+        RegistryError: the registry refuses the blob.
     """
     return _Upload(repository, blob, progress).run(mount_from)
 
 
 class _Upload:
-    """One blob on its way: where it goes, and how much of it is there."""
+    """The upload of one blob: its URL, and how many bytes have arrived."""
 
     def __init__(
         self, repository: Repository, blob: bytes | Layer, progress: Progress | None
@@ -88,7 +88,7 @@ class _Upload:
         return "sent"
 
     def _mount(self, other: str) -> bool:
-        """Take the blob from another repository; a registry that will not offers an upload."""
+        """Mount the blob from another repository; a refusal begins an upload instead."""
         scopes = (*self._repository.writing, f"repository:{other}:pull")
         return self._post({"mount": self._digest, "from": other}, scopes) == 201
 
@@ -98,7 +98,7 @@ class _Upload:
 
     def _post(self, parameters: dict[str, str], scopes: Scopes) -> int:
         url = httpx.URL(self._repository.url("blobs/uploads/"), params=parameters)
-        # An upload begun twice is one that is never finished: registries clear them away.
+        # Beginning twice leaves an unfinished upload behind: registries remove those.
         with self._repository.connection.send(
             "POST", url, scopes=scopes, body=b"", repeatable=True
         ) as answer:
@@ -134,7 +134,7 @@ class _Upload:
         self._done = stop
 
     def _finish(self, start: int) -> None:
-        """Send what is left from ``start`` on, and say what it all is."""
+        """Send the bytes from ``start`` on, and state the digest of the whole blob."""
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(self._size - start),
@@ -149,7 +149,7 @@ class _Upload:
             self._accept(answer, 201)
 
     def _accept(self, answer: httpx.Response, status: int) -> None:
-        # After a broken chunk docker-registry can find its own upload invalid, and says 404 of it.
+        # After a broken chunk docker-registry can find its own upload invalid and answers 404.
         self._lost = answer.status_code == 404
         if self._lost or answer.status_code in _BROKEN:
             raise BrokenError(refused(answer, f"to take {self._digest}").message)
@@ -157,7 +157,7 @@ class _Upload:
             raise refused(answer, f"to take {self._digest}")
 
     def _resume(self) -> None:
-        """Ask how far the upload came; one that the registry knows no more begins anew."""
+        """Ask how far the upload came; start again if the registry no longer knows it."""
         if self._size <= MONOLITHIC:
             self._begin()
             return
@@ -166,7 +166,7 @@ class _Upload:
         ) as answer:
             told = _RANGE.fullmatch(answer.headers.get("range", ""))
             if answer.status_code == 204 and told is not None and int(told[1]) < self._size:
-                # What came is told by its last byte: 0 is said of nothing at all.
+                # Range names the last byte received; it is also 0 if nothing was received.
                 self._done = int(told[1]) + 1 if int(told[1]) else 0
                 if "location" in answer.headers:
                     self._move(answer)

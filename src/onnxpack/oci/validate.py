@@ -1,4 +1,4 @@
-"""Recomputing all that an image says of itself; every fault is told, not the first alone."""
+"""Recompute everything that an image states about itself, and report every fault."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VERSION = "1.0.0"
 
 
 def validate(content: Content) -> tuple[str, ...]:
-    """The faults of an image, or of an index and its images; empty where all is well."""
+    """Return the faults of an image, or of an index and its images; empty if there are none."""
     faults = _Faults()
     if not isinstance(content, Index):
         _image(_Read(content.manifest, content.config, content.layers), faults)
@@ -42,7 +42,7 @@ def validate(content: Content) -> tuple[str, ...]:
 
 
 def validate_layout(path: Path) -> tuple[str, ...]:
-    """The faults of a layout or an archive and of all that it holds; empty where all is well."""
+    """Return the faults of a layout or archive and its contents; empty if there are none."""
     faults = _Faults()
     with faults.kept():
         blobs = open_blobs(path)
@@ -54,7 +54,7 @@ def validate_layout(path: Path) -> tuple[str, ...]:
 
 
 class _Faults:
-    """What was found so far, and where we are."""
+    """The faults found so far, and the place that is being checked."""
 
     def __init__(self) -> None:
         self._found: list[str] = []
@@ -69,7 +69,7 @@ class _Faults:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """An error of ours is a fault, and the checking goes on after it."""
+        """Record an ImageError as a fault, and continue the check."""
         try:
             yield
         except ImageError as exc:
@@ -87,7 +87,7 @@ class _Faults:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """An image as far as it could be read."""
+    """An image as far as it could be read; unreadable parts are None."""
 
     manifest: bytes
     config: bytes | None
@@ -160,7 +160,7 @@ def _image(image: _Read, faults: _Faults) -> None:
 
 
 def _config(content: bytes, parts: Parts, faults: _Faults) -> Sequence[str | None]:
-    """Check a config; gives a diff_id for each layer, as far as they are told."""
+    """Check a config; return the diff_id of each layer, None where the config does not state it."""
     about = Descriptor.of(content, parts.config.media_type)
     if (about.digest, about.size) != (parts.config.digest, parts.config.size):
         faults.add(f"the config is {about.digest}, the manifest says {parts.config.digest}.")

@@ -1,1 +1,1 @@
-"""Optimize: faster graphs of a pack, each judged by what it keeps of the answers."""
+"""Find faster graphs of a pack, and judge each by how much of the answers it keeps."""

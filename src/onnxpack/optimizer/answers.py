@@ -1,4 +1,4 @@
-"""Answers of a model to many rows."""
+"""Collect a model's answers to many rows."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from onnxpack.optimizer.data import Rows
 from onnxpack.signature import Array
 
 Answers: TypeAlias = "Mapping[str, Array | Sequence[Array]]"
-"""For each output the rows along the first axis; a list where rows have different shapes, as the
-boxes of a detector have."""
+"""For each output, an array with rows along the first axis, or a list of rows of different shapes.
+
+The boxes of a detector, for example, have different shapes.
+"""
 
 Run: TypeAlias = "Callable[[Mapping[str, Array]], Mapping[str, Array]]"
-"""From an array for each input to an array for each output."""
+"""A function from an array for each input to an array for each output."""
 
 
 def collect(run: Run, rows: Rows, *, batch: int = 0) -> Answers:
-    """Ask a model about all rows, one feed at a time.
+    """Run a model on all rows, one feed at a time, and return its answers.
 
     Args:
-        run: predicts, such as :meth:`onnxpack.Model.run`.
-        rows: what to ask.
+        run: function that predicts, such as :meth:`onnxpack.Model.run`.
+        rows: rows to predict.
         batch: rows of a feed, see :meth:`Rows.feeds`.
     """
     parts: dict[str, list[Array]] = {}
@@ -34,12 +36,12 @@ def collect(run: Run, rows: Rows, *, batch: int = 0) -> Answers:
 
 
 def count_rows(answers: Answers) -> int:
-    """How many rows were answered."""
+    """Return the number of answered rows."""
     return min((len(answer) for answer in answers.values()), default=0)
 
 
 def _joined(arrays: list[Array], rows: Rows, name: str) -> Array | list[Array]:
-    """One array with rows along the first axis where that is possible."""
+    """Return one array with rows along the first axis if possible, else a list."""
     if _has_batch(rows, name) and len({array.shape[1:] for array in arrays}) == 1:
         return np.concatenate(arrays)
     same = len({array.shape for array in arrays}) == 1
@@ -47,7 +49,7 @@ def _joined(arrays: list[Array], rows: Rows, name: str) -> Array | list[Array]:
 
 
 def _has_batch(rows: Rows, name: str) -> bool:
-    """Whether the first axis of an output is the batch of the inputs."""
+    """Return whether the first axis of an output is the batch axis of the inputs."""
     if rows.whole:
         return False
     first = {spec.shape[0] for spec in rows.signature.inputs if spec.shape}

@@ -1,4 +1,4 @@
-"""Variants that somebody else made, judged against their float original."""
+"""Audit variants made by other tools: judge them against their float original."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from onnxpack.signature import Array, TensorSpec
 
 HALVES = ("float16", "float32")
 SECONDS = 1.0
-"""About how long each graph and the reference are timed."""
+"""Seconds that each graph and the reference are timed, approximately."""
 
 
 class Finding(StrEnum):
-    """What is said of a graph."""
+    """The verdict on an audited graph."""
 
     RIGHT = "right"
     NO_FASTER = "no faster"
@@ -39,16 +39,16 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """One graph of a folder.
+    """The result of auditing one graph of a folder.
 
     Attributes:
-        path: of the graph.
-        finding: ``right``; ``no faster``: right, and not faster than the reference; ``noisy``: it
+        path: path of the graph.
+        finding: ``right``; ``no faster``: right, but not faster than the reference; ``noisy``: it
             loses more than is allowed; ``broken``: it cannot be opened or run, or has another
             signature.
-        size: bytes, with the weights beside it.
-        speed: None where it cannot be run.
-        kept: None where it cannot be judged.
+        size: bytes, including the weights beside it.
+        speed: speed relative to the reference; None if the graph cannot be run.
+        kept: how much of the answers is kept; None if the graph cannot be judged.
         why: the figures, or what is broken.
     """
 
@@ -73,16 +73,19 @@ def audit(
     """Judge every ONNX graph of a folder against its float original.
 
     Args:
-        folder: where graphs lie, also in folders of their own.
+        folder: folder of graphs, which is searched recursively.
         reference: the float original: a pack, or an ``.onnx`` file.
-        data: rows to judge with, as ``--data`` names them, or arrays by input.
-        max_loss: the share of answers that may be lost, with 95 % confidence.
-        metric: how answers are judged; by default what fits the outputs.
-        threads: of one operator.
-        progress: told of each graph.
+        data: rows to judge with: the text of ``--data``, or arrays by input.
+        max_loss: share of answers that may be lost, with 95 % confidence.
+        metric: measure of the answers; by default chosen by the outputs.
+        threads: threads of one operator.
+        progress: called with a line of text for each graph.
+
+    Returns:
+        The result of each graph.
 
     Raises:
-        UsageError: there is no graph, or the data does not fit.
+        UsageError: the folder has no graph, or the data does not fit.
         OptimizeError: there are too few rows, or the metric fails.
         PackError: the reference cannot be opened.
     """
@@ -93,7 +96,7 @@ def audit(
     check_enough(len(rows), max_loss)
     say(f"asking the reference about {len(rows)} rows")
     known = _Reference(model, rows, collect(model.run, rows), max_loss, metric)
-    # A metric that fails would else be told of each graph.
+    # Otherwise a failing metric would be reported for each graph.
     known.judge(known.answers)
     found = []
     for path in graphs:
@@ -153,12 +156,12 @@ def _size_beside(path: Path) -> int:
 
 
 def _open(path: Path, reference: Model) -> Run:
-    """Open a graph, and let it take and give what the reference does.
+    """Open a graph, and adapt its inputs and outputs to the reference's dtypes.
 
-    Who makes a float16 graph often makes its inputs and outputs float16 too: that is no fault.
+    A float16 graph often has float16 inputs and outputs too; this is accepted.
 
     Raises:
-        PackError: it cannot be opened, or has other inputs or outputs.
+        PackError: the graph cannot be opened, or has other inputs or outputs.
     """
     model = Model(path, provider=CPU_NAME, threads=reference.threads)
     for side in ("inputs", "outputs"):
@@ -198,10 +201,10 @@ def _silent(_: str) -> None:
 
 
 def find_graphs(folder: Path, reference: Path) -> list[Path]:
-    """Return the graphs of a folder, but for the reference itself.
+    """Return the graphs of a folder, except the reference itself.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the folder has no other graph.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder.")

@@ -1,9 +1,9 @@
-"""What a measurement on some rows says of all rows.
+"""Compute confidence bounds: what a measurement on some rows shows about all rows.
 
 The bounds are lower bounds of one-sided 95 % intervals: if rows are drawn independently, the true
-value is below the bound in at most 5 % of all draws. One-sided, because only a loss is feared. A
-share of n rows without a miss has the bound ``0.05 ** (1 / n)``, so 299 rows show a loss of at
-most 1 %.
+value is below the bound in at most 5 % of all draws. They are one-sided because only a loss
+matters. A share of n rows without a miss has the bound ``0.05 ** (1 / n)``, so 299 rows show a loss
+of at most 1 %.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from onnxpack.signature import Array
 RISK = 0.05
 """The probability that the true value is below the bound."""
 _STEPS = 60
-"""Of a bisection: more than a float64 between 0 and 1 has digits."""
+"""Steps of a bisection: more than the digits of a float64 between 0 and 1."""
 
 
 def share_bound(successes: int, trials: int) -> float:
-    """The lower bound of a share, exact for every number of trials.
+    """Return the lower bound of a share, exact for every number of trials.
 
-    The share at which so many successes, or more, have a probability of exactly 5 %. C. J.
-    Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case
-    of the binomial", Biometrika 26 (1934), p. 404-413.
+    It is the share at which so many or more successes have a probability of exactly 5 %. C. J.
+    Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of
+    the binomial", Biometrika 26 (1934), p. 404-413.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials")
@@ -39,20 +39,20 @@ def share_bound(successes: int, trials: int) -> float:
 
 
 def mean_bound(scores: Array) -> float:
-    """The lower bound of the mean of scores between 0 and 1, for any distribution of them.
+    """Return the lower bound of the mean of scores between 0 and 1, for any distribution of them.
 
-    The mean at which scores as high as these have a probability of at most 5 %, by the smaller
-    of two bounds on that probability: W. Hoeffding, "Probability inequalities for sums of bounded
-    random variables", JASA 58 (1963), theorem 1, the form with the relative entropy; and V.
+    It is the mean at which scores as high as these have a probability of at most 5 %, by the
+    smaller of two bounds on that probability: W. Hoeffding, "Probability inequalities for sums of
+    bounded random variables", JASA 58 (1963), theorem 1, the form with the relative entropy; and V.
     Bentkus, "On Hoeffding's inequalities", Annals of Probability 32 (2004), theorem 1.2. Used
     together in S. Bates et al., "Distribution-free, risk-controlling prediction sets", J. ACM 68
-    (2021), section 3.1.2. Where all scores are 1 it is the bound of a share.
+    (2021), section 3.1.2. If all scores are 1, it is the bound of a share.
     """
     count = scores.size
     if not count:
         return 0.0
     mean = float(scores.mean())
-    # Rounded down: a sum of ones may come out above their number.
+    # Rounded down: a sum of ones can come out above their number.
     whole = math.floor(float(scores.sum()) + 1e-9)
     if mean <= 0:
         return 0.0
@@ -65,10 +65,10 @@ def mean_bound(scores: Array) -> float:
 
 
 def rows_needed(max_loss: float) -> int:
-    """How many rows without a miss show that at most ``max_loss`` is lost.
+    """Return how many rows without a miss show that at most ``max_loss`` is lost.
 
     Raises:
-        UsageError: ``max_loss`` is not between 0 and 1, or 0, which no number of rows shows.
+        UsageError: ``max_loss`` is not between 0 and 1; no number of rows shows a loss of 0.
     """
     if not 0 < max_loss < 1:
         raise UsageError(
@@ -79,7 +79,7 @@ def rows_needed(max_loss: float) -> int:
 
 
 def _root(chance: Callable[[float], float], below: float = 1.0) -> float:
-    """The largest value whose chance is at most the risk; the chance grows with the value."""
+    """Return the largest value with a chance of at most ``RISK``; the chance is increasing."""
     low, high = 0.0, below
     for _ in range(_STEPS):
         middle = (low + high) / 2
@@ -91,7 +91,7 @@ def _root(chance: Callable[[float], float], below: float = 1.0) -> float:
 
 
 def _at_least(successes: int, trials: int, share: float) -> float:
-    """The probability of at least so many successes: the upper tail of a binomial distribution."""
+    """Return the probability of at least so many successes: the binomial's upper tail."""
     if successes <= 0:
         return 1.0
     if share <= 0.0:
@@ -100,7 +100,7 @@ def _at_least(successes: int, trials: int, share: float) -> float:
         return 1.0
     counts = np.arange(successes, trials + 1)
     first = _log_choose(trials, successes)
-    # Each binomial coefficient from the one before it: (n - k) / (k + 1).
+    # Ratio of each binomial coefficient to the one before: (n - k) / (k + 1).
     ratios = np.log((trials - counts[:-1]) / (counts[:-1] + 1.0))
     choose = first + np.concatenate([[0.0], np.cumsum(ratios)])
     logs = choose + counts * math.log(share) + (trials - counts) * math.log1p(-share)
@@ -112,7 +112,7 @@ def _log_choose(trials: int, chosen: int) -> float:
 
 
 def _entropy(found: float, at: float) -> float:
-    """The relative entropy of two coins; 0 where ``found`` is not above ``at``."""
+    """Return the relative entropy of two coins; 0 if ``found`` is not above ``at``."""
     if found <= at:
         return 0.0
     if at <= 0.0:

@@ -1,9 +1,8 @@
-"""``--data``: rows that calibrate a graph and rows that judge it.
+"""The rows of ``--data``: some calibrate a graph, and others judge it.
 
-A row is what the model answers one question about: a picture, a sentence, a line of a table. In
-an array the rows lie along the first axis. Where the model's inputs have a batch axis, that is
-the first axis itself; a model without one takes a whole row at a time, so the array has one axis
-more than the input.
+A row is one example that the model predicts: a picture, a sentence, a line of a table. In an array
+the rows are along the first axis. If the model's inputs have a batch axis, this is the first axis.
+A model without a batch axis takes one row at a time, so the array has one axis more than the input.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from onnxpack.parity.dims import BATCH
 from onnxpack.signature import Array, Signature, TensorSpec, describe, dtype_name
 
 MAX_BYTES = 2**31
-"""Of all rows together; they are held in memory."""
+"""Most bytes of all rows together, which are held in memory."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Rows:
 
     Attributes:
         arrays: for each input, the rows along the first axis.
-        signature: the model's.
+        signature: the model's signature.
         whole: whether each row is a whole input, because the model has no batch axis.
-        source: where they come from, for messages.
+        source: where the rows come from, for messages.
     """
 
     arrays: Mapping[str, Array]
@@ -44,13 +43,13 @@ class Rows:
 
     @property
     def batch(self) -> int:
-        """How many rows one feed holds: the model's fixed batch, else 1."""
+        """The number of rows in a feed: the model's fixed batch, else 1."""
         if self.whole:
             return 1
         return max((_fixed_batch(spec) for spec in self.signature.inputs), default=1)
 
     def digest(self) -> str:
-        """Return the sha256 of all rows."""
+        """Return the sha256 of the content of all rows."""
         found = hashlib.sha256()
         for name, array in self.arrays.items():
             texts = array.dtype.kind in "OU"
@@ -60,15 +59,15 @@ class Rows:
 
     @property
     def any_batch(self) -> bool:
-        """Whether a feed may hold any number of rows."""
+        """Whether a feed may have any number of rows."""
         firsts = [spec.shape[0] for spec in self.signature.inputs if spec.shape]
         return not self.whole and bool(firsts) and len(set(firsts)) == 1 and firsts[0] == BATCH
 
     def feeds(self, batch: int = 0) -> Iterator[dict[str, Array]]:
-        """One feed after the other; what is left over of a fixed batch is dropped.
+        """Yield one feed after the other; with a fixed batch, an incomplete last feed is dropped.
 
         Args:
-            batch: rows of a feed, where :attr:`any_batch`; by default :attr:`batch`.
+            batch: rows of a feed, if :attr:`any_batch`; by default :attr:`batch`.
         """
         count = batch or self.batch
         end = len(self) if batch else len(self) - count + 1
@@ -77,19 +76,19 @@ class Rows:
             yield {name: np.asarray(array[part]) for name, array in self.arrays.items()}
 
     def take(self, indices: Sequence[int] | Array) -> Rows:
-        """Return these rows, in this order."""
+        """Return the rows of these indices, in this order."""
         chosen = np.asarray(indices, dtype=np.intp)
         arrays = {name: array[chosen] for name, array in self.arrays.items()}
         return Rows(arrays, self.signature, self.whole, self.source)
 
 
 class Split(NamedTuple):
-    """Rows for calibration, and others that judge; no row is in both.
+    """Rows for calibration, and other rows to judge with; no row is in both.
 
     Attributes:
         calibration: rows to measure ranges on.
         held_out: rows to judge with.
-        duplicates: how many rows were left out because an equal row was there before.
+        duplicates: number of rows that were left out because an equal row came before.
     """
 
     calibration: Rows
@@ -98,10 +97,10 @@ class Split(NamedTuple):
 
 
 def bind_rows(arrays: Mapping[str, Array], signature: Signature, source: str) -> Rows:
-    """Check rows against a signature.
+    """Check rows against a signature, and return them.
 
     Raises:
-        UsageError: an input is missing or unknown, a dtype or size differs, there is no row, or
+        UsageError: an input is missing or unknown, a dtype or size differs, there are 0 rows, or
             all rows are the same.
     """
     wanted = {spec.name: spec for spec in signature.inputs}
@@ -126,7 +125,7 @@ def check_size(size: int, source: str, count: int) -> None:
     """Check that rows fit into memory.
 
     Raises:
-        UsageError: they have more than ``MAX_BYTES`` bytes.
+        UsageError: the rows have more than ``MAX_BYTES`` bytes.
     """
     if size > MAX_BYTES:
         fitting = count * MAX_BYTES // size
@@ -137,15 +136,16 @@ def check_size(size: int, source: str, count: int) -> None:
 
 
 def split(rows: Rows, *, calibration: int, seed: int = 0) -> Split:
-    """Split rows at random into some that calibrate and others that judge.
+    """Split rows at random into rows that calibrate and rows that judge.
 
-    Rows are told apart by their content: of equal rows only the first is used. Else a row could
-    calibrate a graph and judge it, and copies of one row would count as many observations.
+    Of rows with equal content, only the first is used. Otherwise a row could calibrate a graph and
+    also judge it, and copies of one row would count as several observations.
 
     Args:
-        calibration: how many rows are to calibrate. At least half of the rows judge, so it can
-            be fewer.
-        seed: of the random order; the same seed gives the same split.
+        rows: the rows to split.
+        calibration: number of rows to calibrate with; fewer are used if less than half of the rows
+            would remain to judge.
+        seed: seed of the random order; the same seed gives the same split.
 
     Raises:
         UsageError: there are fewer than 2 different rows.
@@ -157,7 +157,7 @@ def split(rows: Rows, *, calibration: int, seed: int = 0) -> Split:
             f"{2 * rows.batch}: some calibrate, and others judge."
         )
     order = np.random.default_rng(seed).permutation(first)
-    # Whole feeds only, for a model whose batch is fixed.
+    # Only whole feeds, for a model with a fixed batch.
     count = min(max(calibration, 0), len(order) // 2)
     count -= count % rows.batch if calibration else 0
     return Split(
@@ -183,10 +183,10 @@ def _check_names(
 
 
 def _is_whole(arrays: Mapping[str, Array], wanted: Mapping[str, TensorSpec], source: str) -> bool:
-    """Whether every array has one axis more than its input.
+    """Return whether every array has one axis more than its input.
 
     Raises:
-        UsageError: the number of axes fits neither way.
+        UsageError: the numbers of axes fit neither case.
     """
     extra = set()
     for name, spec in wanted.items():
@@ -228,13 +228,13 @@ def _unfit(array: Array, spec: TensorSpec, source: str) -> UsageError:
 
 
 def _native(array: Array) -> Array:
-    """An array as onnxruntime takes it: this machine's byte order, texts as objects."""
+    """Return an array in the form for onnxruntime: native byte order, text as objects."""
     wanted = np.dtype(object) if array.dtype.kind == "U" else array.dtype.newbyteorder("=")
     return np.ascontiguousarray(array, dtype=wanted)
 
 
 def _check_content(rows: Rows) -> None:
-    """Refuse rows that say nothing: none, or all of them the same."""
+    """Raise an error for rows without information: none at all, or all the same."""
     count = len(rows)
     if not count:
         raise UsageError(f"{rows.source} holds no row, expected at least 2.")
@@ -254,12 +254,12 @@ def _is_constant(array: Array) -> bool:
     if not array.size:
         return True
     first = array.flat[0]
-    # NaN stands for a missing value in tables, and differs from itself.
+    # NaN means a missing value in tables, and differs from itself.
     return bool((array != array).all() if first != first else (array == first).all())
 
 
 def _distinct(rows: Rows) -> list[int]:
-    """The first row of each content."""
+    """Return the index of the first row of each different content."""
     seen: dict[bytes, int] = {}
     for index in range(len(rows)):
         digest = hashlib.sha256()

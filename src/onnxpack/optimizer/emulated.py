@@ -1,8 +1,8 @@
-"""What would answer on another processor: the pack is opened on one that is emulated.
+"""Find which graph would answer on another processor, by emulating the processor.
 
-QEMU's user mode runs this very Python on another instruction set
-(https://www.qemu.org/docs/master/user/main.html). It is slow, so it tells what is right there, and
-nothing of how fast it is.
+QEMU's user mode runs this Python with another instruction set
+(https://www.qemu.org/docs/master/user/main.html). It is slow, so it shows which graph is used
+there, but not how fast the graph is.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from onnxpack.errors import ProviderError, UsageError
 
 EMULATOR = "qemu-x86_64"
 MODELS = {"haswell": "Haswell", "skylake": "Skylake-Client", "nehalem": "Nehalem"}
-"""Processors without VNNI, by what ``--replay-on`` takes."""
+"""QEMU's names of processors without VNNI, by the values of ``--replay-on``."""
 LIMIT = 900
-"""Seconds that an emulated process may take."""
+"""Seconds after which an emulated process is stopped."""
 CODE = """
 import json, sys
 from onnxpack.runtime.model import Model
@@ -32,10 +32,10 @@ print(json.dumps([model.variant, model.notes]))
 
 
 def check_emulator(name: str) -> None:
-    """Refuse a processor that cannot be emulated here, before the search.
+    """Check, before the search, that a processor can be emulated here.
 
     Raises:
-        UsageError: it is not one that is known.
+        UsageError: the processor is unknown.
         ProviderError: QEMU is not installed.
     """
     if name not in MODELS:
@@ -48,7 +48,7 @@ def check_emulator(name: str) -> None:
 
 
 def replay_on(pack: Path, name: str) -> Iterator[str]:
-    """Tell what answers on another processor: a line, and one for each variant that does not.
+    """Yield lines that say which graph answers on another processor, and which variants do not.
 
     Raises:
         ProviderError: the emulated process failed.

@@ -1,19 +1,19 @@
-"""The guard: what a candidate keeps of the original's answers, and whether that is enough.
+"""Measure how much of the original's answers a candidate keeps, and whether it is enough.
 
-What counts is not the share that was measured but the lower bound of its confidence interval,
-see :mod:`onnxpack.optimizer.confidence`.
+The decision uses not the measured share but the lower bound of its confidence interval, see
+:mod:`onnxpack.optimizer.confidence`.
 
 Each output is judged by one measure, and the output that keeps least decides. By default:
 
 - ``boxes``: outputs that are recorded as sets (``unordered``), together.
-- ``agreement``: outputs of integers, booleans or texts; floats whose last axis has as many places
-  as there are labels; floats that are probabilities, so not negative with a sum of 1; floats that
-  are named ``logits``; and floats ``[n, classes]`` beside an output of labels.
+- ``agreement``: outputs of integers, booleans or text; floats whose last axis has as many places as
+  there are labels; floats that are probabilities, so not negative with a sum of 1; floats that are
+  named ``logits``; and floats ``[n, classes]`` beside an output of labels.
 - ``neighbour``: other floats ``[n, d]`` or ``[n, tokens, d]`` with ``d`` of at least 64.
 - ``error``: all other numbers.
 
 A classifier without labels whose output is none of these, such as ``[n, 1000]`` scores, counts as
-an embedding: name ``agreement``, or export it with labels.
+an embedding: choose ``agreement``, or export it with labels.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ Kind: TypeAlias = Literal["agreement", "neighbour", "error", "boxes"]
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
 EMBEDDING = 64
-"""The least length of an embedding; shorter outputs are numbers that mean something each."""
+"""Least length of an embedding; shorter outputs are numbers with a meaning each."""
 LEAST_NEIGHBOURS = 3
-"""With two rows each has only one neighbour to choose."""
+"""Least number of rows: with two rows, each has only one neighbour."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was kept, of one output or of several.
+    """How much was kept, for one output or for several.
 
     Attributes:
-        measure: its name, as in :class:`onnxpack.pack.manifest.Kept`.
-        outputs: the outputs that it was measured on.
-        value: 1 where all is kept.
-        lower: the lower bound of its one-sided 95 % confidence interval.
-        samples: how many rows it was measured on.
-        figures: what else was measured: the mean cosine of embeddings, the error of numbers.
+        measure: name of the measure, as in :class:`onnxpack.pack.manifest.Kept`.
+        outputs: outputs that were measured.
+        value: value of the measure; 1 if everything is kept.
+        lower: lower bound of its one-sided 95 % confidence interval.
+        samples: number of measured rows.
+        figures: other figures: the mean cosine of embeddings, the error of numbers.
     """
 
     measure: str
@@ -64,16 +64,16 @@ class Judgement:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def keeps(self, max_loss: float) -> bool:
-        """Whether at most ``max_loss`` is lost, with 95 % confidence."""
+        """Return whether at most ``max_loss`` is lost, with 95 % confidence."""
         return self.lower >= 1.0 - max_loss
 
     def describe(self, max_loss: float) -> str:
-        """Return the figures in words, with what was asked for where they fall short."""
+        """Return the figures in words, with the required value if it is not reached."""
         found = f"{self.measure} {self.value:.4f}, at least {self.lower:.4f}"
         return found if self.keeps(max_loss) else f"{found}, asked for {1 - max_loss:.4f}"
 
     def to_kept(self, max_loss: float) -> Kept:
-        """Return the evidence as the manifest records it."""
+        """Return the evidence in the form of the manifest."""
         return Kept(
             measure=self.measure,
             value=self.value,
@@ -95,16 +95,16 @@ def judge(
 
     Args:
         reference: the original's answers to rows that did not calibrate the candidate.
-        candidate: its answers to the same rows.
-        labels: the names of the classes, if the pack has any.
+        candidate: the candidate's answers to the same rows.
+        labels: names of the classes, if the pack has any.
         unordered: groups of outputs whose rows are a set.
-        metric: ``agreement``, ``neighbour``, ``error`` or ``boxes`` for all outputs;
-            ``module:fn`` for a function of the user's, see :func:`judge_by`; empty for the
-            default, see the module.
+        metric: ``agreement``, ``neighbour``, ``error`` or ``boxes`` for all outputs; ``module:fn``
+            for the user's own function, see :func:`judge_by`; empty for the default, see the
+            module.
 
     Raises:
         OptimizeError: the metric fails, or the answers do not fit.
-        UsageError: there is no such metric.
+        UsageError: the metric does not exist.
     """
     return min(
         judge_each(reference, candidate, labels=labels, unordered=unordered, metric=metric),
@@ -137,16 +137,18 @@ def judge_each(
 
 
 def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: str) -> Judgement:
-    """Judge by a function of the user's.
+    """Judge a candidate by the user's own function.
 
     Args:
-        function: takes the reference and the candidate, each an array for every output by name
-            (a list of arrays where rows have different shapes). It returns a score between 0 and
-            1 for each row, or one share of all rows, 1 where all is kept.
-        name: of the function.
+        function: takes the reference and the candidate, each an array for every output by name (a
+            list of arrays if rows have different shapes). It returns a score between 0 and 1 for
+            each row, or one share for all rows; 1 means that everything is kept.
+        reference: the original's answers.
+        candidate: the candidate's answers.
+        name: name of the function.
 
     Raises:
-        OptimizeError: it raises, or returns anything else.
+        OptimizeError: the function raises an error, or returns anything else.
     """
     count = count_rows(reference)
     try:
@@ -163,7 +165,7 @@ def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: 
     if not (np.isfinite(scores) & (scores >= 0) & (scores <= 1)).all():
         worst = scores[~((scores >= 0) & (scores <= 1))].flat[0]
         raise OptimizeError(f"the metric {name} gives {worst}, expected scores between 0 and 1.")
-    # One number for all rows hides how they differ: the bound assumes the worst, all or nothing.
+    # One number for all rows hides their spread: assume the worst, rows of only 0 and 1.
     each = scores if scores.ndim else np.full(count, float(scores))
     return _judgement(name, tuple(reference), each)
 
@@ -171,7 +173,7 @@ def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: 
 def choose_kinds(
     reference: Answers, *, labels: Sequence[str] | None = None, unordered: Sets = ()
 ) -> dict[tuple[str, ...], Kind]:
-    """The measure of each output, or group of outputs; the module says how it is chosen."""
+    """Return the measure of each output or group of outputs, by the rules of the module."""
     kinds: dict[tuple[str, ...], Kind] = {tuple(members): "boxes" for members in unordered}
     grouped = {name for members in unordered for name in members}
     single = {name: answer for name, answer in reference.items() if name not in grouped}
@@ -185,15 +187,17 @@ def choose_kinds(
 
 
 def check_enough(samples: int, max_loss: float, *, besides: str = "") -> None:
-    """Check that so many rows can show at all that no more is lost.
+    """Check that the number of rows is enough to show that no more than ``max_loss`` is lost.
+
+    The last argument describes other rows that are needed, for the message.
 
     Args:
-        samples: how many rows judge.
-        max_loss: the share of answers that may be lost.
-        besides: which other rows are needed, for the message.
+        samples: number of rows that judge.
+        max_loss: share of answers that may be lost.
 
     Raises:
-        OptimizeError: not even without a miss; the message says how many rows it takes.
+        OptimizeError: even without a miss the rows are too few; the message says how many are
+            needed.
         UsageError: ``max_loss`` is not between 0 and 1.
     """
     needed = rows_needed(max_loss)
@@ -209,11 +213,11 @@ def check_enough(samples: int, max_loss: float, *, besides: str = "") -> None:
 def measure_distances(
     golden: str, reference: Mapping[str, Array], answers: Mapping[str, Array]
 ) -> tuple[Distance, ...]:
-    """How far answers are from the original's in one golden set, for each output.
+    """Return the distance between the answers and the original's in one golden set, by output.
 
     Raises:
-        OptimizeError: an answer has another shape, or NaN where the original has none: a manifest
-            holds no infinite distance.
+        OptimizeError: an answer has another shape, or NaN where the original has none; a manifest
+            cannot store an infinite distance.
     """
     found = []
     for name, wanted in reference.items():
@@ -284,7 +288,7 @@ def _judge(
 
 
 def _row_by_row(kind: str, output: str, reference: Answers, candidate: Answers) -> Array:
-    """Scores of rows that have shapes of their own; one of another shape keeps nothing."""
+    """Return scores of rows with different shapes; a row whose shape changed scores 0."""
     score = measures.agreement if kind == "agreement" else measures.within
     return np.array(
         [
@@ -297,7 +301,7 @@ def _row_by_row(kind: str, output: str, reference: Answers, candidate: Answers) 
 
 
 def _as_array(answer: Array | Sequence[Array]) -> Array | None:
-    """One array of all rows; None where rows have different shapes."""
+    """Return one array of all rows, or None if rows have different shapes."""
     if isinstance(answer, np.ndarray):
         return answer
     return np.stack(answer) if len({row.shape for row in answer}) == 1 else None

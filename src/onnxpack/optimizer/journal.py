@@ -1,4 +1,4 @@
-"""A search that was stopped goes on where it was: what was made and found is on the disk."""
+"""Store the progress of a search on the disk, so that a stopped search can continue."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LINES = "journal.jsonl"
 class Journal:
     """A folder beside the pack that is to be written.
 
-    Its first line is the key of the search. A folder of another key is thrown away.
+    The first line of its file is the key of the search. A folder with another key is deleted.
 
     Args:
-        folder: where it is.
-        key: what the search is of: the pack, the data and every option.
+        folder: path of the folder.
+        key: everything that determines the search: the pack, the data and all options.
 
     Attributes:
         found: the last trial of each plan, by name.
-        resumed: whether there was something to go on with.
+        resumed: whether an earlier search is continued.
 
     Raises:
         PackError: the folder cannot be written.
@@ -50,15 +50,16 @@ class Journal:
         self.resumed = bool(self.found)
 
     def record(self, trial: Trial) -> None:
-        """Write a trial, so that it outlives the process."""
+        """Write a trial to the disk, so that it outlives the process."""
         self.found[trial.name] = trial
         self._append(msgspec.json.encode(trial))
 
     def graph(self, name: str, make: Callable[[Path], None]) -> Path:
-        """Return a graph by name; it is made if it is not there.
+        """Return the graph of a name; it is made if it does not exist.
 
         Args:
-            make: writes ``model.onnx`` into the folder that it is given.
+            name: name of the graph's folder.
+            make: function that writes ``model.onnx`` into a given folder.
         """
         made = self._folder / name
         if not made.exists():
@@ -70,18 +71,18 @@ class Journal:
         return made / "model.onnx"
 
     def beside(self, name: str) -> Path:
-        """Return the path of a file that lives as long as the journal."""
+        """Return the path of a file that exists as long as the journal."""
         return self._folder / name
 
     def remove(self) -> None:
-        """Remove the folder."""
+        """Remove the journal's folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self) -> bool:
-        """Whether the folder is of this search; then its trials are taken."""
+        """Read the trials if the folder belongs to this search, and return whether it does."""
         try:
             content = self._lines.read_bytes()
-            # Where the process was killed, the last line may be cut off.
+            # If the process was killed, the last line can be incomplete.
             whole = content[: content.rfind(b"\n") + 1]
             first, *lines = whole.splitlines() or [b""]
             if msgspec.json.decode(first, type=str) != self._key:

@@ -1,4 +1,4 @@
-"""What a graph keeps of another graph's answers, as a score between 0 and 1 for each row."""
+"""Measure how much of another graph's answers a graph keeps: a score from 0 to 1 for each row."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from onnxpack.signature import Array
 WITHIN = 0.01
 """The relative error that a number may have."""
 CONFIDENT = 0.5
-"""The score above which a box counts: detectors also give hundreds of boxes that nobody reads."""
+"""The score from which a box counts: detectors also return hundreds of boxes that nobody reads."""
 OVERLAP = 0.5
-"""The intersection over union above which two boxes are the same: PASCAL VOC's."""
+"""The intersection over union from which two boxes are the same, as in PASCAL VOC."""
 _BLOCK = 256
-"""Rows whose distances to all others are held at a time."""
+"""Rows whose distances to all others are held in memory at a time."""
 _AS_NEAR = 1e-6
-"""Of a cosine: neighbours that lie equally near are equally right."""
+"""Tolerance of a cosine: neighbours that are equally near are equally right."""
 
 
 def agreement(reference: Array, candidate: Array) -> Array:
-    """1 where the labels are the same, for each row.
+    """Return for each row 1 if the labels are the same, else 0.
 
-    The label is the largest element along the last axis of floats; integers, booleans and texts
-    are labels themselves. A row of several labels scores the share that is the same.
+    The label is the largest element along the last axis of floats; integers, booleans and text are
+    labels themselves. A row with several labels scores the share that is the same.
     """
     if reference.dtype.kind in "fc":
-        # NaN would be the largest element of all.
+        # argmax takes NaN for the largest element.
         broken = ~np.isfinite(candidate).all(axis=-1) & np.isfinite(reference).all(axis=-1)
         same = (reference.argmax(axis=-1) == candidate.argmax(axis=-1)) & ~broken
     else:
@@ -40,7 +40,7 @@ def agreement(reference: Array, candidate: Array) -> Array:
 
 
 def neighbour(reference: Array, candidate: Array) -> Array:
-    """1 where the nearest other row, by cosine, is the same or as near.
+    """Return for each row 1 if its nearest other row, by cosine, is the same or as near, else 0.
 
     Embeddings of tokens ``[n, tokens, d]`` are averaged over the tokens.
     """
@@ -56,15 +56,15 @@ def neighbour(reference: Array, candidate: Array) -> Array:
 
 
 def cosine(reference: Array, candidate: Array) -> float:
-    """The mean cosine between the rows of two embeddings."""
+    """Return the mean cosine between the rows of two embeddings."""
     return float((_directions(reference) * _directions(candidate)).sum(axis=1).mean())
 
 
 def relative_error(reference: Array, candidate: Array) -> Array:
-    """How far each row is off, over the row's own length or the usual one if that is larger.
+    """Return each row's error, relative to the row's norm or the usual norm, whichever is larger.
 
-    The usual length is the root of the mean square over all rows. So a value near 0 is judged by
-    the size of its neighbours, not by its own.
+    The usual norm is the root mean square over all rows. So a value near 0 is judged by the size of
+    other rows, not by its own.
     """
     wanted, found = _flat(reference), _flat(candidate)
     finite = np.isfinite(wanted)
@@ -79,12 +79,12 @@ def relative_error(reference: Array, candidate: Array) -> Array:
 
 
 def within(reference: Array, candidate: Array, bound: float = WITHIN) -> Array:
-    """1 where a row's relative error is at most ``bound``."""
+    """Return for each row 1 if its relative error is at most ``bound``, else 0."""
     return np.asarray(relative_error(reference, candidate) <= bound, np.float64)
 
 
 def rms_error(reference: Array, candidate: Array) -> float:
-    """The root of the mean square of the difference, over that of the reference."""
+    """Return the root mean square of the difference, relative to that of the reference."""
     wanted, found = _flat(reference), _flat(candidate)
     finite = np.isfinite(wanted)
     with np.errstate(all="ignore"):
@@ -96,10 +96,10 @@ def rms_error(reference: Array, candidate: Array) -> float:
 
 
 def boxes(reference: Answers, candidate: Answers, members: Sequence[str]) -> Array:
-    """For each row, the share of confident boxes that both have, with the same label.
+    """Return for each row the share of confident boxes that both graphs give with the same label.
 
     Boxes count from a score of 0.5, and are the same from an intersection over union of 0.5. The
-    share is of the larger of the two numbers, so a box too many costs as much as one too few.
+    share is of the larger number of boxes, so an extra box costs as much as a missing one.
     """
     by_end = {name.rpartition("_")[2].rpartition(".")[2]: name for name in members}
     kinds: tuple[str, ...] = ("boxes", "scores", "labels")
@@ -117,7 +117,7 @@ def boxes(reference: Answers, candidate: Answers, members: Sequence[str]) -> Arr
 
 
 def _row(answers: Answers, named: Mapping[str, str], row: int) -> dict[str, Array]:
-    """The confident boxes of one row."""
+    """Return the confident boxes of one row."""
     parts = {kind: np.asarray(answers[name][row]) for kind, name in named.items()}
     counts = parts["scores"].reshape(-1) >= CONFIDENT
     return {
@@ -139,7 +139,7 @@ def _same_boxes(reference: dict[str, Array], candidate: dict[str, Array]) -> flo
 
 
 def _padded(side: dict[str, Array], size: int) -> dict[str, Array]:
-    """As many rows as the other side: a missing box is a point, which overlaps nothing."""
+    """Fill up to ``size`` rows with zeros: a box that is a point overlaps with nothing."""
     return {
         kind: np.concatenate([part, np.zeros((size - len(part), part.shape[1]), part.dtype)])
         for kind, part in side.items()
@@ -147,7 +147,7 @@ def _padded(side: dict[str, Array], size: int) -> dict[str, Array]:
 
 
 def overlap(one: Array, other: Array) -> Array:
-    """The intersection over union of boxes, pair by pair; corners are x1, y1, x2, y2."""
+    """Return the intersection over union of boxes, pair by pair; corners are x1, y1, x2, y2."""
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
     inside = np.clip(high - low, 0.0, None).prod(axis=1)
@@ -162,7 +162,7 @@ def _flat(array: Array) -> Array:
 
 
 def _directions(array: Array) -> Array:
-    """Rows of length 1; a row of zeros stays one."""
+    """Return rows scaled to length 1; a row of zeros stays zeros."""
     flat = np.asarray(array, np.float64)
     if flat.ndim > 2:
         flat = flat.reshape(len(flat), -1, flat.shape[-1]).mean(axis=1)

@@ -1,6 +1,6 @@
-"""Mixed precision: the most sensitive layers of an int8 graph stay in float32.
+"""Mixed precision: keep the most sensitive layers of an int8 graph in float32.
 
-How many have to is found by bisection on the rows that calibrate: with more layers in float32 a
+The number of layers is found by bisection on the rows that calibrate: with more layers in float32 a
 graph loses less, and is slower.
 """
 
@@ -14,15 +14,15 @@ from onnxpack.optimizer.space import Goal, Plan
 from onnxpack.optimizer.trial import Trial, Verdict
 
 WEIGHTS = "weights-8"
-"""What the spared layers of a dynamic int8 graph get: weights of 8 bits, and no rounded input."""
+"""Pass for the spared layers of a dynamic int8 graph: 8-bit weights, and inputs are not rounded."""
 
 
 def mixes(plan: Plan, layers: int) -> list[list[Plan]]:
-    """Return the ways to mix a plan, each with more and more layers spared.
+    """Return the ways to mix a plan, each as plans with more and more spared layers.
 
     Args:
-        plan: ends in int8.
-        layers: how many the graph has.
+        plan: a plan whose last pass makes int8.
+        layers: number of layers of the graph.
     """
     counts = how_many(layers)
     ways = [[replace(plan, spared=count) for count in counts]]
@@ -33,7 +33,7 @@ def mixes(plan: Plan, layers: int) -> list[list[Plan]]:
 
 
 def how_many(layers: int) -> list[int]:
-    """Return how many layers may be spared: 1, 2, 3, 4, 6, 8, 12, to a half of all."""
+    """Return the numbers of layers to try to spare: 1, 2, 3, 4, 6, 8, 12, up to half of all."""
     found = []
     power = 1
     while power <= layers // 2:
@@ -53,23 +53,23 @@ def mix(
     layers: Callable[[Plan], int],
     attempt: Callable[[Plan], Trial | None],
 ) -> list[Trial]:
-    """Try mixes of the int8 graphs of one runtime that should lose too much.
+    """Try mixes of the int8 graphs of one runtime that are expected to lose too much.
 
     Args:
-        trials: what became of the plans of that runtime.
-        goal: what is searched for.
-        base: what the proven graph gains by itself.
-        layers: returns how many layers the graph of a plan has.
-        attempt: makes, times and screens a plan; it returns None where no time is left.
+        trials: results of the plans of that runtime.
+        goal: goal of the search.
+        base: gain of the proven graph itself.
+        layers: function that returns the number of layers in the graph of a plan.
+        attempt: function that makes, times and screens a plan; returns None if no time is left.
 
     Returns:
-        What became of the mixes.
+        The results of the mixes.
     """
     found = list(trials)
     tried: list[Trial] = []
     for start in front(filter(_loses, found), goal):
         for way in mixes(start.plan, layers(start.plan)):
-            # Nothing is won by a graph that gains no more than one that should be right.
+            # A mix is useless if it gains no more than a graph that is expected to be right.
             right = (gain(each, goal) for each in (*found, *tried) if _passes(each))
             least = max(right, default=base)
             if gain(start, goal) <= least:
@@ -84,9 +84,9 @@ def mix(
 def _bisect(
     way: Sequence[Plan], least: float, goal: Goal, attempt: Callable[[Plan], Trial | None]
 ) -> list[Trial]:
-    """Find the fewest spared layers that should be right, and try one step more besides.
+    """Find the fewest spared layers that are expected to be right, and also try one step more.
 
-    The step more is the safer graph, which is judged first.
+    The step more gives the safer graph, which is judged first.
     """
     tried: dict[int, Trial] = {}
 
@@ -108,7 +108,7 @@ def _bisect(
             high = middle
         elif gain(trial, goal) > least:
             low = middle + 1
-        else:  # with fewer layers spared it loses more, with more of them it gains less
+        else:  # fewer spared layers lose more, and more of them gain less
             return list(tried.values())
     if low + 1 < len(way):
         at(low + 1)
@@ -116,11 +116,11 @@ def _bisect(
 
 
 def _loses(trial: Trial) -> bool:
-    """Whether a plan is an int8 graph that should lose too much."""
+    """Return whether a plan is an int8 graph that is expected to lose too much."""
     timed = trial.verdict in (Verdict.OPEN, Verdict.LOSES)
     return trial.plan.mixes and timed and not trial.promising
 
 
 def _passes(trial: Trial) -> bool:
-    """Whether a graph is right, or should be."""
+    """Return whether a graph is right, or is expected to be."""
     return trial.verdict is Verdict.RIGHT or (trial.verdict is Verdict.OPEN and trial.promising)

@@ -1,4 +1,4 @@
-"""The straight line of ``optimize``: read, search, judge, write the same pack with variants."""
+"""The main function of ``optimize``: read, search, judge, and write the pack with variants."""
 
 from __future__ import annotations
 
@@ -31,23 +31,25 @@ from onnxpack.runtime.threads import read_budget
 
 MAX_LOSS = 0.01
 MAKING, MIXING = 0.5, 0.75
-"""The shares of a budget after which no further plan, and no further mix, is begun; the rest is for
-judging them."""
+"""Shares of the budget after which no new plan, and no new mix, is begun.
+
+The rest of the budget is for judging them.
+"""
 CALIBRATION = 100
-"""Rows that calibrate, at most; and at most a quarter of all."""
+"""Most rows that calibrate; also at most a quarter of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Optimized:
-    """A pack with variants, and how it came to them.
+    """A pack with variants, and the results of the search for them.
 
     Attributes:
-        pack: that was written.
-        variants: the names of what was taken, the fastest first; empty where nothing was better
-            than what was given.
-        trials: what became of each plan.
-        goal: what was searched for.
-        max_loss: what was allowed.
+        pack: the pack that was written.
+        variants: names of the variants that were taken, the fastest first; empty if nothing was
+            better than the given pack.
+        trials: result of each plan.
+        goal: goal of the search.
+        max_loss: allowed loss.
         notes: what the user should know.
     """
 
@@ -77,33 +79,34 @@ def optimize(
     """Write a pack again with the fastest graphs that are still right.
 
     A small space is searched: passes over the graph, such as fusion and int8, on ONNX Runtime and,
-    where it is installed, OpenVINO. Everything is measured on this machine. What loses accuracy is
-    judged on rows that did not calibrate it, and taken only if the lower bound of a 95 %
-    confidence interval is within ``max_loss``. The proven graph stays in the pack, byte for byte.
+    if it is installed, OpenVINO. Everything is measured on this machine. A graph that loses
+    accuracy is judged on rows that did not calibrate it, and is taken only if the lower bound of a
+    95 % confidence interval is within ``max_loss``. The proven graph stays in the pack, byte for
+    byte.
 
-    A search that was killed goes on where it was, if it is started again with the same arguments.
+    A search that was killed continues if it is started again with the same arguments.
 
     Args:
         pack: a pack or its path, with golden data.
-        to: the folder to write.
+        to: folder to write.
         goal: ``latency`` of one row, ``throughput`` of eight, or ``size`` of the file.
-        max_loss: the share of answers that may be lost, of what :mod:`onnxpack.optimizer.guard`
-            measures.
-        data: rows, as ``--data`` names them, or arrays by input. Without rows only what keeps
-            float32's own accuracy is tried.
-        metric: how answers are judged; by default what fits the outputs.
-        passes: a chain of passes to try, and nothing else.
-        threads: of one operator; by default what affinity and quota allow.
-        budget: seconds after which nothing more is begun.
-        seed: of the split into rows that calibrate and rows that judge.
-        force: replace a pack that stands at ``to``.
-        progress: told of each phase, in a line.
+        max_loss: share of answers that may be lost, by the measures of
+            :mod:`onnxpack.optimizer.guard`.
+        data: rows: the text of ``--data``, or arrays by input. Without rows, only passes that keep
+            float32's own accuracy are tried.
+        metric: measure of the answers; by default chosen by the outputs.
+        passes: a chain of passes to try instead of the whole space.
+        threads: threads of one operator; by default what CPU affinity and quota allow.
+        budget: seconds after which nothing new is begun.
+        seed: seed of the split into rows that calibrate and rows that judge.
+        force: replace an existing pack at ``to``.
+        progress: called with a line of text for each phase.
 
     Raises:
-        UsageError: ``to`` is within the pack, the data does not fit it, there is no golden data,
-            no such pass, or a chain of passes needs data and there is none.
+        UsageError: ``to`` is within the pack, the data does not fit the pack, the golden data or a
+            pass does not exist, or a chain of passes needs data and none is given.
         OptimizeError: there are too few rows to show so small a loss.
-        PackError: the pack is malformed, or ``to`` is taken or cannot be written.
+        PackError: the pack is malformed, or ``to`` exists or cannot be written.
     """
     say = progress or _silent
     opened = pack if isinstance(pack, Pack) else open_pack(pack)

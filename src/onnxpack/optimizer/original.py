@@ -1,4 +1,4 @@
-"""What candidates are compared with: the proven graph, its answers, and the golden data."""
+"""The original that candidates are compared with: proven graph, answers and golden data."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from onnxpack.runtime.variants import CPU_NAME
 from onnxpack.signature import Array, Signature
 
 TOGETHER = 8
-"""Rows that are judged in one feed, besides one at a time."""
+"""Rows of a feed that are judged together, in addition to one at a time."""
 
 
 class Screened(NamedTuple):
-    """What a graph keeps on the rows that calibrated it.
+    """How much a graph keeps on the rows that calibrated it.
 
     Attributes:
-        measure: the name of the measure; empty where there are no such rows.
+        measure: name of the measure; empty without such rows.
         value: the share that is kept.
-        error: how far its answers lie from the original's; of several outputs, the largest.
+        error: distance of its answers from the original's; of several outputs, the largest.
     """
 
     measure: str
@@ -51,11 +51,11 @@ class Original:
     """The pack that is optimised, with the rows that judge.
 
     Args:
-        pack: with a manifest and golden data.
-        split: rows that calibrate and rows that judge; None where there are none.
-        threads: of one operator.
-        metric: how answers are judged, see :mod:`onnxpack.optimizer.guard`.
-        say: told of each phase, in a line.
+        pack: a pack with a manifest and golden data.
+        split: rows that calibrate and rows that judge; None without data.
+        threads: threads of one operator.
+        metric: measure of the answers, see :mod:`onnxpack.optimizer.guard`.
+        say: called with a line of text for each phase.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Original:
         return self.pack.manifest.files[MODEL].sha256
 
     def open(self, graph: Path, plan: Plan) -> Run:
-        """Open a candidate's graph; the function that is returned answers.
+        """Open a candidate's graph, and return a function that predicts with it.
 
         Raises:
-            PackError: it cannot be loaded, or has another signature.
-            ProviderError: its runtime is not installed.
+            PackError: the graph cannot be loaded, or has another signature.
+            ProviderError: the graph's runtime is not installed.
         """
         if plan.runtime == OPENVINO:
             session = open_openvino(
@@ -112,7 +112,7 @@ class Original:
         return predict
 
     def feeds(self, batch: int) -> dict[str, Array]:
-        """Inputs to time with: held-out rows if there are any, else the golden data."""
+        """Return inputs to time with: held-out rows if there are any, else the golden data."""
         if batch not in self._feeds:
             self._feeds[batch] = self._make_feeds(batch)
         return self._feeds[batch]
@@ -126,14 +126,14 @@ class Original:
         return resize(self.signature, arrays, dims | ({BATCH: batch} if BATCH in dims else {}))
 
     def replays(self, predict: Run) -> str:
-        """Why a graph does not answer all golden sets within the tolerance; empty if it does."""
+        """Return why a graph does not reproduce all golden sets; empty if it does."""
         found = prove(predict, self.pack, self.signature)
         return "" if found.ok else f"{found.errors[0].subject}: {found.errors[0].message}"
 
     def screen(self, predict: Run) -> Screened:
-        """Ask a graph about the rows that calibrated, which is quick and too kind.
+        """Judge a graph by the rows that calibrated it, which is quick but too optimistic.
 
-        Without such rows nothing is known against the graph.
+        Without such rows the graph is assumed to keep everything.
 
         Raises:
             OptimizeError: the metric fails, or the answers do not fit.
@@ -146,15 +146,15 @@ class Original:
         return Screened(judged.measure, judged.value, max(errors))
 
     def bound(self, value: float) -> float:
-        """Return the lower bound if so much is kept of the rows that judge."""
+        """Return the lower bound for the case that this share of the rows that judge is kept."""
         count = len(self._rows)
         return share_bound(int(value * count), count)
 
     def judge(self, predict: Run) -> Judgement:
-        """Judge on held-out rows, one at a time and several at once; what keeps less counts.
+        """Judge a graph by held-out rows, one at a time and together; the lower result counts.
 
-        Dynamic quantisation takes its scale from the whole batch, so that a row is answered
-        otherwise among others.
+        Dynamic quantisation takes its scale from the whole batch, so the answer to a row depends on
+        the other rows.
 
         Raises:
             OptimizeError: the metric fails, or the answers do not fit.
@@ -167,9 +167,9 @@ class Original:
         return min(judged, key=lambda judgement: judgement.lower)
 
     def misses_a_size(self, predict: Run) -> str:
-        """Why a graph does not answer at the sizes of a golden set; empty if it does at all.
+        """Return why a graph fails at the sizes of a golden set; empty if it runs at all sizes.
 
-        How far it is from the original there does not matter: many sets are far from any data.
+        The distance from the original does not matter here: many golden sets are far from any data.
         """
         for golden in self.pack.golden:
             example = read_example(golden, self.signature)
@@ -186,11 +186,11 @@ class Original:
         return ""
 
     def check_measure(self) -> None:
-        """Judge the original's answers by themselves: they keep all.
+        """Check the metric by judging the original's answers against themselves.
 
         Raises:
-            OptimizeError: the metric fails, or finds a loss where there is none.
-            UsageError: there is no such metric.
+            OptimizeError: the metric fails, or reports a loss although the answers are equal.
+            UsageError: the metric does not exist.
         """
         judged = self._judge(self._held_out_answers, self._held_out_answers)
         if judged.value < 1:
@@ -201,14 +201,14 @@ class Original:
             )
 
     def examples(self, count: int) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Held-out rows as one feed, with the original's answers."""
+        """Return held-out rows as one feed, with the original's answers."""
         rows = self._rows
         chosen = rows.take(np.arange(min(max(count, rows.batch), len(rows))))
         feed = dict(chosen.arrays) if rows.any_batch else next(chosen.feeds())
         return feed, self.base.run(feed)
 
     def rank_layers(self, graph: Path) -> list[str]:
-        """The layers of a float32 graph, those that lose most in int8 first."""
+        """Return the layers of a float32 graph, those that lose most in int8 first."""
         if graph not in self._ranked:
             feeds = self.split.calibration.feeds() if self.split else iter(())
             self._ranked[graph] = rank_layers(graph, feeds, threads=self.threads)

@@ -1,4 +1,4 @@
-"""Read what ``--data`` names: pictures, arrays, a table, or what a function of the user gives."""
+"""Read the rows of ``--data``: pictures, arrays, a table, or the result of the user's function."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _REMEDY = "--data photos/, --data rows.npz, --data rows.csv, or --data data.py:r
 def read_rows(
     data: str | Mapping[str, object], signature: Signature, preprocess: Preprocess | None
 ) -> Rows:
-    """Read the rows that a text names, see :func:`read_data`; or take arrays by input.
+    """Read the rows that a text names, see :func:`read_data`, or take arrays by input.
 
     Raises:
-        UsageError: they cannot be read, or do not fit.
+        UsageError: the rows cannot be read, or do not fit.
     """
     if isinstance(data, str):
         return read_data(data, signature, preprocess=preprocess)
@@ -38,15 +38,15 @@ def read_data(text: str, signature: Signature, *, preprocess: Preprocess | None 
     """Read the rows that ``text`` names.
 
     Args:
-        text: a folder of pictures, which is searched to its depth; ``.npz``, whose entries are
-            named inputs; ``.npy``, for a model of one input; ``.csv`` or ``.parquet``, whose
-            columns are inputs, or the features of one input; ``module:fn`` or ``file.py:fn``,
-            which returns or yields a dict of arrays, or an array for a model of one input.
-        signature: what the rows must fit.
-        preprocess: how a picture becomes the input.
+        text: a folder of pictures, which is searched recursively; ``.npz`` with an array for each
+            input by name; ``.npy``, for a model with one input; ``.csv`` or ``.parquet``, whose
+            columns are inputs, or the features of one input; ``module:fn`` or ``file.py:fn``, which
+            returns or yields a dict of arrays, or an array for a model with one input.
+        signature: signature that the rows must fit.
+        preprocess: how a picture is converted to the input.
 
     Raises:
-        UsageError: it cannot be read, does not fit, is empty, constant or too large.
+        UsageError: the data cannot be read, does not fit, is empty, constant or too large.
         MissingExtraError: a table needs pandas.
     """
     path = Path(text)
@@ -98,7 +98,7 @@ def _joined(parts: list[Array], source: str) -> Array:
 
 def _read_npz(path: Path, _: Signature) -> dict[str, Array]:
     try:
-        # An archive may claim far more than it takes on disk.
+        # An archive can unpack to far more than its size on disk.
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > MAX_BYTES:
@@ -138,7 +138,7 @@ def _read_table(path: Path, signature: Signature) -> dict[str, Array]:
 
 
 def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
-    """A column for each input, or all columns as the features of one input."""
+    """Return a column for each input, or all columns as the features of one input."""
     specs = signature.inputs
     names = [str(name) for name in table.columns]
     missing = [spec.name for spec in specs if spec.name not in names]
@@ -152,13 +152,13 @@ def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
 
 
 def _column(values: Array, spec: TensorSpec, path: Path) -> Array:
-    """One column as the rows of an input: ``[n]`` or ``[n, 1]``, as the signature has it."""
+    """Return one column as the rows of an input: ``[n]`` or ``[n, 1]``, by the signature."""
     cast = _cast(values, spec, path)
     return cast.reshape(-1, 1) if spec.shape is not None and len(spec.shape) == 2 else cast
 
 
 def _cast(values: Array, spec: TensorSpec, path: Path) -> Array:
-    """A file of text states no dtype: numbers take that of the input, if they keep their value."""
+    """Return values of a text file in the input's dtype, if this does not change them."""
     if spec.dtype == "str":
         return np.array([str(item) for item in values.flat], object).reshape(values.shape)
     try:
@@ -173,10 +173,10 @@ def _cast(values: Array, spec: TensorSpec, path: Path) -> Array:
 
 
 def _call(text: str, signature: Signature) -> dict[str, Array]:
-    """Return the rows of a function.
+    """Return the rows of the user's function, which gives batches or single rows.
 
-    It gives batches, or rows without a batch axis: each a dict of arrays or, for one input, an
-    array.
+    Each is a dict of arrays, or an array for a model with one input. A single row has no batch
+    axis.
     """
     found = load_attribute(text)
     try:

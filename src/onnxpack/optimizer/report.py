@@ -1,4 +1,4 @@
-"""All that was tried as one page: speed, accuracy and size in a picture, and a table."""
+"""Write all trials as one HTML page: a table, and a chart of speed, accuracy and size."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ svg { max-width: 100%; height: auto; background: #fff } .scroll { overflow-x: au
 
 
 def check_report(path: Path) -> None:
-    """Refuse a report that cannot be written, before the search.
+    """Check, before the search, that a report can be written.
 
     Raises:
-        UsageError: it is no ``.html``, or its folder does not exist.
+        UsageError: the file does not end in ``.html``, or its folder does not exist.
         MissingExtraError: matplotlib is not installed.
     """
     if path.suffix != ".html":
@@ -43,7 +43,7 @@ def check_report(path: Path) -> None:
 
 
 def write_report(found: Optimized, to: Path) -> None:
-    """Write the page; it loads nothing from elsewhere."""
+    """Write the report as a page that loads nothing from elsewhere."""
     rows = "\n".join(map(_row, found.trials))
     notes = "".join(f"<p>{escape(note)}</p>" for note in found.notes)
     title = f"{found.pack.name}, optimized for {found.goal}"
@@ -97,7 +97,7 @@ def _chart(found: Optimized) -> str:
 
 
 def _point(panel: Any, trial: Trial) -> None:
-    """A point at what it keeps; the area is the size of the file."""
+    """Draw a point at what a trial keeps and its speed; the area is the size of the file."""
     if trial.speed is None:
         return
     kept, screened = trial.kept, trial.screened

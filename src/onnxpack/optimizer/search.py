@@ -1,8 +1,8 @@
-"""The search: make, time and screen every plan, mix what loses too much, then judge.
+"""The search: make, time and screen every plan, mix those that lose too much, then judge.
 
-Making and timing take seconds; judging asks a graph about every held-out row. So each plan is
-first screened on the rows that calibrated it, and few are judged: those of a sequence that is fixed
-before any row judges, see :mod:`onnxpack.optimizer.sequence`.
+Making and timing take seconds; judging runs a graph on every held-out row. So each plan is first
+screened on the rows that calibrated it, and only a few are judged: those of a sequence that is
+fixed before any row judges, see :mod:`onnxpack.optimizer.sequence`.
 """
 
 from __future__ import annotations
@@ -27,27 +27,28 @@ from onnxpack.pack.manifest import Kept, Step
 from onnxpack.runtime.replay import Run
 
 SECONDS = 0.6
-"""About how long a candidate and the base are timed each; slow models take longer."""
+"""Seconds that a candidate and the base are timed each, approximately; slow models take longer."""
 THROUGHPUT = 8
-"""Rows of a call where throughput is the goal."""
+"""Rows of a call if throughput is the goal."""
 PARITY = "parity"
-"""The measure of a graph that answers all golden sets of the pack within its tolerance."""
+"""The measure of a graph that reproduces all golden sets of the pack within its tolerance."""
 SLACK = 0.02
-"""A candidate that loses more than is allowed, and this, on the rows that calibrated it is not
-judged on others."""
+"""Screening tolerance in addition to the allowed loss.
+
+A candidate that loses more than both on the rows that calibrated it is not judged on others.
+"""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is searched for.
+    """The goal and limits of a search.
 
     Attributes:
         goal: ``latency`` of one row, ``throughput`` of several, or ``size`` of the file.
-        max_loss: what may be lost, with 95 % confidence.
-        deadline: when nothing more is begun, by ``time.monotonic``; None for never.
-        last_made: when no further plan is begun, so that time is left to mix and judge those
-            that were.
-        last_mixed: when no further mix is begun.
+        max_loss: share of answers that may be lost, with 95 % confidence.
+        deadline: time after which nothing new is begun, by ``time.monotonic``; None for no limit.
+        last_made: time after which no new plan is begun, so that time is left to mix and judge.
+        last_mixed: time after which no new mix is begun.
     """
 
     goal: Goal
@@ -58,7 +59,7 @@ class Task:
 
     @property
     def batch(self) -> int:
-        """The rows of a call that is timed."""
+        """The number of rows of a timed call."""
         return THROUGHPUT if self.goal == "throughput" else 1
 
     @property
@@ -73,7 +74,7 @@ class Task:
 
     @property
     def all_mixed(self) -> bool:
-        """Whether the rest of the budget is for judging."""
+        """Whether the rest of the budget is only for judging."""
         return _is_past(self.last_mixed)
 
 
@@ -91,8 +92,8 @@ def search(
     """Try every plan, cheap ones first, then mix and judge; see the module.
 
     Returns:
-        What became of each plan, in the order in which they were tried. Ctrl-C ends the search,
-        not the work: what was found until then is returned.
+        The result of each plan, in the order in which they were tried. Ctrl-C ends only the search:
+        the results so far are returned.
     """
     return _Search(original, list(plans), task, journal, say).run()
 
@@ -124,7 +125,7 @@ class _Search:
         return [each for each in self.journal.found.values() if each.plan.runtime == runtime]
 
     def attempt(self, plan: Plan) -> Trial:
-        """Make, time and screen a plan, unless that was done before."""
+        """Make, time and screen a plan, unless this was done before."""
         if plan.name not in self.journal.found:
             twin = self.slow_twin(plan)
             if twin is None:
@@ -136,7 +137,7 @@ class _Search:
         return self.journal.found[plan.name]
 
     def slow_twin(self, plan: Plan) -> Trial | None:
-        """Return a slow graph that differs from the plan's only in the ranges of int8."""
+        """Return a slow trial whose graph differs only in the ranges of int8, or None."""
         slow = (each for each in self.journal.found.values() if each.verdict is Verdict.SLOWER)
         return next((each for each in slow if each.plan.shape == plan.shape), None)
 
@@ -158,14 +159,14 @@ class _Search:
             return msgspec.structs.replace(trial, verdict=Verdict.FAILED, why=exc.message)
 
     def screen(self, trial: Trial, predict: Run) -> Trial:
-        """Replay a graph that should be exact; ask others about the rows that calibrated them.
+        """Replay the golden data of an exact graph; judge others by the rows that calibrated them.
 
         Raises:
-            OnnxpackError: the graph does not answer at the sizes of a golden set.
+            OnnxpackError: the graph does not run at the sizes of a golden set.
         """
         if trial.plan.exact:
             exact = self.replay(trial, predict)
-            # Another order of the same sums may miss the tolerance by a rounding: rows decide then.
+            # Another order of summation can miss the tolerance by rounding; then the rows decide.
             if exact.verdict is Verdict.RIGHT or self.original.split is None:
                 return exact
         fault = self.original.misses_a_size(predict)
@@ -253,7 +254,7 @@ class _Search:
 
 
 def graph_of(original: Original, plan: Plan, journal: Journal) -> tuple[Path, tuple[Step, ...]]:
-    """Return the graph of a plan, with what was done to it; each chain of passes is made once.
+    """Return the graph of a plan and its steps; each chain of passes is made only once.
 
     Raises:
         OptimizeError: a pass has nothing to do, or failed.
@@ -277,7 +278,7 @@ def _apply(
 
 
 def time_beside(original: Original, name: str, predict: Run, batch: int, seconds: float) -> Speed:
-    """Time a candidate and the base in turn, on the same rows."""
+    """Time a candidate and the base alternately, on the same rows."""
     feeds = original.feeds(batch)
     base, candidate = partial(original.base.run, feeds), partial(predict, feeds)
     return time_pair({"base": base, name: candidate}, seconds=seconds)

@@ -1,10 +1,10 @@
-"""Which layers cost most in int8: they are left in float32 first.
+"""Rank layers by their loss in int8; the most sensitive ones are left in float32 first.
 
-Each layer alone is computed as int8 would compute it, its input rounded to 8 bits over the range
-that it has on a few rows, its weights to 8 bits a channel, and the error of the graph's answer is
-measured; as in NNCF's accuracy control, where each layer is judged by itself
-(https://docs.openvino.ai, "Quantizing with accuracy control"). One graph holds both forms of every
-layer and a switch for each, so that it is loaded once.
+For each layer, only this layer is computed as int8 would compute it: its input is rounded to 8 bits
+over the range measured on a few rows, its weights to 8 bits per channel. Then the error of the
+graph's answer is measured. NNCF's accuracy control judges layers one by one in the same way
+(https://docs.openvino.ai, "Quantizing with accuracy control"). One graph contains both forms of
+every layer with a switch for each, so that it is loaded only once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""Layers that are quantised, and that decide the speed."""
+"""Operators that are quantised and that determine the speed."""
 ROWS = 4
-"""So few rows show which layers are the worst; the rows that judge tell what comes of it."""
+"""Rows used: a few show which layers are worst, and the rows that judge check the result."""
 SWITCH = "onnxpack_switch"
 STEPS = 255
 
@@ -38,9 +38,9 @@ def rank_layers(graph: Path, feeds: Iterable[Mapping[str, Array]], *, threads: i
     """Return the names of the layers, the most sensitive first.
 
     Args:
-        graph: in float32.
-        feeds: an array for each input; the first few are used.
-        threads: of one operator.
+        graph: path of the float32 graph.
+        feeds: an array for each input; only the first few feeds are used.
+        threads: threads of one operator.
     """
     import onnx
 
@@ -61,7 +61,7 @@ def rank_layers(graph: Path, feeds: Iterable[Mapping[str, Array]], *, threads: i
 
 
 def _measure_losses(session: Any, layers: int, feeds: Sequence[Mapping[str, Array]]) -> Array:
-    """The error of the answer with one layer after the other in int8."""
+    """Return the error of the answer for each layer, with only this layer in int8."""
     none = np.zeros(layers, bool)
     expected = [run(session, [], {**feed, SWITCH: none}, "cpu") for feed in feeds]
     loss = np.zeros(layers)
@@ -80,7 +80,7 @@ def _measure_ranges(
     folder: Path,
     threads: int,
 ) -> dict[str, tuple[float, float]]:
-    """The smallest and the largest number in each layer's input; 0 is always within."""
+    """Return the smallest and the largest number in each layer's input; the range includes 0."""
     import onnx
     from onnx import helper
 
@@ -109,7 +109,7 @@ def _measure_ranges(
 def _add_switches(
     model: ModelProto, layers: Sequence[NodeProto], ranges: Mapping[str, tuple[float, float]]
 ) -> None:
-    """Give each layer its int8 form besides, with a switch between the two."""
+    """Add an int8 form to each layer, with a switch between the two forms."""
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
@@ -152,7 +152,7 @@ def _add_switches(
 
 
 def _rounded(weight: Array, node: NodeProto) -> Array:
-    """A weight in 8 bits with a scale for each channel."""
+    """Return a weight rounded to 8 bits, with a scale for each channel."""
     transposed = any(each.name == "transB" and each.i for each in node.attribute)
     channel = 0 if node.op_type.startswith("Conv") or transposed else weight.ndim - 1
     others = tuple(axis for axis in range(weight.ndim) if axis != channel)

@@ -6,7 +6,7 @@ beforehand, and that ends at the first failure, keeps the risk of one judgement 
 together: A. N. Angelopoulos et al., "Learn then test: calibrating predictive algorithms to achieve
 risk control" (2021, arXiv:2110.01052), section 2.2, fixed sequence testing.
 
-The sequence is made from the rows that calibrate, so that the rows that judge have no part in it.
+The sequence is made from the rows that calibrate, so that it is independent of the rows that judge.
 It goes from the most exact graph to the fastest.
 """
 
@@ -18,22 +18,25 @@ from onnxpack.optimizer.space import Goal
 from onnxpack.optimizer.trial import Trial, Verdict
 
 SURE = 3
-"""So many candidates that should pass are judged before those that may not: a sequence that began
-with all of them would spend most of its time on slow graphs."""
+"""Number of candidates, up to the last promising one, that begin the sequence.
+
+A sequence that began with all promising ones would spend most of its time on slow graphs.
+"""
 
 
 def gain(trial: Trial, goal: Goal) -> float:
-    """Return what is wanted of a graph: its speed, or for ``size`` fewer bytes."""
+    """Return the gain of a graph: its speed, or for ``size`` the negative number of bytes."""
     if goal == "size":
         return -trial.size
     return trial.speed.ratio if trial.speed else 0.0
 
 
 def front(trials: Iterable[Trial], goal: Goal) -> list[Trial]:
-    """Return the trials that no other one beats in both exactness and gain, most exact first.
+    """Return the trials that no other trial beats in both exactness and gain, most exact first.
 
     Args:
-        trials: screened ones; others have no known error and are left out.
+        trials: screened trials; those without a known error are left out.
+        goal: goal of the search.
     """
     known = [trial for trial in trials if trial.error is not None]
     ranked = sorted(known, key=lambda trial: (trial.error or 0.0, -gain(trial, goal)))
@@ -48,7 +51,8 @@ def sequence(trials: Iterable[Trial], goal: Goal) -> list[Trial]:
     """Return the candidates to judge, in order: each is faster and less exact than the one before.
 
     Args:
-        trials: those of one runtime.
+        trials: trials of one runtime.
+        goal: goal of the search.
     """
     candidates = front((each for each in trials if each.verdict in _JUDGED), goal)
     last_sure = max((at for at, each in enumerate(candidates) if each.promising), default=-1)
@@ -56,4 +60,4 @@ def sequence(trials: Iterable[Trial], goal: Goal) -> list[Trial]:
 
 
 _JUDGED = (Verdict.OPEN, Verdict.RIGHT, Verdict.LOSES)
-"""What was judged before the search was stopped keeps its place in the sequence."""
+"""Verdicts of candidates: those judged before an interruption keep their place in the sequence."""

@@ -1,4 +1,4 @@
-"""The space that is searched: chains of passes, each with what runs its graph."""
+"""The space that is searched: chains of passes, each with a runtime for its graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from onnxpack.pack.manifest import Step
 from onnxpack.runtime.session import ONNXRUNTIME, OPENVINO
 
 INT8 = "int8-"
-"""How the names of passes that round activations begin."""
+"""Prefix of the names of passes that round activations."""
 STATIC = "int8-static"
 STATIC_METHODS = frozenset({"int8-minmax", "int8-percentile", "int8-entropy"})
 Goal: TypeAlias = Literal["latency", "throughput", "size"]
@@ -34,14 +34,14 @@ Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A transformation of graphs, as the search knows it.
+    """A transformation of graphs, with what the search needs to know about it.
 
     Attributes:
-        apply: reads a graph, writes another, and tells the step; one that is calibrated also
-            takes feeds.
+        apply: function that reads a graph, writes another, and returns the step; if calibrated, it
+            also takes feeds.
         exact: whether float32's own accuracy is kept.
         calibrated: whether it measures ranges on data.
-        keeps_ranges: whether it takes the ranges of an earlier call, with other layers spared.
+        keeps_ranges: whether it can reuse the ranges of an earlier call with other spared layers.
     """
 
     apply: Callable[..., Step]
@@ -58,15 +58,18 @@ class Pass:
         spared: Sequence[str] = (),
         ranges: Path | None = None,
     ) -> Step:
-        """Apply the pass.
+        """Apply the pass to a graph.
 
         Args:
+            source: path of the graph.
+            to: path of the new graph.
+            calibration: rows to measure ranges on; None without data.
             spared: names of layers that stay in float32.
-            ranges: a file that keeps the measured ranges; see ``quantize_static``.
+            ranges: a file that stores the measured ranges; see ``quantize_static``.
 
         Raises:
             OptimizeError: the pass has nothing to do, or fails.
-            UsageError: the pass measures ranges, and there is no data.
+            UsageError: the pass measures ranges, and no data is given.
         """
         options: dict[str, Any] = {"exclude": spared} if spared else {}
         if not self.calibrated:
@@ -96,7 +99,7 @@ PASSES: Mapping[str, Pass] = {
     "weights-8": Pass(partial(quantize_weights, bits=8)),
     "weights-4": Pass(partial(quantize_weights, bits=4)),
 }
-"""The passes by the names that ``--passes`` takes."""
+"""The passes by their names in ``--passes``."""
 
 ON_ONNXRUNTIME: Sequence[tuple[str, ...]] = (
     ("rewrite",),
@@ -118,18 +121,18 @@ ON_OPENVINO: Sequence[tuple[tuple[str, ...], Precision]] = (
     (("int8-nncf",), "bf16"),
 )
 SMALL: Sequence[tuple[str, ...]] = (("float16",), ("weights-8",), ("weights-4",))
-"""Slower than float32 on most processors, and smaller."""
+"""Chains that make files smaller, and are slower than float32 on most processors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One point of the space.
+    """One point of the search space.
 
     Attributes:
-        passes: their names, in order.
-        runtime: what runs the graph.
-        precision: what OpenVINO computes in; empty for ONNX Runtime.
-        spared: how many layers, the most sensitive ones, the int8 pass leaves alone.
+        passes: names of the passes, in order.
+        runtime: runtime of the graph.
+        precision: precision in which OpenVINO computes; empty for ONNX Runtime.
+        spared: number of most sensitive layers that the int8 pass leaves in float32.
     """
 
     passes: tuple[str, ...]
@@ -145,7 +148,7 @@ class Plan:
         return "-".join((self.chain(len(self.passes)), *last, *wide)).strip("-")
 
     def chain(self, count: int) -> str:
-        """The name of the graph after so many passes."""
+        """Return the name of the graph after the first ``count`` passes."""
         names = [
             f"{name}-but-{self.spared}" if self.spared_by(name) else name
             for name in self.passes[:count]
@@ -153,12 +156,12 @@ class Plan:
         return "-".join(names)
 
     def spared_by(self, name: str) -> int:
-        """How many layers a pass of the chain leaves alone."""
+        """Return how many layers a pass of the chain leaves in float32."""
         return self.spared if name.startswith(INT8) else 0
 
     @property
     def shape(self) -> Plan:
-        """The plan with any method of calibration: its graphs differ in ranges only."""
+        """The plan without its method of calibration; plans of one shape differ only in ranges."""
         passes = (STATIC if name in STATIC_METHODS else name for name in self.passes)
         return replace(self, passes=tuple(passes))
 
@@ -169,26 +172,27 @@ class Plan:
 
     @property
     def mixes(self) -> bool:
-        """Whether layers can be left in float32: the last pass, and no other, makes int8."""
+        """Whether layers can be left in float32: only the last pass makes int8."""
         made = [name.startswith(INT8) for name in self.passes]
         return bool(made) and made[-1] and sum(made) == 1 and not self.spared
 
     @property
     def calibrated(self) -> bool:
-        """Whether data is needed to make it."""
+        """Whether the graph can only be made with data."""
         return any(PASSES[name].calibrated for name in self.passes)
 
 
 def plans(goal: Goal, *, chain: Sequence[str] = (), data: bool) -> Iterator[Plan]:
-    """Yield what is tried, the cheap first.
+    """Yield the plans to try, cheap ones first.
 
     Args:
-        goal: for ``size``, passes that only make files smaller are tried too.
-        chain: passes to try in this order, and nothing else.
-        data: whether there are rows; without them only what keeps float32's accuracy is tried.
+        goal: goal of the search; for ``size``, passes that only make files smaller are tried too.
+        chain: passes to try in this order instead of the whole space.
+        data: whether rows are given; without them, only passes that keep float32's accuracy are
+            tried.
 
     Raises:
-        UsageError: there is no pass of a name, or the chain needs rows and there are none.
+        UsageError: a pass does not exist, or the chain needs rows and none are given.
     """
     check_passes(chain)
     lossy = [name for name in chain if not PASSES[name].exact]
@@ -202,10 +206,10 @@ def plans(goal: Goal, *, chain: Sequence[str] = (), data: bool) -> Iterator[Plan
 
 
 def check_passes(names: Sequence[str]) -> None:
-    """Refuse names of passes that do not exist.
+    """Check that the passes of these names exist.
 
     Raises:
-        UsageError: there is one.
+        UsageError: a pass does not exist.
     """
     for name in names:
         if name not in PASSES:
@@ -213,7 +217,7 @@ def check_passes(names: Sequence[str]) -> None:
 
 
 def has_openvino() -> bool:
-    """Whether the second runtime is installed."""
+    """Return whether OpenVINO, the second runtime, is installed."""
     return find_spec("openvino") is not None
 
 
@@ -229,5 +233,5 @@ def _all(goal: Goal) -> Iterator[Plan]:
         made += [Plan(names, ONNXRUNTIME) for names in SMALL]
     if has_openvino():
         made += [Plan(names, OPENVINO, precision) for names, precision in ON_OPENVINO]
-    # What needs no data is made in a second, what is calibrated in ten or more.
+    # Passes without data take a second, calibrated ones ten or more.
     yield from sorted(made, key=lambda plan: (plan.calibrated, not plan.exact))

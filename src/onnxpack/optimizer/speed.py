@@ -1,4 +1,4 @@
-"""How fast a graph is beside its reference."""
+"""Measure the speed of a graph relative to its reference."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from onnxpack.pack.manifest import Timing
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """How fast a graph was beside the base, in the same rounds.
+    """The speed of a graph and of the base, timed in the same rounds.
 
     Attributes:
-        base: of the base, which is the reference.
-        timing: of the graph.
+        base: timing of the base, which is the reference.
+        timing: timing of the graph.
     """
 
     base: Timing
@@ -24,21 +24,21 @@ class Speed(msgspec.Struct, frozen=True):
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the base it was."""
+        """How many times as fast as the base the graph was."""
         return self.timing.ratio or 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the ratio."""
+        """The 95 % confidence interval of the ratio."""
         return self.timing.interval or (0.0, 0.0)
 
 
 def time_pair(calls: Mapping[str, Call], *, seconds: float) -> Speed:
-    """Time two calls in turn, the reference first.
+    """Time two calls alternately; the first is the reference.
 
     Args:
-        calls: the two, by name.
-        seconds: about how long each is timed.
+        calls: the two calls, by name.
+        seconds: how long each call is timed, approximately.
     """
     base, timing = to_timings(interleave(calls, seconds=seconds))
     return Speed(base, timing)

@@ -1,4 +1,4 @@
-"""What became of one plan."""
+"""The result of trying one plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_TIME = "no time was left to judge it"
 
 
 class Verdict(StrEnum):
-    """What is said of a plan."""
+    """The verdict on a plan."""
 
     KEPT = "kept"
     RIGHT = "right"
@@ -26,18 +26,19 @@ class Verdict(StrEnum):
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One plan, and what was found.
+    """One plan and its results.
 
     Attributes:
-        steps: what was done to the graph, with the versions of what did it.
+        plan: the plan.
+        steps: transformations of the graph, with the versions of the libraries.
         size: bytes of the graph with its weights.
-        speed: None where it was not timed.
-        screened: what it kept on the rows that calibrated it; None where that was not asked.
-        error: how far its answers to these rows lie from the original's, relative to their length.
-        promising: whether it would be right if it kept as much of the rows that judge.
-        kept: what it keeps on held-out rows; None where it was not judged.
-        verdict: what is said of it.
-        why: the figures behind the verdict, or why it failed.
+        speed: speed relative to the base; None if it was not timed.
+        screened: share kept on the rows that calibrated it; None if it was not screened.
+        error: distance of its answers to these rows from the original's, relative to their length.
+        promising: whether it would be right if it kept the same share of the rows that judge.
+        kept: how much it keeps on held-out rows; None if it was not judged.
+        verdict: the verdict.
+        why: figures behind the verdict, or why the plan failed.
     """
 
     plan: Plan
@@ -53,10 +54,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name of its variant."""
+        """The name of the plan's variant."""
         return self.plan.name
 
     @property
     def unfinished(self) -> bool:
-        """Whether the search was stopped before it came to this plan."""
+        """Whether the search was stopped before this plan was finished."""
         return self.verdict is Verdict.OPEN and self.why in ("", NOT_BEGUN, NO_TIME)

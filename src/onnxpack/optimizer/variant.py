@@ -1,4 +1,4 @@
-"""From a graph that was found right to a variant of the pack, with its evidence."""
+"""Turn a graph that was found right into a variant of the pack, with its evidence."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from onnxpack.runtime.session import ONNXRUNTIME, OPENVINO
 from onnxpack.runtime.variants import CPU_NAME
 
 FINAL_SECONDS = 2.0
-"""About how long a graph that is taken is timed again beside the base."""
+"""Seconds, approximately, that a graph that is taken is timed again with the base."""
 REPLAY_SECONDS = 0.05
-"""What the replay at each load may take; its rows are as many as that allows."""
+"""Seconds that the replay at each load may take; they limit the number of rows."""
 REPLAY_ROWS = 8
 
 
@@ -38,10 +38,10 @@ def take(
     work: Path,
     say: Callable[[str], None],
 ) -> tuple[dict[str, Variant], list[Trial]]:
-    """Time again what was found right, and make variants of what is faster than the base.
+    """Time right graphs again, and make variants of those that are faster than the base.
 
-    The best graph is taken, and the best for ONNX Runtime too if that one needs OpenVINO: an image
-    ships no other runtime.
+    The best graph is taken. If it needs OpenVINO, the best graph for ONNX Runtime is taken too,
+    because images contain no other runtime.
     """
     taken: dict[str, Variant] = {}
     after = {trial.name: trial for trial in trials}
@@ -64,7 +64,7 @@ def take(
         if variant is not None:
             taken[trial.name] = variant
             runtimes.add(trial.plan.runtime)
-    if task.goal != "size":  # the last timing decides, as it does where the pack is opened
+    if task.goal != "size":  # the last timing decides, as when the pack is opened
         taken = dict(sorted(taken.items(), key=lambda each: -each[1].ratio))
     return taken, list(after.values())
 

@@ -1,1 +1,1 @@
-"""Our format: a folder that holds a graph, its golden data and its proof."""
+"""The pack format: a folder with a graph, its golden data and its proof."""

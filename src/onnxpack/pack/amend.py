@@ -1,4 +1,4 @@
-"""Writing a pack again: another manifest, other variants, and the same proven graph."""
+"""Write a pack again with another manifest and other variants, and the same proven graph."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def amend_pack(
 ) -> Pack:
     """Write a pack again with another manifest and other variants, and open it.
 
-    The graph and the golden data are copied byte for byte; model card and bill of materials are
-    made anew. ``to`` may be the pack's own folder, with ``force``. Whatever fails, the pack that
-    was given stays as it was.
+    The graph and the golden data are copied byte for byte. Model card and bill of materials are
+    made anew. ``to`` may be the pack's own folder, with ``force``. If anything fails, the given
+    pack stays unchanged.
 
     Args:
-        pack: with a manifest.
-        to: the folder to make.
-        manifest: names the variants that the new pack has; its ``files`` are found here.
-        variants: new ones, by name: a folder with ``model.onnx``, the files beside it that it
-            refers to, and its golden sets. Those of the pack that the manifest still names, and
-            that are not given here, are kept.
-        force: replace a pack, or an empty folder, that is there already.
+        pack: a pack with a manifest.
+        to: folder to create.
+        manifest: names the variants of the new pack; its ``files`` are computed here.
+        variants: folders of new variants, by name. Each has ``model.onnx``, the files beside it
+            that it refers to, and its golden sets. Other variants that the manifest names are
+            copied from the pack.
+        force: replace an existing pack, or an empty folder.
 
     Raises:
-        PackError: ``to`` is taken or cannot be written, a folder is malformed, or a file of the
-            pack is not what its manifest says.
+        PackError: ``to`` exists or cannot be written, a folder is malformed, or a file of the pack
+            differs from its manifest.
         ValueError: the manifest does not fit the pack or the variants.
     """
     if pack.manifest is None:
@@ -62,7 +62,7 @@ def amend_pack(
 def _find_variants(
     pack: Pack, manifest: Manifest, given: Mapping[str, Path]
 ) -> tuple[list[VariantFiles], list[VariantFiles]]:
-    """Return the variants that are given, and those of the pack that are kept."""
+    """Return the new variants, and the variants of the pack that are kept."""
     new, kept = [], []
     for name, entry in sorted(manifest.variants.items()):
         if name in given:
@@ -75,7 +75,7 @@ def _find_variants(
 
 
 def _check_fit(pack: Pack, manifest: Manifest, given: Mapping[str, Path]) -> None:
-    """Refuse a manifest of other variants, or of another graph: a mistake of the caller's."""
+    """Raise an error if the manifest does not fit the graph and the variants."""
     unnamed = sorted(given.keys() - manifest.variants.keys())
     absent = sorted(manifest.variants.keys() - given.keys() - pack.variants.keys())
     if unnamed or absent:
@@ -112,9 +112,9 @@ def _copy_golden(writer: Writer, golden: Iterable[GoldenSet], into: str = "") ->
 
 
 def _copy_known(writer: Writer, pack: Pack, kept: Iterable[VariantFiles]) -> None:
-    """Copy what the pack's own manifest names, and refuse what is not as it says.
+    """Copy the files that the pack's own manifest names, and check each digest.
 
-    Under the new manifest, a file that was altered would pass for one that was proven.
+    Under the new manifest, an altered file would be taken for a proven one.
     """
     writer.copy_graph(pack.model_path)
     _copy_golden(writer, pack.golden)

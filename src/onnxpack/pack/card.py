@@ -1,4 +1,4 @@
-"""README.md: the model card, for a person."""
+"""Write the model card, ``README.md``, for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxpack.signature import TensorSpec, describe
 
 
 def write_card(manifest: Manifest) -> str:
-    """The model card of a pack; the same manifest gives the same text."""
+    """Return the model card of a pack; the same manifest gives the same text."""
     sections = [
         f"# {manifest.name} {manifest.version}",
         manifest.description.strip(),
@@ -28,7 +28,7 @@ def write_card(manifest: Manifest) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes as a person says it: ``44.7 MB``."""
+    """Return a number of bytes with a unit: ``44.7 MB``."""
     amount, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if amount < 999.5:
@@ -175,7 +175,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _line(text: str) -> str:
-    """Text that stays inside a cell of a table, and is no markup."""
+    """Return text that stays inside a table cell and is not taken for markup."""
     flat = " ".join(text.split())
     return "".join(f"\\{letter}" if letter in "\\|`*_[]<>#" else letter for letter in flat)
 

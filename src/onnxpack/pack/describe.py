@@ -1,4 +1,4 @@
-"""What a manifest says of variants and their speed, in words for a person."""
+"""Describe variants and their speed in words."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def describe_steps(steps: Iterable[Step]) -> str:
 
 
 def describe_kept(kept: Kept) -> str:
-    """Return how much is kept: ``agreement 98.70%, at least 97.90% (1000 rows)``."""
+    """Return how much of the answers is kept: ``agreement 98.70%, at least 97.90% (1000 rows)``."""
     if kept.measure == "parity":
         return "equal within the pack's tolerance"
     return f"{kept.measure} {kept.value:.2%}, at least {kept.lower:.2%} ({kept.samples} rows)"
 
 
 def describe_ratio(timing: Timing | None) -> str:
-    """Return how many times as fast as the reference it was: ``2.31 (2.20 to 2.42)``."""
+    """Return the speed relative to the reference: ``2.31 (2.20 to 2.42)``."""
     if timing is None or timing.ratio is None:
         return ""
     interval = "" if timing.interval is None else " ({:.2f} to {:.2f})".format(*timing.interval)
@@ -28,7 +28,7 @@ def describe_ratio(timing: Timing | None) -> str:
 
 
 def describe_recipe(recipe: Recipe) -> str:
-    """Return what a variant was judged with: runtime, threads, processor."""
+    """Return runtime, threads and processor with which a variant was judged."""
     precision = f" in {recipe.precision}" if recipe.precision else ""
     features = f" ({', '.join(recipe.features)})" if recipe.features else ""
     runtime = f"{recipe.runtime} {recipe.runtime_version}{precision}"
@@ -36,7 +36,7 @@ def describe_recipe(recipe: Recipe) -> str:
 
 
 def describe_conditions(measurement: Measurement) -> str:
-    """Return where and at which size a measurement was made."""
+    """Return where a measurement was made, and at which sizes."""
     dims = "".join(f"{name} = {size}, " for name, size in sorted(measurement.dims.items()))
     versions = ", ".join(f"{name} {number}" for name, number in measurement.versions.items())
     return (
@@ -46,7 +46,7 @@ def describe_conditions(measurement: Measurement) -> str:
 
 
 def describe_seconds(seconds: float) -> str:
-    """Return a time with its unit: ``1.23 ms``."""
+    """Return a duration with its unit: ``1.23 ms``."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -54,7 +54,7 @@ def describe_seconds(seconds: float) -> str:
 
 
 def timing_row(timing: Timing) -> tuple[str, str, str, str]:
-    """Return a timing as a row of a table: its name, median, quartiles and ratio."""
+    """Return a timing as a row of a table: name, median, quartiles and ratio."""
     low, high = map(describe_seconds, timing.quartiles)
     return timing.name, describe_seconds(timing.seconds), f"{low} to {high}", describe_ratio(timing)
 

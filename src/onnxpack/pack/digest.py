@@ -1,4 +1,4 @@
-"""The digest and the size of a file, whatever its size."""
+"""Compute the digest and size of a file of any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHUNK = 2**20
 
 
 def measure(source: BinaryIO, *, copy_to: BinaryIO | None = None) -> FileEntry:
-    """Read a stream to its end, a piece at a time, and copy it where asked."""
+    """Read a stream to its end in pieces, copy it if asked, and return its digest and size."""
     digest, count = hashlib.sha256(), 0
     while chunk := source.read(CHUNK):
         digest.update(chunk)

@@ -1,7 +1,7 @@
-"""Weights that a graph keeps in files beside it, found wherever a graph can refer to them.
+"""Find the external data of a graph: weights in files beside it.
 
-A reference is a path from outside. ONNX Runtime follows it when it loads the graph, so every
-one is checked when a pack is opened, and nothing is left for the loader to find.
+A reference is an untrusted path, which ONNX Runtime follows when it loads the graph. So every
+reference is checked when a pack is opened, wherever a graph can have one.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from onnxpack.errors import PackError
 from onnxpack.pack import paths, wire
 
 MAX_FIELDS = 2**24
-"""A graph of a hundred thousand nodes has some millions of fields."""
+"""Most fields that are read; a graph of a hundred thousand nodes has some millions."""
 MAX_REFERENCES = 2**20
 BYTES_A_FIELD = 2**11
-"""That are searched in the time in which a field is looked at."""
+"""Bytes that can be searched in the time that it takes to read one field."""
 
 _IN_MEMORY = "_ORT_MEM_ADDR_"
-"""ONNX Runtime takes the offset of such a location for an address in its own memory."""
+"""ONNX Runtime takes the offset of such a location as an address in its own memory."""
 
 
 class ExternalReference(NamedTuple):
-    """Where a tensor says that its elements are.
+    """Where a tensor says that its elements are stored.
 
     Attributes:
-        length: in bytes; None where it takes the rest of the file.
+        tensor: name of the tensor.
+        location: path of the file, relative to the graph's folder.
+        offset: first byte in the file.
+        length: number of bytes; None for the rest of the file.
     """
 
     tensor: str
@@ -38,7 +41,7 @@ class ExternalReference(NamedTuple):
 
 
 class _Child(NamedTuple):
-    """A field that holds a message: of which kind, and whether more than one."""
+    """A field that holds a message: the kind of message, and whether the field is repeated."""
 
     kind: str
     repeated: bool = True
@@ -75,15 +78,15 @@ _KEY, _VALUE = 1, 2
 
 
 def external_references(model_path: Path) -> tuple[ExternalReference, ...]:
-    """Every reference of a graph to a file beside it, in the order in which they are written.
+    """Return every reference of a graph to a file beside it, in the order of the file.
 
     Raises:
-        PackError: the file is not a graph, or a reference cannot be understood.
+        PackError: the file is not a graph, or a reference cannot be parsed.
     """
     with paths.open_file(model_path) as stream:
         if not paths.size(stream):
             raise PackError(f"{model_path} is empty; expected an ONNX graph.")
-        # Not closed by hand: an error's traceback may still hold a view of it.
+        # Not closed explicitly: an error's traceback may still hold a view of it.
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     found = _glance(memoryview(mapped))
     if found is not None:
@@ -97,15 +100,18 @@ def external_references(model_path: Path) -> tuple[ExternalReference, ...]:
 
 
 def _glance(graph: memoryview) -> tuple[ExternalReference, ...] | None:
-    """What a walk finds if it is shorter than a search through the bytes, most of them weights."""
+    """Return the references if reading fields is faster than searching all bytes, else None.
+
+    Most bytes of a graph are weights.
+    """
     try:
         return tuple(_Walk(min(MAX_FIELDS, len(graph) // BYTES_A_FIELD)).references(graph))
     except PackError:
-        return None  # it is longer, or the graph is not sound: whoever searches will tell
+        return None  # too many fields, or a malformed graph: the search reports it
 
 
 def check_external(model_path: Path) -> tuple[ExternalReference, ...]:
-    """Refuse a graph that refers to anything but whole regular files in its own folder.
+    """Check that a graph refers only to regular files in its own folder, within their size.
 
     Raises:
         PackError: a reference leads out of the folder, or past the end of its file.
@@ -136,7 +142,7 @@ def _check(folder: Path, reference: ExternalReference, sizes: dict[str, int]) ->
 
 
 class _Walk:
-    """One pass over a model's messages, with a bound on how many fields it looks at."""
+    """One pass over a model's messages, with a limit on the number of fields."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most
@@ -156,7 +162,7 @@ class _Walk:
                 continue
             if wire_type != wire.LENGTH or isinstance(value, int):
                 raise PackError(f"field {number} of a {kind} is not a message.")
-            # A reader merges a message that is written twice, and so hides what each part says.
+            # A reader merges a message that is written twice, which hides the content of each part.
             if not child.repeated and number in seen:
                 raise PackError(f"field {number} of a {kind} is written twice.")
             seen.add(number)

@@ -1,4 +1,4 @@
-"""Whether the files of a pack are those that its manifest names, byte for byte."""
+"""Check that a pack's files are those that its manifest names, byte for byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_FILES = 100_000
 
 
 def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
-    """A finding for each file that is missing, altered, or not named."""
+    """Yield a finding for each file that is missing, altered, or not in the manifest."""
     yield from check_named(folder, named)
     found: set[str] = set()
     for relative in _walk(folder):
@@ -39,7 +39,7 @@ def check_named(folder: Path, named: Mapping[str, FileEntry]) -> Iterator[Findin
 def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:
     try:
         with paths.open_inside(folder, relative) as stream:
-            # The size is compared first, so that no more than it promises is hashed.
+            # The size is compared first, so that no more than the expected bytes are hashed.
             if paths.size(stream) != entry.size:
                 message = f"it has {paths.size(stream)} bytes, expected {entry.size}."
                 yield error(relative, message)
@@ -57,7 +57,7 @@ def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Everything in a folder that is not a folder, symlinks to folders too."""
+    """Yield the path of everything in a folder except folders; symlinks to folders are included."""
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if _is_link(Path(place, name))]
         for name in (*names, *links):

@@ -1,4 +1,4 @@
-"""Golden data held against a signature."""
+"""Check golden data against a signature."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from onnxpack.signature import Signature, TensorSpec, describe, dtype_name
 def check_golden(
     golden: Iterable[GoldenSet], signature: Signature, *, named: bool
 ) -> Iterator[Finding]:
-    """Every way in which golden data does not fit a signature.
+    """Yield a finding for each way in which golden data does not fit a signature.
 
     Args:
-        named: whether the tensors' names count; those of the model zoo are often others.
+        golden: the golden sets.
+        signature: inputs and outputs of the graph.
+        named: whether the names of tensors must match; those of the model zoo often differ.
     """
     for data in golden:
-        # One set was one call: equal names mean equal sizes, inputs and outputs alike.
+        # One set is one call: equal names mean equal sizes, in inputs and outputs.
         dims: dict[str, int] = {}
         for side, files, specs in (
             ("inputs", data.inputs, signature.inputs),

@@ -1,4 +1,4 @@
-"""What a graph says of itself: inputs, outputs, opset and IR version."""
+"""Read the interface of a graph: inputs, outputs, opset and IR version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_GRAPH_BYTES = 2**31 - 1
 
 Shape: TypeAlias = tuple[Dim | None, ...] | None
-"""As in a signature, but an axis may be unknown."""
+"""A shape as in a signature, except that an axis may be unknown (None)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Port:
     shape: Shape
 
     def differs(self, spec: TensorSpec) -> bool:
-        """Whether it contradicts ``spec``; what the graph leaves unknown contradicts nothing."""
+        """Return whether the port contradicts ``spec``; an unknown shape or axis does not."""
         if (self.name, self.dtype) != (spec.name, spec.dtype):
             return True
         if self.shape is None or spec.shape is None:
@@ -37,7 +37,7 @@ class Port:
         )
 
     def to_spec(self) -> TensorSpec:
-        """As part of a signature, with a name for each axis that has none."""
+        """Return the port as part of a signature, with a name for each axis that has none."""
         if self.shape is None:
             return TensorSpec(self.name, self.dtype, None)
         named = (
@@ -52,7 +52,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The outside of a graph."""
+    """The inputs, outputs and versions of a graph."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -61,10 +61,10 @@ class Interface:
 
 
 def read_interface(model_path: Path) -> Interface:
-    """Check a graph with ONNX's own checker, and read its outside.
+    """Check a graph with ONNX's own checker, and return its interface.
 
     Raises:
-        PackError: it cannot be read, or the checker refuses it.
+        PackError: the graph cannot be read, or the checker refuses it.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -97,10 +97,10 @@ def _check(model_path: Path, model: onnx.ModelProto) -> None:
     values = (*model.graph.input, *model.graph.output)
     tensors = [info.type.tensor_type for info in values if info.type.HasField("tensor_type")]
     if all(tensor.HasField("shape") for tensor in tensors):
-        # By its path: with its external data a model can be larger than 2 GiB.
+        # By path: with external data a model can be larger than 2 GiB.
         onnx.checker.check_model(str(model_path))
         return
-    # The checker wants a rank that the graph may not know: a copy without weights gets one.
+    # The checker requires a rank, which can be unknown: a copy without weights gets one.
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for info in (*copy.graph.input, *copy.graph.output):

@@ -1,7 +1,7 @@
 """The manifest ``pack.json``, format version 1.
 
-Its one written form is canonical: UTF-8, keys sorted, two spaces of indentation, a newline at
-the end. The pack's digest is the sha256 of these bytes, so ``sha256sum pack.json`` prints it.
+It is always written in one canonical form: UTF-8, sorted keys, two spaces of indentation, a newline
+at the end. The pack's digest is the sha256 of these bytes, so ``sha256sum pack.json`` prints it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from onnxpack.signature import Signature
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 * 2**20
-"""Labels and evidence of a very large model take some MB; more is an attack."""
+"""Most bytes of a manifest: labels and evidence of a very large model take some MB."""
 
 MAX_SETS = 1024
-"""A detector has a group for each picture of the sample, of a few outputs each."""
+"""Most groups of unordered outputs: a detector has one group for each picture of the sample."""
 
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_SETS)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -31,15 +31,15 @@ Spread = Annotated[float, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Ratio = Annotated[float, msgspec.Meta(ge=0)]
 VariantName = Annotated[str, msgspec.Meta(pattern=r"^(?!(auto|base)\Z)[a-z0-9][a-z0-9-]{0,62}\Z")]
-"""Not ``auto`` and ``base``: where a variant is chosen by name, these words mean something else."""
+"""A variant's name; ``auto`` and ``base`` have another meaning where a variant is chosen."""
 MAX_VARIANTS = 32
 
 LATER = ("measurements", "variants")
-"""Fields that the first packs had not: they are written where they hold something."""
+"""Fields that the first packs do not have: they are written only if they are not empty."""
 
 
 class FileEntry(msgspec.Struct, frozen=True):
-    """A file of the pack: its sha256 in hexadecimal, and its size in bytes."""
+    """The sha256 of a file of the pack, in hexadecimal, and its size in bytes."""
 
     sha256: Sha256
     size: Size
@@ -49,8 +49,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where the graph came from.
 
     Attributes:
-        framework: the exporter's name, such as ``torch``.
-        framework_version: its version.
+        framework: name of the framework, such as ``torch``.
+        framework_version: version of the framework.
         model_class: the class of the model, as ``module.Class``.
         strategy: the export strategy whose graph was proven.
         opset: the version of the default ONNX operator set.
@@ -66,12 +66,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One parity case that was run: the sizes of its dynamic dims and what was found.
+    """One parity case that was run: the sizes of its dynamic dims, and the result.
 
     Attributes:
-        golden: the folder that keeps its inputs and outputs; None where the pack would have
-            grown too large, or where the case did not pass.
-        accepted: whether it did not pass, and the user took its differences knowingly.
+        name: name of the case.
+        dims: sizes of the dynamic dims by name.
+        golden: folder with its inputs and outputs; None if the pack would have grown too large, or
+            if the case did not pass.
+        outputs: result of each output.
+        accepted: whether the case did not pass and the user accepted the differences.
     """
 
     name: str
@@ -96,7 +99,7 @@ class SkippedCase(msgspec.Struct, frozen=True):
 def at_zero(dim: str) -> str:
     """Return the name of the case in which a dim has size 0.
 
-    A pack that holds it as skipped refuses such an input: ONNX Runtime may not survive it.
+    If a pack lists this case as skipped, such an input is refused: ONNX Runtime may crash.
     """
     return f"{dim}=0"
 
@@ -105,8 +108,11 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence that the graph answers as the framework does.
 
     Attributes:
-        unordered: groups of outputs whose rows are a set. A pack that was written before this
-            was recorded has none, and is compared row by row.
+        tolerance: allowed difference of the outputs.
+        cases: the cases that were run.
+        skipped: the cases that could not be run.
+        unordered: groups of outputs whose rows are a set. Older packs do not have this field; their
+            outputs are compared row by row.
     """
 
     tolerance: Tolerance
@@ -116,22 +122,22 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether there was a case and all of them passed, but for those that were accepted."""
+        """Whether there is a case, and all cases passed or were accepted."""
         return bool(self.cases) and all(case.passed or case.accepted for case in self.cases)
 
 
 class Preprocess(msgspec.Struct, frozen=True, kw_only=True):
-    """How a picture becomes the model's input.
+    """How a picture is converted to the model's input.
 
-    The short side is resized to ``resize`` pixels, the middle is cut out, values are scaled to
-    0…1, then ``(value - mean) / std`` for each of red, green and blue.
+    The short side is resized to ``resize`` pixels, the center is cropped, and values are scaled to
+    0…1. Then ``(value - mean) / std`` is computed for each of red, green and blue.
 
     Attributes:
-        resize: length of the short side in pixels; None leaves the picture's size.
-        crop: height and width in pixels of the part that is kept; None keeps all.
-        mean: for each channel, in units of 0…1.
-        std: for each channel, in units of 0…1.
-        interpolation: of the resize.
+        resize: length of the short side in pixels; None keeps the picture's size.
+        crop: height and width of the cropped part in pixels; None keeps all.
+        mean: mean of each channel, for values of 0…1.
+        std: standard deviation of each channel, for values of 0…1.
+        interpolation: interpolation of the resize.
     """
 
     resize: Pixels | None = None
@@ -142,7 +148,7 @@ class Preprocess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One transformation of a pack that was made from another."""
+    """One transformation of a pack that was made from another pack."""
 
     name: str
     options: dict[str, Any]
@@ -152,11 +158,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """How long one call takes, of a pack or of what it is compared with.
 
     Attributes:
-        name: of what was timed: ``pack``, ``eager``, ``torch.compile``.
-        seconds: of a call, the median.
-        quartiles: of the seconds of a call.
+        name: what was timed: ``pack``, ``eager``, ``torch.compile``.
+        seconds: median of the seconds of a call.
+        quartiles: quartiles of the seconds of a call.
         ratio: how many times faster than the reference of the same run; None for the reference.
-        interval: the 95 % confidence interval of the ratio.
+        interval: 95 % confidence interval of the ratio.
     """
 
     name: str
@@ -170,12 +176,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """Timings of one run, at one size, on one machine.
 
     Attributes:
-        dims: the size of each dynamic dim.
-        threads: of one operator, of everything that was timed.
-        provider: the execution provider of the pack.
-        processor: as the machine names it.
-        versions: of the libraries that ran.
-        timings: the reference first.
+        dims: size of each dynamic dim.
+        threads: threads of one operator, for everything that was timed.
+        provider: execution provider of the pack.
+        processor: processor by the machine's name for it.
+        versions: versions of the libraries that ran.
+        timings: timings, the reference first.
     """
 
     dims: dict[str, int]
@@ -190,12 +196,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How a variant was run when it was judged.
 
     Attributes:
-        runtime: what runs the graph.
-        runtime_version: its version.
-        precision: what OpenVINO computes in: ``f32`` or ``bf16``; empty for ONNX Runtime.
-        threads: of one operator.
-        processor: as the machine names it.
-        features: the processor's instruction sets that matter here, such as ``avx512_vnni``.
+        runtime: runtime that runs the graph.
+        runtime_version: version of the runtime.
+        precision: precision in which OpenVINO computes, ``f32`` or ``bf16``; empty for ONNX
+            Runtime.
+        threads: threads of one operator.
+        processor: processor by the machine's name for it.
+        features: relevant instruction sets of the processor, such as ``avx512_vnni``.
     """
 
     runtime: Literal["onnxruntime", "openvino"]
@@ -207,16 +214,16 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What a variant keeps of the original's answers, on data that did not calibrate it.
+    """How much a variant keeps of the original's answers, on data that did not calibrate it.
 
     Attributes:
         measure: ``parity`` (equal within the pack's tolerance), ``agreement`` (of labels),
-            ``neighbour`` (of embeddings), ``error`` (relative, of numbers), ``boxes``, or the
-            name of a function of the user's.
-        value: of the measure, 1 where all is kept.
-        lower: the lower bound of its 95 % confidence interval.
-        samples: how many rows it was measured on.
-        max_loss: what the user allows.
+            ``neighbour`` (of embeddings), ``error`` (relative, of numbers), ``boxes``, or the name
+            of the user's function.
+        value: value of the measure; 1 if everything is kept.
+        lower: lower bound of its 95 % confidence interval.
+        samples: number of rows that were measured.
+        max_loss: loss that the user allows.
     """
 
     measure: str
@@ -227,14 +234,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Distance(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a variant's answers lie from the original's in one golden set of its own.
+    """How much a variant's answers differ from the original's in one of its own golden sets.
 
     Attributes:
-        golden: the folder, inside the variant's.
-        output: the name of the output.
-        distance: the Euclidean length of the difference over that of the original's answer, as
+        golden: name of the golden set's folder, inside the variant's.
+        output: name of the output.
+        distance: Euclidean norm of the difference, divided by the norm of the original's answer, as
             measured where the variant was made.
-        labels: how many rows have the same largest element along the last axis.
+        labels: number of rows with the same largest element along the last axis.
     """
 
     golden: str
@@ -247,13 +254,13 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """A faster graph beside the proven one.
 
     Attributes:
-        base: the sha256 of the graph that it was made from.
-        steps: what was done to it.
+        base: sha256 of the graph that it was made from.
+        steps: transformations of the graph.
         recipe: how it was run when it was judged.
-        kept: what it keeps.
-        speed: beside the base, which is the reference.
-        evidence: of its own golden sets; empty where the pack's own are replayed, within the
-            pack's tolerance.
+        kept: how much it keeps of the original's answers.
+        speed: its speed measured with the base, which is the reference.
+        evidence: results on its own golden sets; empty if the pack's own golden sets are replayed,
+            within the pack's tolerance.
     """
 
     base: Sha256
@@ -270,7 +277,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def timing(self) -> Timing | None:
-        """Its own timing beside the base; None if its speed was not measured."""
+        """The variant's timing relative to the base; None if its speed was not measured."""
         return next((each for each in self.speed.timings if each.ratio is not None), None)
 
     @property
@@ -280,7 +287,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """``pack.json``: what the pack is, where it came from, its proof and its files."""
+    """The content of ``pack.json``: name, origin, proof and files of the pack."""
 
     schema_version: int = SCHEMA_VERSION
     name: Annotated[str, msgspec.Meta(pattern=NAME)]
@@ -301,7 +308,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest's canonical bytes."""
+    """Return the manifest as canonical bytes."""
     plain = msgspec.to_builtins(manifest)
     for name in LATER:
         if not plain[name]:
@@ -311,7 +318,7 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(content: bytes) -> Manifest:
-    """Read a manifest.
+    """Parse the bytes of a manifest.
 
     Raises:
         PackError: the bytes are not a manifest of format version 1; the message names the field.
@@ -331,7 +338,7 @@ def decode(content: bytes) -> Manifest:
 
 
 def digest(content: bytes) -> str:
-    """A pack's digest, from the bytes of its manifest: ``sha256:…``."""
+    """Return a pack's digest, ``sha256:…``, from the bytes of its manifest."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""The pack: a value that points at a folder and says what is in it."""
+"""The data structures of an opened pack: its folder, graph, golden data and manifest."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class GoldenSet:
 
 @dataclass(frozen=True, slots=True)
 class VariantFiles:
-    """A faster graph of a pack, in ``variants/NAME``.
+    """The files of a variant, in ``variants/NAME``.
 
     Attributes:
-        name: the folder's.
-        model_path: the graph.
-        golden: its own golden sets; none if the pack's own judge it.
-        entry: what the manifest says of it.
+        name: name of the variant and of its folder.
+        model_path: path of the graph.
+        golden: golden sets of the variant; empty if the pack's golden sets judge it.
+        entry: the variant's entry in the manifest.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Pack:
 
     Attributes:
         path: the folder, or the bare file.
-        model_path: the graph.
-        golden: the sets of golden data, in order of their number.
-        manifest: None for what is not a pack: it carries no evidence.
-        digest: ``sha256:…`` of the manifest's bytes; None where there is none.
-        variants: the faster graphs by name; of those that the manifest names, only the ones whose
-            folder is there, since an image leaves out some.
+        model_path: path of the graph.
+        golden: sets of golden data, in the order of their numbers.
+        manifest: the manifest; None if the path is not a pack, which then has no evidence.
+        digest: ``sha256:…`` of the manifest's bytes; None without a manifest.
+        variants: the faster graphs by name. Of those that the manifest names, only those whose
+            folder exists, since an image leaves out some.
     """
 
     path: Path
@@ -55,20 +55,20 @@ class Pack:
     golden: tuple[GoldenSet, ...] = ()
     manifest: Manifest | None = None
     digest: str | None = None
-    # Left out of the hash: a mapping has none.
+    # Left out of the hash: a mapping cannot be hashed.
     variants: Mapping[str, VariantFiles] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
-        """The name in the manifest, else that of the folder or file."""
+        """The name in the manifest, else the name of the folder or file."""
         return self.manifest.name if self.manifest else self.path.resolve().stem
 
     @property
     def tolerance(self) -> Tolerance:
-        """What its answers were proven to, else the default."""
+        """The tolerance of the pack's proof, else the default."""
         return self.manifest.parity.tolerance if self.manifest else Tolerance()
 
     @property
     def unordered(self) -> tuple[tuple[str, ...], ...]:
-        """The groups of its outputs whose rows are a set."""
+        """The groups of outputs whose rows are a set."""
         return self.manifest.parity.unordered if self.manifest else ()

@@ -1,4 +1,4 @@
-"""The name and the version of a pack: they go into addresses, file names and labels."""
+"""Check the name and version of a pack, which become part of URLs, file names and labels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ VERSION = rf"^[A-Za-z0-9][A-Za-z0-9._+-]{{0,{LONGEST - 1}}}\Z"
 
 
 def check_name(name: str, version: str) -> None:
-    """Refuse what no manifest can hold, before the work that makes one.
+    """Check that a manifest accepts this name and version, before the work starts.
 
     Raises:
-        UsageError: one of them has other signs, or is too long.
+        UsageError: name or version is too long, or has other characters.
     """
     for what, given, pattern, signs in (
         ("name", name, NAME, "., _ and -"),
@@ -29,6 +29,6 @@ def check_name(name: str, version: str) -> None:
 
 
 def name_after(folder: str) -> str:
-    """A name for the pack in this folder, whose own may have spaces."""
+    """Return a name for a pack in this folder; the folder's own name may have spaces."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", folder).strip("-._")
     return plain[:LONGEST] or "model"

@@ -1,7 +1,7 @@
-"""Files inside a folder from outside, opened so that no name leads out of it.
+"""Open files inside an untrusted folder so that no path can lead out of it.
 
-Each part of a path is opened relative to the one before, and a symlink is refused by the same
-call that opens: nothing is checked first and opened later.
+Each part of a path is opened relative to the part before, and the call that opens it also refuses a
+symlink. So nothing can change between a check and the opening.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ MAX_PATH_CHARACTERS = 4096
 MAX_NAMES = 100_000
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A pipe would otherwise hold the open call until someone writes to it.
+# O_NONBLOCK: opening a named pipe would wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 def split(relative: str) -> tuple[str, ...]:
-    """The parts of a relative path with forward slashes.
+    """Return the parts of a relative path with forward slashes.
 
     Raises:
-        PackError: it is absolute, climbs, or is written in a way that systems read differently.
+        PackError: the path is absolute, climbs, or is read differently by other systems.
     """
     fault = _fault(relative)
     if fault:
@@ -43,16 +43,16 @@ def open_inside(folder: Path, relative: str, *, alone: bool = False) -> Iterator
     """Open a regular file inside ``folder`` for reading.
 
     Args:
-        folder: itself trusted; it may be a symlink.
-        relative: a path from outside; see ``split``.
-        alone: refuse a file that has another name too (a hard link), which may lie elsewhere.
+        folder: a trusted folder; may be a symlink.
+        relative: an untrusted path; see ``split``.
+        alone: refuse a file with a second name (a hard link), which may be elsewhere.
 
     Raises:
-        PackError: the path leads out, or what is there is not a regular file.
+        PackError: the path leads out of the folder, or is not a regular file.
     """
     parts = split(relative)
     where = folder / relative
-    # The folder's own path comes from the user, who may follow symlinks.
+    # The folder's own path comes from the user, so its symlinks are followed.
     at = _open(str(folder), _FOLDER & ~os.O_NOFOLLOW, None, folder)
     try:
         for part in parts[:-1]:
@@ -68,17 +68,17 @@ def open_inside(folder: Path, relative: str, *, alone: bool = False) -> Iterator
 
 @contextmanager
 def open_file(path: Path) -> Iterator[BinaryIO]:
-    """Open the regular file at a path that the user gave; symlinks are the user's own."""
+    """Open the regular file at a path that the user gave; symlinks are followed."""
     found = _open(str(path), _FILE & ~os.O_NOFOLLOW, None, path)
     with _stream(found, path, alone=False) as stream:
         yield stream
 
 
 def list_names(folder: Path, *, limit: int = MAX_NAMES) -> set[str]:
-    """The names in a folder.
+    """Return the names in a folder.
 
     Raises:
-        PackError: it cannot be read, or holds more than ``limit``.
+        PackError: the folder cannot be read, or has more than ``limit`` names.
     """
     names: set[str] = set()
     try:
@@ -93,15 +93,15 @@ def list_names(folder: Path, *, limit: int = MAX_NAMES) -> set[str]:
 
 
 def size(stream: BinaryIO) -> int:
-    """The size of an open file in bytes."""
+    """Return the size of an open file in bytes."""
     return os.fstat(stream.fileno()).st_size
 
 
 def read(stream: BinaryIO, *, limit: int, what: str) -> bytes:
-    """All of a file, refused before it is read where it is longer than ``limit`` bytes.
+    """Return the whole content of a file; a longer one than ``limit`` bytes is not read.
 
     Raises:
-        PackError: it is longer, or shrinks while it is read.
+        PackError: the file is longer, or shrinks while it is read.
     """
     found = size(stream)
     if found > limit:

@@ -1,4 +1,4 @@
-"""Opening a pack, a model-zoo folder or a bare graph; nothing large is read."""
+"""Open a pack, a model-zoo folder or a bare graph, without reading anything large."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from onnxpack.pack.model import GoldenSet, Pack, VariantFiles
 MANIFEST = "pack.json"
 MODEL = "model.onnx"
 VARIANTS = "variants"
-"""The folder of the faster graphs, each in a folder of its own."""
+"""The folder of the variants, each in its own folder."""
 MAX_SETS = 1000
 MAX_TENSORS = 1000
-"""Of one set, and of one side."""
+"""Most inputs, and most outputs, of one golden set."""
 
 _SET = re.compile(r"test_data_set_(0|[1-9][0-9]{0,8})", re.ASCII)
 _TENSOR = re.compile(r"(input|output)_(0|[1-9][0-9]{0,8})\.pb", re.ASCII)
@@ -30,7 +30,7 @@ def open_pack(path: str | Path) -> Pack:
     """Open a pack folder, a model-zoo folder, or a bare ``.onnx`` file.
 
     Raises:
-        PackError: there is none, or it is malformed or hostile.
+        PackError: the path is none of these, or is malformed or hostile.
     """
     path = Path(path)
     try:
@@ -74,15 +74,15 @@ def _open_folder(folder: Path) -> Pack:
 
 
 def read_variant(folder: Path, name: str, entry: Variant) -> VariantFiles:
-    """Read what a variant's folder holds, as carefully as a pack's.
+    """Read the files of a variant's folder, with the same checks as for a pack.
 
     Args:
-        folder: with the graph, and the golden sets if it has any.
-        name: the variant's.
-        entry: what the manifest says of it.
+        folder: folder with the graph, and the golden sets if there are any.
+        name: name of the variant.
+        entry: the variant's entry in the manifest.
 
     Raises:
-        PackError: it is not a folder, holds no graph, or is malformed or hostile.
+        PackError: the path is not a folder, has no graph, or is malformed or hostile.
     """
     _check_folder(folder, "a variant lies in a folder of its own")
     model_path = folder / MODEL
@@ -94,9 +94,9 @@ def read_variant(folder: Path, name: str, entry: Variant) -> VariantFiles:
 
 
 def _find_variants(folder: Path, names: set[str], manifest: Manifest) -> Iterator[VariantFiles]:
-    """Read the variants that the manifest names and whose folder is there.
+    """Yield the variants that the manifest names and whose folder exists.
 
-    A folder that is absent is left to ``validate`` to report: an image leaves out variants.
+    A missing folder is reported by ``validate``: an image leaves out variants.
     """
     if VARIANTS not in names or not manifest.variants:
         return
@@ -109,7 +109,7 @@ def _find_variants(folder: Path, names: set[str], manifest: Manifest) -> Iterato
 
 
 def _check_folder(folder: Path, expected: str) -> None:
-    """Refuse what is not a folder itself: a symlink leads out of the pack."""
+    """Check that a path is a folder and not a symlink, which could lead out of the pack."""
     if not stat.S_ISDIR(folder.lstat().st_mode):
         raise PackError(f"{folder} is not a folder; {expected}.")
 

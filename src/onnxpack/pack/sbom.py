@@ -1,4 +1,4 @@
-"""SBOM.cdx.json: the pack as a CycloneDX bill of materials for machine learning."""
+"""Write ``SBOM.cdx.json``: the pack's CycloneDX bill of materials for machine learning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
 def write_sbom(manifest: Manifest) -> bytes:
-    """The bill of materials of a pack; the same manifest and versions give the same bytes."""
+    """Return a pack's bill of materials; the same manifest and versions give the same bytes."""
     bill: dict[str, Any] = {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPEC_VERSION}.schema.json",
         "bomFormat": "CycloneDX",

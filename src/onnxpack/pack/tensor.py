@@ -14,9 +14,9 @@ from onnxpack.pack import paths, wire
 from onnxpack.signature import Array
 
 MAX_TENSOR_BYTES = 2**31 - 1
-"""A serialised message cannot be larger."""
+"""Most bytes of a serialised message."""
 MAX_VARINT_BYTES = 2**26
-"""Numbers written one by one take many times their bytes to read; real files hold a few."""
+"""Most bytes of varints, which take many times their size to read; real files have a few."""
 MAX_STRINGS = 2**24
 MAX_AXES = 32
 
@@ -28,7 +28,7 @@ _FIXED = (_FLOATS, _DOUBLES)
 
 
 class _Kind(NamedTuple):
-    """How a data type is stored: its numpy name, and the field that holds it if not raw."""
+    """How a data type is stored: its numpy name, and its field if it is not raw."""
 
     dtype: str
     field: int
@@ -57,7 +57,7 @@ _BIT_PATTERNS = ("float16", "bfloat16")
 
 @dataclass(slots=True)
 class _Parts:
-    """What the fields of a message said."""
+    """The parsed fields of a message."""
 
     name: str = ""
     data_type: int = 0
@@ -65,11 +65,11 @@ class _Parts:
     raw: memoryview | None = None
     strings: list[str] = field(default_factory=list)
     typed: dict[int, bytearray] = field(default_factory=dict)
-    """Little-endian elements by field: as they are, or each varint as eight bytes."""
+    """Little-endian elements by field: unchanged, or each varint as eight bytes."""
 
 
 def read_tensor(path: Path) -> tuple[str, Array]:
-    """The name and the array in a file of golden data.
+    """Read a file of golden data and return the tensor's name and array.
 
     Raises:
         PackError: the file is not one whole tensor.
@@ -83,7 +83,7 @@ def read_tensor(path: Path) -> tuple[str, Array]:
 
 
 def decode_tensor(content: bytes) -> tuple[str, Array]:
-    """The name and the array in a serialised ``TensorProto``.
+    """Return the name and array of a serialised ``TensorProto``.
 
     Raises:
         PackError: the bytes are not one whole tensor.
@@ -106,10 +106,10 @@ def decode_tensor(content: bytes) -> tuple[str, Array]:
 
 
 def encode_tensor(name: str, array: Array) -> bytes:
-    """An array as a serialised ``TensorProto``, with the bytes that ``onnx`` itself writes.
+    """Return an array as a serialised ``TensorProto``, with the same bytes that ``onnx`` writes.
 
     Raises:
-        PackError: its dtype has no place in golden data, or it is too large.
+        PackError: golden data cannot hold its dtype, or it is too large.
     """
     is_text = array.dtype.kind in "OU"
     dtype = "str" if is_text else array.dtype.newbyteorder("=").name
@@ -131,10 +131,10 @@ def encode_tensor(name: str, array: Array) -> bytes:
 
 
 def to_dtype(name: str) -> np.dtype[Any]:
-    """The numpy dtype of a name in a signature.
+    """Return the numpy dtype for a dtype name in a signature.
 
     Raises:
-        PackError: it is bfloat16, and no package that knows it is installed.
+        PackError: the dtype is bfloat16, and ``ml_dtypes`` is not installed.
     """
     if name != "bfloat16":
         return np.dtype("object" if name == "str" else name)
@@ -201,7 +201,7 @@ def _take_dims(parts: _Parts, sizes: list[int]) -> None:
 
 
 def _unpack(data: memoryview) -> Array:
-    """The varints in a packed field, as unsigned 64-bit numbers."""
+    """Return the varints in a packed field, as unsigned 64-bit numbers."""
     if len(data) > MAX_VARINT_BYTES:
         raise PackError(f"{len(data)} bytes of varints, expected at most {MAX_VARINT_BYTES}.")
     octets = np.frombuffer(data, np.uint8)
@@ -224,7 +224,7 @@ def _unpack(data: memoryview) -> Array:
 def _count(dims: list[int]) -> int:
     if min(dims, default=0) < 0:
         raise PackError(f"its shape {dims} has a negative size.")
-    # Sizes beside a zero are bounded too: numpy multiplies them.
+    # Other sizes are limited even if one is 0: numpy multiplies them.
     if math.prod(max(size, 1) for size in dims) > MAX_TENSOR_BYTES:
         raise PackError(f"its shape {dims} has too many elements.")
     return math.prod(dims)

@@ -1,4 +1,4 @@
-"""Validating a pack: everything is recomputed, and every fault is reported."""
+"""Validate a pack: recompute everything, and report every fault."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from onnxpack.signature import Signature
 
 
 def validate(pack: Pack) -> Report:
-    """Every fault of a pack, and one finding for each part that is as it should be."""
+    """Return a report with every fault of a pack, and one finding for each part without a fault."""
     external = _area("external data", "stays inside the pack", lambda: _external(pack))
     try:
-        # A graph whose external data is refused is not handed to a loader that follows it.
+        # A graph with refused external data is not loaded, since a loader would follow it.
         interface = None if _wrong(external) else read_interface(pack.model_path)
         graph = [] if interface is None else [ok("graph", _describe(interface))]
     except PackError as exc:
@@ -157,7 +157,7 @@ def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _sets(parity: Parity, outputs: Sequence[str]) -> Iterator[Finding]:
-    """The sets decide how golden data is compared, so they name outputs, each once."""
+    """Yield an error if the unordered groups do not name each output at most once."""
     try:
         check_sets(parity.unordered, outputs)
     except UsageError as exc:

@@ -1,4 +1,4 @@
-"""Validating the variants of a pack: each is a graph like the base, with evidence of its own."""
+"""Validate a pack's variants: each has the base's signature and evidence of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARITY = "parity"
 
 
 def check_variants(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
-    """Report every fault of a pack's variants, and each variant that is sound."""
+    """Yield every fault of a pack's variants, and a finding for each variant without a fault."""
     for name in sorted(_folders(pack.path) - manifest.variants.keys()):
         yield error(f"{VARIANTS}/{name}", "it is in the folder, and pack.json does not name it.")
     for name, entry in sorted(manifest.variants.items()):
@@ -35,7 +35,7 @@ def check_variants(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
 
 
 def check_ports(interface: Interface, signature: Signature) -> Iterator[str]:
-    """Return every way in which the inputs and outputs of a graph differ from a signature."""
+    """Yield every difference between a graph's inputs and outputs and a signature."""
     for side, ports, specs in (
         ("inputs", interface.inputs, signature.inputs),
         ("outputs", interface.outputs, signature.outputs),
@@ -64,7 +64,7 @@ def _check(subject: str, variant: VariantFiles, manifest: Manifest) -> Iterator[
         found = base.sha256 if base else "not in pack.json"
         yield error(subject, f"it was made from {variant.entry.base}, and {MODEL} is {found}.")
     try:
-        # A graph whose external data is refused is not handed to a loader that follows it.
+        # A graph with refused external data is not loaded, since a loader would follow it.
         check_external(variant.model_path)
         faults = list(check_ports(read_interface(variant.model_path), manifest.signature))
     except PackError as exc:
@@ -94,7 +94,7 @@ def _evidence(variant: VariantFiles, signature: Signature) -> Iterator[str]:
             if count != 1:
                 yield f"its evidence names {output!r} of {golden} {count} times, expected once."
     for each in entry.evidence:
-        # At 1, the answers are as far from the original's as zeros are.
+        # At 1, the answers are as far from the original's as all zeros would be.
         if not 0 <= each.distance < 1:
             yield (
                 f"{each.output!r} of {each.golden} has distance {each.distance:g}, expected at "

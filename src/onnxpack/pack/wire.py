@@ -1,7 +1,7 @@
-"""The wire format of protocol buffers, read strictly and written for what we write.
+"""Read and write the wire format of protocol buffers, strictly.
 
-A graph and its golden data come from outside, and the runtime has no ``onnx`` package to read
-them with. Groups, which ONNX never uses, are refused.
+Graphs and golden data are untrusted, and the runtime does not need the ``onnx`` package to read
+them. Groups, which ONNX never uses, are refused.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from onnxpack.errors import PackError
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 100
-"""The nesting that protocol buffers' own readers allow."""
+"""Most levels of nesting, as in protocol buffers' own readers."""
 
 _MAX_FIELD = 2**29 - 1
 _FIXED = {FIXED64: 8, FIXED32: 4}
 
 Field: TypeAlias = tuple[int, int, int | memoryview]
-"""A field's number, its wire type, and its value: an int for a varint, else its bytes."""
+"""A field's number, wire type and value: an int for a varint, else bytes."""
 
 
 def read_fields(data: memoryview, *, depth: int = 0) -> Iterator[Field]:
-    """The fields of one message, in the order in which they were written.
+    """Yield the fields of one message, in the order in which they were written.
 
     Args:
-        depth: how many messages this one is inside of.
+        data: bytes of the message.
+        depth: number of messages that contain this one.
 
     Raises:
         PackError: the bytes are not a message, or are nested too deep.
@@ -53,10 +54,10 @@ def read_fields(data: memoryview, *, depth: int = 0) -> Iterator[Field]:
 
 
 def read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """The varint at ``position``, and the position after it.
+    """Return the varint at ``position``, and the position after it.
 
     Raises:
-        PackError: it is cut off, or wider than 64 bits.
+        PackError: the varint is cut off, or wider than 64 bits.
     """
     value, shift, end = 0, 0, len(data)
     while position < end:
@@ -76,17 +77,17 @@ def read_varint(data: memoryview, position: int) -> tuple[int, int]:
 
 
 def to_int64(value: int) -> int:
-    """A varint as the signed number that protocol buffers mean by it."""
+    """Return a varint as the signed 64-bit number that it encodes."""
     return value - 2**64 if value >= 2**63 else value
 
 
 def write_varint(number: int, value: int) -> bytes:
-    """A field that holds a number; negative ones take ten bytes, as everywhere."""
+    """Return a field with a number; negative numbers take ten bytes, as the format requires."""
     return _varint(number << 3 | VARINT) + _varint(value % 2**64)
 
 
 def write_length(number: int, size: int) -> bytes:
-    """The head of a field that holds ``size`` bytes; they follow it."""
+    """Return the head of a field of ``size`` bytes, which follow it."""
     return _varint(number << 3 | LENGTH) + _varint(size)
 
 

@@ -1,4 +1,4 @@
-"""Writing a pack: whole or not at all, and the same bytes each time."""
+"""Write a pack completely or not at all, with the same bytes each time."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SBOM = "SBOM.cdx.json"
 
 @dataclass(frozen=True, slots=True)
 class GoldenData:
-    """One set to be kept: inputs and the framework's outputs by name."""
+    """One golden set to write: inputs and the framework's outputs by name."""
 
     inputs: dict[str, Array]
     outputs: dict[str, Array]
 
 
 def set_name(number: int) -> str:
-    """The folder of a golden set."""
+    """Return the folder name of a golden set."""
     return f"test_data_set_{number}"
 
 
@@ -55,14 +55,14 @@ def write_pack(
     """Write a pack and open it.
 
     Args:
-        to: the folder to make.
-        manifest: its ``files`` are found here; those given are not looked at.
-        model: a finished graph, with the files beside it that it refers to; all are copied.
-        golden: the sets that the manifest's evidence names, in order of their number.
-        force: replace a pack, or an empty folder, that is there already.
+        to: folder to create.
+        manifest: the manifest; its ``files`` are computed here, given ones are ignored.
+        model: path of a finished graph; the files beside it that it refers to are copied too.
+        golden: the sets that the manifest's evidence names, in the order of their numbers.
+        force: replace an existing pack, or an empty folder.
 
     Raises:
-        PackError: ``to`` is taken, or the pack cannot be written there.
+        PackError: ``to`` exists, or the pack cannot be written there.
     """
     _check_golden(manifest, golden)
 
@@ -83,16 +83,16 @@ def write_golden(writer: Writer, number: int, signature: Signature, data: Golden
 def write_folder(
     to: Path, manifest: Manifest, fill: Callable[[Writer], object], *, force: bool = False
 ) -> Pack:
-    """Write a pack whose model and golden data someone else brings, and open it.
+    """Write a pack whose model and golden data are written by a function, and open it.
 
     Args:
-        to: the folder to make.
-        manifest: its ``files`` are found here; those given are not looked at.
-        fill: writes graphs and golden data; what is made from the manifest is added.
-        force: replace a pack, or an empty folder, that is there already.
+        to: folder to create.
+        manifest: the manifest; its ``files`` are computed here, given ones are ignored.
+        fill: function that writes graphs and golden data; files made from the manifest are added.
+        force: replace an existing pack, or an empty folder.
 
     Raises:
-        PackError: ``to`` is taken, or the pack cannot be written there.
+        PackError: ``to`` exists, or the pack cannot be written there.
     """
     check_destination(to, force=force)
     try:
@@ -108,11 +108,11 @@ def write_folder(
 
 
 def check_destination(to: Path, *, force: bool) -> None:
-    """Refuse a place where a pack cannot go, before the work that makes one.
+    """Check, before the work, that a pack can be written to this place.
 
     Raises:
-        PackError: something is there already; with ``force``, something that is not a pack, or
-            that is read-only; or the folder above it cannot be written.
+        PackError: something exists there; with ``force``, something that is not a pack or is
+            read-only; or the folder above cannot be written.
     """
     if to.name in ("", ".."):
         raise PackError(f"{to} is no name for a pack.", remedy="choose another -o")
@@ -127,7 +127,7 @@ def check_destination(to: Path, *, force: bool) -> None:
         )
     if to.is_symlink() or not to.is_dir():
         raise PackError(f"{to} is not a folder; --force replaces nothing but a pack.")
-    if not os.access(to, os.W_OK):  # it could be moved away, and then not be removed
+    if not os.access(to, os.W_OK):  # it could be moved aside, but not removed
         raise PackError(f"{to} cannot be replaced: it is read-only.")
     if not any(to.iterdir()):
         return
@@ -143,7 +143,7 @@ def check_destination(to: Path, *, force: bool) -> None:
 
 
 def _check_golden(manifest: Manifest, golden: Sequence[GoldenData]) -> None:
-    """A mismatch is a mistake of the caller's, so it is no PackError."""
+    """Raise ValueError if golden data does not fit the evidence: a mistake of the caller."""
     named = {case.golden for case in manifest.parity.cases if case.golden is not None}
     given = {set_name(number) for number in range(len(golden))}
     if named != given or len(golden) > MAX_SETS:
@@ -156,13 +156,13 @@ def _check_golden(manifest: Manifest, golden: Sequence[GoldenData]) -> None:
 
 
 def _describe(writer: Writer, manifest: Manifest) -> None:
-    """Write what is made from the manifest, and the manifest itself."""
+    """Write the files that are made from the manifest, and the manifest itself."""
     known = msgspec.structs.replace(manifest, files=dict(writer.entries))
     writer.write(CARD, write_card(known).encode())
     writer.write(SBOM, write_sbom(known))
     whole = msgspec.structs.replace(manifest, files=dict(sorted(writer.entries.items())))
     content = manifests.encode(whole)
-    # What cannot be read back is refused here: a name with a slash, a size that is no number.
+    # Refuse what cannot be read back, such as a name with a slash.
     manifests.decode(content)
     writer.write(MANIFEST, content)
 
@@ -177,10 +177,10 @@ def _tensors(signature: Signature, data: GoldenData) -> Iterator[tuple[str, byte
 
 
 class Writer:
-    """Writes files into one new folder and remembers their digests.
+    """Writes files into one new folder and records their digests.
 
     Attributes:
-        entries: what was written, by its path in the folder.
+        entries: digest and size of each written file, by its path in the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -188,14 +188,15 @@ class Writer:
         self.entries: dict[str, FileEntry] = {}
 
     def write(self, relative: str, content: bytes) -> None:
-        """Write these bytes to a new file."""
+        """Write bytes to a new file."""
         self.copy(relative, BytesIO(content))
 
     def copy_graph(self, model: Path, into: str = "") -> None:
-        """Copy a graph, as ``model.onnx``, with the files beside it that it refers to.
+        """Copy a graph to ``model.onnx``, with the files beside it that it refers to.
 
         Args:
-            into: the folder, with a slash at its end; empty for the pack itself.
+            model: path of the graph.
+            into: target folder, with a slash at its end; empty for the pack itself.
         """
         with paths.open_file(model) as source:
             self.copy(f"{into}{MODEL}", source)
@@ -204,7 +205,7 @@ class Writer:
                 self.copy(f"{into}{location}", source)
 
     def copy(self, relative: str, source: BinaryIO) -> None:
-        """Copy a stream to a new file, to its end."""
+        """Copy a stream to a new file, up to its end."""
         with self._new(relative) as target:
             self.entries[relative] = measure(source, copy_to=target)
 
@@ -212,14 +213,14 @@ class Writer:
     def _new(self, relative: str) -> Iterator[BinaryIO]:
         path = self._folder.joinpath(*paths.split(relative))
         path.parent.mkdir(parents=True, exist_ok=True)
-        # "x" refuses a second file of the same name: external data called README.md, say.
+        # "x" refuses a second file of the same name, such as external data called README.md.
         with path.open("xb") as target:
             yield target
 
 
 @contextmanager
 def _made_folder(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; take away again what was made if the work fails."""
+    """Make a folder and its parents; remove what was made if the work fails."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -242,9 +243,9 @@ def _temporary_folder(to: Path) -> Iterator[Path]:
 
 
 def _settle(folder: Path) -> None:
-    """Fixed modes and times, and everything on the disk, from the leaves up.
+    """Set fixed modes and times, and flush everything to the disk, from the leaves up.
 
-    Files are synchronised once all are written: the first call then writes most of what the others
+    Files are synchronised after all are written: the first call then writes most of what the others
     would wait for.
     """
     moment = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)

@@ -1,1 +1,1 @@
-"""Running a pack with ONNX Runtime; this is what goes into an image."""
+"""Run a pack with ONNX Runtime; images contain this package."""

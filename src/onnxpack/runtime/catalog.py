@@ -1,4 +1,4 @@
-"""What is known of each execution provider: its hardware, and the package that brings it."""
+"""What is known about each execution provider: its hardware, and the package that contains it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class ProviderInfo(NamedTuple):
     """One execution provider.
 
     Attributes:
-        name: as onnxruntime spells it.
-        short: as a person types it.
-        hardware: what it runs on.
-        package: the Python package that brings it; None where it is built from source, or
-            belongs to another platform.
-        pytorch: where PyTorch users need it; None where they do not.
+        name: name by which onnxruntime knows it.
+        short: short name for users.
+        hardware: hardware that it runs on.
+        package: Python package that contains it; None if it must be built from source, or belongs
+            to another platform.
+        pytorch: the PyTorch users who need it; None if they do not.
     """
 
     name: str
@@ -30,7 +30,7 @@ class ProviderInfo(NamedTuple):
 
     @property
     def remedy(self) -> str:
-        """How to get it."""
+        """Advice on how to install the provider."""
         if self.package is None:
             return f"no Python package brings it: build onnxruntime with it for {self.hardware}"
         return (
@@ -70,6 +70,6 @@ CATALOG = {row.name: row for row in _ROWS}
 
 
 def look_up(name: str) -> ProviderInfo:
-    """What is known of a provider by its full name; a plain row for one that is new."""
+    """Return the entry of a provider by its full name, or a basic entry for an unknown one."""
     short = name.removesuffix(SUFFIX).lower()
     return CATALOG.get(name) or ProviderInfo(name, short, "not known to this onnxpack")

@@ -1,4 +1,4 @@
-"""Opening a graph on the provider that was asked for, and on no other."""
+"""Open a graph on the requested execution provider, and never on another."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from onnxpack.runtime.providers import resolve, short_name
 from onnxpack.runtime.session import ONNXRUNTIME, open_session, placement
 
 _BESIDE = {"TensorrtExecutionProvider": (CUDA,)}
-"""Where a provider leaves nodes, these come before the CPU."""
+"""Providers that take the nodes that a provider does not support, before the CPU does."""
 
 
 class Opened(NamedTuple):
-    """A session, the full name of its provider, and the nodes that each provider runs."""
+    """A session, its provider's full name, and how many nodes each provider runs."""
 
     session: Any
     provider: str
@@ -28,9 +28,9 @@ def open_on(graph: Path, provider: str, *, threads: int) -> Opened:
     """Open a graph on a provider.
 
     Args:
-        graph: its file.
-        provider: see ``resolve``. ``auto`` takes the first that truly runs a part of this graph.
-        threads: of one operator.
+        graph: path of the graph.
+        provider: see ``resolve``; ``auto`` takes the first that truly runs a part of this graph.
+        threads: threads of one operator.
 
     Raises:
         PackError: the graph cannot be loaded.
@@ -44,12 +44,12 @@ def open_beyond_cpu(graph: Path, provider: str, *, threads: int) -> Opened | Non
     """Open a graph on an accelerator.
 
     Args:
-        graph: its file.
+        graph: path of the graph.
         provider: see ``resolve``.
-        threads: of one operator.
+        threads: threads of one operator.
 
     Returns:
-        None if ``provider`` is the CPU, or ``auto`` and no accelerator runs the graph.
+        None if ``provider`` is the CPU, or is ``auto`` and no accelerator runs the graph.
 
     Raises:
         PackError: the graph cannot be loaded.
@@ -74,7 +74,7 @@ def _open(graph: Path, name: str, threads: int) -> Opened:
     try:
         session = open_session(graph, chain, threads=threads)
     except PackError as exc:
-        # A graph at fault fails on the CPU too, with the clearer message.
+        # A faulty graph fails on the CPU too, with a clearer message.
         open_session(graph, [CPU], threads=threads)
         raise _refusal(name, exc.message) from exc
     placed = placement(session)

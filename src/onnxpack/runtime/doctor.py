@@ -1,4 +1,4 @@
-"""What about this machine and this environment makes a model slow, wrong or fail."""
+"""Find what makes models slow, wrong or fail on this machine and in this environment."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from onnxpack.runtime.session import TELEMETRY
 from onnxpack.runtime.threads import CpuBudget, read_budget
 
 PACKAGES = ("onnxpack", "numpy", "onnx", "torch")
-"""Told where installed, besides the wheels that hold onnxruntime."""
+"""Packages whose versions are reported, in addition to the onnxruntime wheels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the doctor looks at.
+    """The facts that the doctor examines.
 
     Attributes:
-        budget: the processors that this process may use.
-        python: its version.
-        packages: the versions of the packages that matter, by name.
-        wheels: the versions of every installed wheel that holds ``onnxruntime``, by name.
-        telemetry: the value of ``ORT_DISABLE_TELEMETRY`` that the user set; None if unset.
-        providers: what was found on trying them.
-        fault: why onnxruntime cannot be imported; empty where it can.
+        budget: processors that this process may use.
+        python: version of Python.
+        packages: versions of the relevant packages, by name.
+        wheels: versions of all installed wheels that contain ``onnxruntime``, by name.
+        telemetry: value of ``ORT_DISABLE_TELEMETRY`` set by the user; None if unset.
+        providers: results of trying the providers.
+        fault: why onnxruntime cannot be imported; empty if it can.
     """
 
     budget: CpuBudget
@@ -45,10 +45,10 @@ class Environment:
 
 
 def examine(environment: Environment | None = None) -> Report:
-    """All that the doctor has to say.
+    """Return a report about the environment.
 
     Args:
-        environment: what to look at; this process's own by default.
+        environment: facts to examine; by default those of this process.
     """
     patient = environment or observe()
     return report(
@@ -64,7 +64,7 @@ def examine(environment: Environment | None = None) -> Report:
 
 
 def observe() -> Environment:
-    """This process's environment; every provider in the build is tried."""
+    """Return the facts of this process's environment; every provider in the build is tried."""
     telemetry = os.environ.get(TELEMETRY)
     providers: tuple[ProviderStatus, ...] = ()
     fault = ""
@@ -84,10 +84,10 @@ def observe() -> Environment:
 
 
 def installed_wheels(path: Sequence[str] | None = None) -> dict[str, str]:
-    """The versions of the distributions that bring the module ``onnxruntime``, by name.
+    """Return the versions of the distributions that contain the module ``onnxruntime``, by name.
 
     Args:
-        path: the folders to look in; ``sys.path`` by default.
+        path: folders to search; ``sys.path`` by default.
     """
     module = PurePosixPath("onnxruntime/__init__.py")
     found = metadata.distributions() if path is None else metadata.distributions(path=list(path))
@@ -100,7 +100,7 @@ def installed_wheels(path: Sequence[str] | None = None) -> dict[str, str]:
 
 
 def installed_versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the versions of those of these distributions that are installed."""
+    """Return the versions of those distributions that are installed, by name."""
     versions = {}
     for name in names:
         try:
@@ -167,7 +167,7 @@ def _providers(providers: Sequence[ProviderStatus], wheels: Mapping[str, str]) -
 
 
 def _nvidia_remedy(detail: str) -> str:
-    """What brings the libraries that a reason names; empty where it names none of NVIDIA's."""
+    """Return how to install the NVIDIA libraries that a message names; empty if it names none."""
     if not re.search(r"lib(cu|nv)", detail):
         return ""
     first = ["NVIDIA's driver"] if "libcuda.so" in detail else []

@@ -1,9 +1,9 @@
-"""From what a caller passes to what onnxruntime takes, in well under a microsecond.
+"""Convert a caller's inputs to onnxruntime's feed, in well under a microsecond.
 
-onnxruntime checks dtypes, ranks and fixed sizes itself, so they are checked here only to word
-a refusal. What it does not check is checked always: it reads an array of foreign byte order as
-if it were its own, lets a scalar have any shape, turns any object into a string, and knows
-nothing of two axes that share a name. OpenVINO checks less: for it, everything is checked here.
+onnxruntime checks dtypes, ranks and fixed sizes itself, so these are checked here only to give a
+clear error. What it does not check is always checked here: it reads an array of foreign byte order
+as if it were native, accepts any shape for a scalar, converts any object to a string, and ignores
+that two axes share a name. OpenVINO checks less, so for it everything is checked here.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Feeder:
     """Makes feeds for one signature; it holds no state between calls.
 
     Args:
-        signature: whose inputs the feeds are for.
-        at_least_one: names of the dims that must not be 0; an empty input is refused there.
-        careful: check all of every feed, for a runtime that does not.
+        signature: signature of the graph.
+        at_least_one: names of dims that must not be 0; an empty input raises an error.
+        careful: whether to check every feed completely, for a runtime that does not.
     """
 
     __slots__ = (
@@ -48,7 +48,7 @@ class Feeder:
         self._shared = _shared_axes(signature)
 
     def __call__(self, args: Sequence[Any], named: Mapping[str, Any]) -> Mapping[str, Array]:
-        """An array for each input, by name.
+        """Return an array for each input, by name.
 
         Raises:
             FeedError: an input is missing, unknown, given twice, or does not fit.
@@ -65,18 +65,18 @@ class Feeder:
         return feed
 
     def bind(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Array]:
-        """The same, the careful way; each refusal is worded here.
+        """Return an array for each input after checking everything, with a clear error message.
 
         Raises:
-            FeedError: an input is missing, unknown, given twice, does not fit, or is empty where
-                only others were proven.
+            FeedError: an input is missing, unknown, given twice, does not fit, or is empty although
+                only non-empty inputs were proven.
         """
         arrays = self.signature.bind(args, named)
         self.signature.refuse_empty(arrays, self._at_least_one)
         return arrays
 
     def _fits(self, feed: Mapping[str, Array]) -> bool:
-        """Whether scalars are scalars, and axes of one name have one size."""
+        """Return whether scalars have no axes, and axes of one name have one size."""
         try:
             for first, axis, other, other_axis in self._shared:
                 if feed[first].shape[axis] != feed[other].shape[other_axis]:
@@ -87,7 +87,7 @@ class Feeder:
 
 
 def _shared_axes(signature: Signature) -> tuple[tuple[str, int, str, int], ...]:
-    """Pairs of axes that carry one name."""
+    """Return pairs of axes that share a name."""
     seen: dict[str, tuple[str, int]] = {}
     pairs = []
     for spec in signature.inputs:

@@ -1,4 +1,4 @@
-"""What a session says about its inputs and outputs, and whether a manifest agrees."""
+"""Read the signature of a session, and compare it with a manifest."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _DTYPES = {"float": "float32", "double": "float64", "string": "str"} | {
 
 
 def read_signature(session: Any) -> Signature:
-    """The signature of a session.
+    """Return the signature of a session.
 
-    An axis without a name is called ``{input}_dim_{axis}``. onnxruntime tells a scalar and an
-    unknown rank alike: the rank then counts as unknown.
+    An axis without a name is called ``{input}_dim_{axis}``. onnxruntime reports a scalar and an
+    unknown rank in the same way; the rank is then taken as unknown.
 
     Raises:
         PackError: an input or output is not a tensor that numpy can hold.
@@ -40,10 +40,10 @@ def read_signature(session: Any) -> Signature:
 
 
 def agree(claimed: Signature, found: Signature) -> None:
-    """Hold the manifest's signature against the session's own.
+    """Check that the manifest's signature agrees with the session's own.
 
     Raises:
-        PackError: names, dtypes, ranks or fixed sizes differ; all differences are told.
+        PackError: names, dtypes, ranks or fixed sizes differ; the message lists all differences.
     """
     faults = [
         *_differences("input", claimed.inputs, found.inputs),
@@ -97,7 +97,7 @@ def _differences(
 
 
 def _same_shape(claimed: TensorSpec, found: TensorSpec, *, strict: bool) -> bool:
-    """Whether shapes agree. An output's shape may be known better by whoever ran the model."""
+    """Return whether shapes agree; unless ``strict``, a claimed size may replace an unknown one."""
     if claimed.shape is None or found.shape is None:
         return True
     return len(claimed.shape) == len(found.shape) and all(

@@ -1,4 +1,4 @@
-"""The shared libraries that a provider needs, and those that this machine lacks."""
+"""Find the shared libraries that a provider needs, and those that are missing here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DYNAMIC, _NEEDED = 6, 1
 
 
 def provider_library(name: str) -> Path | None:
-    """The file in which onnxruntime keeps a provider; None where it is built in or absent.
+    """Return the library file of a provider; None if it is built in or absent.
 
     Args:
         name: the provider's full name.
@@ -29,12 +29,12 @@ def provider_library(name: str) -> Path | None:
 
 
 def missing_libraries(library: Path) -> tuple[str, ...]:
-    """The libraries that this one needs and that cannot be loaded, in its own order."""
+    """Return the needed libraries that cannot be loaded, in the library's own order."""
     return tuple(name for name in needed_libraries(library) if not _loads(name))
 
 
 def needed_libraries(library: Path) -> tuple[str, ...]:
-    """The libraries that a 64-bit ELF file names as needed; none for any other file."""
+    """Return the libraries that a 64-bit ELF file needs; empty for any other file."""
     try:
         with library.open("rb") as stream:
             return tuple(_needed(stream))

@@ -1,4 +1,4 @@
-"""The model: a pack, opened on a provider, that answers."""
+"""The model: a pack, opened on a provider, that can be called."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from onnxpack.signature import Array
 
 
 class Model:
-    """A pack that answers; one may be called from many threads at once.
+    """A pack that can be called, also from several threads at once.
 
     Args:
         pack: a pack, or the path of a pack, a model-zoo folder or a bare ``.onnx`` file.
-        provider: ``auto``, or an execution provider's short or full name. One that was asked
-            for and does not truly run is an error.
-        threads: of one operator; by default what affinity and the control group's quota allow.
-        variant: the name of a faster graph of the pack; ``base``, the proven graph; or ``auto``,
-            the fastest variant whose evidence replays on this machine, else the base.
+        provider: ``auto``, or an execution provider's short or full name. It is an error if a named
+            provider does not truly run.
+        threads: threads of one operator; by default what CPU affinity and quota allow.
+        variant: name of a faster graph of the pack; ``base``, the proven graph; or ``auto``, the
+            fastest variant whose evidence replays on this machine, else the base.
 
     Attributes:
-        pack: the pack that was opened.
-        signature: the manifest's, else the graph's own.
-        provider: the short name of the provider that runs.
-        placement: how many nodes each provider truly runs, by short name.
-        threads: of one operator.
-        variant: the name of the variant that answers; None for the base.
-        runtime: what runs the graph: ``onnxruntime``, or ``openvino`` for some variants.
-        notes: which faster variants do not answer here, why, and what that costs.
+        pack: the opened pack.
+        signature: the manifest's signature, else the graph's own.
+        provider: short name of the provider that runs.
+        placement: number of nodes that each provider truly runs, by short name.
+        threads: threads of one operator.
+        variant: name of the variant that answers; None for the base.
+        runtime: runtime of the graph: ``onnxruntime``, or ``openvino`` for some variants.
+        notes: which faster variants are not used here, why, and what that costs.
 
     Raises:
         PackError: the pack is malformed, or its graph cannot be loaded.
-        ProviderError: the provider is unknown, not installed, or runs no part of the graph; or
-            the variant that was named does not answer here as it did where it was made.
-        UsageError: ``threads`` is not a positive number, or there is no such variant.
+        ProviderError: the provider is unknown, not installed, or runs no part of the graph; or the
+            named variant answers differently here than where it was made.
+        UsageError: ``threads`` is not a positive number, or the variant does not exist.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Model:
         self._foreign: Final = foreign_errors()
 
     def __call__(self, *args: Any, **named: Any) -> Array | dict[str, Array]:
-        """Predict, from values by position or by name.
+        """Predict from values by position or by name.
 
         Returns:
-            The output's array; where there are several outputs, an array for each by name.
+            The output's array; with several outputs, an array for each by name.
 
         Raises:
             FeedError: an input is missing, unknown, or does not fit; the message says how.
@@ -97,7 +97,7 @@ class Model:
         return dict(zip(self._outputs, values, strict=True))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
-        """Predict, from values by name; always an array for each output by name.
+        """Predict from values by name, and return an array for each output by name.
 
         Raises:
             FeedError: an input is missing, unknown, or does not fit; the message says how.
@@ -111,7 +111,7 @@ class Model:
         return dict(zip(self._outputs, values, strict=True))
 
     def bind(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
-        """Return the arrays that a prediction would take, by name, without predicting.
+        """Return the arrays that a prediction would use, by name, without predicting.
 
         Raises:
             FeedError: an input is missing, unknown, or does not fit; the message says how.
@@ -119,26 +119,26 @@ class Model:
         return self._feeder.bind((), inputs)
 
     def prove(self) -> Report:
-        """Replay the evidence of the graph that answers here: a finding for each output.
+        """Replay the evidence of the opened graph, with a finding for each output.
 
-        That is the pack's golden data, or what a variant that gives up some accuracy has of its
-        own.
+        The evidence is the pack's golden data, or the own evidence of a variant that gives up
+        accuracy.
         """
         return replay.prove(self.run, self.pack, self.signature, self.variant)
 
     @property
     def name(self) -> str:
-        """The pack's name."""
+        """The name of the pack."""
         return self.pack.name
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The names of the classes; None where the pack has none."""
+        """The names of the classes; None if the pack has none."""
         return self.pack.manifest.labels if self.pack.manifest else None
 
     @property
     def preprocess(self) -> Preprocess | None:
-        """How a picture becomes the input; None where the pack does not say."""
+        """How a picture is converted to the input; None if the pack does not state it."""
         return self.pack.manifest.preprocess if self.pack.manifest else None
 
     def __repr__(self) -> str:
@@ -146,13 +146,13 @@ class Model:
         return f"<Model {self.name}{variant} {self.signature} on {self.provider}>"
 
     def _explain(self, exc: Exception, feed: Mapping[str, Array]) -> Exception:
-        # The careful way finds the input at fault and raises the exact message.
+        # The complete check finds the faulty input and raises the exact message.
         self.bind(feed)
         return run_error(exc, self.provider)
 
 
 def _at_least_one(pack: Pack) -> frozenset[str]:
-    """The dynamic dims that must not be 0, as the pack's own proof says."""
+    """Return the dynamic dims that must not be 0, according to the pack's own proof."""
     if pack.manifest is None:
         return frozenset()
     skipped = {case.name for case in pack.manifest.parity.skipped}

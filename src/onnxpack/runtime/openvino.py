@@ -1,6 +1,6 @@
-"""Running a graph with OpenVINO: the one place where it is imported and its exceptions end.
+"""Run a graph with OpenVINO; the only module that imports it and handles its exceptions.
 
-Only variants of a pack run so, and only on the CPU.
+Only variants of a pack use OpenVINO, and only on the CPU.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _NOT_NODES = ("Parameter", "Result", "Constant")
 
 
 class OpenVinoSession:
-    """A compiled graph that answers; one may be called from many threads at once.
+    """A compiled graph; may be called from several threads at once.
 
     Attributes:
-        signature: what the compiled graph says of itself.
-        nodes: how many nodes it runs.
+        signature: signature of the compiled graph.
+        nodes: number of nodes that it runs.
 
     Args:
-        compiled: by ``openvino.Core.compile_model``.
-        expected: the signature that the graph should have.
-        foreign: the exceptions that OpenVINO raises.
+        compiled: result of ``openvino.Core.compile_model``.
+        expected: signature that the graph should have.
+        foreign: exceptions that OpenVINO raises.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class OpenVinoSession:
         self._foreign = foreign
         self._inputs = tuple(spec.name for spec in self.signature.inputs)
         self._places = {spec.name: at for at, spec in enumerate(self.signature.outputs)}
-        # A request belongs to one call at a time; those that wait for the next call are here.
+        # Requests that wait for the next call; each is used by one call at a time.
         self._idle: list[Any] = []
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        """Return the outputs of these names.
+        """Run the graph, and return the outputs of these names.
 
         Raises:
-            PackError: the graph failed, or an answer has another shape than the inputs call for.
+            PackError: the graph failed, or an output's shape contradicts the inputs.
         """
         try:
             request = self._idle.pop()
@@ -59,7 +59,7 @@ class OpenVinoSession:
             request = self._compiled.create_infer_request()
         arrays = {at: feed[name] for at, name in enumerate(self._inputs)}
         try:
-            # Outputs are copied, since the next call of this request writes over its own.
+            # Outputs are copied, since the next call of this request overwrites them.
             answer = request.infer(arrays, share_inputs=True, share_outputs=False).to_tuple()
         except self._foreign as exc:
             raise PackError(f"the graph failed on OpenVINO: {plain(exc)}.") from exc
@@ -68,10 +68,10 @@ class OpenVinoSession:
         return [answer[self._places[name]] for name in outputs]
 
     def _check_shapes(self, feed: Mapping[str, Array], answer: Sequence[Array]) -> None:
-        """Refuse an answer whose sizes contradict those of the inputs.
+        """Raise an error if the outputs' sizes contradict the inputs'.
 
-        Where sizes do not fit each other inside a graph, as in a product of matrices, OpenVINO
-        (2026.4) raises nothing: it answers with an empty array.
+        If sizes do not match inside a graph, as in a matrix product, OpenVINO (2026.4) raises
+        nothing: it returns an empty array.
         """
         dims: dict[str, int] = {}
         for spec in self._expected.inputs:
@@ -92,14 +92,14 @@ def open_openvino(
     """Compile a graph for the CPU.
 
     Args:
-        graph: its file.
-        signature: the one that it should have: OpenVINO gives a tensor several names where its
-            passes merge values, and the right one is found by it.
-        precision: what is computed in: ``f32`` or ``bf16``.
-        threads: of one operator.
+        graph: path of the graph.
+        signature: signature that the graph should have. OpenVINO gives a tensor several names if
+            its passes merge values; the signature identifies the right one.
+        precision: precision of the computation: ``f32`` or ``bf16``.
+        threads: threads of one operator.
 
     Raises:
-        PackError: the graph cannot be loaded, or has an operator that OpenVINO does not have.
+        PackError: the graph cannot be loaded, or OpenVINO lacks one of its operators.
         ProviderError: OpenVINO is not installed.
     """
     openvino = load_openvino()
@@ -108,11 +108,11 @@ def open_openvino(
         "INFERENCE_PRECISION_HINT": precision or "f32",
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
-        # Several processes of one machine would be pinned to the same cores.
+        # With pinning, several processes of one machine would share the same cores.
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        # Core.read_model asks every front end for what it is, and some of them print.
+        # Core.read_model queries every front end, and some of them print.
         reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
         model = reader.convert(reader.load(str(graph)))
         compiled = openvino.Core().compile_model(model, "CPU", settings)
@@ -125,13 +125,13 @@ def load_openvino() -> ModuleType:
     """Import OpenVINO, without its telemetry.
 
     Raises:
-        ProviderError: it is not installed, or its library cannot be loaded.
+        ProviderError: OpenVINO is not installed, or its library cannot be loaded.
     """
     try:
         with _IMPORTING, _WithoutTelemetry():
             return sys.modules.get("openvino") or import_module("openvino")
     except ImportError as exc:
-        # An extension module that is interrupted while it loads raises this, and hides Ctrl-C.
+        # Ctrl-C during the import of an extension module is raised as ImportError.
         if isinstance(exc.__context__ or exc.__cause__, KeyboardInterrupt):
             raise KeyboardInterrupt from exc
         raise ProviderError(
@@ -141,14 +141,14 @@ def load_openvino() -> ModuleType:
 
 
 def foreign_errors(openvino: ModuleType) -> tuple[type[Exception], ...]:
-    """Return the exceptions that OpenVINO raises, which share no base of their own."""
+    """Return the exceptions that OpenVINO raises, which have no common base of their own."""
     named = (value for value in vars(openvino.frontend).values() if isinstance(value, type))
     own = (kind for kind in named if issubclass(kind, Exception))
     return (*own, RuntimeError, TypeError, ValueError)
 
 
 def plain(exc: Exception) -> str:
-    """Return an OpenVINO message without the places in its sources."""
+    """Return an OpenVINO message without its source locations."""
     lines = [line.strip() for line in str(exc).splitlines()]
     told = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
     return " ".join(told).rstrip(". ") or type(exc).__name__
@@ -158,7 +158,7 @@ class _WithoutTelemetry:
     """Hides the telemetry package while OpenVINO is imported.
 
     ``openvino.tools.ovc`` (2026.4) sends an event when it is imported, and has no setting against
-    it. Where the package cannot be imported, it takes a stub of its own.
+    it. If the package cannot be imported, it uses its own stub.
     """
 
     def __enter__(self) -> None:
@@ -189,7 +189,7 @@ def _specs(
 
 
 def _spec(side: str, port: Any, wanted: str) -> TensorSpec:
-    # Without a name of its own, the place finds it, and the comparison of signatures names it.
+    # Ports match by position; a wrong name is reported when the signatures are compared.
     name = wanted if wanted in port.names else min(port.names, default=f"unnamed {side}")
     kind = port.element_type.get_type_name()
     dtype = _DTYPES.get(kind)
@@ -210,7 +210,7 @@ _DTYPES = {
     "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
     "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
 }  # fmt: skip
-"""numpy's name of each element type. Strings have none: OpenVINO's tensors of text are its own."""
+"""numpy's name of each element type; strings are missing, as OpenVINO has its own text tensors."""
 
 
 def _count_nodes(compiled: Any) -> int:

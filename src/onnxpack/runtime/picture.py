@@ -1,4 +1,4 @@
-"""A picture becomes a model's input, as torchvision's transforms would make it."""
+"""Convert a picture to a model's input, as torchvision's transforms do."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 2**26
-"""Of a picture, before and after it is resized: 192 MiB in memory. More is an attack."""
+"""Most pixels before and after a resize: 192 MiB in memory. More is taken for an attack."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""Pillow reads others through outside programs, which a hostile file could steer."""
+"""Accepted formats: for others Pillow runs external programs, which a file could misuse."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
-"""Of the files of these formats."""
+"""Suffixes of files in these formats."""
 
 
 def read_picture(
@@ -32,18 +32,18 @@ def read_picture(
     """Read a picture as a batch of one.
 
     Args:
-        source: a file, or its content.
+        source: path or content of a picture file.
         spec: the input to fill: NCHW or NHWC, with 3 channels (RGB) or 1 (grey); float16,
             float32, float64, or uint8.
-        preprocess: how to resize, cut and scale. Without it the picture is resized to the
-            spec's fixed height and width, and scaled to 0…1. An axis without a fixed size
-            keeps the picture's own.
+        preprocess: how to resize, crop and scale. Without it, the picture is resized to the spec's
+            fixed height and width, and scaled to 0…1. An axis without a fixed size keeps the
+            picture's own.
 
     Returns:
         float[1, C, H, W] or [1, H, W, C] of the spec's dtype; uint8 holds 0…255, not scaled.
 
     Raises:
-        FeedError: the file is no picture or too large, or the input does not take pictures.
+        FeedError: the file is not a picture or too large, or the input does not take pictures.
         PackError: ``preprocess`` cannot be carried out.
         MissingExtraError: Pillow is not installed.
     """
@@ -66,7 +66,7 @@ class _Layout(NamedTuple):
     width: Dim
 
     def size(self, image: Image) -> tuple[int, int]:
-        """Width and height: the spec's where fixed, else the picture's own."""
+        """Return width and height: the spec's if fixed, else the picture's own."""
         width = self.width if isinstance(self.width, int) else image.width
         height = self.height if isinstance(self.height, int) else image.height
         return width, height
@@ -88,7 +88,7 @@ def _layout(spec: TensorSpec) -> _Layout:
 
 
 def _open(source: str | Path | bytes, mode: str) -> Image:
-    """Open and decode a picture, upright, in one of Pillow's modes."""
+    """Open and decode a picture, turned upright, in one of Pillow's modes."""
     try:
         from PIL import Image, ImageOps
     except ImportError as exc:
@@ -142,7 +142,7 @@ def _resize(image: Image, size: tuple[int, int], interpolation: str) -> Image:
 
 
 def _crop(image: Image, crop: tuple[int, int]) -> Image:
-    """Cut out the middle; what is missing at the edges is black, as in torchvision."""
+    """Crop the center; missing parts at the edges are black, as in torchvision."""
     height, width = crop
     if height < 1 or width < 1:
         raise PackError(f"pack.json: preprocess.crop is {height} × {width}, expected 1 or more.")

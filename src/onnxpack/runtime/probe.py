@@ -1,7 +1,7 @@
-"""Proof that a provider works: it runs a small graph, alone, and the numbers are right.
+"""Prove that a provider works: it runs a small graph without help, and returns the right numbers.
 
-A provider's library can print, hang or kill the process, so each is tried in one of its own:
-``python -m onnxpack.runtime.probe CUDAExecutionProvider``.
+A provider's library can print, hang or kill the process, so each provider is tried in its own
+process: ``python -m onnxpack.runtime.probe CUDAExecutionProvider``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from onnxpack.runtime import libraries, session
 from onnxpack.runtime.catalog import CPU
 
 GRAPH = Path(__file__).with_name("probe.onnx")
-"""``y = x @ w``, with ``x`` float32[1, 4] and ``w`` the numbers 0 to 11 as float32[4, 3]."""
+"""The graph ``y = x @ w``: ``x`` is float32[1, 4], ``w`` the numbers 0 to 11 as float32[4, 3]."""
 TIMEOUT_SECONDS = 120
-"""TensorRT takes many seconds to build even a small engine."""
+"""Time limit: TensorRT takes many seconds to build even a small engine."""
 _MARK = "onnxpack-probe: "
 
 
@@ -28,10 +28,10 @@ def probe(provider: str) -> str:
     """Try a provider in this process.
 
     Args:
-        provider: its full name; it must be in this build of onnxruntime.
+        provider: full name of a provider in this build of onnxruntime.
 
     Returns:
-        Why it does not work; empty where it does.
+        Why it does not work; empty if it works.
     """
     library = libraries.provider_library(provider)
     try:
@@ -44,13 +44,13 @@ def probe(provider: str) -> str:
 
 
 def probe_apart(provider: str, *, timeout: float = TIMEOUT_SECONDS) -> str:
-    """Try a provider in a process of its own; returns what ``probe`` does.
+    """Try a provider in its own process, and return the same as ``probe``.
 
     Args:
-        provider: its full name.
-        timeout: in seconds.
+        provider: full name of the provider.
+        timeout: time limit in seconds.
     """
-    # -P: a file in the current folder must not stand in for one of our modules.
+    # -P: a file in the current folder must not replace one of our modules.
     command = [sys.executable, "-P", "-m", "onnxpack.runtime.probe", provider]
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
@@ -63,7 +63,7 @@ def probe_apart(provider: str, *, timeout: float = TIMEOUT_SECONDS) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the result of ``probe`` on a line that a provider's own noise cannot resemble."""
+    """Print the result of ``probe`` on a line that differs from any output of a provider."""
     print(f"\n{_MARK}{msgspec.json.encode(probe(arguments[0])).decode()}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Which execution providers there are, which of them truly work, and which one was meant."""
+"""Find the execution providers that exist, those that truly work, and the requested one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ AUTO = "auto"
 
 
 class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider on this machine.
+    """One execution provider on this machine.
 
     Attributes:
-        name: as onnxruntime spells it.
-        short: as a person types it.
-        in_build: whether the installed onnxruntime holds it.
-        works: whether it has just run a graph, alone, with the right numbers.
-        detail: why it does not work; empty where it does.
-        hardware: what it runs on.
-        package: the Python package that brings it; None where there is none.
-        pytorch: where PyTorch users need it; None where they do not.
+        name: name by which onnxruntime knows it.
+        short: short name for users.
+        in_build: whether the installed onnxruntime contains it.
+        works: whether it has just run a graph without help and returned the right numbers.
+        detail: why it does not work; empty if it works.
+        hardware: hardware that it runs on.
+        package: Python package that contains it; None if there is none.
+        pytorch: the PyTorch users who need it; None if they do not.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def survey() -> tuple[ProviderStatus, ...]:
-    """Every provider that onnxruntime knows; those in this build are proven by running a graph.
+    """Return the status of every provider that onnxruntime knows; those in this build are tried.
 
     Raises:
         ProviderError: onnxruntime is not installed.
@@ -48,29 +48,29 @@ def survey() -> tuple[ProviderStatus, ...]:
 
 
 def known() -> tuple[str, ...]:
-    """The full names of the providers that onnxruntime knows, its order of preference kept."""
+    """Return the full names of all providers that onnxruntime knows, in its order of preference."""
     return tuple(dict.fromkeys([*load_onnxruntime().get_all_providers(), *in_build()]))
 
 
 def in_build() -> tuple[str, ...]:
-    """The full names of the providers in the installed onnxruntime, best first."""
+    """Return the full names of the providers in the installed onnxruntime, best first."""
     return tuple(load_onnxruntime().get_available_providers())
 
 
 def short_name(name: str) -> str:
-    """``cuda`` for ``CUDAExecutionProvider``."""
+    """Return the short name of a provider: ``cuda`` for ``CUDAExecutionProvider``."""
     return look_up(name).short
 
 
 def resolve(provider: str) -> tuple[str, ...]:
-    """The full names that a name stands for, in the order in which to try them.
+    """Return the full names that a name stands for, in the order in which to try them.
 
     Args:
-        provider: ``auto``, a short name or a full name, in any case. ``auto`` is every local
-            provider in the build, the CPU last.
+        provider: ``auto``, a short name or a full name, in any case. ``auto`` means every local
+            provider in the build, with the CPU last.
 
     Raises:
-        ProviderError: no such provider is known, or it is not in this build.
+        ProviderError: the provider is unknown, or not in this build.
     """
     wanted = provider.strip().lower()
     if wanted == AUTO:

@@ -1,4 +1,4 @@
-"""Replaying golden data: does the model answer here as its framework did there?"""
+"""Replay golden data: compare the model's answers here with the framework's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Array, Signature, TensorSpec
 
 ROOM = 1.5
-"""A kernel that rounds otherwise moves a row by a step of its scale, and stays below this. Int8
-arithmetic that saturates, as without VNNI, moves it by ten times what was recorded."""
+"""Factor by which a recorded distance may grow.
+
+A kernel that rounds differently moves a row by one step of its scale, which stays below this
+factor. Int8 arithmetic that saturates, as without VNNI, moves it by ten times the recorded
+distance.
+"""
 LEAST = 1e-6
-"""Of a distance near 0, a multiple leaves no room at all."""
+"""Allowed distance in addition: a multiple of a distance near 0 leaves no room."""
 
 Run: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
 class Example(NamedTuple):
-    """A golden set that was read: arrays by the names of the signature."""
+    """The arrays of a golden set, by the names of the signature."""
 
     golden: GoldenSet
     feed: dict[str, Array]
@@ -38,13 +42,13 @@ def prove(run: Run, pack: Pack, signature: Signature, variant: str | None = None
     """Replay all the evidence of a pack's graph.
 
     Args:
-        run: predicts, from arrays by name to arrays by name.
-        pack: whose golden data, tolerance and allowed noise are used.
-        signature: gives tensors without a name the name of their place.
-        variant: the name of the variant that runs; None for the base.
+        run: function that predicts, from arrays by name to arrays by name.
+        pack: pack with the golden data, the tolerance and the allowed noise.
+        signature: names and order of inputs and outputs, for tensors without a name.
+        variant: name of the variant that runs; None for the base.
 
     Returns:
-        A finding for each set and output. A set that cannot be read or run is an error; a pack
+        A finding for each set and output. A set that cannot be read or run is an error. A pack
         without golden data is a warning, never ok.
     """
     if variant is not None and not pack.variants[variant].entry.exact:
@@ -60,8 +64,8 @@ def replay_variant(run: Run, variant: VariantFiles, signature: Signature) -> Ite
     """Replay the golden sets of a variant that gives up some accuracy.
 
     Returns:
-        A finding for each set and output: ok if the distance is at most ``ROOM`` times what was
-        recorded, and no fewer labels are the same. A set that is not there is an error.
+        A finding for each set and output: ok if the distance is at most ``ROOM`` times the recorded
+        one and no fewer labels agree. A missing set is an error.
     """
     present = {golden.name for golden in variant.golden}
     for name in sorted({each.golden for each in variant.entry.evidence} - present):
@@ -81,7 +85,7 @@ def replay_variant(run: Run, variant: VariantFiles, signature: Signature) -> Ite
 
 
 def replay_example(run: Run, pack: Pack, example: Example) -> Iterator[Finding]:
-    """Replay one golden set of a pack within its tolerance: a finding for each output."""
+    """Replay one golden set of a pack within its tolerance, with a finding for each output."""
     try:
         actual = run(example.feed)
     except OnnxpackError as exc:
@@ -137,7 +141,7 @@ def _near(subject: str, expected: Array, actual: Array, recorded: Distance | Non
 
 
 def _read(paths: tuple[Path, ...], specs: tuple[TensorSpec, ...], what: str) -> dict[str, Array]:
-    """The arrays of one side of a set; where the names are not the graph's, by their place."""
+    """Return the arrays of one side of a set, matched by position if their names differ."""
     tensors = [read_tensor(path) for path in paths]
     names = [spec.name for spec in specs]
     given = [name for name, _ in tensors]

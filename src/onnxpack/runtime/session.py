@@ -1,4 +1,4 @@
-"""Opening sessions: the one place where onnxruntime is imported and its exceptions end."""
+"""Open sessions; the only module that imports onnxruntime and handles its exceptions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from onnxpack.signature import Array
 
 ONNXRUNTIME: Final = "onnxruntime"
 OPENVINO: Final = "openvino"
-"""What runs a graph, as a variant's recipe names it."""
+"""The runtime's name in a variant's recipe."""
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
 SILENT = 4
-"""Log only what kills the process: all else is raised, and needs no second voice."""
+"""Log only fatal errors: all other errors are raised, and must not be logged as well."""
 _WARNING = 2
-"""onnxruntime's own default."""
+"""onnxruntime's own default log severity."""
 
 
 class Session(Protocol):
-    """A graph that was opened; one may be called from many threads at once."""
+    """An opened graph; may be called from several threads at once."""
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array], /) -> list[Array]:
         """Return the outputs of these names, from an array for each input."""
@@ -39,7 +39,7 @@ def load_onnxruntime() -> ModuleType:
     """Import onnxruntime, with its telemetry off unless the user chose otherwise.
 
     Raises:
-        ProviderError: it is not installed, or its library cannot be loaded.
+        ProviderError: onnxruntime is not installed, or its library cannot be loaded.
     """
     late = "onnxruntime" in sys.modules and TELEMETRY not in os.environ
     os.environ.setdefault(TELEMETRY, "1")
@@ -62,13 +62,13 @@ def open_session(
     threads: int,
     profile_to: Path | None = None,
 ) -> Any:
-    """An ``onnxruntime.InferenceSession`` that logs nothing and never changes its provider.
+    """Return an ``onnxruntime.InferenceSession`` that logs nothing and never changes its provider.
 
     Args:
-        graph: the graph's file, or its bytes.
+        graph: path or bytes of the graph.
         providers: full names, in order of preference.
-        threads: of one operator.
-        profile_to: how the name of the profile begins that is written when it ends; None for none.
+        threads: threads of one operator.
+        profile_to: prefix of the file name of a profile; None for no profile.
 
     Raises:
         PackError: the graph cannot be loaded, or an operator has no implementation.
@@ -96,7 +96,7 @@ def open_session(
 
 
 def placement(session: Any) -> dict[str, int]:
-    """How many nodes each provider truly runs, by the provider's full name."""
+    """Return how many nodes each provider truly runs, by the provider's full name."""
     counts: Counter[str] = Counter()
     for part in session.get_provider_graph_assignment_info():
         counts[part.ep_name] += len(part.get_nodes())
@@ -104,7 +104,7 @@ def placement(session: Any) -> dict[str, int]:
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """The exceptions that onnxruntime raises, which share no base of their own."""
+    """Return the exceptions that onnxruntime raises, which have no common base of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = (value for value in vars(state).values() if isinstance(value, type))
@@ -112,11 +112,11 @@ def foreign_errors() -> tuple[type[Exception], ...]:
 
 
 def run(session: Any, outputs: Sequence[str], feed: Any, provider: str) -> list[Any]:
-    """Run once, with onnxruntime's exceptions translated.
+    """Run a session once, and translate onnxruntime's exceptions.
 
     Args:
         session: an open session.
-        outputs: names.
+        outputs: names of the outputs.
         feed: an array for each input, by name.
         provider: the short name of the provider that runs, for messages.
 
@@ -131,10 +131,11 @@ def run(session: Any, outputs: Sequence[str], feed: Any, provider: str) -> list[
 
 
 def run_error(exc: Exception, provider: str) -> FeedError | PackError:
-    """What an exception raised during a run means to the caller.
+    """Return our error for an exception that was raised during a run.
 
     Args:
-        provider: the short name of the provider that ran.
+        exc: exception that onnxruntime raised.
+        provider: short name of the provider that ran.
     """
     reason = plain(exc)
     if type(exc).__name__ in ("InvalidArgument", "ValueError"):
@@ -143,7 +144,7 @@ def run_error(exc: Exception, provider: str) -> FeedError | PackError:
 
 
 def plain(exc: Exception) -> str:
-    """An onnxruntime message without its codes, source lines and C++ signatures."""
+    """Return an onnxruntime message without its codes, source lines and C++ signatures."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", str(exc))
     text = re.sub(r"/\S+\.(?:h|cc|cpp):\d+ [^()]{0,200}\([^()]*(?:\([^()]*\)[^()]*)*\)", "", text)
     text = re.sub(r"( const)? \[with [^\]]*\]", "", text)
@@ -152,7 +153,7 @@ def plain(exc: Exception) -> str:
 
 @contextlib.contextmanager
 def _loading(ort: ModuleType, providers: Sequence[str]) -> Iterator[None]:
-    """Let a provider's library load: find NVIDIA's wheels, and keep failures off the terminal."""
+    """Load a provider's library: find NVIDIA's wheels, and keep failures off the terminal."""
     if set(providers) <= {CPU}:
         yield
         return

@@ -1,6 +1,6 @@
-"""How many threads this process may use: its affinity and the quota of its control group.
+"""Find how many threads this process may use: CPU affinity and the quota of its control group.
 
-onnxruntime sizes its pool from the host's cores. In a container that may use two of sixty-four
+onnxruntime sizes its thread pool by the host's cores. In a container that may use two of sixty-four
 cores, sixty-four threads then wait for each other.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 
 @dataclass(frozen=True, slots=True)
 class CpuBudget:
-    """What a process may use of the machine's processors.
+    """The processors that a process may use.
 
     Attributes:
-        online: the machine's cores.
-        affinity: the cores on which this process may be scheduled.
-        quota: processor seconds a second that its control groups allow; None without a limit.
+        online: number of the machine's cores.
+        affinity: number of cores on which this process may be scheduled.
+        quota: processor seconds per second that its control groups allow; None without a limit.
     """
 
     online: int
@@ -36,10 +36,10 @@ class CpuBudget:
 
 
 def read_budget(root: Path = Path("/")) -> CpuBudget:
-    """The budget of this process.
+    """Return the processor budget of this process.
 
     Args:
-        root: where ``proc`` and the control groups are mounted; a test gives a tree of its own.
+        root: where ``proc`` and the control groups are mounted; tests pass their own tree.
     """
     online = os.cpu_count() or 1
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else online
@@ -47,9 +47,10 @@ def read_budget(root: Path = Path("/")) -> CpuBudget:
 
 
 def read_quota(root: Path = Path("/")) -> float | None:
-    """The smallest quota among this process's control groups and all that hold them.
+    """Return the smallest quota of this process's control groups and their parents.
 
-    Versions 1 and 2, and both at once. What cannot be read or understood limits nothing.
+    Versions 1 and 2 are supported, also both at once. Files that cannot be read or parsed set no
+    limit.
 
     Args:
         root: where ``proc`` and the control groups are mounted.
@@ -75,7 +76,7 @@ class _Mount:
 
 
 def _own_groups(text: str) -> dict[int, PurePosixPath]:
-    """This process's group by version, from ``/proc/self/cgroup``."""
+    """Return this process's control group for each version, from ``/proc/self/cgroup``."""
     groups = {}
     for line in text.splitlines():
         number, _, rest = line.partition(":")
@@ -90,7 +91,7 @@ def _own_groups(text: str) -> dict[int, PurePosixPath]:
 
 
 def _mounts(text: str) -> Iterator[_Mount]:
-    """The mounts that carry processor quotas, from ``/proc/self/mountinfo``."""
+    """Yield the mounts with processor quotas, from ``/proc/self/mountinfo``."""
     for line in text.splitlines():
         place, _, kind = line.partition(" - ")
         before, after = place.split(" "), kind.split(" ")
@@ -106,9 +107,9 @@ def _mounts(text: str) -> Iterator[_Mount]:
 
 
 def _folders(mounts: list[_Mount], own: PurePosixPath | None) -> Iterator[PurePosixPath]:
-    """The folder of a group and of all that hold it, for each mount that shows it."""
+    """Yield the folders of a control group and of its parents, for each mount that shows it."""
     showing = [mount for mount in mounts if own and own.is_relative_to(mount.root)]
-    # A container often sees the host's name of its group, but only its own group's folder.
+    # A container often sees its group by the host's name, but only its own group's folder.
     for mount in showing or mounts:
         inside = own.relative_to(mount.root) if own and showing else PurePosixPath()
         if ".." in inside.parts:
@@ -139,7 +140,7 @@ def _absolute(path: str) -> PurePosixPath:
 
 
 def _unescape(field: str) -> str:
-    r"""A mountinfo field, in which a space is written ``\040``."""
+    r"""Return a mountinfo field with escapes replaced, such as ``\040`` for a space."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 

@@ -1,8 +1,8 @@
-"""Choosing among the graphs of a pack: the fastest that answers here as it did where it was made.
+"""Choose the fastest graph of a pack whose answers here are as they were where it was made.
 
-A figure that was measured elsewhere says nothing of this machine: without VNNI, onnxruntime's
-``MatMulInteger`` of unsigned by signed bytes saturates (onnxruntime issues 5849, 6004, 14642). So
-each variant replays its evidence before it answers, and the processor's features decide nothing.
+Results from another machine do not hold here: without VNNI, onnxruntime's ``MatMulInteger`` of
+unsigned by signed bytes saturates (onnxruntime issues 5849, 6004, 14642). So each variant replays
+its evidence before it is used; the processor's features decide nothing.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ BASE = "base"
 CPU_NAME = "cpu"
 
 ReadSample: TypeAlias = Callable[[], Example]
-"""Reads the pack's first golden set. It judges several variants, and is read only once."""
+"""Reads the pack's first golden set, which is used for several variants, only once."""
 
 
 class Chosen(NamedTuple):
-    """The graph that answers.
+    """The graph that was chosen to answer.
 
     Attributes:
         opened: its session, and where it runs.
-        signature: the manifest's, else the graph's own.
-        variant: its name; None for the base.
+        signature: the manifest's signature, else the graph's own.
+        variant: name of the variant; None for the base.
         notes: which variants were not taken, and why.
     """
 
@@ -50,20 +50,20 @@ class Chosen(NamedTuple):
 
 
 def choose(pack: Pack, variant: str, provider: str, *, threads: int) -> Chosen:
-    """Open the graph of a pack that answers.
+    """Choose and open a graph of a pack.
 
     Args:
-        pack: with or without variants.
-        variant: a name; ``base``; or ``auto``: the fastest variant that replays here, else the
-            base.
-        provider: see ``resolve``. Variants are for the CPU.
-        threads: of one operator.
+        pack: a pack, with or without variants.
+        variant: name of a variant; ``base``; or ``auto``, the fastest variant that replays here,
+            else the base.
+        provider: see ``resolve``; variants are for the CPU.
+        threads: threads of one operator.
 
     Raises:
         PackError: the pack is malformed, or the graph cannot be loaded.
-        ProviderError: the provider does not run here, or the variant that was named does not
-            answer here as it did where it was made.
-        UsageError: there is no variant of this name.
+        ProviderError: the provider does not run here, or the named variant answers differently here
+            than where it was made.
+        UsageError: the pack has no variant of this name.
     """
     manifest = pack.manifest
     if manifest is None or variant not in (AUTO, *pack.variants):
@@ -124,7 +124,7 @@ def _choose_named(pack: Pack, manifest: Manifest, name: str, provider: str, thre
 
 
 def _check_name(pack: Pack, name: str) -> None:
-    """Refuse the name of a variant that is not here."""
+    """Raise an error if the pack has no variant of this name."""
     if name in (AUTO, BASE):
         return
     if pack.manifest is not None and name in pack.manifest.variants:
@@ -149,7 +149,7 @@ def _base(pack: Pack, opened: Opened, notes: Sequence[str] = ()) -> Chosen:
 
 def _open_variant(variant: VariantFiles, pack: Pack, manifest: Manifest, threads: int) -> Opened:
     recipe, base = variant.entry.recipe, manifest.files.get(MODEL)
-    # Its evidence is of that graph's answers, so it says nothing of how far it is from this one.
+    # Its evidence was compared with that graph's answers, and shows nothing about this one.
     if base is None or variant.entry.base != base.sha256:
         raise PackError(f"variant {variant.name!r} was made from another {MODEL}.")
     _check_bytes(variant, pack, manifest)
@@ -165,13 +165,13 @@ def _open_variant(variant: VariantFiles, pack: Pack, manifest: Manifest, threads
 
 
 def _check_bytes(variant: VariantFiles, pack: Pack, manifest: Manifest) -> None:
-    """Refuse a graph that was altered: the few rows that replay may not show it.
+    """Check the digests of a variant's files: the few rows that are replayed could miss a change.
 
     Raises:
         PackError: the graph, or its weights beside it, are not those that ``pack.json`` names.
     """
     place = f"{VARIANTS}/{variant.name}/"
-    # Its golden data is not compared: what is missing there proves nothing, and is said in words.
+    # Golden data is not compared here: if a set is missing, the replay reports it.
     named = {
         name: entry
         for name, entry in manifest.files.items()
@@ -190,10 +190,10 @@ def _fault(
     opened: Opened,
     read_sample: ReadSample,
 ) -> str:
-    """Return why a variant may not answer here; empty if its evidence replays.
+    """Return why a variant cannot be used here; empty if its evidence replays.
 
     Raises:
-        PackError: golden data cannot be read, or there is none.
+        PackError: golden data cannot be read, or is missing.
     """
     signature = manifest.signature
     predict = _runner(opened, signature)
@@ -227,7 +227,7 @@ def _sample_reader(pack: Pack, signature: Signature) -> ReadSample:
 
 
 def _note(variant: VariantFiles, fault: str) -> str:
-    """Say which variant is not taken, why, and what that costs."""
+    """Return a sentence that says which variant is not used, why, and what that costs."""
     entry = variant.entry
     return (
         f"variant {variant.name!r} is not used here: {fault.rstrip('.')}. It was {entry.ratio:.2f} "

@@ -1,1 +1,1 @@
-"""Serving packs over HTTP, proven before they answer."""
+"""Serve packs over HTTP and gRPC, after proving them on this machine."""

@@ -1,6 +1,6 @@
-"""``python -m onnxpack.server``: what runs in an image, where there is no command line.
+"""Serve packs without the command line: ``python -m onnxpack.server``, which images run.
 
-Every setting of :class:`onnxpack.server.settings.Settings` is an option of its name.
+Every setting of :class:`onnxpack.server.settings.Settings` is an option of the same name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _READERS: dict[str, Any] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve packs until a signal comes; 1 where they cannot be served or answer differently."""
+    """Serve packs until a signal comes; return 1 if they cannot be served or answer differently."""
     try:
         packs, settings = _read(argv)
         from onnxpack.server.run import serve
@@ -74,6 +74,6 @@ def _describe(model: ReadyModel) -> str:
 
 
 if __name__ == "__main__":
-    # The first process of a container ignores what it has no handler for, and imports take time.
+    # Process 1 of a container ignores signals without a handler, and the imports take time.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sys.exit(main())

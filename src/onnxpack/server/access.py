@@ -1,4 +1,4 @@
-"""The access log: a line of JSON for each request."""
+"""Write the access log: one line of JSON for each request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _access = logging.getLogger("onnxpack.access")
 def log_access(
     method: str, path: str, status: int | str, seconds: float, request_id: bytes
 ) -> None:
-    """Log one request, HTTP's by its status and gRPC's by the name of its code."""
+    """Log one request; ``status`` is an HTTP status, or the name of a gRPC code."""
     record = {
         "time": round(time(), 3),
         "method": method,

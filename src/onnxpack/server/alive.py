@@ -1,4 +1,7 @@
-"""``python -m onnxpack.server.alive``: 0 where the server in this container is ready, else 1."""
+"""Exit with 0 if this container's server is ready, else 1.
+
+Run it as ``python -m onnxpack.server.alive``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ SECONDS = 2.0
 
 
 def main(port: int = 8000) -> int:
-    """Ask whether the server is ready."""
+    """Return 0 if the server answers that it is ready, else 1."""
     connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", "/v2/health/ready")

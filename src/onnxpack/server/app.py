@@ -1,4 +1,4 @@
-"""The ASGI application: from paths to what answers them."""
+"""The ASGI application: route each request to its handler."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from onnxpack.signature import Array
 
 READ = ("GET", "HEAD")
 OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
-"""Paths that need no key: what a load balancer asks."""
+"""Paths that need no API key, since load balancers ask for them."""
 PAGE = {
     "/": ("index.html", b"text/html; charset=utf-8"),
     "/docs": ("docs.html", b"text/html; charset=utf-8"),
@@ -54,11 +54,11 @@ Handler: TypeAlias = Callable[[Served, Exchange], Awaitable[tuple[Headers, bytes
 
 
 class App:
-    """Answers the Open Inference Protocol, the plain endpoint, and the page.
+    """Answers the Open Inference Protocol, the plain predict endpoint, and the page.
 
     Args:
-        repository: the models.
-        settings: of the server.
+        repository: the served models.
+        settings: settings of the server.
     """
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
@@ -110,7 +110,7 @@ class App:
             await self._server(exchange, path)
 
     async def _server(self, exchange: Exchange, path: str) -> None:
-        """What is asked of the server as a whole."""
+        """Answer requests about the server as a whole."""
         repository = self.repository
         if path == "/v2/health/live":
             await exchange.answer_json({"live": True})
@@ -130,7 +130,7 @@ class App:
             raise not_found(f"there is nothing at {path}")
 
     async def _model(self, exchange: Exchange, path: str) -> None:
-        """``/v2/models/NAME[/versions/VERSION][/ready|/infer|/predict]``."""
+        """Answer ``/v2/models/NAME[/versions/VERSION][/ready|/infer|/predict]``."""
         parts = path[len("/v2/models/") :].split("/")
         wanted = parts[2] if len(parts) > 2 and parts[1] == "versions" else None
         action = "/".join(parts[1 if wanted is None else 3 :])
@@ -152,7 +152,7 @@ class App:
             raise not_found(f"there is nothing at {path}")
 
     async def _model_ready(self, exchange: Exchange, name: str, version: str | None) -> None:
-        """No name is known before all models are proven, so until then it may be any."""
+        """Answer whether a model is ready; no name is known until all models are proven."""
         if self.repository.ready:
             self.repository.get(name, version)
         ready = self.repository.accepting
@@ -168,7 +168,7 @@ class App:
             await exchange.answer(200, headers, content)
             stats.answered(seconds)
         except asyncio.CancelledError:
-            stats.refused(503)  # as it is explained: the time to drain is over
+            stats.refused(503)  # counted as the client sees it: the time to drain is over
             raise
         except Exception as exc:
             stats.refused(status_of(exc))
@@ -201,7 +201,7 @@ class App:
 
 
 async def _run(served: Served, exchange: Exchange, feeds: Feeds) -> dict[str, Array]:
-    """The answer; where it has to wait for a session, it is dropped if the client goes away."""
+    """Run a request and return its outputs; cancel a waiting request if the client goes away."""
     if served.at_once(feeds):
         return await served.infer(feeds, exchange.header)
     task = asyncio.ensure_future(served.infer(feeds, exchange.header))

@@ -1,8 +1,9 @@
-"""Batching without a waiting window: what is queued when a session is free runs together.
+"""Batch requests without a waiting window: requests queued when a session is free run together.
 
-Waiting for more costs latency and gains nothing: under load a queue forms by itself, and without
-load there is nobody to wait for. Rows are counted, not requests. Only requests whose inputs have
-equal dtypes and equal sizes on every axis but the first run together; the others keep their turn.
+Waiting for more requests costs latency and gains nothing: under load a queue forms by itself, and
+without load no other request comes. Rows are counted, not requests. Requests run together only if
+their inputs have equal dtypes and equal sizes on every axis but the first. Other requests keep
+their place in the queue.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Run = Callable[[Feeds], dict[str, Array]]
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A request in the queue."""
+    """A request that waits in the queue."""
 
     feeds: Feeds
     rows: int
@@ -42,10 +43,11 @@ class Batcher:
     """The queue in front of the sessions of one model.
 
     Args:
-        runs: for each session, the function that runs it; it is called in a thread.
-        max_rows: rows that run together at most; 1 serves one request at a time.
-        max_queue: requests that may wait.
+        runs: one function for each session that runs it; called in a thread.
+        max_rows: most rows that run together; 1 serves one request at a time.
+        max_queue: most requests that may wait.
         timeout: seconds until a request is given up.
+        stats: counters of the model.
     """
 
     def __init__(
@@ -63,10 +65,10 @@ class Batcher:
         return len(self._queue)
 
     async def submit(self, feeds: Feeds, rows: int) -> dict[str, Array]:
-        """The answer to one request, with its own rows alone.
+        """Return the answer to one request, which contains only its own rows.
 
         Raises:
-            Refusal: the queue is full (429), or the time is over (504).
+            Refusal: the queue is full (429), or the request timed out (504).
             OnnxpackError: the model refuses the inputs.
         """
         if len(self._queue) >= self._max_queue:
@@ -79,18 +81,18 @@ class Batcher:
         try:
             return await waiting.answer
         except BaseException:
-            with suppress(ValueError):  # it is not there any more where it has run
+            with suppress(ValueError):  # a request that ran has left the queue
                 self._queue.remove(waiting)
             raise
         finally:
             timer.cancel()
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Shut down the threads of the sessions."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self) -> None:
-        """Give what is queued to the sessions that are free."""
+        """Start batches from the queue on all free sessions."""
         loop = asyncio.get_running_loop()
         while self._free:
             batch = self._take()
@@ -102,7 +104,7 @@ class Batcher:
             done.add_done_callback(partial(self._finish, run, batch))
 
     def _take(self) -> list[_Waiting]:
-        """The oldest request, and those behind it that can run with it."""
+        """Take the oldest request from the queue, and later ones that can run with it."""
         while self._queue and self._queue[0].answer.done():
             self._queue.popleft()
         batch: list[_Waiting] = []
@@ -142,7 +144,7 @@ class Batcher:
         self._start()
 
     def _alone(self, batch: list[_Waiting]) -> None:
-        """A batch that failed runs again one by one, so that only the culprit is refused."""
+        """Queue the requests of a failed batch to run alone, so only the faulty one fails."""
         for waiting in reversed(batch):
             waiting.key = (object(),)
             self._queue.appendleft(waiting)

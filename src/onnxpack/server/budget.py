@@ -1,4 +1,4 @@
-"""A bound on what all requests together hold in memory."""
+"""Limit the memory that all requests together hold."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from onnxpack.server.refusal import Refusal
 
 
 class Budget:
-    """Bytes of bodies and answers that are held at once, over all connections.
+    """Counts the bytes of bodies and answers held at once, over all connections.
 
     Args:
-        limit: in bytes.
+        limit: most bytes.
     """
 
     __slots__ = ("held", "limit")
@@ -19,15 +19,15 @@ class Budget:
         self.held = 0
 
     def take(self, size: int) -> None:
-        """Hold ``size`` bytes more.
+        """Reserve ``size`` bytes.
 
         Raises:
-            Refusal: 503, others hold too much at the moment.
+            Refusal: 503, other requests hold too much at the moment.
         """
         if self.held + size > self.limit:
             raise Refusal(503, "the server holds as much as it may; try again", retry_after=1)
         self.held += size
 
     def give(self, size: int) -> None:
-        """Hold ``size`` bytes less."""
+        """Release ``size`` bytes."""
         self.held -= size

@@ -1,4 +1,4 @@
-"""HTTP connections with bounds that uvicorn does not set: headers, pipelines, and time."""
+"""HTTP connections with limits that uvicorn does not set: headers, pipelining and time."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from onnxpack.server.joined import JoinedWrites
 
 MAX_HEADER_BYTES = 64 * 1024
-"""Of the request line and all headers together."""
+"""Most bytes of the request line and all headers together."""
 MAX_PIPELINED = 32
-"""Requests that may be sent ahead on one connection."""
+"""Most requests that a client may send ahead on one connection."""
 PATIENCE = 10
-"""A request, and taking its answer, may last as many read timeouts as this in all."""
+"""Receiving a request, or sending its answer, may take this many read timeouts in total."""
 SWEEP_SECONDS = 1.0
 AT_ONCE = struct.pack("ii", 1, 0)
-"""Lingering that is on, for no time."""
+"""SO_LINGER switched on with 0 seconds: closing resets the connection."""
 OVER = select.POLLRDHUP | select.POLLHUP | select.POLLERR
-"""What the system says of a connection that its client left."""
+"""Events that the system reports for a connection that its client left."""
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is closed when its client is too slow, or sends without end."""
+    """A connection that is closed when its client is too slow or sends without end."""
 
     read_timeout = 20.0
     _live: ClassVar[weakref.WeakSet[Connection]] = weakref.WeakSet()
 
     def connection_made(self, transport: Any) -> None:
-        """A client connected, and has its time to send a request."""
+        """Start the time limit for the client's first request."""
         super().connection_made(JoinedWrites(transport, self.loop))
         self._begun = self._heard = self._taking = self.loop.time()
         self._reading = True
@@ -47,9 +47,12 @@ class Connection(HttpToolsProtocol):
         self._live.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is over; one that closes is not, while its client takes nothing."""
+        """Mark the running request as disconnected.
+
+        While a connection closes and its client takes nothing, this is not called yet.
+        """
         self._live.discard(self)
-        # uvicorn tells the request that came last; of requests sent ahead, an earlier one runs.
+        # uvicorn marks the latest request; with requests sent ahead, an earlier one is running.
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
@@ -57,21 +60,21 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Part of a request came."""
+        """Pass received bytes on to the parser, and check the limits."""
         self._heard = self.loop.time()
         if not self._reading and self.cycle is not None and self.cycle.response_complete:
-            # An empty line begins no request yet, and ends the wait for one.
+            # An empty line does not begin a request, but starts the time limit.
             self._reading, self._begun = True, self._heard
         self._progress = False
         super().data_received(data)
-        # The parser keeps a header until its end, and so an endless one: no callback tells.
+        # The parser buffers a header until its end, without a callback, even if it never ends.
         self._stalled = 0 if self._progress else self._stalled + len(data)
         if self._stalled > MAX_HEADER_BYTES:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request, or refuse it if too many were sent ahead."""
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
         super().on_message_begin()
@@ -80,28 +83,28 @@ class Connection(HttpToolsProtocol):
         self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        """Part of the request line came."""
+        """Count a part of the request line."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header came."""
+        """Count a received header."""
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
-        """Part of a body came."""
+        """Note progress: a part of a body arrived."""
         self._progress = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole; from now on it is the server that takes time."""
+        """Note that the request is complete; from here on the server takes the time."""
         self._reading = False
         self._progress = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, as all else is refused, unless answers are still due."""
+        """Answer malformed HTTP in the server's own error format, unless answers are still due."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.reset()
             return
@@ -115,7 +118,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def too_slow(self, now: float) -> bool:
-        """Whether the client has not sent, or not taken, anything for too long."""
+        """Return whether the client has sent or taken nothing for too long."""
         if self._reading and not self.flow.read_paused:
             silent = now - self._heard > self.read_timeout
             return silent or now - self._begun > PATIENCE * self.read_timeout
@@ -128,7 +131,7 @@ class Connection(HttpToolsProtocol):
         return stuck or now - self._taking > PATIENCE * self.read_timeout
 
     def left(self) -> bool:
-        """Whether the client went away, which the loop does not see while it reads nothing."""
+        """Return whether the client left, which the loop cannot see while reading is paused."""
         if not self.flow.read_paused:
             return False
         system = select.poll()
@@ -136,7 +139,7 @@ class Connection(HttpToolsProtocol):
         return any(events & OVER for _, events in system.poll(0))
 
     def reset(self) -> None:
-        """End the connection at once; the system forgets what was not taken yet, too."""
+        """Close the connection at once; the system drops bytes that were not sent yet."""
         plain = self.transport.get_extra_info("socket")
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self.transport.abort()
@@ -151,13 +154,13 @@ class Connection(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _refuse(self, status: HTTPStatus) -> None:
-        # The parser stops at an exception, and what stops it is answered by send_400_response.
+        # The parser stops at an exception, and uvicorn then calls send_400_response.
         self._refusal = status
         raise ValueError(status.phrase)
 
     @classmethod
     async def sweep(cls) -> None:
-        """Close what is too slow, once a second, until cancelled."""
+        """Close slow and abandoned connections once a second, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)

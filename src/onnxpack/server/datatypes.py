@@ -1,7 +1,7 @@
-"""The datatypes of the Open Inference Protocol, and tensors as the bytes it sends them in.
+"""The datatypes of the Open Inference Protocol, and the byte form of its raw tensors.
 
-Raw tensors are row-major and little-endian. Each element of BYTES is a 4-byte little-endian
-length and the bytes themselves.
+Raw tensors are row-major and little-endian. Each element of BYTES is a 4-byte little-endian length
+followed by the bytes themselves.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ NAMES = {
     "float64": "FP64",
     "str": "BYTES",
 }
-"""Each of our dtypes by its name in the protocol."""
+"""The protocol's name of each numpy dtype."""
 
 _BY_DTYPE = {np.dtype(dtype): name for dtype, name in NAMES.items() if dtype != "str"}
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
 _WIRE = {name: dtype.newbyteorder("<") for dtype, name in _BY_DTYPE.items()}
 MAX_RANK = 32
-"""numpy's own limit was 32 axes until its version 2."""
+"""Most axes of a tensor; numpy before version 2 allows no more than 32."""
 MAX_ELEMENTS = 2**40
-"""Beyond what any body holds, and below what numpy cannot count."""
+"""More elements than any body has, and few enough for numpy to count."""
 BINARY_ONLY = {"FP16"}
-"""Datatypes without a form in JSON."""
+"""Datatypes that have no JSON form."""
 
 
 def datatype_of(array: Array) -> str:
-    """The protocol's name of an array's dtype."""
+    """Return the protocol's name of an array's dtype."""
     return _BY_DTYPE.get(array.dtype, "BYTES")
 
 
 def count(shape: Sequence[int], name: str) -> int:
-    """How many elements a shape has.
+    """Return the number of elements of a shape.
 
     Raises:
         Refusal: there are too many axes, a size is negative, or there are more elements than any
@@ -59,7 +59,7 @@ def count(shape: Sequence[int], name: str) -> int:
         raise bad_request(f"input {name!r} has {len(shape)} axes, expected at most {MAX_RANK}")
     if shape and (min(shape) < 0 or max(shape) > MAX_ELEMENTS):
         raise bad_request(f"input {name!r} has no possible shape: {list(shape)}")
-    # An empty array may not have a huge axis either: numpy multiplies the others.
+    # Sizes of an empty array are limited too: numpy multiplies the axes that are not 0.
     total = math.prod(size or 1 for size in shape)
     if total > MAX_ELEMENTS:
         raise bad_request(f"input {name!r} has {total} elements")
@@ -67,10 +67,10 @@ def count(shape: Sequence[int], name: str) -> int:
 
 
 def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: str) -> Array:
-    """A raw tensor as an array; numbers share the content's memory.
+    """Return a raw tensor as an array; arrays of numbers share the content's memory.
 
     Raises:
-        Refusal: there are more or fewer bytes than the shape needs.
+        Refusal: the content has more or fewer bytes than the shape needs.
     """
     total = count(shape, name)
     if datatype == "BYTES":
@@ -85,7 +85,7 @@ def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: s
 
 
 def to_bytes(array: Array) -> bytes:
-    """An array as a raw tensor."""
+    """Return the bytes of an array as a raw tensor."""
     if array.dtype.kind not in "OU":
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     parts = []
@@ -115,10 +115,10 @@ def _strings(content: memoryview, total: int, name: str) -> Array:
 
 
 def to_text(content: bytes, name: str) -> str:
-    """An element of BYTES as text.
+    """Return an element of BYTES as text.
 
     Raises:
-        Refusal: it is not UTF-8.
+        Refusal: the element is not UTF-8.
     """
     try:
         return content.decode()

@@ -1,4 +1,4 @@
-"""What the server says of its models."""
+"""Describe the server and its models as JSON objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnxpack.signature import TensorSpec
 
 
 def describe_server() -> dict[str, Any]:
-    """The protocol's metadata of the server."""
+    """Return the protocol's metadata of the server."""
     return {
         "name": "onnxpack",
         "version": version("onnxpack"),
@@ -25,7 +25,7 @@ def describe_server() -> dict[str, Any]:
 
 
 def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:
-    """The protocol's metadata of a model; a dynamic dim is -1."""
+    """Return the protocol's metadata of a model; a dynamic dim is -1."""
     return {
         "name": served.name,
         "versions": versions,
@@ -42,7 +42,7 @@ def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:
 
 
 def describe_state(served: Served) -> dict[str, Any]:
-    """All that the page shows of a model: signature, evidence, placement, latency."""
+    """Return what the page shows of a model: signature, evidence, placement, latency."""
     manifest = served.model.pack.manifest
     return {
         "name": served.name,

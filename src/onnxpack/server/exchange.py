@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, over ASGI."""
+"""One HTTP request and its response, over ASGI."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
 MAX_MESSAGE = 1000
-"""Characters of a refusal: it may repeat what a client sent."""
+"""Most characters of an error message, which may repeat what a client sent."""
 SMALL_ANSWER = 64 * 1024
-"""Bytes that a connection takes at once; a larger answer is held until its client took it."""
+"""Bytes that a connection takes at once; memory of a larger answer is counted until it is sent."""
 
 
 class Disconnected(Refusal):
@@ -32,17 +32,17 @@ class Disconnected(Refusal):
 
 
 class Exchange:
-    """A request, and the means to answer it.
+    """A request, and the methods to answer it.
 
     Args:
         scope: ASGI's connection scope.
-        receive: gives the parts of the body.
-        send: takes the parts of the answer.
-        budget: of what is held in memory.
+        receive: ASGI callable that returns the parts of the body.
+        send: ASGI callable that takes the parts of the answer.
+        budget: limit of the memory that requests hold.
 
     Attributes:
-        received: when the body was there, by ``perf_counter``.
-        status: of the answer; 0 before there is one.
+        received: time when the body was complete, by ``perf_counter``.
+        status: status of the answer; 0 before it is sent.
     """
 
     __slots__ = (
@@ -64,7 +64,7 @@ class Exchange:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's parameters; of one given twice, the last."""
+        """The query's parameters; the last value of a parameter that is given twice."""
         parsed = parse_qs(self.query_string.decode("latin-1"))
         return {name: values[-1] for name, values in parsed.items()}
 
@@ -75,15 +75,16 @@ class Exchange:
         return value.partition(b";")[0].strip().lower().decode("latin-1")
 
     def header(self, name: str) -> str:
-        """A header by its name in small letters; empty where there is none."""
+        """Return the header of a lower-case name, or an empty string."""
         return self.headers.get(name.encode("latin-1"), b"").decode("latin-1")
 
     async def body(self, limit: int) -> bytes:
-        """The whole body.
+        """Return the whole body of the request.
 
         Raises:
-            Refusal: 413, it is larger than ``limit`` bytes; 503, all bodies together are too large.
-            Disconnected: the client went away before its end.
+            Refusal: 413, the body is larger than ``limit`` bytes; 503, all bodies are too large
+                together.
+            Disconnected: the client went away before the end of the body.
         """
         declared = self.headers.get(b"content-length", b"0")
         if number(declared) > limit:
@@ -99,12 +100,12 @@ class Exchange:
         return await self._rest(message, limit)
 
     async def gone(self) -> None:
-        """Return when the client has gone away."""
+        """Wait until the client has gone away."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
     async def answer(self, status: int, headers: Headers, content: bytes) -> None:
-        """Send the whole answer."""
+        """Send the complete answer with its headers."""
         if len(content) > SMALL_ANSWER:
             self._hold(len(content))
         self.status = status
@@ -119,20 +120,20 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": content})
             return
         await self._send({"type": "http.response.body", "body": content, "more_body": True})
-        # This second part waits until the connection has little left to send.
+        # Sending this second part waits until the connection has little left to send.
         await self._send({"type": "http.response.body", "body": b""})
 
     async def answer_json(self, value: Any, *, status: int = 200) -> None:
-        """Send a value as JSON."""
+        """Send a value as a JSON answer."""
         await self.answer(status, [JSON_TYPE], write_json(value))
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Send the protocol's error."""
+        """Send an error in the protocol's format."""
         content = orjson.dumps({"error": refusal.message[:MAX_MESSAGE]})
         await self.answer(refusal.status, [JSON_TYPE, *refusal.headers], content)
 
     def release(self) -> None:
-        """Give back what was held in memory."""
+        """Release the memory that was counted for this request."""
         self._budget.give(self._held)
         self._held = 0
 
@@ -158,13 +159,13 @@ class Exchange:
 
 
 def write_json(value: Any) -> bytes:
-    """A value as JSON, arrays as nested lists."""
+    """Return a value as JSON, with arrays as nested lists."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     return orjson.dumps(value, option=options)
 
 
 def number(digits: bytes) -> int:
-    """What a header counts; -1 where it is no number."""
+    """Return the number in a header; -1 if it is not a number."""
     return int(digits) if digits.isdigit() and len(digits) < 20 else -1
 
 

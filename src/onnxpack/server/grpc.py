@@ -1,4 +1,4 @@
-"""The gRPC server: the Open Inference Protocol, with standard health and reflection beside it."""
+"""The gRPC server: the Open Inference Protocol, standard health checks, and reflection."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MAX_CONNECTIONS = 4096
 
 @contextmanager
 def reserved(settings: Settings) -> Iterator[int]:
-    """Hold the port of gRPC, which its library binds later, once in each worker; gives the port.
+    """Reserve the gRPC port and yield it; the gRPC library binds it later, once in each worker.
 
     Raises:
         UsageError: the address cannot be bound.
@@ -48,7 +48,7 @@ def reserved(settings: Settings) -> Iterator[int]:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
-            # This fails where another server listens, even one that shares its port.
+            # This fails if another server listens, even one that shares its port.
             alone.bind((settings.host, settings.grpc_port))
             port = int(alone.getsockname()[1])
             alone.close()
@@ -65,12 +65,14 @@ def reserved(settings: Settings) -> Iterator[int]:
 async def grpc_server(
     repository: Repository, settings: Settings, budget: Budget | None = None
 ) -> AsyncIterator[int]:
-    """Serve gRPC on ``settings.grpc_port`` in this event loop; gives the port.
+    """Serve gRPC on ``settings.grpc_port`` in this event loop, and yield the port.
 
     At the end, answers in flight have ``settings.drain`` seconds to finish.
 
     Args:
-        budget: of what is held in memory, where it is shared with others.
+        repository: the served models.
+        settings: settings of the server.
+        budget: limit of the memory that requests hold, if shared with other servers.
 
     Raises:
         UsageError: the address cannot be bound.
@@ -93,11 +95,11 @@ async def grpc_server(
 
 
 class Inference:
-    """Answers the Open Inference Protocol.
+    """Answers the Open Inference Protocol over gRPC.
 
     Args:
-        repository: the models.
-        settings: of the server.
+        repository: the served models.
+        settings: settings of the server.
     """
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
@@ -106,7 +108,7 @@ class Inference:
 
     @property
     def methods(self) -> dict[str, Method]:
-        """By name."""
+        """The methods of the service, by name."""
         return {
             "ServerLive": _unary("ServerLive", self._server_live, open_=True),
             "ServerReady": _unary("ServerReady", self._server_ready, open_=True),
@@ -170,7 +172,7 @@ def _unary(name: str, answer: Callable[[Any], Awaitable[Any]], *, open_: bool = 
 
 
 def _reflection() -> Method:
-    """What lists the services and gives their descriptors."""
+    """Return the method that lists the services and their descriptors."""
     servicer = reflection.aio.ReflectionServicer((INFERENCE, HEALTH, REFLECTION))
 
     async def serve(call: Call) -> None:
@@ -189,12 +191,12 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_body),
         ("grpc.max_send_message_length", -1),
-        # A small compressed message can be gigabytes large, and its size is only seen afterwards.
+        # A small compressed message can expand to gigabytes, which is only known afterwards.
         ("grpc.compression_enabled_algorithms_bitset", 1),
         ("grpc.per_message_decompression", 0),
         ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
         ("grpc.server_handshake_timeout_ms", patience),
-        # A client that vanished without a word is found out, and its requests are dropped.
+        # Detect clients that vanished without closing, and drop their requests.
         ("grpc.keepalive_time_ms", patience),
         ("grpc.keepalive_timeout_ms", patience),
         ("grpc.keepalive_permit_without_calls", 1),

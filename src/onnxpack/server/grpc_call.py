@@ -1,7 +1,7 @@
-"""One gRPC request and its answer, within the bounds that HTTP has too.
+"""One gRPC request and its answer, within the same limits as HTTP.
 
-Every method, the unary ones as well, reads and writes its messages itself: so a key is checked
-before anything is read, and what is read at once is bounded in memory and in time.
+Every method, even a unary one, reads and writes its own messages. So an API key is checked before a
+message is read, and reading is limited in memory and time.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from onnxpack.server.settings import Settings
 
 T = TypeVar("T")
 SMALL_REQUEST = 64 * 1024
-"""Bytes of a request that carries no tensor."""
+"""Most bytes of a request without a tensor."""
 POLL_SECONDS = 0.1
-"""How soon a stream that waits sees that the server changed."""
+"""Seconds between checks whether the server changed, in a stream that waits."""
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
     408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    # Not RESOURCE_EXHAUSTED, as 429 is: it does not help to try again.
+    # Not RESOURCE_EXHAUSTED, which 429 becomes: a retry does not help.
     413: grpc.StatusCode.OUT_OF_RANGE,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-"""What each status of HTTP is in gRPC; all others are INTERNAL."""
+"""The gRPC code of each HTTP status; all others are INTERNAL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of a service.
+    """A method of a gRPC service.
 
     Attributes:
-        path: as it is on the wire.
-        serve: reads from a call, and writes to it.
-        open: whether it needs no key.
-        limit: bytes of a message.
+        path: path on the wire.
+        serve: function that reads from a call and writes to it.
+        open: whether the method needs no API key.
+        limit: most bytes of a message.
     """
 
     path: str
@@ -61,29 +61,29 @@ class Method:
 
 
 class Gate:
-    """What every call of a server passes.
+    """Creates the handlers of a server, and checks keys and limits for each call.
 
     Args:
-        repository: the models.
-        settings: of the server.
-        budget: of what is held in memory.
+        repository: the served models.
+        settings: settings of the server.
+        budget: limit of the memory that requests hold.
     """
 
     def __init__(self, repository: Repository, settings: Settings, budget: Budget) -> None:
         self.repository = repository
         self.settings = settings
         self.budget = budget
-        # A message has no size until it was read, so any may turn out to be the largest.
+        # The size of a message is unknown until it is read, so assume the largest.
         self.reading = asyncio.Semaphore(max(1, settings.max_held // settings.max_body))
         self._keys = Keys(settings.api_keys)
 
     def handler(self, method: Method) -> Any:
-        """What grpc.aio calls for a method."""
+        """Return the grpc.aio handler for a method."""
 
         async def handle(_requests: Any, context: Any) -> None:
             await self._handle(method, Call(context, self, method.limit))
 
-        # On the wire a unary method is a stream of one message.
+        # On the wire, a unary method is a stream with one message.
         return grpc.stream_stream_rpc_method_handler(handle)
 
     async def _handle(self, method: Method, call: Call) -> None:
@@ -93,7 +93,7 @@ class Gate:
             if not method.open:
                 self._check_key(call)
             await method.serve(call)
-        except asyncio.CancelledError:  # the client went away, or the time to drain is over
+        except asyncio.CancelledError:  # the client left, or the time to drain is over
             code = grpc.StatusCode.CANCELLED
             raise
         except Exception as exc:  # noqa: BLE001 - one request must never end the server
@@ -116,15 +116,15 @@ class Gate:
 
 
 class Call:
-    """A request, and the means to answer it.
+    """A request, and the methods to answer it.
 
     Args:
-        context: of grpc.aio.
-        gate: of the server.
-        limit: bytes of a message.
+        context: grpc.aio's context of the call.
+        gate: limits and key check of the server.
+        limit: most bytes of a message.
 
     Attributes:
-        received: when the last message was there, by ``perf_counter``.
+        received: time when the last message was complete, by ``perf_counter``.
     """
 
     __slots__ = ("_context", "_gate", "_held", "_limit", "received")
@@ -138,20 +138,20 @@ class Call:
 
     @property
     def metadata(self) -> dict[str, bytes]:
-        """What the client sent besides messages; of what was given twice, the last."""
+        """The metadata that the client sent; the last value of a key that is given twice."""
         sent = self._context.invocation_metadata() or ()
         return {key: value.encode() if isinstance(value, str) else value for key, value in sent}
 
     def header(self, name: str) -> str:
-        """A value of the metadata by its name; empty where there is none."""
+        """Return a value of the metadata by its key, or an empty string."""
         return self.metadata.get(name, b"").decode("latin-1")
 
     async def read(self, kind: Any) -> Any:
-        """The one message of a unary request.
+        """Return the only message of a unary request.
 
         Raises:
-            Refusal: it is missing or malformed (400), too large (413), or too slow (408), or
-                others hold too much memory (503).
+            Refusal: the message is missing or malformed (400), too large (413), or too slow (408),
+                or others hold too much memory (503).
         """
         message = await self._read(kind)
         if message is None:
@@ -159,10 +159,10 @@ class Call:
         return message
 
     async def next(self, kind: Any) -> Any:
-        """The next message of a stream; None when it ended.
+        """Return the next message of a stream; None at its end.
 
         Raises:
-            Refusal: as ``read``; and 503, the server is ending.
+            Refusal: as in ``read``; also 503 if the server is ending.
         """
         self.release()
         reading = asyncio.ensure_future(self._read(kind))
@@ -176,18 +176,18 @@ class Call:
             reading.cancel()
 
     async def write(self, message: Any) -> None:
-        """Send a message.
+        """Send a message to the client.
 
         Raises:
-            Refusal: as ``encode`` and ``send``.
+            Refusal: as in ``encode`` and ``send``.
         """
         await self.send(self.encode(message))
 
     def encode(self, message: Any) -> bytes:
-        """A message as it is sent.
+        """Return a message in its encoded form.
 
         Raises:
-            Refusal: 503, others hold too much memory.
+            Refusal: 503, other requests hold too much memory.
         """
         content: bytes = message.SerializeToString()
         if len(content) > SMALL_ANSWER:
@@ -195,7 +195,7 @@ class Call:
         return content
 
     async def send(self, content: bytes) -> None:
-        """Send a message that is encoded.
+        """Send an encoded message.
 
         Raises:
             Refusal: 408, the client does not take it.
@@ -204,8 +204,8 @@ class Call:
         await _within(self._gate.settings.read_timeout, self._context.write(content), untaken)
 
     async def refuse(self, code: Any, refusal: Refusal) -> None:
-        """End the call with a status."""
-        # Clients take 8 KiB of metadata, in which a byte may have three.
+        """End the call with an error status."""
+        # Clients accept 8 KiB of metadata, in which a byte can take three.
         message = refusal.message[:MAX_MESSAGE].encode()[:MAX_MESSAGE].decode(errors="ignore")
         trailing: tuple[tuple[str, str], ...] = ()
         if refusal.retry_after is not None:
@@ -213,7 +213,7 @@ class Call:
         await self._context.abort(code, message, trailing)
 
     def release(self) -> None:
-        """Give back what was held in memory."""
+        """Release the memory that was counted for this request."""
         self._gate.budget.give(self._held)
         self._held = 0
 

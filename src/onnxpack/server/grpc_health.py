@@ -1,4 +1,4 @@
-"""The standard health service: a model serves when it was proven here, until the server ends."""
+"""The standard gRPC health service: a model is SERVING from its proof to the server's end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SERVICE = "grpc.health.v1.Health"
 
 
 class Health:
-    """Answers for the server as a whole (an empty name), its services, and each model.
+    """Reports the health of the server as a whole (an empty name), its services, and each model.
 
     Args:
-        repository: the models.
-        services: names of the services that are as ready as the server.
+        repository: the served models.
+        services: names of the services that are ready when the server is.
     """
 
     def __init__(self, repository: Repository, services: tuple[str, ...]) -> None:
@@ -27,7 +27,7 @@ class Health:
 
     @property
     def methods(self) -> dict[str, Method]:
-        """By name; load balancers ask them, without a key."""
+        """The methods of the service by name; load balancers call them without an API key."""
         return {
             "Check": Method(f"/{SERVICE}/Check", self._check, open=True),
             "Watch": Method(f"/{SERVICE}/Watch", self._watch, open=True),
@@ -49,12 +49,12 @@ class Health:
             if status != told:
                 await call.write(HealthCheckResponse(status=status))
                 told = status
-            # In the end too: a client can lose what comes together with the status of the call.
+            # Also at the end: a client can lose a message that comes with the call's status.
             await asyncio.sleep(POLL_SECONDS)
         raise Refusal(503, "the server is ending", retry_after=1)
 
     def _status(self, service: str) -> int:
-        """Models have no names until they are proven, so before that any name might be one."""
+        """Return the status of a service; no model has a name until all models are proven."""
         repository = self._repository
         if not repository.accepting:
             return int(HealthCheckResponse.NOT_SERVING)

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over gRPC: messages to arrays, arrays to messages."""
+"""Convert messages of the Open Inference Protocol, version 2, over gRPC to arrays and back."""
 
 from __future__ import annotations
 
@@ -43,16 +43,18 @@ FIELDS = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
-"""Where the typed elements of each datatype are; FP16 has none."""
+"""The field with the typed elements of each datatype; FP16 has no such field."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """A request that was understood.
+    """A parsed infer request.
 
     Attributes:
-        outputs: the names of those that were asked for.
-        raw: whether they go back as raw bytes.
+        id: id that the client gave to the request.
+        feeds: input arrays by name.
+        outputs: names of the requested outputs.
+        raw: whether outputs are returned as raw bytes.
     """
 
     id: str
@@ -62,10 +64,10 @@ class InferRequest:
 
 
 def read_request(message: Any, signature: Signature) -> InferRequest:
-    """Understand a ``ModelInferRequest``.
+    """Parse a ``ModelInferRequest``.
 
     Raises:
-        Refusal: 400, with what was found and what was expected.
+        Refusal: 400, with the actual and the expected value.
     """
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
@@ -88,7 +90,7 @@ def read_request(message: Any, signature: Signature) -> InferRequest:
 def write_response(
     model: str, version: str, request: InferRequest, outputs: Mapping[str, Array]
 ) -> Any:
-    """The ``ModelInferResponse`` to a request."""
+    """Return the ``ModelInferResponse`` to a request."""
     response = ModelInferResponse(model_name=model, model_version=version, id=request.id)
     for name in request.outputs:
         array = outputs[name]
@@ -151,7 +153,7 @@ def _strings(elements: Any, name: str) -> Array:
 
 def _numbers(elements: Any, datatype: str, name: str) -> Array:
     dtype = np.dtype(DTYPES[datatype])
-    # The fields of small integers are wider than these are.
+    # Small integers are sent in wider fields.
     wide = {"i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(dtype.kind, dtype)
     values = np.fromiter(elements, wide, len(elements))
     narrow = values.astype(dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Whether the files of a pack are those that its manifest names, found out while it is loaded."""
+"""Check that a pack's files match its manifest, while the pack is loaded."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from onnxpack.pack.read import VARIANTS
 from onnxpack.report import Finding
 
 SHOWN = 10
-"""Files that an error names."""
+"""Most files that an error message names."""
 _GOLDEN = re.compile(r"test_data_set_[0-9]+/", re.ASCII)
 _VARIANT = re.compile(rf"{VARIANTS}/([^/]+)/", re.ASCII)
 
 
 @contextmanager
 def intact(pack: Pack) -> Iterator[None]:
-    """Hash a pack's files in a thread, beside what is done meanwhile; hashing holds no lock.
+    """Hash a pack's files in a thread while the caller works; hashing releases the GIL.
 
     Raises:
-        PackError: a file was altered, is missing, or is not named. It comes before any other
-            error of what was done meanwhile, which it may explain.
+        PackError: a file was altered, is missing, or is not in the manifest. This error replaces
+            any error of the caller's work, which it may explain.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="digests") as threads:
         looking = threads.submit(find_faults, pack)
@@ -40,12 +40,12 @@ def intact(pack: Pack) -> Iterator[None]:
 
 
 def find_faults(pack: Pack) -> tuple[Finding, ...]:
-    """What is not as the manifest says; nothing where there is no manifest."""
+    """Return the differences between the files and the manifest; empty without a manifest."""
     return tuple(check_files(pack.path, _expected(pack))) if pack.manifest else ()
 
 
 def _expected(pack: Pack) -> dict[str, FileEntry]:
-    """The files that have to be here: an image leaves out golden sets, and whole variants."""
+    """Return the required files: an image leaves out golden sets and whole variants."""
     named = pack.manifest.files if pack.manifest else {}
     return {
         relative: entry

@@ -1,7 +1,7 @@
-"""A transport that sends what is written in one turn of the event loop together.
+"""A transport that sends together what is written in one turn of the event loop.
 
-uvicorn writes the head of an answer and its body apart, and each costs a system call and wakes the
-client: a third of the time of a small answer.
+uvicorn writes the head and the body of an answer separately. Each write costs a system call and
+wakes the client: a third of the time of a small answer.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import asyncio
 from typing import Any
 
 LARGE = 64 * 1024
-"""Bytes that are sent at once: what is left of them tells a writer that it has to wait."""
+"""Bytes that are sent at once, so that a writer sees how many are unsent and can wait."""
 
 
 class JoinedWrites(asyncio.Transport):
-    """Passes everything on to a transport, and what is written, a little later.
+    """Forwards to a transport, and delays writes until the end of the event loop's turn.
 
     Args:
-        transport: of the connection.
-        loop: its event loop.
+        transport: transport of the connection.
+        loop: event loop of the connection.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -33,7 +33,7 @@ class JoinedWrites(asyncio.Transport):
         self.get_write_buffer_size = transport.get_write_buffer_size  # type: ignore[method-assign]
 
     def write(self, data: Any) -> None:
-        """Send bytes, before this turn of the event loop is over."""
+        """Send bytes before this turn of the event loop is over."""
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
@@ -41,12 +41,12 @@ class JoinedWrites(asyncio.Transport):
             self._flush()
 
     def close(self) -> None:
-        """End the connection when all was sent."""
+        """Close the connection after everything is sent."""
         self._flush()
         self._transport.close()
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once, without sending the rest."""
         self._parts.clear()
         self._transport.abort()
 

@@ -1,4 +1,4 @@
-"""API keys, and whether a request bears one of them."""
+"""API keys, and the check that a request includes one of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from onnxpack.server.refusal import Refusal
 
 
 class Keys:
-    """The keys of a server; without any, no request needs one.
+    """The API keys of a server; without any, no request needs one.
 
     Args:
-        keys: each as it is sent.
+        keys: keys in the form in which clients send them.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
@@ -27,23 +27,23 @@ class Keys:
         """Accept ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
 
         Raises:
-            Refusal: 401, there are keys, and this is none of them.
+            Refusal: 401, the server has keys, and the request includes none of them.
         """
         if not self._keys:
             return
         scheme, _, token = authorization.partition(b" ")
         given = token.strip() if scheme.lower() == b"bearer" else api_key
-        # Every key is compared, so that the time does not tell which came near.
+        # Compare with every key, so that the time does not reveal which key was close.
         matches = [hmac.compare_digest(given, key) for key in self._keys]
         if not any(matches):
             raise Refusal(401, "an API key is needed: Authorization: Bearer KEY")
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
-    """The keys in a file, one on each line.
+    """Return the keys in a file, one key on each line.
 
     Raises:
-        UsageError: it cannot be read, or holds none, and so would let everybody in.
+        UsageError: the file cannot be read, or has no keys, which would let everybody in.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

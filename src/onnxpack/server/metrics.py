@@ -1,4 +1,4 @@
-"""The counters of every model, in Prometheus's exposition format."""
+"""Expose the counters of every model in Prometheus's exposition format."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ TRITON: dict[str, Callable[[Stats], float]] = {
     "queue_duration_us": lambda stats: stats.queue_seconds.sum * 1e6,
     "compute_infer_duration_us": lambda stats: stats.compute_seconds.sum * 1e6,
 }
-"""Triton's names, without their prefix, and how each is counted here."""
+"""Triton's metric names, without their prefix, and how each is computed."""
 
 
 class Metrics(Collector):
-    """Reads the counters when a scrape comes.
+    """Collects the counters when Prometheus scrapes them.
 
     Args:
-        repository: the models.
-        triton_names: whether Triton's names are given too.
+        repository: the served models.
+        triton_names: whether to add metrics under Triton's names.
     """
 
     def __init__(self, repository: Repository, *, triton_names: bool) -> None:
@@ -46,15 +46,15 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def expose(self) -> tuple[bytes, bytes]:
-        """The media type and the text."""
+        """Return the media type and the text of the metrics."""
         return CONTENT_TYPE_LATEST.encode(), generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing ahead of a scrape: there may be no model yet."""
+        """Return no metrics in advance: there may be no model yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric of every model."""
+        """Yield every metric of every model."""
         yield from self._counters()
         yield from self._histograms()
         if self._triton_names:
@@ -106,7 +106,7 @@ class Metrics(Collector):
 
     def _triton(self) -> Iterator[Metric]:
         for name, value in TRITON.items():
-            # Triton's counters have no _total; a gauge keeps the name that dashboards know.
+            # Triton's counters have no _total suffix; a gauge keeps the name that dashboards use.
             family = GaugeMetricFamily(f"nv_inference_{name}", "As Triton counts.", labels=LABELS)
             for served, labels in self._labelled():
                 family.add_metric(labels, value(served.stats))

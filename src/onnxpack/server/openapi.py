@@ -1,4 +1,4 @@
-"""The OpenAPI description of the server."""
+"""Describe the server's HTTP API in OpenAPI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ERROR = {"$ref": "#/components/responses/Error"}
 
 
 def document(repository: Repository) -> dict[str, Any]:
-    """OpenAPI 3.1: what is where, with the names of the models that are served."""
+    """Return the OpenAPI 3.1 document, with the names of the served models."""
     name = _part("model", {served.name for served in repository})
     number = _part("version", {served.version for served in repository})
     paths: dict[str, Any] = {
@@ -36,7 +36,7 @@ def document(repository: Repository) -> dict[str, Any]:
 
 
 def _part(name: str, known: set[str]) -> dict[str, Any]:
-    """A part of the path; nothing is known while the models are being proven."""
+    """Return a path parameter; its values are unknown while the models are being proven."""
     schema: dict[str, Any] = {"type": "string"}
     if known:
         schema["enum"] = sorted(known)
@@ -55,7 +55,7 @@ def _model_paths() -> dict[str, Any]:
 def _get(summary: str, schema: str, *errors: str) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": _answer(schema)}
     for status in errors:
-        # Not ready is an answer of its own kind, not an error.
+        # "Not ready" is a regular answer with status 503, not an error.
         responses[status] = _answer(schema) if (schema, status) == ("Ready", "503") else _ERROR
     return {"summary": summary, "responses": responses | {"401": _ERROR}}
 

@@ -1,4 +1,4 @@
-"""How a model is best served: measured when it warms up."""
+"""Choose how to serve a model, by measurements at warm-up."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from onnxpack.signature import Array
 Feeds: TypeAlias = Mapping[str, Array]
 MEASURED = 5
 EXAMPLES = 3
-"""Golden sets that are looked at."""
+"""Number of golden sets that are used."""
 MAX_ROWS = 64
-"""Rows that run together at most, where nobody asked for more."""
+"""Most rows that run together, unless a number was asked for."""
 WORTH = 0.9
-"""A row among twice as many has to take less than this part of the time, or they are too many."""
+"""Doubling the rows must reduce the time per row to this fraction, or it is not worth it."""
 FAR = 100
-"""A run that takes so many thread switches is no matter of chance."""
+"""Thread switches after which a run counts as slow: it is not so long by chance."""
 SURE_SECONDS = 0.005
-"""A run this long is not much longer by chance."""
+"""Runs at least this long, in seconds, are timed once: chance matters little."""
 LONG_SECONDS = 0.1
-"""A run that takes longer is not made longer still: the next request waits for its end."""
+"""Runs longer than this, in seconds, get no more rows: the next request waits for their end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How requests meet the sessions, as measured at warm-up.
+    """How requests are run on the sessions, as measured at warm-up.
 
     Attributes:
-        inline: small requests run in the event loop, since a thread switch takes longer.
-        apart: rows were shown not to depend on each other, so that requests may run together.
-        rows: how many rows run together at most.
-        reason: why requests do not run together, where they do not.
+        inline: whether small requests run in the event loop, since a thread switch takes longer.
+        apart: whether rows were shown to be independent, so that requests may run together.
+        rows: most rows that run together.
+        reason: why requests do not run together; empty if they do.
     """
 
     inline: bool
@@ -55,10 +55,11 @@ class Policy:
 
 
 def measure(model: Model, max_rows: int | None = None) -> Policy:
-    """Warm the model up, and see how it is best served.
+    """Warm up the model and measure how to serve it.
 
     Args:
-        max_rows: how many rows may run together; None measures how many are worth it.
+        model: the model to measure.
+        max_rows: most rows that may run together; None measures how many are worth it.
     """
     try:
         examples = [*_examples(model)]
@@ -81,7 +82,7 @@ def _alone(reason: str, *, inline: bool = False) -> Policy:
 
 
 def _examples(model: Model) -> Iterator[Feeds]:
-    """The inputs of the first golden sets; where the names are not the graph's, by their place."""
+    """Yield the inputs of the first golden sets, matched by position if their names differ."""
     names = [spec.name for spec in model.signature.inputs]
     for golden in model.pack.golden[:EXAMPLES]:
         tensors = [read_tensor(path) for path in golden.inputs]
@@ -92,10 +93,10 @@ def _examples(model: Model) -> Iterator[Feeds]:
 
 
 def _why_not_together(model: Model, examples: list[Feeds]) -> str:
-    """Why requests cannot share a run; empty where they were shown to.
+    """Return why requests cannot share a run; empty if they were shown to be independent.
 
-    A model can mix the rows of a batch, and then an answer would depend on who else asked. A row
-    may depend on those before it alone, so the examples are put on both sides of another row.
+    A model can mix the rows of a batch; then an answer would depend on other clients' requests. A
+    row may depend only on the rows before it, so the examples are put on both sides of another row.
     """
     specs = (*model.signature.inputs, *model.signature.outputs)
     first = {spec.shape[0] if spec.shape else None for spec in specs}
@@ -123,7 +124,7 @@ def _why_not_together(model: Model, examples: list[Feeds]) -> str:
 
 
 def _pairs(examples: list[Feeds]) -> Iterator[tuple[Feeds, Feeds]]:
-    """An example, and a different row that fits beside it."""
+    """Yield an example, and a different row that fits beside it in a batch."""
     for alone in examples:
         rolled = {
             name: np.roll(array[:1], 1, axis=-1) if array.ndim > 1 else array[-1:]
@@ -147,7 +148,7 @@ def _fit(alone: Feeds, row: Feeds) -> bool:
 
 
 def _worthy_rows(model: Model, example: Feeds) -> int:
-    """Twice as many, as long as each then takes less time; some models gain nothing."""
+    """Return how many rows to run together: the number is doubled while the time a row falls."""
     rows, seconds = 1, _seconds(model, example, 1)
     while rows < MAX_ROWS and seconds < LONG_SECONDS:
         twice = _seconds(model, example, 2 * rows)
@@ -164,9 +165,9 @@ def _seconds(model: Model, example: Feeds, rows: int) -> float:
 
 
 def _is_fast(model: Model, feeds: Feeds) -> bool:
-    """Whether a run is over before a thread would have heard of it."""
+    """Return whether a run is shorter than a thread switch."""
     if any(spec.dtype == "str" for spec in model.signature.inputs):
-        return False  # a text can be of any length
+        return False  # a text can have any length
     with ThreadPoolExecutor(1) as threads:
         switch = min(_timed(lambda: threads.submit(int).result()) for _ in range(MEASURED))
     for _ in range(MEASURED):

@@ -1,4 +1,4 @@
-"""The plain endpoint: JSON rows, a picture or a ``.npy`` in, JSON with labels out."""
+"""The plain predict endpoint: JSON rows, a picture or a ``.npy`` in, JSON with labels out."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ NUMPY = "application/x-npy"
 BINARY = "application/octet-stream"
 TOP = 5
 LARGE = 2**20
-"""Bytes of a body that are read in a thread, while others are answered."""
+"""Bodies larger than this, in bytes, are read in a thread, so that others are answered."""
 BROKEN_FILE = (
     ValueError, TypeError, SyntaxError, TokenError, LookupError, RecursionError, MemoryError
 )  # fmt: skip
-"""What numpy raises on the header of a .npy, which is a Python literal."""
+"""Errors that numpy raises for the header of a .npy, which is a Python literal."""
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_top(query: Mapping[str, str]) -> int:
-    """How many labels to give for each row: ``?top=``.
+    """Return how many labels to return for each row, from ``?top=``.
 
     Raises:
-        Refusal: 400, it is no number from 1 to 10000.
+        Refusal: 400, the value is not a number from 1 to 10000.
     """
     text = query.get("top", str(TOP))
     if not re.fullmatch("[1-9][0-9]{0,3}|10000", text, re.ASCII):
@@ -47,13 +47,15 @@ def read_top(query: Mapping[str, str]) -> int:
 
 
 async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
-    """The inputs from a body of any of the plain kinds.
+    """Return the input arrays from a body of any supported kind.
 
     Args:
+        served: the model.
         content_type: ``application/json``, ``image/*``, or numpy's format.
+        body: body of the request.
 
     Raises:
-        Refusal: the body is not understood (400), or of no known type (415).
+        Refusal: the body cannot be parsed (400), or its type is not supported (415).
     """
     if len(body) > LARGE or content_type.startswith("image/"):
         return await asyncio.to_thread(_read, served, content_type, body)
@@ -61,7 +63,7 @@ async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str
 
 
 def describe_answer(served: Served, outputs: Mapping[str, Array], top: int) -> dict[str, Any]:
-    """The answer, to be sent as JSON.
+    """Return the answer as an object for JSON.
 
     Returns:
         ``outputs``: each output as nested lists; ``top``: for each row the best labels with
@@ -101,7 +103,7 @@ def _picture(served: Served, body: bytes) -> Array:
     except FeedError as exc:
         if type(exc.__cause__).__name__ != "UnidentifiedImageError":
             raise
-        # Pillow names what it was given: here an object in memory, with its address.
+        # Pillow's message contains the address of an object in memory, so it is not shown.
         known = ", ".join(FORMATS)
         raise bad_request(
             f"the body is no picture: {len(body)} bytes of none of these formats: {known}"
@@ -109,7 +111,7 @@ def _picture(served: Served, body: bytes) -> Array:
 
 
 def _numpy(body: bytes) -> Array:
-    """The array in a ``.npy``; numpy's own reader takes the memory first and looks afterwards."""
+    """Return the array in a ``.npy``; numpy's reader would allocate before it checks the size."""
     stream = io.BytesIO(body)
     try:
         major = npy.read_magic(stream)[0]
@@ -125,7 +127,7 @@ def _numpy(body: bytes) -> Array:
 
 
 def _json(served: Served, body: bytes) -> dict[str, Array]:
-    """An object with an entry for each input, or the rows of the only input."""
+    """Return the input arrays of a JSON object, or of the rows of the only input."""
     specs = served.signature.inputs
     text = body.strip()
     try:
@@ -156,7 +158,7 @@ def _rows(text: bytes, spec: TensorSpec) -> Array:
 
 
 def _shape_of(value: Any, name: str) -> list[int]:
-    """The shape of nested lists of equal lengths, level by level."""
+    """Return the shape of nested lists, which must have equal lengths on each level."""
     shape: list[int] = []
     level = [value]
     while (kinds := set(map(type, level))) == {list}:
@@ -171,13 +173,13 @@ def _shape_of(value: Any, name: str) -> list[int]:
 
 
 def _plain(array: Array) -> Any:
-    """What becomes nested lists; JSON has no NaN and no infinity, so they are null."""
+    """Return a value for JSON, which has no NaN and no infinity: they become null."""
     plain = array.dtype.kind in "fiub" and array.ndim
     return np.ascontiguousarray(array) if plain else array.tolist()
 
 
 def _best(outputs: Mapping[str, Array], labels: tuple[str, ...], top: int) -> Any:
-    """The best labels of each row, from the first output that has a column for each label."""
+    """Return the best labels of each row, from the first output with one column a label."""
     scored = next((a for a in outputs.values() if _is_score(a, len(labels))), None)
     if scored is None:
         return None

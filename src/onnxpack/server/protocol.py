@@ -1,7 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST: requests to arrays, arrays to responses.
-
-https://github.com/kserve/open-inference-protocol
-"""
+"""Convert requests of the Open Inference Protocol, version 2, over REST to arrays and back."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ from onnxpack.signature import Array, Signature, describe
 JSON = b"application/json"
 BINARY = b"application/octet-stream"
 NOT_SERVED = ("shared_memory_region", "classification")
-"""Triton's parameters of a tensor: without them the answer would be another than was asked for."""
+"""Triton's tensor parameters that would need a different answer, so they are refused."""
 
 
 class _TensorParameters(msgspec.Struct):
@@ -71,16 +68,19 @@ class _Request(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Request)
 _STRINGS = msgspec.json.Decoder(Any)
 MALFORMED = (msgspec.DecodeError, RecursionError, ValueError)
-"""What a decoder raises; a plain ValueError for a number of thousands of digits."""
+"""What a decoder raises; ValueError is raised for a number with thousands of digits."""
 
 
 def _flat(datatype: str) -> msgspec.json.Decoder[list[Any]]:
-    """A decoder of flat numbers: as fast as numpy's own reading of text, which wraps 300 to 44."""
+    """Return a decoder of flat lists of numbers.
+
+    It is as fast as numpy's own parser, which wraps 300 to 44 for uint8.
+    """
     dtype = np.dtype(DTYPES[datatype])
     element: Any = {"b": bool, "f": float}.get(dtype.kind, int)
     if element is int:
         low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-        # msgspec bounds what fits 64 bits with a sign; numpy refuses what is above that.
+        # msgspec accepts limits of signed 64 bits only; numpy refuses larger values.
         element = Annotated[int, msgspec.Meta(ge=low, le=high if high < 2**63 else None)]
     return msgspec.json.Decoder(list[element])
 
@@ -90,10 +90,12 @@ _FLAT = {name: _flat(name) for name in DTYPES if name != "BYTES"}
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """A request that was understood.
+    """A parsed infer request.
 
     Attributes:
-        outputs: for each output that was asked for, whether it goes back as raw bytes.
+        id: id that the client gave to the request.
+        feeds: input arrays by name.
+        outputs: for each requested output, whether it is returned as raw bytes.
     """
 
     id: str | None
@@ -102,14 +104,15 @@ class InferRequest:
 
 
 def parse_request(body: bytes, json_length: int | None, signature: Signature) -> InferRequest:
-    """Understand the body of ``POST …/infer``.
+    """Parse the body of ``POST …/infer``.
 
     Args:
         body: JSON, then the raw tensors in the order of the inputs.
-        json_length: bytes of JSON (``Inference-Header-Content-Length``); None where all is.
+        json_length: bytes of JSON (``Inference-Header-Content-Length``); None if all is JSON.
+        signature: inputs and outputs of the model.
 
     Raises:
-        Refusal: 400, with what was found and what was expected.
+        Refusal: 400, with the actual and the expected value.
     """
     size = len(body) if json_length is None else json_length
     if not 0 <= size <= len(body):
@@ -132,7 +135,7 @@ def parse_request(body: bytes, json_length: int | None, signature: Signature) ->
 def write_response(
     model: str, version: str, request: InferRequest, outputs: Mapping[str, Array]
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The headers and body that answer a request."""
+    """Return the headers and body that answer a request."""
     described: list[dict[str, Any]] = []
     raw: list[bytes] = []
     for name, binary in request.outputs.items():
@@ -209,30 +212,30 @@ def _check_parameters(side: str, name: str, parameters: _TensorParameters) -> No
 
 
 def not_served(side: str, name: str, parameter: str) -> Refusal:
-    """400: a tensor has one of NOT_SERVED."""
+    """Return status 400: a tensor has one of the parameters in NOT_SERVED."""
     return bad_request(f"{side} {name!r} has {parameter}, which is not served here")
 
 
 def no_output(name: str, known: Iterable[str]) -> Refusal:
-    """400: an output was asked for that the model has not."""
+    """Return status 400: the model does not have the requested output."""
     return bad_request(f"there is no output {name!r}; outputs: {', '.join(known)}")
 
 
 def no_datatype(name: str, datatype: str) -> Refusal:
-    """400: an input has a datatype that the protocol has not."""
+    """Return status 400: the protocol does not have the datatype of an input."""
     return bad_request(f"input {name!r} has the datatype {datatype!r}; known: {', '.join(DTYPES)}")
 
 
 def given_twice(name: str) -> Refusal:
-    """400: an input is there twice."""
+    """Return status 400: an input is given twice."""
     return bad_request(f"input {name!r} was given twice")
 
 
 def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Array:
-    """A JSON array, nested or flat, as an array of this datatype and shape.
+    """Return a JSON array, nested or flat, as an array of this datatype and shape.
 
     Raises:
-        Refusal: it holds something else, or not as many elements.
+        Refusal: the text has other values, or another number of elements.
     """
     total = count(shape, name)
     if datatype in BINARY_ONLY:

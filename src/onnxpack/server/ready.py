@@ -1,4 +1,4 @@
-"""What a server says when it is ready."""
+"""The message that announces a ready server."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from onnxpack.signature import Signature
 
 @dataclass(frozen=True, slots=True)
 class ReadyModel:
-    """A model that answers.
+    """A model that is ready to answer.
 
     Attributes:
-        provider: the short name of what runs it.
-        proven: whether its golden data was reproduced there.
-        variant: the name of the variant that answers; None for the base.
-        notes: which faster variants do not answer here, and why.
+        name: name of the model.
+        version: version of the model.
+        provider: short name of the execution provider.
+        proven: whether its golden data was reproduced with this provider.
+        signature: inputs and outputs of the model.
+        variant: name of the variant that answers; None for the base.
+        notes: which faster variants are not used here, and why.
     """
 
     name: str
@@ -29,10 +32,12 @@ class ReadyModel:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A server that answers; as text, its address.
+    """A server that is ready; its string is the address.
 
     Attributes:
-        grpc: the target of gRPC, ``host:port``; empty where it is not served.
+        address: URL of the server.
+        models: the served models.
+        grpc: target for gRPC clients, ``host:port``; empty if gRPC is not served.
     """
 
     address: str

@@ -1,4 +1,7 @@
-"""A request that is refused, with its HTTP status; the only place where statuses have meaning."""
+"""Errors that are sent to clients, with their HTTP status.
+
+Only this module gives statuses their meaning.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fau
     """The answer to a request that cannot be served.
 
     Args:
-        status: of HTTP.
-        message: for the client; it names no path and shows no traceback.
-        retry_after: seconds after which to try again, where that would help.
-        allow: the methods that a path has, where the method was wrong.
+        status: HTTP status.
+        message: message for the client; contains no local path and no traceback.
+        retry_after: seconds after which a retry may succeed.
+        allow: methods that the path allows, if the method was wrong.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fau
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """What the answer's headers say besides its message."""
+        """The headers of the answer, in addition to its message."""
         headers = []
         if self.retry_after is not None:
             headers.append((b"retry-after", str(self.retry_after).encode()))
@@ -43,17 +46,17 @@ class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fau
 
 
 def bad_request(message: str) -> Refusal:
-    """400: the request itself is wrong."""
+    """Return status 400: the request itself is wrong."""
     return Refusal(400, message)
 
 
 def not_found(message: str) -> Refusal:
-    """404: there is no such path, model or version."""
+    """Return status 404: the path, model or version does not exist."""
     return Refusal(404, message)
 
 
 def status_of(exc: BaseException) -> int:
-    """The status under which an exception is counted; 499 for a request that was dropped."""
+    """Return the status under which an exception is counted; 499 for a request that was dropped."""
     if isinstance(exc, Refusal):
         return exc.status
     if isinstance(exc, asyncio.CancelledError):
@@ -62,7 +65,7 @@ def status_of(exc: BaseException) -> int:
 
 
 def explain(exc: BaseException) -> Refusal:
-    """What an exception means to the client; what no client should cause is logged."""
+    """Return the error to send to the client; errors that clients cannot cause are logged."""
     if isinstance(exc, Refusal):
         return exc
     if isinstance(exc, FeedError):

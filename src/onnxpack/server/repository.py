@@ -1,4 +1,4 @@
-"""The packs that a server was given, by name and version."""
+"""The models that a server serves, by name and version."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):  # noqa: N818 - it was asked for
-    """The server is to end before it was ready."""
+    """The server was asked to end before it was ready."""
 
 
 def find_packs(places: Iterable[str | Path | Pack]) -> tuple[Pack, ...]:
-    """The packs at these paths; of a folder that is none itself, those in it.
+    """Return the packs at these paths; a folder that is not a pack is searched for packs.
 
     Raises:
-        PackError: a path holds no pack.
-        UsageError: two packs have one name and version, or there is none at all.
+        PackError: a path is not a pack and contains none.
+        UsageError: two packs have the same name and version, or none was found.
     """
     packs = [pack for place in places for pack in _packs_at(place)]
     if not packs:
@@ -48,7 +48,7 @@ class Repository:
     """The models of a server; empty until they are opened and proven."""
 
     def __init__(self) -> None:
-        # Of each model, the versions, oldest first.
+        # For each model its versions, oldest first.
         self._models: dict[str, dict[str, Served]] = {}
         self.ready = False
         self.draining = False
@@ -58,14 +58,18 @@ class Repository:
 
     @property
     def accepting(self) -> bool:
-        """Whether requests should come: every model is proven, and the server does not end."""
+        """Whether requests are accepted: every model is proven, and the server is not ending."""
         return self.ready and not self.draining
 
     def open(self, packs: Iterable[Pack], settings: Settings) -> None:
-        """Open, prove and warm up every pack; whoever calls says when the server is ready.
+        """Open, prove and warm up every pack; the caller then marks the server as ready.
+
+        Args:
+            packs: packs to serve.
+            settings: settings of the server.
 
         Raises:
-            Stopped: the server is to end.
+            Stopped: the server was asked to end.
             PackError: a graph cannot be loaded, or files of a pack were altered.
             ProviderError: the provider does not run here.
             ParityError: golden data is not reproduced on this machine.
@@ -80,10 +84,10 @@ class Repository:
         self._models = {name: _sorted(versions) for name, versions in models.items()}
 
     def get(self, name: str, version: str | None = None) -> Served:
-        """A model; without a version, its latest.
+        """Return a model; without a version, its latest version.
 
         Raises:
-            Refusal: 404 where there is none, 503 where the server is not ready.
+            Refusal: 404 if the model does not exist, 503 if the server is not ready.
         """
         if not self.ready:
             raise Refusal(503, "the server is proving its models", retry_after=1)
@@ -97,7 +101,7 @@ class Repository:
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
-        """The versions of a model, oldest first."""
+        """Return the versions of a model, oldest first."""
         return list(self._models.get(name, ()))
 
     def _serve(self, pack: Pack, settings: Settings, tracer: Tracer | None) -> Served:
@@ -115,7 +119,7 @@ class Repository:
             raise Stopped
 
     def close(self) -> None:
-        """End the threads of every model."""
+        """Shut down the threads of every model."""
         for served in self:
             served.close()
 
@@ -146,11 +150,11 @@ def _unproven(served: Served) -> ParityError:
 
 
 def _sorted(versions: dict[str, Served]) -> dict[str, Served]:
-    """Oldest first."""
+    """Return the versions of a model, oldest first."""
     return {version: versions[version] for version in sorted(versions, key=_version_key)}
 
 
 def _version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Numbers in the order of numbers, and before words."""
+    """Return a sort key that orders numbers by value, and before words."""
     parts = version.replace("-", ".").split(".")
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)

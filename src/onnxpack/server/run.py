@@ -1,4 +1,4 @@
-"""``onnxpack.serve``: from packs to a listening process, and to its graceful end."""
+"""Run a server, from packs to its graceful end: ``onnxpack.serve``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from onnxpack.server.settings import Settings
 
 try:
     import uvicorn
-    import uvloop  # noqa: F401 - uvicorn finds it by name
+    import uvloop  # noqa: F401 - uvicorn imports it by name
 
     from onnxpack.server.app import App
     from onnxpack.server.connection import Connection
@@ -42,17 +42,17 @@ def serve(
 ) -> None:
     """Serve packs until SIGTERM or Ctrl-C, and return.
 
-    It listens at once, and is ready when every pack has given its golden data here. Answers in
-    flight are finished before it ends.
+    The server listens at once, and is ready when every pack has reproduced its golden data here.
+    Answers in flight are finished before it ends.
 
     Args:
         packs: packs, their paths, or folders of packs.
-        settings: how; see :class:`Settings`.
-        announce: told the address and the models when the server is ready; ``str`` of what it
-            is told is the address.
+        settings: settings of the server; see :class:`Settings`.
+        announce: called with the address and the models when the server is ready; ``str`` of its
+            argument is the address.
 
     Raises:
-        PackError: a path holds no pack, its files were altered, or its graph cannot be loaded.
+        PackError: a path is not a pack, its files were altered, or its graph cannot be loaded.
         ParityError: a model answers differently here from its golden data.
         ProviderError: the provider does not run here.
         UsageError: the address cannot be bound, or the certificate cannot be used.
@@ -83,12 +83,15 @@ def serve_on(
     announce: Announce | None = None,
     gate: Announce | None = None,
 ) -> None:
-    """Serve on a socket that listens, in this process.
+    """Serve in this process on a socket that already listens.
 
     Args:
-        announce: told when the server is ready.
-        gate: told, in a thread, when every model is proven; the server is ready when it returns,
-            and ends when it raises :class:`Stopped`.
+        listener: the listening socket.
+        packs: packs to serve.
+        settings: settings of the server.
+        announce: called when the server is ready.
+        gate: called in a thread when every model is proven. The server is ready when it returns,
+            and ends if it raises :class:`Stopped`.
     """
     _log_access(settings)
     repository = Repository()
@@ -139,7 +142,7 @@ class _Server(uvicorn.Server):
         self._gate = gate
 
     async def main_loop(self) -> None:
-        """Prove the models beside uvicorn's own loop."""
+        """Prove the models while uvicorn's own loop runs."""
         await self._start_grpc()
         opening = asyncio.ensure_future(self._open(self.servers[0].sockets[0].getsockname()))
         sweeping = asyncio.ensure_future(Connection.sweep())
@@ -151,17 +154,17 @@ class _Server(uvicorn.Server):
             await asyncio.wait([opening])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is in flight, then let the sessions go."""
+        """Finish the answers in flight, then close the sessions."""
         sweeping = asyncio.ensure_future(Connection.sweep())
         await asyncio.gather(super().shutdown(sockets), self._stop_grpc())
         sweeping.cancel()
         self._repository.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Turn not ready at the first signal."""
+        """Stop accepting requests at the first signal."""
         self._repository.draining = True
         super().handle_exit(sig, frame)
-        # uvicorn would raise them again at the end; to be told to end is no failure.
+        # uvicorn would raise the signals again at the end; being asked to end is not a failure.
         self._captured_signals.clear()
 
     async def _start_grpc(self) -> None:
@@ -177,7 +180,7 @@ class _Server(uvicorn.Server):
             self.should_exit = True
 
     async def _stop_grpc(self) -> None:
-        """As uvicorn does: at once, when a second Ctrl-C comes."""
+        """Stop gRPC as uvicorn stops HTTP: at once if a second Ctrl-C comes."""
         stopping = asyncio.ensure_future(self._grpc.aclose())
         while not stopping.done() and not self.force_exit:
             await asyncio.wait([stopping], timeout=0.1)
@@ -194,7 +197,7 @@ class _Server(uvicorn.Server):
                 self._announce(ready)
         except Stopped:
             self.should_exit = True
-        except Exception as exc:  # noqa: BLE001 - raised again by serve_on, when all is closed
+        except Exception as exc:  # noqa: BLE001 - raised again by serve_on after the shutdown
             self.failure = exc
             self.should_exit = True
 
@@ -225,7 +228,7 @@ def _bound(settings: Settings) -> socket.socket:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as exc:
-        # The system's own words, without what is put around them; a name not found has none.
+        # Only the system's own message; an unknown host name has no errno.
         reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
         raise UsageError(
             f"{settings.host}:{settings.port} cannot be bound: {reason}.",
@@ -234,7 +237,7 @@ def _bound(settings: Settings) -> socket.socket:
 
 
 def _check_tls(settings: Settings) -> None:
-    """Find out now, not when the server starts to listen, that a certificate cannot be used."""
+    """Check that the certificate can be used, before the server starts to listen."""
     if settings.tls_cert is None:
         if settings.tls_key is not None:
             raise UsageError("there is a TLS key without a certificate.", remedy="--tls-cert PEM")
@@ -252,7 +255,7 @@ def _check_tls(settings: Settings) -> None:
 
 
 def _log_access(settings: Settings) -> None:
-    """Each request as a line on stderr, where the program has not said where logs go."""
+    """Log each request as a line on stderr, unless the program configured this logger."""
     access = logging.getLogger("onnxpack.access")
     if not settings.access_log or access.handlers:
         return

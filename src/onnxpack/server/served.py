@@ -1,4 +1,4 @@
-"""One version of one model being served: opened, proven, warmed up, and asked."""
+"""One version of one model being served: it is opened, proven, warmed up, and run."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from onnxpack.server.stats import Stats
 from onnxpack.signature import Array, Signature
 
 INLINE_BYTES = 4096
-"""A larger request leaves the event loop even where a small one is faster than a switch."""
+"""Bytes above which a request is run in a thread, even if small requests run in the event loop."""
 INLINE_SECONDS = 0.1
-"""A run in the event loop that took longer was the last: its time depends on what it is given."""
+"""Seconds; after a longer run no request runs in the loop: run time depends on the input."""
 
 Header: TypeAlias = Callable[[str], str]
 
 
 def _go_on() -> None:
-    """Nothing ends the proof before its end."""
+    """Do nothing: by default, nothing interrupts the proof."""
 
 
 class Served:
-    """A model with its queue.
+    """A model with its queue of requests.
 
     Args:
-        pack: what to serve.
-        settings: of the server.
-        check: called between golden sets; what it raises ends the proof.
+        pack: the pack to serve.
+        settings: settings of the server.
+        check: called between golden sets; an error that it raises ends the proof.
 
     Raises:
-        PackError: the graph cannot be loaded, or has a data type that the protocol has not; or
-            files were altered.
+        PackError: the graph cannot be loaded, has a datatype that the protocol lacks, or files were
+            altered.
         ProviderError: the provider does not run here.
     """
 
@@ -56,7 +56,7 @@ class Served:
         with intact(pack) if settings.prove else nullcontext():
             provider = settings.provider
             first = Model(pack, provider=provider, threads=threads, variant=settings.variant)
-            # All sessions answer with one graph, whatever else a machine could choose.
+            # All sessions use the same graph, whatever a later automatic choice would give.
             same = first.variant or BASE
             self.models = [first] + [
                 Model(pack, provider=provider, threads=threads, variant=same)
@@ -80,39 +80,40 @@ class Served:
 
     @property
     def signature(self) -> Signature:
-        """Of the model."""
+        """The model's input and output signature."""
         return self.model.signature
 
     @property
     def proven(self) -> bool:
-        """Whether golden data was replayed here; a pack without any proves nothing."""
-        # A variant without evidence does not answer at all.
+        """Whether golden data was reproduced here; False for a pack without golden data."""
+        # A variant without evidence is never served.
         has_evidence = bool(self.model.pack.golden) or self.model.variant is not None
         return self.proof is not None and self.proof.ok and has_evidence
 
     @property
     def waiting(self) -> int:
-        """How many requests are in the queue."""
+        """The number of requests in the queue."""
         return len(self._batcher)
 
     def at_once(self, feeds: Mapping[str, Any]) -> bool:
-        """Whether the answer comes without waiting for a session."""
+        """Return whether the request is run in the event loop, without waiting for a session."""
         return self.policy.inline and _small(feeds)
 
     async def infer(
         self, feeds: Mapping[str, Any], header: Header | None = None
     ) -> dict[str, Array]:
-        """The answer to one request.
+        """Return the outputs for one request.
 
         Args:
-            header: what its client sent besides, by name; for whoever traces it.
+            feeds: input arrays by name.
+            header: function that returns a header of the request by its name, for tracing.
 
         Raises:
             FeedError: the inputs do not fit the signature.
             Refusal: too many rows (413), a full queue (429), or no answer in time (504).
         """
         if not self.at_once(feeds):
-            # One that does not fit is refused here, before it meets others in a batch.
+            # Inputs that do not fit are refused here, before they join others in a batch.
             bound = self.model.bind(feeds)
             return await self._batcher.submit(bound, self._rows(bound))
         start = perf_counter()
@@ -124,11 +125,11 @@ class Served:
         return answer
 
     def close(self) -> None:
-        """End the threads of its sessions."""
+        """Shut down the threads of the sessions."""
         self._batcher.close()
 
     def _rows(self, feeds: Mapping[str, Array]) -> int:
-        """The rows of inputs that fit; where rows mean nothing, the request itself."""
+        """Return the number of rows in the inputs; 1 if rows are not known to be independent."""
         if not self.policy.apart:
             return 1
         rows = int(next(iter(feeds.values())).shape[0])
@@ -145,7 +146,7 @@ def _small(feeds: Mapping[str, Any]) -> bool:
 
 
 def _prove(model: Model, check: Callable[[], None]) -> Report:
-    """Replay golden data, unless the server is to end meanwhile."""
+    """Replay golden data, unless ``check`` interrupts it because the server is to end."""
 
     def run(feeds: Mapping[str, Any]) -> dict[str, Array]:
         check()

@@ -1,4 +1,4 @@
-"""How a server is to run; every bound has a default."""
+"""The settings of a server; every limit has a default."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ class Settings:
     """The settings of one server.
 
     Attributes:
-        host: address to bind; the default is this machine alone.
-        port: of HTTP; 0 takes a free one.
-        grpc_port: of gRPC; 0 takes a free one, None leaves gRPC out.
-        provider: the execution provider, as :class:`onnxpack.Model` takes it.
-        variant: of each pack, as :class:`onnxpack.Model` takes it.
-        threads: of each session; None takes the share of this process and its sessions.
-        sessions: how many sessions run side by side, for throughput.
-        workers: processes that share the port.
-        max_batch: rows that run together at most, and that one request may have; None measures
-            at warm-up how many are worth it, up to 64.
-        max_queue: requests that may wait for a session; more are told to come back (429).
-        max_body: bytes of a request's body.
-        max_held: bytes of all bodies and large answers that are in memory at once (503).
-        timeout: seconds until a request is given up (504).
+        host: address to listen on (default: this machine only).
+        port: port of HTTP; 0 takes a free one.
+        grpc_port: port of gRPC; 0 takes a free one, None disables gRPC.
+        provider: execution provider, as in :class:`onnxpack.Model`.
+        variant: variant of each pack, as in :class:`onnxpack.Model`.
+        threads: threads of each session; None divides this process's share among its sessions.
+        sessions: number of sessions that run side by side, for throughput.
+        workers: number of processes that share the port.
+        max_batch: most rows that run together, and most rows of one request; None measures at
+            warm-up how many are worth it, up to 64.
+        max_queue: most requests that may wait for a session; others get status 429.
+        max_body: most bytes of a request's body.
+        max_held: most bytes of all bodies and large answers in memory at once; others get 503.
+        timeout: seconds until a request is given up, with status 504.
         read_timeout: seconds for a client to send its headers, and again each part of its body.
         drain: seconds that answers in flight have to finish after SIGTERM.
         prove: whether digests are recomputed and golden data is replayed before the server is
             ready.
-        api_keys: where there are any, a request must bear one.
+        api_keys: accepted API keys; if there are any, a request must include one of them.
         tls_cert: PEM file of the certificate chain.
-        tls_key: PEM file of its key.
+        tls_key: PEM file of the certificate's key.
         access_log: whether each request is logged as a line of JSON.
-        triton_metrics: whether metrics are given under Triton's names too.
+        triton_metrics: whether metrics are also exposed under Triton's names.
     """
 
     host: str = "127.0.0.1"

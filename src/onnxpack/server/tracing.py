@@ -1,7 +1,6 @@
-"""OpenTelemetry spans, where the extra ``otel`` is there and someone wants them.
+"""Record OpenTelemetry spans if the extra ``otel`` is installed and spans are wanted.
 
-Whether they are wanted is settled once, when a model is opened: a server without spans does
-nothing for them in a request.
+This is decided once, when a model is opened: a server without spans spends no time on them.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _log = logging.getLogger("onnxpack.server")
 
 
 class Traced(Served):
-    """A model with a span for each request."""
+    """A served model that records a span for each request."""
 
     tracer: Tracer
 
     async def infer(
         self, feeds: Mapping[str, Any], header: Header | None = None
     ) -> dict[str, Array]:
-        """The answer to one request, and its span, a child of the client's where it has one."""
+        """Return the outputs for one request, and record its span below the client's, if any."""
         first = next(iter(feeds.values()), None)
         attributes: dict[str, str | int] = {
             "onnxpack.model": self.name,
@@ -48,7 +47,7 @@ class Traced(Served):
 
 
 def _context(header: Header | None) -> Context | None:
-    """The client's trace, in whichever headers the propagators that are set up look for."""
+    """Return the client's trace context, from the headers that the configured propagators read."""
     if header is None:
         return None
     from opentelemetry import propagate
@@ -58,13 +57,13 @@ def _context(header: Header | None) -> Context | None:
 
 
 def find_tracer() -> Tracer | None:
-    """The tracer of a provider that was configured, or of one for the endpoint that is set.
+    """Return the tracer of a configured provider, or a new one for the endpoint that is set.
 
-    An endpoint that nothing can be sent to is warned of.
+    Logs a warning if nothing can be sent to the endpoint.
     """
     wanted = next((name for name in ENDPOINTS if os.environ.get(name)), "")
     if not wanted and "opentelemetry" not in sys.modules:
-        return None  # nobody can have configured what nobody imported
+        return None  # a provider can only be configured after an import
     tracer = _tracer(configure=bool(wanted))
     if wanted and tracer is None:
         _log.warning(
@@ -86,7 +85,7 @@ def _tracer(*, configure: bool) -> Tracer | None:
 
 
 def _configure() -> bool:
-    """Send spans to the endpoint in the environment; False where the SDK is not there."""
+    """Send spans to the endpoint in the environment; return False if the SDK is not installed."""
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

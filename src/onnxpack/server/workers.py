@@ -1,7 +1,7 @@
-"""Several processes on one port: each opens and proves the models for itself.
+"""Serve in several processes on one port; each opens and proves the models for itself.
 
-A pipe joins each worker to its parent. A worker tells that its models are proven, or why they are
-not, and waits until all of them are; when the other end closes, whoever is left ends too.
+A pipe connects each worker with its parent. A worker reports that its models are proven, or why
+they are not, and waits until all workers are ready. If one end closes, the other process ends too.
 """
 
 from __future__ import annotations
@@ -40,9 +40,15 @@ def run_workers(
 ) -> None:
     """Serve in ``settings.workers`` processes until a signal ends them all.
 
+    Args:
+        packs: packs to serve.
+        settings: settings of the server.
+        listener: the listening socket, which the workers share.
+        announce: called when all workers are ready.
+
     Raises:
-        OnnxpackError: what kept a worker from being ready.
-        WorkerError: one of them ended by itself; the others are ended too.
+        OnnxpackError: a worker failed to become ready; this is the worker's own error.
+        WorkerError: a worker ended by itself; the others are ended too.
     """
     share = settings.threads or max(1, read_budget().threads // settings.workers)
     own = replace(settings, workers=1, threads=share)
@@ -78,7 +84,7 @@ def _ended_by_itself(process: BaseProcess) -> WorkerError:
 
 
 def _watch(workers: Sequence[_Worker], announce: Announce | None) -> OnnxpackError | BaseProcess:
-    """Wait until a worker ends: why, where it said so, else which one."""
+    """Wait until a worker ends; return the error that it reported, else its process."""
     lines = [worker.line for worker in workers]
     told: list[Ready] = []
     while True:
@@ -104,7 +110,7 @@ def _watch(workers: Sequence[_Worker], announce: Announce | None) -> OnnxpackErr
 
 @contextlib.contextmanager
 def _signals_passed_on(workers: Sequence[_Worker]) -> Iterator[list[int]]:
-    """Pass SIGTERM and SIGINT on; the list fills when one came."""
+    """Pass SIGTERM and SIGINT on to the workers; the yielded list is filled when one comes."""
     asked: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
@@ -124,7 +130,7 @@ def _signals_passed_on(workers: Sequence[_Worker]) -> Iterator[list[int]]:
 def _work(
     line: Connection, listener: socket.socket, packs: tuple[Pack, ...], settings: Settings
 ) -> None:
-    os.setpgrp()  # Ctrl-C in a terminal reaches the parent alone, which passes it on once
+    os.setpgrp()  # Ctrl-C in a terminal reaches only the parent, which passes it on once
     try:
         serve_on(listener, packs, settings, gate=partial(_wait_for_the_others, line))
     except OnnxpackError as exc:

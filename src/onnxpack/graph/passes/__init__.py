@@ -1,1 +1,1 @@
-"""One transformation of a graph a file; each writes a new graph and returns the step it did."""
+"""Transformations of a graph, one per file; each writes a new graph and returns its step."""

@@ -1,8 +1,8 @@
-"""What every pass has in common: a scratch folder, silence, and a checked result.
+"""The common part of all passes: a scratch folder, silence, and a checked result.
 
-A pass is made of the work of another library, which fails in its own words, writes files where
-it likes and renames what it likes. Here its failure becomes an OptimizeError, its files go to a
-scratch folder, and its graph gets the inputs and outputs of the original.
+A pass uses another library, which has its own error messages, writes files in any place, and
+renames values. Here its error becomes an OptimizeError, its files go to a scratch folder, and its
+graph gets the inputs and outputs of the original.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 INLINE_LIMIT = 1536 * 2**20
-"""Weights above this many bytes go beside the graph, since protobuf ends at 2 GiB."""
+"""Weights of more bytes are stored beside the graph, since protobuf is limited to 2 GiB."""
 LISTED = 4
 """The first IR version in which initializers need not be listed among the inputs."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Attempt(NamedTuple):
-    """A pass that is under way.
+    """A pass that is running.
 
     Attributes:
-        name: of the pass.
+        name: name of the pass.
         model: the original graph with its weights; each node has a name. The pass may change it.
-        scratch: a folder for files, which is removed at the end.
+        scratch: folder for files, which is removed at the end.
     """
 
     name: str
@@ -45,11 +45,14 @@ class Attempt(NamedTuple):
 
     @property
     def large(self) -> bool:
-        """Whether the weights go beside the graph."""
+        """Whether the weights are stored beside the graph."""
         return _weights(self.model) > INLINE_LIMIT
 
     def saved(self) -> Path:
-        """Save the graph as it is now; some libraries write beside the file that they read."""
+        """Save the current graph in the scratch folder and return its path.
+
+        Some libraries write beside the file that they read.
+        """
         path = self.scratch / "source.onnx"
         _save(self.model, path)
         return path
@@ -57,7 +60,7 @@ class Attempt(NamedTuple):
 
 @contextmanager
 def attempt(name: str, source: Path, to: Path) -> Iterator[Attempt]:
-    """Run a pass in silence; whatever another library raises becomes an OptimizeError.
+    """Run a pass in silence; errors of other libraries become OptimizeError.
 
     Raises:
         OptimizeError: the pass failed.
@@ -91,7 +94,7 @@ def finish(made: ModelProto, source: Path, to: Path, under_way: Attempt) -> None
     """Write the graph that a pass made, with the inputs and outputs of the original.
 
     Raises:
-        OptimizeError: it has other inputs or outputs, or ONNX's checker refuses it.
+        OptimizeError: the graph has other inputs or outputs, or ONNX's checker refuses it.
     """
     import onnx
 
@@ -106,7 +109,7 @@ def finish(made: ModelProto, source: Path, to: Path, under_way: Attempt) -> None
 def publish(folder: Path, to: Path, name: str) -> None:
     """Check a graph that was written to a scratch folder, and move it to its place.
 
-    The weights beside a graph are moved first: a graph that is there is whole.
+    The weights are moved before the graph, so that a graph in its place is always complete.
     """
     try:
         read_interface(folder / to.name)
@@ -121,7 +124,7 @@ def check_names(model: ModelProto, exclude: Collection[str], name: str) -> None:
     """Check that every node to leave alone exists.
 
     Raises:
-        OptimizeError: one does not exist.
+        OptimizeError: a node does not exist.
     """
     known = {node.name for graph in each_graph(model.graph) for node in graph.node}
     unknown = sorted(set(exclude) - known)
@@ -132,19 +135,19 @@ def check_names(model: ModelProto, exclude: Collection[str], name: str) -> None:
 
 
 def count_nodes(model: ModelProto, *operators: str) -> int:
-    """Count the nodes of these operators, in bodies too."""
+    """Count the nodes with these operators, also in the bodies of nodes."""
     return sum(
         node.op_type in operators for graph in each_graph(model.graph) for node in graph.node
     )
 
 
 def opset(model: ModelProto) -> int:
-    """The version of ONNX's own operator set that the graph uses."""
+    """Return the version of ONNX's own operator set that the graph uses."""
     return max((used.version for used in model.opset_import if not used.domain), default=0)
 
 
 def name_nodes(model: ModelProto) -> None:
-    """Name each node that has no name of its own: nodes are excluded by name."""
+    """Give each node a unique name, because nodes are excluded by name."""
     taken: set[str] = set()
     for graph in each_graph(model.graph):
         for index, node in enumerate(graph.node):
@@ -157,7 +160,7 @@ def name_nodes(model: ModelProto) -> None:
 def _restore(made: ModelProto, original: ModelProto, name: str) -> None:
     """Give a graph the inputs and outputs of the original, with their dims.
 
-    Libraries drop inputs that nothing reads, rename dynamic dims, and replace them by sizes.
+    Libraries drop inputs that nothing reads, rename dynamic dims, or replace them by sizes.
     """
     for side in ("input", "output"):
         found = _tensors(made, side)
@@ -166,9 +169,9 @@ def _restore(made: ModelProto, original: ModelProto, name: str) -> None:
         target = getattr(made.graph, side)
         listed = [value for value in target if side == "input" and value.name not in found]
         del target[:]
-        # Before IR version 4 initializers have to be listed, later they need not be.
+        # Before IR version 4 initializers must be listed among the inputs.
         target.extend([*wanted.values(), *(listed if made.ir_version < LISTED else ())])
-    # What is stated for a value inside must not contradict what its graph states.
+    # The type of an inner value must not contradict the type of an input or output.
     ports = {value.name for value in (*made.graph.input, *made.graph.output)}
     inner = [value for value in made.graph.value_info if value.name not in ports]
     del made.graph.value_info[:]
@@ -192,7 +195,7 @@ def _compare(
 
 
 def _tensors(model: ModelProto, side: str) -> dict[str, ValueInfoProto]:
-    # Some exporters list initializers among the inputs, as the first IR versions had it.
+    # Some exporters list initializers among the inputs, as the first IR versions required.
     weights = {weight.name for weight in model.graph.initializer} if side == "input" else set()
     values = getattr(model.graph, side)
     return {value.name: value for value in values if value.name not in weights}

@@ -1,15 +1,15 @@
-"""Attention in a graph: whether there is any, and a form of its mask that can be fused.
+"""Find attention in a graph, and restate its mask in a form that can be fused.
 
 PyTorch's attention, as a graph, gives 0 for a query whose keys are all masked::
 
     weights = Where(mask, Softmax(Where(mask, scores, -inf)), 0)
 
-``onnxruntime.transformers`` 1.32 looks for a mask that is added, as older models wrote it::
+``onnxruntime.transformers`` 1.32 looks for a mask that is added, as in older models::
 
     weights = Softmax(Add(scores, Where(mask, 0, -1e9)))
 
-The two differ only in that query, where the second one is the mean of all values. So the mask is
-restated before the fusion, and the result is multiplied by 0 there after it.
+The two differ only in such a query, for which the second form gives the mean of all values. So the
+mask is restated before the fusion, and after it the result is multiplied by 0 for such a query.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 FUSED = ("Attention", "MultiHeadAttention")
 _PASSED = ("Cast", "Dropout", "Where")
-"""What may stand between the weights of attention and the product with the values."""
+"""Operators that may be between the weights of attention and the product with the values."""
 _MASKED = -1e4
-"""A constant below this is a mask; scores are smaller than that by far."""
+"""A constant below this is taken for a mask; scores are far above it."""
 _FLOOR = -1e9
 _ZERO_NAME, _FLOOR_NAME = "restated_mask_zero", "restated_mask_floor"
 _AXIS = "kept_axis"
@@ -34,7 +34,7 @@ _FIRST, _SECOND, _LINE = "lookup_first", "lookup_second", "lookup_line"
 
 
 def has_attention(model: ModelProto) -> bool:
-    """Whether the graph multiplies with a Softmax, or has attention as one operator."""
+    """Return whether the graph multiplies with a Softmax, or has attention as one operator."""
     if count_nodes(model, *FUSED):
         return True
     weights: set[str] = set()
@@ -47,9 +47,9 @@ def has_attention(model: ModelProto) -> bool:
 
 
 def find_heads(model: ModelProto) -> tuple[int, int]:
-    """Return the number of heads and the hidden size; 0 and 0 where the graph shows neither.
+    """Return the number of heads and the hidden size; 0 and 0 if the graph shows neither.
 
-    A projection of ``hidden`` numbers is reshaped to ``[batch, tokens, heads, size]``, and heads
+    A projection of ``hidden`` numbers is reshaped to ``[batch, tokens, heads, size]``. The heads
     are often written as -1, which ``onnxruntime.transformers`` 1.32 does not resolve.
     """
     makers = {output: node for node in model.graph.node for output in node.output}
@@ -71,9 +71,9 @@ def find_heads(model: ModelProto) -> tuple[int, int]:
 
 
 def restate_masks(model: ModelProto) -> int:
-    """Replace masks that are chosen by masks that are added; returns how many.
+    """Replace masks that select by masks that are added, and return their number.
 
-    The graph then differs where a query has no key left, until :func:`clear_masked` is called.
+    Until :func:`clear_masked` is called, the graph differs where all keys of a query are masked.
     """
     graph = model.graph
     makers = {output: node for node in graph.node for output in node.output}
@@ -184,7 +184,7 @@ def clear_masked(model: ModelProto) -> None:
             continue
         plain, kept = node.output[0], f"{node.output[0]}_kept"
         node.output[0] = f"{plain}_unmasked"
-        # [batch, keys] -> [batch, 1, 1]: 1 if any key is left.
+        # [batch, keys] -> [batch, 1, 1]: 1 if any key is not masked.
         nodes += [
             helper.make_node("Cast", [mask], [f"{kept}_float"], to=TensorProto.FLOAT),
             helper.make_node("ReduceMax", [f"{kept}_float", _AXIS], [f"{kept}_any"], keepdims=1),
@@ -199,7 +199,7 @@ def clear_masked(model: ModelProto) -> None:
 def _first_where(
     last: NodeProto, makers: dict[str, NodeProto], values: _Constants
 ) -> NodeProto | None:
-    """The node that masks the scores, if ``last`` masks their Softmax in the same way."""
+    """Return the node that masks the scores if ``last`` masks their Softmax in the same way."""
     if last.op_type != "Where" or values.get(last.input[2]) != 0.0:
         return None
     softmax = makers.get(last.input[1])
@@ -229,7 +229,7 @@ def _restate(model: ModelProto, first: NodeProto, softmax: NodeProto, last: Node
 
 
 class _Constants:
-    """The single numbers that a graph holds, by name."""
+    """The single numbers that a graph holds as constants, by name."""
 
     def __init__(self, model: ModelProto) -> None:
         self._graph = model.graph

@@ -1,4 +1,4 @@
-"""Weights beside the graph, in a file that is mapped into memory."""
+"""Move weights into a file beside the graph, which is mapped into memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from onnx import TensorProto
 
 PAGE = 4096
-"""Bytes. A tensor that begins on a page can be mapped; a smaller one stays in the graph."""
+"""Bytes of a page; a tensor must fill one to be mapped, and smaller ones stay in the graph."""
 
 
 def move_weights(source: Path, to: Path) -> Step:
@@ -31,7 +31,7 @@ def move_weights(source: Path, to: Path) -> Step:
 
         folder = under_way.scratch / "made"
         folder.mkdir()
-        # Loaded again: the names that nodes were given must not change the graph.
+        # Loaded again, without the names that the attempt gave to nodes.
         model = onnx.load(source)
         data = f"{to.name}.data"
         moved = 0
@@ -48,14 +48,14 @@ def move_weights(source: Path, to: Path) -> Step:
                 moved += 1
         if not moved:
             raise OptimizeError(f"external has nothing to do: no weight has {PAGE} bytes.")
-        # Not by onnx.save, which would write the weights once more.
+        # Not with onnx.save, which would write the weights again.
         (folder / to.name).write_bytes(model.SerializeToString(deterministic=True))
         publish(folder, to, "external")
         return Step("external", {"page": PAGE, "tensors": moved})
 
 
 def _content(weight: TensorProto) -> bytes:
-    """The bytes of a tensor as a file holds them; texts have no place outside of a graph."""
+    """Return a tensor's bytes as stored in a file; empty for text, which must stay in the graph."""
     import onnx
     from onnx import numpy_helper
 
@@ -63,6 +63,6 @@ def _content(weight: TensorProto) -> bytes:
         return b""
     if weight.HasField("raw_data"):
         return weight.raw_data
-    # Values that are stored as typed fields are always those of a small tensor, or of an old file.
+    # Only small tensors and old files store values in typed fields.
     again = numpy_helper.from_array(numpy_helper.to_array(weight))
     return again.raw_data if again.data_type == weight.data_type else b""

@@ -1,4 +1,4 @@
-"""Weights and arithmetic in float16, with inputs and outputs as they were."""
+"""Convert weights and arithmetic to float16; inputs and outputs keep their dtype."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from onnxpack.pack.manifest import Step
 def to_float16(source: Path, to: Path, *, exclude: Sequence[str] = ()) -> Step:
     """Convert float32 weights and operators to float16; inputs and outputs stay float32.
 
-    This halves the file, and is faster on a GPU. On a processor ONNX Runtime mostly computes in
-    float32 with casts between, which is slower.
+    This halves the file, and is faster on a GPU. On a CPU, ONNX Runtime mostly computes in float32
+    with casts between, which is slower.
 
     Args:
+        source: path of the graph.
+        to: path of the new graph.
         exclude: names of nodes that stay float32.
 
     Raises:
@@ -37,7 +39,7 @@ def to_float16(source: Path, to: Path, *, exclude: Sequence[str] = ()) -> Step:
         made = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=list(exclude) or None
         )
-        # The casts of inputs are appended at the end (onnxruntime 1.32).
+        # onnxruntime 1.32 appends the casts of inputs at the end.
         OnnxModel(made).topological_sort()
         finish(made, source, to, under_way)
         return Step("float16", {"exclude": sorted(exclude), "onnxruntime": ort.__version__})

@@ -1,4 +1,4 @@
-"""Attention, layer normalisation and GELU as single operators of ONNX Runtime."""
+"""Fuse attention, layer normalisation and GELU into single operators of ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 MIN_OPSET = 18
-"""The first in which ReduceMax takes its axes as an input; older graphs keep their masks."""
+"""The first opset in which ReduceMax takes its axes as an input; older graphs keep their masks."""
 
 
 def fuse(source: Path, to: Path) -> Step:
     """Fuse the attention of a BERT-like encoder; heads and hidden size are read from the graph.
 
-    The graph that PyTorch's older exporter (TorchScript) writes is recognised. In a graph of the
-    newer one ``onnxruntime.transformers`` 1.32 finds no attention.
+    Graphs of PyTorch's older exporter (TorchScript) are recognised. In graphs of the newer
+    exporter, ``onnxruntime.transformers`` 1.32 finds no attention.
 
     Returns:
-        The step; its options say how many attentions were fused.
+        The step; its options state how many attentions were fused.
 
     Raises:
         OptimizeError: no attention was found.
     """
     with attempt("fuse", source, to) as under_way:
-        # ONNX Runtime's basic optimisation gives masks the form that is restated here.
+        # ONNX Runtime's basic optimisation gives masks the form that restate_masks looks for.
         model = optimized(under_way, "BASIC")
         restated = 0
         if opset(model) >= MIN_OPSET:
@@ -68,9 +68,9 @@ def _fuse(model: ModelProto) -> ModelProto:
 
     heads, hidden = find_heads(model)
     options = FusionOptions("bert")
-    # The mask as it is given: by default it becomes a length, which has no holes.
+    # Keep the given mask: by default it becomes a length, which cannot have gaps.
     options.use_raw_attention_mask(True)
-    # Fused embeddings need such a length, and gain nothing.
+    # Fused embeddings need such a length, and are not faster.
     options.enable_embed_layer_norm = False
     fused: ModelProto = optimize_model(
         model,

@@ -1,4 +1,4 @@
-"""int8 weights, with activations quantised at each run."""
+"""Quantise weights to int8; activations are quantised at each run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 
 OPERATORS = ("MatMul", "Gemm", "Attention", "LSTM")
-"""Not Conv: ``ConvInteger`` is slower than a convolution in float32. Not Gather: an embedding
-table in int8 saves memory, and no time."""
+"""The operators to quantise.
+
+Conv is left out, since ``ConvInteger`` is slower than a convolution in float32. Gather is left out,
+since an embedding table in int8 saves memory but no time.
+"""
 QUANTIZED = ("MatMulInteger", "QAttention", "DynamicQuantizeLSTM", "ConvInteger", "GatherQuant")
 
 
@@ -26,15 +29,17 @@ def quantize_dynamic(
 ) -> Step:
     """Quantise matrix products: uint8 activations, int8 weights with a scale for each channel.
 
-    Needs no data. int8 activations (S8S8) are not offered: on processors without AMX's signed
+    This needs no data. int8 activations (S8S8) are not offered: on processors without AMX's signed
     instructions they run at a fraction of the speed.
 
     Args:
+        source: path of the graph.
+        to: path of the new graph.
         exclude: names of nodes that stay float32.
-        operators: kinds of node to quantise.
+        operators: operators to quantise.
 
     Raises:
-        OptimizeError: there is nothing to quantise, or it fails.
+        OptimizeError: there is nothing to quantise, or the quantisation fails.
     """
     with attempt("int8-dynamic", source, to) as under_way:
         import onnx
@@ -59,12 +64,12 @@ def _quantize(source: Path, made: Path, exclude: Sequence[str], operators: Seque
     quantization.quantize_dynamic(
         source,
         made,
-        # A Gemm becomes a MatMul before it is quantised, and is then found as one.
+        # A Gemm becomes a MatMul before the quantisation.
         op_types_to_quantize=[name for name in operators if name != "Gemm"],
         per_channel=True,
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=names_after(exclude),
-        # Shape inference knows no fused operator, so values behind one have no type.
+        # Shape inference does not know fused operators, so values behind one have no type.
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
 

@@ -1,4 +1,4 @@
-"""int8 weights and activations, with ranges measured on data (QDQ)."""
+"""Quantise weights and activations to int8 (QDQ), with ranges measured on data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Method: TypeAlias = Literal["minmax", "entropy", "percentile"]
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 CACHE = "calibration_cache_path"
-"""The argument of ONNX Runtime's function for a file of ranges; it came after version 1.24."""
+"""The argument of ONNX Runtime's function for a file of ranges; added after version 1.24."""
 Feeds: TypeAlias = "Iterable[Mapping[str, Array]]"
 
 
@@ -39,18 +39,20 @@ def quantize_static(
     """Quantise to uint8 activations and int8 weights, with a scale for each channel.
 
     Args:
-        feeds: what the ranges of activations are measured on: an array for each input. An
-            iterator will do; ``entropy`` and ``percentile`` hold all feeds in memory.
-        method: ``minmax`` takes the whole range; ``percentile`` leaves out the outermost 0.001 %
-            of each tensor's values; ``entropy`` chooses the range that loses least information.
+        source: path of the graph.
+        to: path of the new graph.
+        feeds: data to measure the ranges of activations on: an array for each input. An iterator is
+            accepted; ``entropy`` and ``percentile`` hold all feeds in memory.
+        method: ``minmax`` takes the whole range; ``percentile`` leaves out the outermost 0.001 % of
+            each tensor's values; ``entropy`` chooses the range that loses the least information.
         exclude: names of nodes that stay float32.
-        operators: kinds of node to quantise. By default all that ONNX Runtime can; of a graph
+        operators: operators to quantise. By default all that ONNX Runtime can quantise; in a graph
             with attention only matrix products, because its masks have the range of float32.
         ranges: a file of ranges. If it exists, no feed is read; else it is written. Ranges do not
-            depend on ``exclude``; with an ONNX Runtime that keeps none the feeds are read again.
+            depend on ``exclude``. If ONNX Runtime cannot store ranges, the feeds are read again.
 
     Raises:
-        OptimizeError: there is nothing to quantise, no feed, or it fails.
+        OptimizeError: there is nothing to quantise, no feed is given, or the quantisation fails.
         UsageError: the method is unknown.
     """
     if method not in get_args(Method):
@@ -97,14 +99,14 @@ def _quantize(
 
     methods = quantization.CalibrationMethod
     options: dict[str, Any] = {
-        # By default percentiles are made symmetric, which wastes half of uint8 behind a ReLU.
+        # By default percentiles are symmetric, which wastes half of uint8 after a ReLU.
         "CalibTensorRangeSymmetric": False,
-        # The second factor of attention's products is no weight, and gains from uint8 too.
+        # The second factor of attention's products is not a weight, but gains from uint8 too.
         "MatMulConstBOnly": False,
     }
     if method != "minmax":
-        # Histograms are made feed by feed: else all activations of all feeds are kept, and feeds
-        # of different sizes are refused. Ranges that are only minima and maxima need no memory.
+        # Make histograms feed by feed: else the activations of all feeds are kept, and feeds
+        # of different sizes are refused. Ranges of minima and maxima need no memory.
         options["CalibStridedMinMax"] = 1
     kept: dict[str, Any] = {}
     if ranges is not None and CACHE in signature(quantization.quantize_static).parameters:
@@ -132,10 +134,10 @@ def _quantize(
 
 
 class _Reader:
-    """Feeds, in the form in which onnxruntime asks for them.
+    """Feeds in the form in which onnxruntime asks for them.
 
-    With a stride of 1 it asks for the length, then for each range of one feed; the length is how
-    many feeds there are, so these are all read first.
+    With a stride of 1 onnxruntime asks for the length, then for each range of one feed. The length
+    is the number of feeds, so all feeds are read first.
     """
 
     def __init__(self, feeds: Feeds) -> None:
@@ -144,7 +146,7 @@ class _Reader:
         self.read = 0
 
     def get_next(self) -> dict[str, Array] | None:
-        """Return the next feed; None at the end of the range, or of all."""
+        """Return the next feed; None at the end of the range or of all feeds."""
         if self._left == 0:
             return None
         feed = next(self._feeds, None)
@@ -164,9 +166,9 @@ class _Reader:
         return len(feeds)
 
     def count(self) -> int:
-        """Return how many feeds there were, those that kept ranges made needless included."""
+        """Return the number of feeds, including those not read because ranges were stored."""
         return self.read + sum(1 for _ in self._feeds)
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """Begin a range of feeds."""
+        """Set the range of the next feeds."""
         self._left = end_index - start_index

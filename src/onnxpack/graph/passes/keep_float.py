@@ -1,4 +1,4 @@
-"""Layers that were left in float32 between int8 ones stay so in ONNX Runtime."""
+"""Keep layers in float32 between int8 layers, against ONNX Runtime's own quantisation."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
 PREFIX = "onnxpack_float"
 MIN_OPSET = 13
-"""The first in which DequantizeLinear takes an axis."""
+"""The first opset in which DequantizeLinear takes an axis."""
 
 
 def keep_float(model: ModelProto) -> int:
-    """Give each layer with float32 weights behind a DequantizeLinear one of its own, per channel.
+    """Give each float32 layer after a DequantizeLinear its own one, with a scale for each channel.
 
-    ONNX Runtime 1.32 quantises such weights when it loads the graph, with one scale for all
-    channels, if what follows is quantised (``WeightBiasQuantization``, an optimisation of the
-    basic level). So a layer that is left in float32 because int8 hurts it is hurt more: of
-    EfficientNet-lite0 with its worst layer left out, answers were off by 0.40 of their length
-    instead of 0.11. It does so only where the layer's input has one scale; a scale for each
-    channel, all of them equal, changes no answer and keeps the weights as they are.
+    ONNX Runtime 1.32 quantises the weights of such a layer when it loads the graph, with one scale
+    for all channels, if what follows the layer is quantised (``WeightBiasQuantization``, an
+    optimisation of the basic level). So a layer that is left in float32 because int8 hurts it is
+    hurt more: in EfficientNet-lite0 with its worst layer left out, answers were off by 0.40 of
+    their length instead of 0.11. ONNX Runtime does so only if the layer's input has one scale. A
+    scale for each channel, all of them equal, changes no answer and keeps the weights unchanged.
 
     Returns:
-        How many layers were given one.
+        The number of layers that were given one.
     """
     from onnx import helper, numpy_helper
 
@@ -79,7 +79,7 @@ def _has_one_scale(node: NodeProto, weights: Mapping[str, TensorProto]) -> bool:
 
 
 def _channels(node: NodeProto, weight: Array) -> int:
-    """The length of the layer's input along axis 1."""
+    """Return the length of the layer's input along axis 1."""
     attributes = {each.name: int(each.i) for each in node.attribute}
     if node.op_type == "Conv":
         return int(weight.shape[1]) * attributes.get("group", 1)

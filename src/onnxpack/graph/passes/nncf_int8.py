@@ -1,4 +1,7 @@
-"""int8 weights and activations by NNCF, which corrects biases and smooths activations (QDQ)."""
+"""Quantise weights and activations to int8 (QDQ) with NNCF.
+
+NNCF also corrects biases and smooths activations.
+"""
 
 from __future__ import annotations
 
@@ -22,25 +25,27 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 SUBSET = 300
-"""NNCF's own default."""
+"""Feeds that are used at most, as by NNCF's own default."""
 
 
 def quantize_nncf(
     source: Path, to: Path, feeds: Feeds, *, subset: int = SUBSET, exclude: Sequence[str] = ()
 ) -> Step:
-    """Quantise with ``nncf.quantize``; a graph with attention as a transformer.
+    """Quantise with ``nncf.quantize``; a graph with attention is quantised as a transformer.
 
-    The graph is meant for OpenVINO. NNCF quantises what goes into an operator and not what comes
-    out of it, so ONNX Runtime 1.32 computes convolutions in float32 and unpacks their weights at
-    each run: EfficientNet-lite0 takes twice as long as in float32. Matrix products are faster.
+    The graph is meant for OpenVINO. NNCF quantises an operator's inputs and not its outputs, so
+    ONNX Runtime 1.32 computes convolutions in float32 and unpacks their weights at each run:
+    EfficientNet-lite0 takes twice as long as in float32. Matrix products are faster.
 
     Args:
-        feeds: what the ranges of activations are measured on: an array for each input.
-        subset: how many feeds are used at most. They are held in memory.
+        source: path of the graph.
+        to: path of the new graph.
+        feeds: data to measure the ranges of activations on: an array for each input.
+        subset: most feeds that are used; they are held in memory.
         exclude: names of nodes that stay float32.
 
     Raises:
-        OptimizeError: there is no feed, nothing to quantise, or it fails.
+        OptimizeError: no feed is given, there is nothing to quantise, or the quantisation fails.
         MissingExtraError: NNCF is not installed.
     """
     with attempt("nncf-int8", source, to) as under_way, _without_telemetry():
@@ -74,14 +79,14 @@ def _quantize(
     *,
     transformer: bool,
 ) -> ModelProto:
-    # NNCF refuses names that the graph does not have.
+    # NNCF raises an error for names that the graph does not have.
     there = {node.name for node in model.graph.node} & set(names_after(exclude))
     with _without_progress():
         made: ModelProto = nncf.quantize(
             model,
             nncf.Dataset(rows),
             subset_size=len(rows),
-            # Ranges of activations that need not be symmetric, with attention or without.
+            # Ranges of activations need not be symmetric, with or without attention.
             preset=nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER if transformer else None,
             ignored_scope=nncf.IgnoredScope(names=sorted(there)) if there else None,
@@ -90,10 +95,10 @@ def _quantize(
 
 
 def _make_unsigned(model: ModelProto) -> None:
-    """Store activations as uint8: NNCF 3.4 takes int8 for those that can be negative.
+    """Store activations as uint8: NNCF 3.4 uses int8 for those that can be negative.
 
-    Both have the same 256 values, 128 apart, so no answer changes. ONNX Runtime has fast kernels
-    of int8 by int8 for few processors: MiniLM is 1.4 times slower without this on one with AMX.
+    Both types have 256 values, 128 apart, so no answer changes. ONNX Runtime has fast int8 by int8
+    kernels for few processors: without this, MiniLM is 1.4 times slower on a processor with AMX.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -118,7 +123,7 @@ def _make_unsigned(model: ModelProto) -> None:
         if zero.name not in used:
             model.graph.initializer.remove(zero)
     model.graph.initializer.extend(changed.values())
-    # The types that are stated for quantised values are those of before.
+    # The stated types of quantised values are outdated.
     inner = [value for value in model.graph.value_info if value.name not in quantized]
     del model.graph.value_info[:]
     model.graph.value_info.extend(inner)
@@ -134,9 +139,9 @@ def _import_nncf() -> Any:
 
 @contextmanager
 def _without_telemetry() -> Iterator[None]:
-    """Import and run NNCF without its telemetry, which writes to the home folder and calls home.
+    """Import and run NNCF without its telemetry, which writes to the home folder and sends data.
 
-    NNCF 3.4 has no setting for it. Where ``openvino_telemetry`` cannot be imported it uses a stub.
+    NNCF 3.4 has no setting for it. If ``openvino_telemetry`` cannot be imported, it uses a stub.
     """
     absent = object()
     before: Any = sys.modules.get("openvino_telemetry", absent)
@@ -156,7 +161,7 @@ def _without_telemetry() -> Iterator[None]:
 
 @contextmanager
 def _stubbed_telemetry() -> Iterator[None]:
-    """Replace the telemetry of an NNCF that the user had imported before."""
+    """Replace the telemetry of an NNCF that the user imported before."""
     from nncf.telemetry import decorator, wrapper
 
     before = decorator.telemetry
@@ -169,7 +174,7 @@ def _stubbed_telemetry() -> Iterator[None]:
 
 @contextmanager
 def _without_progress() -> Iterator[None]:
-    """Disable NNCF's progress bars, which rich draws from a thread of its own."""
+    """Disable NNCF's progress bars, which rich draws from its own thread."""
     from nncf.common.logging import track_progress
 
     bar: Any = track_progress.track

@@ -1,4 +1,4 @@
-"""ONNX Runtime's own optimisation, done once and saved."""
+"""Save the result of ONNX Runtime's own optimisation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 def save_optimized(source: Path, to: Path) -> Step:
     """Save the graph as ONNX Runtime optimises it at ``ORT_ENABLE_EXTENDED``.
 
-    A session that opens it starts sooner. It runs no faster: the same is done at each start.
+    A session that opens it starts sooner. It runs no faster, since a session does the same at each
+    start.
 
     ``ORT_ENABLE_BASIC`` changes only ONNX operators and is portable. ``ORT_ENABLE_EXTENDED`` adds
     fused operators of ONNX Runtime, which run on any processor and need ONNX Runtime.
-    ``ORT_ENABLE_ALL`` also lays out convolutions for this processor's vector width (NCHWc): a
-    graph that was saved so may be slow, or fail to load, on another. A session still applies
-    that layout by itself when it opens the graph.
+    ``ORT_ENABLE_ALL`` also lays out convolutions for this processor's vector width (NCHWc): a graph
+    saved with it may be slow, or fail to load, on another processor. A session still applies that
+    layout itself when it opens the graph.
     """
     with attempt("offline", source, to) as under_way:
         finish(optimized(under_way, "EXTENDED"), source, to, under_way)
@@ -40,7 +41,7 @@ def optimized(under_way: Attempt, level: Literal["BASIC", "EXTENDED"]) -> ModelP
     options.log_severity_level = 4
     path = under_way.scratch / f"{level.lower()}.onnx"
     options.optimized_model_filepath = str(path)
-    if under_way.large:  # else it is written whole, and protobuf ends at 2 GiB
+    if under_way.large:  # protobuf cannot write more than 2 GiB
         options.add_session_config_entry(
             "session.optimized_model_external_initializers_file_name", f"{path.name}.data"
         )
@@ -48,7 +49,7 @@ def optimized(under_way: Attempt, level: Literal["BASIC", "EXTENDED"]) -> ModelP
         str(under_way.saved()),
         sess_options=options,
         providers=["CPUExecutionProvider"],
-        # As in onnxruntime.transformers: shared constants hide what its fusion looks for.
+        # As in onnxruntime.transformers: shared constants hide the patterns of its fusion.
         disabled_optimizers=["ConstantSharing"] if level == "BASIC" else None,
     )
     return onnx.load(path)

@@ -1,4 +1,4 @@
-"""What onnxruntime.quantization asks to be done before it quantises."""
+"""Prepare a graph for quantisation, as onnxruntime.quantization recommends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from onnxpack.pack.manifest import Step
 
 
 def prepare(source: Path, to: Path) -> Step:
-    """Infer shapes, fold constants, and fold convolutions with their normalisation.
+    """Infer shapes, fold constants, and fold normalisation into convolutions.
 
-    The quantising passes do this by themselves; as a pass it shows what they begin with.
+    The quantising passes do this themselves; as a pass of its own, it shows what they start with.
     """
     with attempt("prepare", source, to) as under_way:
         import onnx
@@ -23,9 +23,9 @@ def prepare(source: Path, to: Path) -> Step:
 
 
 def prepared(under_way: Attempt) -> Path:
-    """Return a file with the graph of a pass, made ready to be quantised.
+    """Return a file with the graph of a pass, prepared for quantisation.
 
-    Without it an exporter's arithmetic on shapes stays between the layers, and ONNX Runtime 1.32
+    Otherwise an exporter's arithmetic on shapes stays between the layers, and ONNX Runtime 1.32
     joins fewer of them to int8 operators: EfficientNet-lite0 is 1.4 times slower.
     """
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -34,7 +34,7 @@ def prepared(under_way: Attempt) -> Path:
     quant_pre_process(
         str(under_way.saved()),
         str(path),
-        # Symbolic inference does not know every operator, and quantisation asks only for types.
+        # Symbolic inference does not know every operator, and quantisation only needs types.
         skip_symbolic_shape=True,
         save_as_external_data=under_way.large,
     )
@@ -42,9 +42,9 @@ def prepared(under_way: Attempt) -> Path:
 
 
 def names_after(exclude: Collection[str]) -> list[str]:
-    """Return the names that nodes may have once the graph is prepared.
+    """Return the names that nodes may have after the graph is prepared.
 
-    A MatMul whose bias is added becomes a Gemm of another name (ONNX Runtime 1.32). Other nodes
-    keep their names, or are part of one that does.
+    A MatMul with an added bias becomes a Gemm of another name (ONNX Runtime 1.32). Other nodes keep
+    their names, or are merged into a node that does.
     """
     return [f"{name}{suffix}" for name in sorted(exclude) for suffix in ("", "/MatMulAddFusion")]

@@ -1,7 +1,7 @@
-"""Silence for the libraries that transform graphs: they print, log, warn and draw progress bars.
+"""Silence libraries that transform graphs: they print, log, warn and draw progress bars.
 
-What is hidden is what the calling thread prints and logs; other threads are heard. Warnings are
-ignored in all threads while a pass lasts.
+Only output of the calling thread is hidden; other threads still print and log. Warnings are ignored
+in all threads while a pass runs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from types import ModuleType
 from typing import Any
 
 _LOCK = threading.RLock()
-"""One thread at a time replaces parts of the process."""
+"""Only one thread at a time may replace parts of the process."""
 _SILENT, _WARNING = 4, 2
-"""ONNX Runtime's severities: only what ends the process, and its own default."""
+"""ONNX Runtime's log severities: fatal errors only, and its own default."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what this thread prints, logs and warns of, and keep the root logger as it was."""
+    """Hide this thread's output, logs and warnings, and restore the root logger at the end."""
     with _LOCK, ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
@@ -33,7 +33,7 @@ def quiet() -> Iterator[None]:
         stack.enter_context(_replaced(builtins, "print", _say_nothing))
         stack.enter_context(_root_logger_kept())
         ort = load_onnxruntime()
-        # Compiled code writes to the process's standard error, past Python.
+        # Compiled code writes to the process's standard error directly, not through Python.
         ort.set_default_logger_severity(_SILENT)
         stack.callback(ort.set_default_logger_severity, _WARNING)
         yield

@@ -1,4 +1,4 @@
-"""Constant folding and the rewrite rules of onnxscript."""
+"""Fold constants and apply rewrite rules with onnxscript."""
 
 from __future__ import annotations
 

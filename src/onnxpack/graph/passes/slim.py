@@ -1,4 +1,4 @@
-"""Constant folding and simplification by onnxslim."""
+"""Fold constants and simplify a graph with onnxslim."""
 
 from __future__ import annotations
 

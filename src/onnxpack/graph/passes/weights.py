@@ -1,4 +1,4 @@
-"""Weights of matrix products in 8 or 4 bits; activations stay float32."""
+"""Quantise weights of matrix products to 8 or 4 bits; activations stay float32."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from onnxpack.graph.passes.quiet import load_onnxruntime
 from onnxpack.pack.manifest import Step
 
 BLOCK = {8: 128, 4: 32}
-"""Elements that share a scale, by the bits of a weight. Larger blocks are faster and lose more;
-in 8 bits the loss is too small to be seen, in 4 bits it is not."""
+"""Elements that share a scale, by the bits of a weight.
+
+Larger blocks are faster and lose more accuracy. With 8 bits the loss is too small to be seen, with
+4 bits it is not.
+"""
 INT8_ARITHMETIC = 4
-"""``accuracy_level`` of MatMulNBits: multiply in int8 where the processor can. Level 0 unpacks
-the weights to float32 first, which is slower than float32 weights."""
+"""Value of MatMulNBits' ``accuracy_level``: multiply in int8 if the processor can.
+
+Level 0 first unpacks the weights to float32, which is slower than float32 weights.
+"""
 
 
 def quantize_weights(
@@ -24,14 +29,16 @@ def quantize_weights(
 ) -> Step:
     """Quantise constant weights of MatMul in blocks, with ONNX Runtime's MatMulNBits.
 
-    Needs no data. A Gemm is left alone, and so is a fused Attention.
+    This needs no data. Gemm and fused Attention are left unchanged.
 
     Args:
-        bits: of a weight.
+        source: path of the graph.
+        to: path of the new graph.
+        bits: bits of a weight: 4 or 8.
         exclude: names of nodes that stay float32.
 
     Raises:
-        OptimizeError: there is nothing to quantise, or it fails.
+        OptimizeError: there is nothing to quantise, or the quantisation fails.
         UsageError: ``bits`` is neither 4 nor 8.
     """
     if bits not in (4, 8):

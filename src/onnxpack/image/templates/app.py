@@ -1,7 +1,7 @@
-"""A program that PyTorch saved, behind HTTP: the image that an ONNX image is compared with.
+"""Serve a program that PyTorch saved over HTTP, for comparison with an ONNX image.
 
-A POST takes JSON rows, or an object with rows for each input, as ``onnxpack serve`` does, and is
-answered by ``{"outputs": {name: rows}}``. Every GET is answered once the model is loaded.
+A POST takes JSON rows, or an object with rows for each input, as ``onnxpack serve`` does. The
+response is ``{"outputs": {name: rows}}``. Every GET is answered once the model is loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIGNATURE = orjson.loads((HERE / "signature.json").read_bytes())
 
 
 def load() -> Callable[..., Any]:
-    """The program, from TorchScript or from ``torch.export``."""
+    """Load the program, from TorchScript or from ``torch.export``."""
     if (HERE / "program.pt").exists():
         script: Callable[..., Any] = torch.jit.load(HERE / "program.pt")  # type: ignore[no-untyped-call]
         return script
@@ -31,7 +31,7 @@ MODEL = load()
 
 
 def predict(body: bytes) -> bytes:
-    """Rows in, rows out."""
+    """Return the outputs for a JSON body as a JSON body."""
     given = orjson.loads(body)
     if not isinstance(given, dict):
         given = {SIGNATURE["inputs"][0]["name"]: given}
@@ -50,7 +50,7 @@ async def app(
     receive: Callable[[], Awaitable[Any]],
     send: Callable[[Any], Awaitable[None]],
 ) -> None:
-    """The application, as ASGI has it."""
+    """Answer a request; the ASGI application."""
     if scope["type"] != "http":
         return
     body, more = bytearray(), True
