@@ -21,9 +21,10 @@ demo: .venv/.done  ## train, export, prove, run: the main job end to end
 test: .venv/.done  ## every test, by so many workers as WORKERS says, of one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
-check: .venv/.done  ## style, types, and which way imports point
+check: .venv/.done  ## style, language, types, and which way imports point
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python docs/check_style.py src
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

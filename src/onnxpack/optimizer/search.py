@@ -248,7 +248,7 @@ class _Search:
     def best(self) -> str:
         right = [each for each in self.journal.found.values() if each.verdict is Verdict.RIGHT]
         first = max(right, key=lambda each: gain(each, self.task.goal), default=None)
-        if first is None or first.speed is None:
+        if first is None or first.speed is None or first.speed.ratio <= 1:
             return ""
         return f" (best so far: {first.name}, {first.speed.ratio:.2f} ×)"
 
