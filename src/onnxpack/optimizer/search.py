@@ -196,8 +196,14 @@ class _Search:
         return msgspec.structs.replace(trial, kept=kept, verdict=Verdict.RIGHT, why=why)
 
     def mix(self, trials: Sequence[Trial]) -> list[Trial]:
-        base = -_size(self.original.pack.model_path) if self.task.goal == "size" else 1.0
+        base = self.least(())
         return mix(trials, self.task.goal, base=base, layers=self.layers, attempt=self.attempt_mix)
+
+    def least(self, trials: Iterable[Trial]) -> float:
+        """Return the gain of the best exact graph among the trials, or that of the base."""
+        base = -_size(self.original.pack.model_path) if self.task.goal == "size" else 1.0
+        exact = (each for each in trials if each.kept and each.kept.measure == PARITY)
+        return max((gain(each, self.task.goal) for each in exact), default=base)
 
     def attempt_mix(self, plan: Plan) -> Trial | None:
         return None if self.task.all_mixed else self.attempt(plan)
@@ -211,7 +217,9 @@ class _Search:
 
     def judge(self, trials: Sequence[Trial]) -> None:
         """Judge the candidates of a runtime in sequence, until one loses too much."""
-        order = sequence(trials, self.task.goal)
+        least = self.least(trials)
+        faster = [each for each in trials if gain(each, self.task.goal) > least]
+        order = sequence(faster, self.task.goal)
         lost = ""
         for trial in order:
             judged = self.judge_one(trial, lost) if trial.verdict is Verdict.OPEN else trial

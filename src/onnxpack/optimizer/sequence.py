@@ -54,10 +54,11 @@ def sequence(trials: Iterable[Trial], goal: Goal) -> list[Trial]:
         trials: trials of one runtime.
         goal: goal of the search.
     """
-    candidates = front((each for each in trials if each.verdict in _JUDGED), goal)
+    candidates = front(filter(_is_candidate, trials), goal)
     last_sure = max((at for at, each in enumerate(candidates) if each.promising), default=-1)
     return candidates[max(0, last_sure + 1 - SURE) :]
 
 
-_JUDGED = (Verdict.OPEN, Verdict.RIGHT, Verdict.LOSES)
-"""Verdicts of candidates: those judged before an interruption keep their place in the sequence."""
+def _is_candidate(trial: Trial) -> bool:
+    """Return whether a trial is to be judged, or was judged before an interruption."""
+    return trial.verdict is Verdict.OPEN or trial.kept is not None
