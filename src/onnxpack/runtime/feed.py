@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxpack.runtime.frames import is_frame, read_frame, unpack
 from onnxpack.signature import Array, Signature
 
 
@@ -67,10 +68,17 @@ class Feeder:
     def bind(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Array]:
         """Return an array for each input after checking everything, with a clear error message.
 
+        A single mapping or data frame stands for all inputs by name.
+
         Raises:
             FeedError: an input is missing, unknown, given twice, does not fit, or is empty although
                 only non-empty inputs were proven.
         """
+        if is_frame(named):
+            named = read_frame(named, self.signature)
+        elif len(args) == 1 and not named:
+            unpacked = unpack(args[0], self.signature)
+            args, named = (args, named) if unpacked is None else ((), unpacked)
         arrays = self.signature.bind(args, named)
         self.signature.refuse_empty(arrays, self._at_least_one)
         return arrays

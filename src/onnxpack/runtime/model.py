@@ -78,7 +78,7 @@ class Model:
         self._foreign: Final = foreign_errors()
 
     def __call__(self, *args: Any, **named: Any) -> Array | dict[str, Array]:
-        """Predict from values by position or by name.
+        """Predict from values by position or by name, or from one mapping or data frame.
 
         Returns:
             The output's array; with several outputs, an array for each by name.
