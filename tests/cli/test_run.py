@@ -206,3 +206,27 @@ def test_probabilities_are_taken_as_they_are() -> None:
 )
 def test_outputs_in_short(array: Any, line: str) -> None:
     assert answers.summary_line("y", array) == line
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table(onnxpack: Run, tmp_path: Path, suffix: str) -> None:
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    import onnxpack as package
+
+    frame = pd.DataFrame({"age": [30, 40, 50], "city": ["Bern", "Genf", "Bern"]})
+    encode = make_column_transformer((OneHotEncoder(), ["city"]), remainder="passthrough")
+    model = make_pipeline(encode, LogisticRegression()).fit(frame, [0, 1, 0])
+    package.export(model, frame, tmp_path / "pack")
+    path = tmp_path / f"rows.{suffix}"
+    more = frame.assign(name="x")[["name", "city", "age"]]
+    more.to_csv(path, index=False) if suffix == "csv" else more.to_parquet(path)
+    told = onnxpack("run", tmp_path / "pack", "-i", path, "--json")
+    assert told.code == 0, told.err
+    assert "columns without an input are ignored: name" in told.err
+    outputs = {each["name"]: each["data"] for each in told.json["outputs"]}
+    assert outputs["label"] == model.predict(frame).tolist()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from onnxpack.cli import say
 from onnxpack.cli.draw import draw
 from onnxpack.errors import FeedError, OnnxpackError
+from onnxpack.runtime.tables import TABLES, read_table
 
 if TYPE_CHECKING:
     from onnxpack.runtime.model import Model
@@ -23,8 +26,9 @@ def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Ar
     """Return one array for each input of the model.
 
     Args:
-        texts: ``x.npy``, ``x.npz``, a picture or ``random``. ``name=…`` names the input; other
-            values fill the inputs in order. The arrays of an ``.npz`` are matched by their names.
+        texts: ``x.npy``, ``x.npz``, a table, a picture or ``random``. ``name=…`` names the input;
+            other values fill the inputs in order. The arrays of an ``.npz`` and the columns of a
+            table are matched by their names.
         model: model to make inputs for.
         seed: seed of the random numbers.
 
@@ -40,6 +44,8 @@ def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Ar
             named[name] = _read_one(value, specs[name], model)
         elif text.endswith(".npz"):
             named |= _read_npz(Path(text))
+        elif text.endswith(TABLES):
+            named |= _read_table(Path(text), model)
         elif text != RANDOM and not (name in specs and value == RANDOM):
             in_order.append(text)
     free = [spec for spec in specs.values() if spec.name not in named]
@@ -49,7 +55,7 @@ def read_feeds(texts: Sequence[str], model: Model, *, seed: int) -> dict[str, Ar
         )
     for text, spec in zip(in_order, free, strict=False):
         named[spec.name] = _read_one(text, spec, model)
-    if len(in_order) + sum(text.endswith(".npz") for text in texts) < len(texts):
+    if len(in_order) + sum(text.endswith((".npz", *TABLES)) for text in texts) < len(texts):
         named = random_feeds(model, seed=seed) | named
     return model.bind(named)
 
@@ -104,10 +110,20 @@ def _read_one(text: str, spec: TensorSpec, model: Model) -> Array:
         array: Array = _load(path)
         return array
     raise FeedError(
-        f"input {text!r} is none of x.npy, x.npz, a picture ({', '.join(SUFFIXES)}), random; "
+        f"input {text!r} is none of x.npy, x.npz, rows.csv, rows.parquet, a picture "
+        f"({', '.join(SUFFIXES)}), random; "
         f"the model takes {', '.join(s.name for s in model.signature.inputs)}.",
         remedy="onnxpack run --help",
     )
+
+
+def _read_table(path: Path, model: Model) -> dict[str, Array]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        found = read_table(path, model.signature)
+    for warning in caught:
+        say.note(f"note: {warning.message}")
+    return found
 
 
 def _read_npz(path: Path) -> dict[str, Array]:

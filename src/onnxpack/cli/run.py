@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NAME = "run"
 EXAMPLE = """Example:
   onnxpack run resnet18 --input cat.jpg
+  onnxpack run churn --input customers.csv
   onnxpack run bert --input ids=ids.npy --input mask=mask.npy -o out.npz
   onnxpack run resnet18 --input random --json"""
 
@@ -31,8 +32,8 @@ EXAMPLE = """Example:
     multiple=True,
     required=True,
     metavar="[NAME=]WHAT",
-    help="x.npy, x.npz (its arrays bind by name), a picture, or random; once for each input, "
-    "in order or by name.",
+    help="x.npy, x.npz (its arrays bind by name), rows.csv or rows.parquet (columns bind by name), "
+    "a picture, or random; once for each input, in order or by name.",
 )
 @click.option(
     "--output",

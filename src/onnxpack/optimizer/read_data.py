@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from onnxpack.errors import FeedError, MissingExtraError, OnnxpackError, UsageError
+from onnxpack.errors import FeedError, OnnxpackError, UsageError
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.optimizer.data import MAX_BYTES, Rows, bind_rows, check_size
 from onnxpack.pack.manifest import Preprocess
 from onnxpack.runtime.picture import SUFFIXES, read_picture
+from onnxpack.runtime.tables import TABLES, read_table
 from onnxpack.signature import Array, Signature, TensorSpec
 
-TABLES = (".csv", ".parquet")
 _REMEDY = "--data photos/, --data rows.npz, --data rows.csv, or --data data.py:rows"
 
 
@@ -56,7 +56,9 @@ def read_data(text: str, signature: Signature, *, preprocess: Preprocess | None 
     if suffix in (".npz", ".npy", *TABLES):
         if not path.is_file():
             raise UsageError(f"there is no file {text}.", remedy=_REMEDY)
-        read = {".npz": _read_npz, ".npy": _read_npy}.get(suffix, _read_table)
+        if suffix in TABLES and path.stat().st_size > MAX_BYTES:
+            check_size(path.stat().st_size, text, 1)
+        read = {".npz": _read_npz, ".npy": _read_npy}.get(suffix, read_table)
         return bind_rows(read(path, signature), signature, text)
     if ":" in text:
         return bind_rows(_call(text, signature), signature, text)
@@ -120,56 +122,6 @@ def _read_npy(path: Path, signature: Signature) -> dict[str, Array]:
         raise _unreadable(path, exc) from exc
     check_size(mapped.nbytes, str(path), len(mapped) if mapped.ndim else 1)
     return {spec.name: np.array(mapped)}
-
-
-def _read_table(path: Path, signature: Signature) -> dict[str, Array]:
-    try:
-        import pandas as pd
-    except ImportError as exc:
-        raise MissingExtraError("pandas", extra="sklearn") from exc
-    read = pd.read_csv if path.suffix.lower() == ".csv" else pd.read_parquet
-    if path.stat().st_size > MAX_BYTES:
-        check_size(path.stat().st_size, str(path), 1)
-    try:
-        table = read(path)
-    except (OSError, ValueError, ImportError) as exc:
-        raise _unreadable(path, exc) from exc
-    return _columns(table, path, signature)
-
-
-def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
-    """Return a column for each input, or all columns as the features of one input."""
-    specs = signature.inputs
-    names = [str(name) for name in table.columns]
-    missing = [spec.name for spec in specs if spec.name not in names]
-    if not missing:
-        return {spec.name: _column(table[spec.name].to_numpy(), spec, path) for spec in specs}
-    features = specs[0].shape[-1] if specs[0].shape else None
-    if len(specs) == 1 and (features == len(names) or isinstance(features, str)):
-        return {specs[0].name: _cast(table.to_numpy(), specs[0], path)}
-    wanted = f"{features} columns" if len(specs) == 1 else f"the columns {', '.join(missing)}"
-    raise UsageError(f"{path} has the columns {', '.join(names)}, expected {wanted}.")
-
-
-def _column(values: Array, spec: TensorSpec, path: Path) -> Array:
-    """Return one column as the rows of an input: ``[n]`` or ``[n, 1]``, by the signature."""
-    cast = _cast(values, spec, path)
-    return cast.reshape(-1, 1) if spec.shape is not None and len(spec.shape) == 2 else cast
-
-
-def _cast(values: Array, spec: TensorSpec, path: Path) -> Array:
-    """Return values of a text file in the input's dtype, if this does not change them."""
-    if spec.dtype == "str":
-        return np.array([str(item) for item in values.flat], object).reshape(values.shape)
-    try:
-        with np.errstate(over="raise"):
-            cast = values.astype(spec.numpy_dtype)
-        exact = spec.dtype.startswith("float") or np.array_equal(cast, values)
-    except (TypeError, ValueError, ArithmeticError) as exc:
-        raise UsageError(f"{path}: {spec.name!r} is {spec}, and {exc}.") from exc
-    if not exact:
-        raise UsageError(f"{path}: {spec.name!r} is {spec}, and a cell is no such number.")
-    return cast
 
 
 def _call(text: str, signature: Signature) -> dict[str, Array]:

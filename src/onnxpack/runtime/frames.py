@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,13 +60,18 @@ def read_frame(frame: Any, signature: Signature) -> dict[str, Array]:
     twice = next((name for name in wanted if columns.count(name) > 1), None)
     if twice is not None:
         raise FeedError(f"the data frame has {columns.count(twice)} columns named {twice!r}.")
+    warn_of_ignored(columns, wanted)
+    by_name = dict(zip(columns, frame.columns, strict=True))
+    return {spec.name: _column(frame[by_name[spec.name]], spec) for spec in signature.inputs}
+
+
+def warn_of_ignored(columns: Sequence[str], wanted: Sequence[str]) -> None:
+    """Warn the user of columns that no input takes."""
     ignored = [name for name in columns if name not in wanted]
     if ignored:
         warnings.warn(
-            f"columns without an input are ignored: {', '.join(ignored)}", UserWarning, stacklevel=4
+            f"columns without an input are ignored: {', '.join(ignored)}", UserWarning, stacklevel=5
         )
-    by_name = dict(zip(columns, frame.columns, strict=True))
-    return {spec.name: _column(frame[by_name[spec.name]], spec) for spec in signature.inputs}
 
 
 def _column(series: Any, spec: TensorSpec) -> Array:

@@ -1,0 +1,81 @@
+"""Inputs from a table in a file: ``.csv`` or ``.parquet``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxpack.errors import MissingExtraError, UsageError
+from onnxpack.runtime.frames import MISSING_TEXT, warn_of_ignored
+from onnxpack.signature import Array, Signature, TensorSpec
+
+TABLES = (".csv", ".parquet")
+
+
+def read_table(path: Path, signature: Signature) -> dict[str, Array]:
+    """Return an array for each input from a table with a header.
+
+    Each input takes the column of its name. If a model has one input, all columns may also be its
+    features, in the order of the file. Numbers of a text file have no dtype, so they take that of
+    the input; a number that would change is an error.
+
+    Raises:
+        UsageError: the file cannot be read, a column is missing, or a cell does not fit.
+        MissingExtraError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as exc:
+        raise MissingExtraError("pandas", extra="sklearn") from exc
+    # Else pandas would make numbers of postal codes, and drop their leading zeros.
+    texts: Any = {spec.name: str for spec in signature.inputs if spec.dtype == "str"}
+    try:
+        if path.suffix.lower() == ".csv":
+            table = pd.read_csv(path, dtype=texts)
+        else:
+            table = pd.read_parquet(path)
+    except (OSError, ValueError, ImportError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise UsageError(f"{path} cannot be read: {reason}.") from exc
+    return _columns(table, path, signature)
+
+
+def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
+    """Return a column for each input, or all columns as the features of one input."""
+    specs = signature.inputs
+    names = [str(name) for name in table.columns]
+    missing = [spec.name for spec in specs if spec.name not in names]
+    if not missing:
+        warn_of_ignored(names, [spec.name for spec in specs])
+        return {spec.name: _column(table[spec.name], spec, path) for spec in specs}
+    features = specs[0].shape[-1] if specs[0].shape else None
+    if len(specs) == 1 and (features == len(names) or isinstance(features, str)):
+        return {specs[0].name: _cast(table.to_numpy(), specs[0], path)}
+    wanted = f"{features} columns" if len(specs) == 1 else f"the columns {', '.join(missing)}"
+    raise UsageError(f"{path} has the columns {', '.join(names)}, expected {wanted}.")
+
+
+def _column(series: Any, spec: TensorSpec, path: Path) -> Array:
+    """Return one column as the rows of an input: ``[n]`` or ``[n, 1]``, by the signature."""
+    if spec.dtype == "str":
+        plain = series.astype(object)
+        series = plain.where(plain.notna(), MISSING_TEXT)
+    cast = _cast(series.to_numpy(), spec, path)
+    return cast.reshape(-1, 1) if spec.shape is not None and len(spec.shape) == 2 else cast
+
+
+def _cast(values: Array, spec: TensorSpec, path: Path) -> Array:
+    """Return the values of a table in the input's dtype, if this does not change them."""
+    if spec.dtype == "str":
+        return np.array([str(item) for item in values.flat], object).reshape(values.shape)
+    try:
+        with np.errstate(over="raise"):
+            cast = values.astype(spec.numpy_dtype)
+        exact = spec.dtype.startswith("float") or np.array_equal(cast, values)
+    except (TypeError, ValueError, ArithmeticError) as exc:
+        raise UsageError(f"{path}: {spec.name!r} is {spec}, and {exc}.") from exc
+    if not exact:
+        raise UsageError(f"{path}: {spec.name!r} is {spec}, and a cell is no such number.")
+    return cast
