@@ -150,7 +150,7 @@ def test_random_without_golden_data(onnxpack: Run, lookup: Any) -> None:
         (b"garbage", "garbage.npy", "cannot be read"),
         (b"garbage", "garbage.npz", "cannot be read"),
         (b"garbage", "garbage.jpg", "cannot be read as a picture"),
-        (b"garbage", "what.txt", "is none of x.npy, x.npz, a picture"),
+        (b"garbage", "what.txt", "is none of x.npy, x.npz, rows.csv, rows.parquet, a picture"),
     ],
 )
 def test_inputs_that_cannot_be_read(
