@@ -14,7 +14,8 @@ def to_text(title: str, facts: Facts) -> str:
     """Return a title and one line for each fact."""
     shown = [(name, value) for name, value in facts if value]
     width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join([title, *(f"  {name:{width}}  {value}" for name, value in shown)])
+    lines = [title, *(f"  {name:{width}}  {value}" for name, value in shown)]
+    return "\n".join(map(printable, lines))
 
 
 def to_html(title: str, facts: Facts) -> str:
@@ -26,3 +27,13 @@ def to_html(title: str, facts: Facts) -> str:
         if value
     )
     return f"<b>{escape(title)}</b><table>{rows}</table>"
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters escaped, except line breaks and tabs."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )

@@ -7,6 +7,11 @@ from enum import Enum
 
 import msgspec
 
+from onnxpack.notebook import to_html, to_text
+
+SHOWN = 12
+"""Findings that a printed report shows; errors come first."""
+
 
 class Level(Enum):
     """How severe a finding is; only an error makes a check fail."""
@@ -49,6 +54,30 @@ class Report(msgspec.Struct, frozen=True):
 
     def __add__(self, other: Report) -> Report:
         return Report(self.findings + other.findings)
+
+    def __repr__(self) -> str:
+        return to_text(self._verdict, self._facts)
+
+    def _repr_html_(self) -> str:
+        return to_html(self._verdict, self._facts)
+
+    @property
+    def _verdict(self) -> str:
+        counted = dict.fromkeys(Level, 0)
+        for finding in self.findings:
+            counted[finding.level] += 1
+        if not self.ok:
+            return f"NOT OK: {counted[Level.ERROR]} of {len(self.findings)} findings are errors"
+        warned = f", {counted[Level.WARNING]} warnings" if counted[Level.WARNING] else ""
+        return f"ok: {counted[Level.OK]} checks passed{warned}"
+
+    @property
+    def _facts(self) -> list[tuple[str, str]]:
+        order = (Level.ERROR, Level.WARNING, Level.OK)
+        ranked = sorted(self.findings, key=lambda finding: order.index(finding.level))
+        facts = [(f"{each.level.value} {each.subject}", each.message) for each in ranked[:SHOWN]]
+        more = len(ranked) - SHOWN
+        return [*facts, ("", f"and {more} more")] if more > 0 else facts
 
     def to_json(self) -> bytes:
         """Return the report as JSON, with the verdict under ``ok``."""

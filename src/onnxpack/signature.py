@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from onnxpack.errors import FeedError
+from onnxpack.notebook import to_html
 
 if TYPE_CHECKING:  # numpy is a third of the time to open a pack
     import numpy as np
@@ -88,6 +89,12 @@ class Signature(msgspec.Struct, frozen=True):
             return ", ".join(f"{spec.name}: {spec}" for spec in specs)
 
         return f"({side(self.inputs)}) -> ({side(self.outputs)})"
+
+    def _repr_html_(self) -> str:
+        sides = (("input", self.inputs), ("output", self.outputs))
+        return to_html(
+            "Signature", [(side, f"{spec.name}: {spec}") for side, specs in sides for spec in specs]
+        )
 
     @property
     def dynamic(self) -> tuple[str, ...]:

@@ -11,6 +11,13 @@ from typing import Any, TextIO
 
 import click
 
+from onnxpack.notebook import printable
+from onnxpack.units import quantity, size
+
+__all__ = [
+    "complain", "emit", "is_coloured", "note", "out", "printable", "quantity", "size",
+]  # fmt: skip
+
 
 def out(text: str = "", *, flush: bool = False) -> None:
     """Print a line of the result on stdout."""
@@ -39,30 +46,6 @@ def emit(value: Any) -> None:
 
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
     print(text.decode())
-
-
-def printable(text: str) -> str:
-    """Return the text with control characters escaped, except line breaks and tabs."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
-        for char in text
-    )
-
-
-def size(count: float) -> str:
-    """Return a number of bytes with a unit: ``46.8 MB``."""
-    return f"{quantity(count)}B"
-
-
-def quantity(count: float) -> str:
-    """Return a large number with a prefix, before a unit: ``1.81 G``."""
-    for prefix in ("", "k", "M", "G"):
-        if abs(count) < 999.5:
-            return f"{count:.3g} {prefix}"
-        count /= 1000
-    return f"{count:,.3g} T" if count < 999.5 else f"{count:,.0f} T"
 
 
 def is_coloured(stream: TextIO) -> bool:

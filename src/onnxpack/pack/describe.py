@@ -1,10 +1,45 @@
-"""Describe variants and their speed in words."""
+"""Describe a pack, its variants and their speed in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from onnxpack import units
 from onnxpack.pack.manifest import Kept, Measurement, Recipe, Step, Timing
+
+if TYPE_CHECKING:
+    from onnxpack.pack.model import Pack
+
+
+def describe_pack(pack: Pack) -> list[tuple[str, str]]:
+    """Return the facts that a person wants first, each with a name."""
+    manifest = pack.manifest
+    if manifest is None:
+        return [
+            ("graph", str(pack.model_path)),
+            ("proof", "none: this is not a pack, and nothing says that it was ever compared"),
+            ("next", f"onnxpack.Model({str(pack.path)!r})"),
+        ]
+    source, cases = manifest.source, manifest.parity.cases
+    rtol = manifest.parity.tolerance.rtol
+    passed = sum(case.passed for case in cases)
+    return [
+        ("source", f"{source.model_class}, {source.framework} {source.framework_version}"),
+        ("signature", str(manifest.signature)),
+        (
+            "proof",
+            f"{passed} of {len(cases)} cases passed at rtol {rtol:g}",
+        ),
+        ("next", f"onnxpack.Model({str(pack.path)!r})"),
+    ]
+
+
+def title_of(pack: Pack) -> str:
+    """Return the name of a pack with its size and its variants: ``resnet18, 46.8 MB``."""
+    size = sum(entry.size for entry in pack.manifest.files.values()) if pack.manifest else 0
+    variants = f", variants {', '.join(pack.variants)}" if pack.variants else ""
+    return pack.name + (f", {units.size(size)}" if size else "") + variants
 
 
 def describe_steps(steps: Iterable[Step]) -> str:

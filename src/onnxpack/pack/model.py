@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnxpack.comparison.tolerance import Tolerance
+from onnxpack.notebook import to_html, to_text
 from onnxpack.pack.manifest import Manifest, Variant
 
 
@@ -72,3 +73,13 @@ class Pack:
     def unordered(self) -> tuple[tuple[str, ...], ...]:
         """The groups of outputs whose rows are a set."""
         return self.manifest.parity.unordered if self.manifest else ()
+
+    def __repr__(self) -> str:
+        from onnxpack.pack.describe import describe_pack, title_of
+
+        return to_text(f"Pack {title_of(self)}", describe_pack(self))
+
+    def _repr_html_(self) -> str:
+        from onnxpack.pack.describe import describe_pack, title_of
+
+        return to_html(f"Pack {title_of(self)}", describe_pack(self))

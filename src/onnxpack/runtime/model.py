@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from onnxpack.errors import UsageError
+from onnxpack.notebook import to_html
 from onnxpack.pack.manifest import Preprocess, at_zero
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
@@ -144,6 +145,18 @@ class Model:
     def __repr__(self) -> str:
         variant = f" {self.variant}" if self.variant else ""
         return f"<Model {self.name}{variant} {self.signature} on {self.provider}>"
+
+    def _repr_html_(self) -> str:
+        return to_html(
+            f"Model {self.name}",
+            [
+                ("signature", str(self.signature)),
+                ("graph", self.variant or "the proven one"),
+                ("runs on", f"{self.runtime}, {self.provider}, {self.threads} threads"),
+                ("notes", " ".join(self.notes)),
+                ("next", f"model({', '.join(spec.name for spec in self.signature.inputs)})"),
+            ],
+        )
 
     def _explain(self, exc: Exception, feed: Mapping[str, Array]) -> Exception:
         # The complete check finds the faulty input and raises the exact message.
