@@ -249,6 +249,9 @@ def test_preprocess_from_a_file(tmp_path: Path) -> None:
     path.write_text('{"resize": "large"}')
     with pytest.raises(UsageError, match=r"resize"):
         recipe.read_preprocess(str(path))
+    path.write_text('{"resize": 8, "sdt": [1, 1, 1]}')
+    with pytest.raises(UsageError, match=r"has a field 'sdt'.* Did you mean 'std'\?"):
+        recipe.read_preprocess(str(path))
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import UsageError
 
@@ -111,7 +112,7 @@ def read_preprocess(text: str) -> Preprocess:
     """Return the preprocessing of this name (``imagenet``), or from this JSON file.
 
     Raises:
-        UsageError: the file does not exist, or has a wrong field.
+        UsageError: the file does not exist, or has a wrong or unknown field.
     """
     import msgspec
 
@@ -122,10 +123,21 @@ def read_preprocess(text: str) -> Preprocess:
             resize=256, crop=(224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
         )
     path = Path(text)
+    content = _read(path, "preprocess")
     try:
-        return msgspec.json.decode(_read(path, "preprocess"), type=Preprocess)
+        given = msgspec.json.decode(content, type=dict[str, Any])
+        found = msgspec.json.decode(content, type=Preprocess)
     except msgspec.DecodeError as exc:
         raise UsageError(f"{path} does not say how to prepare a picture: {exc}.") from exc
+    known = Preprocess.__struct_fields__
+    for name in given:
+        if name not in known:  # a manifest may have fields of later versions, a user's file may not
+            near = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"{path} has a field {name!r}, expected only {', '.join(known)}.{hint}"
+            )
+    return found
 
 
 def _read(path: Path, option: str) -> str:

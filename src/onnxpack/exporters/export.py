@@ -22,6 +22,7 @@ from onnxpack.comparison.scale import common
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import OnnxpackError, UsageError
 from onnxpack.exporters.activations import write_exact_activations
+from onnxpack.exporters.annotations import check_labels, check_preprocess
 from onnxpack.exporters.choose import exporter_for
 from onnxpack.exporters.empty import unproven_at_zero
 from onnxpack.exporters.exclusive import exclusive
@@ -132,7 +133,8 @@ def export(
 
     Raises:
         UsageError: the name or version is not valid for a pack, ``accept`` names a case that cannot
-            be accepted, or ``unordered`` something that is not an output.
+            be accepted, ``unordered`` something that is not an output, or ``labels`` or
+            ``preprocess`` do not fit the model.
         TargetError: no exporter knows the model's framework.
         SampleError: the sample does not fit the model.
         NondeterministicError: the model answers differently to the same input.
@@ -162,6 +164,10 @@ def export(
         for note in notes:
             say(note)
         signature = measure_signature(subject.sample, axes, questions)
+        if labels is not None:
+            check_labels(labels, signature)
+        if preprocess is not None:
+            check_preprocess(preprocess, signature)
         inquiry = _Inquiry(subject, axes, signature, questions, tolerance, frozenset(accept))
         _check_accepted(accept, inquiry.edges)
         outputs = [spec.name for spec in signature.outputs]
