@@ -109,8 +109,10 @@ def _quantize(
         # of different sizes are refused. Ranges of minima and maxima need no memory.
         options["CalibStridedMinMax"] = 1
     kept: dict[str, Any] = {}
+    # Written aside and moved: a process that is killed leaves no half of a file.
+    measured = under_way.scratch / "ranges.json"
     if ranges is not None and CACHE in signature(quantization.quantize_static).parameters:
-        kept[CACHE] = ranges
+        kept[CACHE] = ranges if ranges.exists() else measured
     made = under_way.scratch / "int8.onnx"
     quantization.quantize_static(
         prepared(under_way),
@@ -130,6 +132,8 @@ def _quantize(
         extra_options=options,
         **kept,
     )
+    if ranges is not None and measured.exists():
+        measured.replace(ranges)
     return onnx.load(made)
 
 
