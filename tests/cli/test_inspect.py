@@ -93,3 +93,9 @@ def test_a_name_cannot_steer_the_terminal(onnxpack: Run, graph: Path) -> None:
 def test_what_is_no_graph(onnxpack: Run, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     assert onnxpack("inspect", tmp_path / "model.onnx").code == 2
+
+
+def test_a_dim_that_is_not_there(onnxpack: Run, pack: Any) -> None:
+    told = onnxpack("inspect", pack.path, "--dim", "nonsense=5")
+    assert told.code == 2
+    assert "'nonsense' is not a dynamic dim of the inputs; they are: batch." in told.err

@@ -48,6 +48,7 @@ def command(pack: Path, nodes: bool, dim: tuple[str, ...], json: bool) -> None:
     sizes = _golden_sizes(opened) | {BATCH: 1} | _sizes(dim)
     summary = summarize(opened.model_path, dims=sizes)
     signature = opened.manifest.signature if opened.manifest else summary.signature
+    _refuse_unknown(_sizes(dim), signature)
     listed = list_nodes(opened.model_path, dims=sizes) if nodes else None
     if json:
         say.emit(_document(opened, signature, summary, listed))
@@ -63,6 +64,14 @@ def _sizes(texts: tuple[str, ...]) -> dict[str, int]:
             raise UsageError(f"--dim {text!r} is not NAME=N, such as tokens=128.")
         sizes[name] = int(size)
     return sizes
+
+
+def _refuse_unknown(sizes: dict[str, int], signature: Signature) -> None:
+    """Raise an error for a size of a dim that the inputs do not have."""
+    unknown = next((name for name in sizes if name not in signature.dynamic), None)
+    if unknown is not None:
+        known = ", ".join(signature.dynamic) or "none"
+        raise UsageError(f"{unknown!r} is not a dynamic dim of the inputs; they are: {known}.")
 
 
 def _golden_sizes(pack: Pack) -> dict[str, int]:

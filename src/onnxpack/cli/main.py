@@ -13,11 +13,13 @@ import errno
 import os
 import shlex
 import sys
+from pathlib import Path
 
 import click
 
 from onnxpack.cli import say
 from onnxpack.cli.commands import COMPLETE, PROGRAM, Commands
+from onnxpack.cli.here import suggest
 from onnxpack.cli.verdict import NotOkError
 from onnxpack.errors import (
     ExportError,
@@ -82,6 +84,11 @@ def app(context: click.Context) -> None:
     """Export trained models to ONNX packs with proven predictions, and run them."""
     if context.invoked_subcommand is None:
         say.out(context.get_help())
+        lines = suggest(Path.cwd())
+        if lines:
+            say.out("\nIn this folder:")
+            for line in lines:
+                say.out(f"  {line}")
 
 
 def main(argv: list[str] | None = None) -> int:
