@@ -23,6 +23,8 @@ from onnxpack.signature import Array
 RECURRENT = ("GRU", "LSTM", "RNN")
 """Recurrent operators: ONNX Runtime 1.32 clips the inputs of their gates, and NaN becomes a
 bound."""
+UNMENDED = (*RECURRENT, "GridSample")
+"""Operators that may lose NaN and are not mended: GridSample takes some pixel for a place of NaN."""
 SCATTERS = ("ScatterElements", "ScatterND")
 EXTREMES = ("max", "min")
 LENGTHS = 4
@@ -39,7 +41,7 @@ def loses_nan(graph: Path, *, saturating: bool = False) -> bool:
 def operators_losing_nan(graph: Path) -> list[str]:
     """Return the names of operators that lose NaN, including those :func:`keep_nan` cannot fix."""
     model = ir.load(graph)
-    losing = [*_losing(model, saturating=False), *standard_nodes(model, RECURRENT)]
+    losing = [*_losing(model, saturating=False), *standard_nodes(model, UNMENDED)]
     return sorted({node.op_type for node in losing})
 
 

@@ -116,6 +116,12 @@ def test_silence_of_a_large_sample_is_nan(
     np.testing.assert_allclose(found[1], model(torch.from_numpy(silence))[1].detach(), atol=1e-5)
 
 
+class Sampled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        grid = x.reshape(-1, 1, 2, 2).tanh()
+        return nn.functional.grid_sample(x.reshape(-1, 1, 2, 2), grid, align_corners=False)
+
+
 @pytest.mark.parametrize(
     ("model", "loses"),
     [
@@ -123,8 +129,9 @@ def test_silence_of_a_large_sample_is_nan(
         (nn.Sequential(nn.LSTM(4, 3, batch_first=True), First()), "LSTM"),
         (nn.Sequential(nn.GRU(4, 3, batch_first=True), First()), "GRU"),
         (nn.Sequential(nn.Unflatten(1, (1, 4)), nn.MaxPool1d(2)), "MaxPool"),
+        (Sampled(), "GridSample"),
     ],
-    ids=["dense", "lstm", "gru", "pool"],
+    ids=["dense", "lstm", "gru", "pool", "grid"],
 )
 def test_the_user_is_told_where_nan_may_be_lost(
     tmp_path: Path, model: nn.Module, loses: str
