@@ -24,7 +24,7 @@ RECURRENT = ("GRU", "LSTM", "RNN")
 """Recurrent operators: ONNX Runtime 1.32 clips the inputs of their gates, and NaN becomes a
 bound."""
 UNMENDED = (*RECURRENT, "GridSample")
-"""Operators that may lose NaN and are not mended: GridSample takes some pixel for a place of NaN."""
+"""Operators that may lose NaN and are not mended: GridSample takes a pixel for a place of NaN."""
 SCATTERS = ("ScatterElements", "ScatterND")
 EXTREMES = ("max", "min")
 LENGTHS = 4
