@@ -18,7 +18,7 @@ from torch.onnx.symbolic_helper import parse_args
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.replaced import existing, replaced_item
-from onnxpack.exporters.torch.rewrite.indexing import gather_at
+from onnxpack.exporters.torch.rewrite.indexing import gather_at, to_places
 
 SCATTERS_ADD = 16
 """The first opset in which scattered values can be added up."""
@@ -92,16 +92,10 @@ def _index_put(graph: Any, x: Any, indices: Any, values: Any, accumulate: Any = 
     plain = not any(index.node().mustBeNone() or _is_bool(index) for index in given)
     if not plain or graph.opset < SCATTERS_ADD:
         raise ExportError("index_put_(accumulate=True) with slices or masks has no ONNX form here")
-    shared = given[0]
-    for index in given[1:]:
-        shared = graph.op("Add", shared, index)
-    shape = graph.op("Shape", shared)
-    last = _constant(graph, [-1])
-    parts = [graph.op("Unsqueeze", graph.op("Expand", index, shape), last) for index in given]
+    shape, places = to_places(graph, given)
     ends = (_constant(graph, [end]) for end in (len(given), torch.iinfo(torch.int64).max))
     rest = graph.op("Slice", graph.op("Shape", x), *ends)
     whole = graph.op("Expand", values, graph.op("Concat", shape, rest, axis_i=0))
-    places = graph.op("Concat", *parts, axis_i=-1)
     return graph.op("ScatterND", x, places, whole, reduction_s="add")
 
 

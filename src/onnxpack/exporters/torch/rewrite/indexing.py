@@ -50,7 +50,8 @@ def _gather(graph: Any, x: Any, given: Sequence[Any]) -> Any:
         at += max(1, len(found))
     rest = [axis for axis in range(rank) if axis not in axes]
     front = graph.op("Transpose", x, perm_i=[*axes, *rest])
-    found = graph.op("GatherND", front, _pairs(graph, columns))
+    _, places = to_places(graph, columns)
+    found = graph.op("GatherND", front, places)
     if axes != list(range(axes[0], axes[-1] + 1)) or axes[0] == 0:
         return found
     # NumPy's rule, and PyTorch's: adjacent axes are replaced in their place.
@@ -72,15 +73,19 @@ def _columns(graph: Any, index: Any) -> list[Any]:
     ]
 
 
-def _pairs(graph: Any, columns: Sequence[Any]) -> Any:
-    """Return all indices in one tensor, broadcast and stacked along the last axis."""
+def to_places(graph: Any, columns: Sequence[Any]) -> tuple[Any, Any]:
+    """Return the common shape of indices, and all of them stacked along a last axis.
+
+    Args:
+        columns: an int64 index for each axis; they are broadcast to each other.
+    """
     whole = columns[0]
     for column in columns[1:]:
         whole = graph.op("Add", whole, column)
     shape = graph.op("Shape", whole)
-    last = _number(graph, [-1])
+    last = graph.op("Constant", value_t=torch.tensor([-1]))
     parts = [graph.op("Unsqueeze", graph.op("Expand", each, shape), last) for each in columns]
-    return graph.op("Concat", *parts, axis_i=-1)
+    return shape, graph.op("Concat", *parts, axis_i=-1)
 
 
 def _unpacked(indices: Any) -> list[Any]:
@@ -98,7 +103,3 @@ def _rank(value: Any) -> int:
     if rank is None:
         raise ExportError("an index for several axes needs a number of axes that is known")
     return int(rank)
-
-
-def _number(graph: Any, value: list[int]) -> Any:
-    return graph.op("Constant", value_t=torch.tensor(value))
