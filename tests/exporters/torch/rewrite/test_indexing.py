@@ -98,3 +98,20 @@ def test_the_last_token_of_an_empty_text(tmp_path: Path) -> None:
     assert pack.manifest is not None
     names = [case.name for case in pack.manifest.parity.cases]
     assert any(name.startswith("batch=7, masks that keep nothing, everything") for name in names)
+
+
+@pytest.mark.parametrize("accumulate", [True, False])
+def test_what_is_put_at_negative_places(tmp_path: Path, accumulate: bool) -> None:
+    class Put(nn.Module):
+        def forward(self, x: Tensor, i: Tensor, j: Tensor, v: Tensor) -> Tensor:
+            return x.index_put((i, j), v, accumulate=accumulate)
+
+    model, x, v = Put().eval(), torch.zeros(3, 5), torch.tensor([1.0, 2.0])
+    sample = (x, torch.tensor([0, 1]), torch.tensor([1, 0]), v)
+    pack = onnxpack.Model(onnxpack.export(model, sample, tmp_path / "pack", static=True))
+    for i, j in (([-1, -2], [-1, 1]), ([0, 1], [-1, -5])):
+        wanted = model(x, torch.tensor(i), torch.tensor(j), v).numpy()
+        np.testing.assert_array_equal(pack(x.numpy(), np.array(i), np.array(j), v.numpy()), wanted)
+    for j in ([7, 0], [-6, 0]):
+        with pytest.raises(OnnxpackError):
+            pack(x.numpy(), np.array([1, 0]), np.array(j), v.numpy())

@@ -76,10 +76,14 @@ def index_put(
     if not accumulate:
         return x.index_put([index.expand(shape) for index in indices], whole)
     place = torch.zeros(shape, dtype=torch.int64, device=x.device)
+    outside = torch.zeros(shape, dtype=torch.bool, device=x.device)
     for axis, index in enumerate(indices):
         size = x.shape[axis]
+        outside = outside | (index < -size) | (index >= size)
         place = place * size + torch.where(index < 0, index + size, index)
     flat = x.reshape(-1, *rest).unsqueeze(1).flatten(1)
+    # An index outside of its axis may be inside of the flattened ones: it has to stay an error.
+    place = torch.where(outside, flat.shape[0], place)
     added = whole.reshape(-1, *rest).unsqueeze(1).flatten(1)
     where = place.reshape(-1, 1) + torch.zeros_like(added, dtype=place.dtype)
     return flat.scatter_add(0, where, added).reshape(x.shape)
