@@ -30,7 +30,7 @@ def unpack(value: Any, signature: Signature) -> Mapping[str, Any] | None:
     Raises:
         FeedError: a column is missing, or cannot be converted to the input's dtype.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         return value
     return read_frame(value, signature) if is_frame(value) else None
 
