@@ -75,8 +75,7 @@ def bench(
 
     Returns:
         The results. The reference of all ratios is the framework's usual way; if only the pack is
-        timed,
-        there is none.
+        timed, there is none.
 
     Raises:
         UsageError: golden data is missing, a dim does not exist, or the framework's number of

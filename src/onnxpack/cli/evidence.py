@@ -9,7 +9,6 @@ from onnxpack.cli import say, show
 if TYPE_CHECKING:
     from onnxpack.comparison.tolerance import OutputEvidence
     from onnxpack.pack.manifest import CaseEvidence, Parity
-    from onnxpack.pack.model import Pack
 
 
 SHOWN = 12
@@ -67,10 +66,3 @@ def _nearness(output: OutputEvidence) -> tuple[bool, float]:
 def _error(output: OutputEvidence) -> float:
     """Return the error that the verdict is based on; older packs only recorded max abs."""
     return output.error if output.allowed else output.max_abs
-
-
-def pack_size(pack: Pack) -> int:
-    """Return the total size of a pack's files in bytes; for a bare graph, the size of the graph."""
-    if pack.manifest is None:
-        return pack.model_path.stat().st_size
-    return sum(entry.size for entry in pack.manifest.files.values())

@@ -197,7 +197,7 @@ def _print(pack: Pack) -> None:
         f"{manifest.name} {manifest.version}: {source.model_class} by {source.strategy}, "
         f"opset {source.opset}"
     )
-    say.out(f"{pack.path}, {say.size(evidence.pack_size(pack))}, {pack.digest}")
+    say.out(f"{pack.path}, {say.size(pack.size)}, {pack.digest}")
     say.out()
     say.out(f"next: {_next(pack)}")
 
@@ -206,7 +206,7 @@ def _document(pack: Pack) -> dict[str, Any]:
     return {
         "path": str(pack.path),
         "digest": pack.digest,
-        "size": evidence.pack_size(pack),
+        "size": pack.size,
         "manifest": pack.manifest,
         "next": _next(pack),
     }

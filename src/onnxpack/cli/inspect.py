@@ -87,7 +87,7 @@ def _document(
         "name": pack.name,
         "path": str(pack.path),
         "digest": pack.digest,
-        "size": evidence.pack_size(pack),
+        "size": pack.size,
         "signature": signature,
         "graph": summary,
         "golden": [golden.name for golden in pack.golden],
@@ -123,7 +123,7 @@ def _print(
 
 def _pack_facts(pack: Pack) -> list[tuple[str, str]]:
     manifest = pack.manifest
-    facts = [("name", pack.name), ("size", say.size(evidence.pack_size(pack)))]
+    facts = [("name", pack.name), ("size", say.size(pack.size))]
     if manifest is None:
         return facts
     source = manifest.source

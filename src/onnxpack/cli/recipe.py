@@ -131,9 +131,8 @@ def read_preprocess(text: str) -> Preprocess:
         raise UsageError(f"{path} does not say how to prepare a picture: {exc}.") from exc
     known = Preprocess.__struct_fields__
     for name in given:
-        if (
-            name not in known
-        ):  # a manifest can have fields of later versions, a file of the user cannot
+        # Only a manifest can have fields of later versions.
+        if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(

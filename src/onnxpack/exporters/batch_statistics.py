@@ -11,10 +11,8 @@ from onnx_ir.tape import Tape
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.dtypes import first_input, standard_nodes
-from onnxpack.exporters.splice import constant, put_in_place
+from onnxpack.exporters.splice import AXES_ARE_INPUTS, constant, put_in_place
 
-AXES_ARE_INPUTS = 18
-"""The first opset in which ReduceMean takes its axes as an input."""
 EPSILON = 1e-5
 """ONNX's default for ``epsilon``."""
 

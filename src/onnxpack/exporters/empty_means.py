@@ -10,10 +10,8 @@ import onnx_ir as ir
 from onnx_ir.tape import Tape
 
 from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
-from onnxpack.exporters.splice import constant, put_in_place
+from onnxpack.exporters.splice import AXES_ARE_INPUTS, constant, put_in_place
 
-AXES_ARE_INPUTS = 18
-"""The first opset in which ReduceMean takes its axes as an input; ReduceSum does from 13 on."""
 SUM_TAKES_AXES = 13
 SUMMED = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
 """Dtypes of means that are rewritten; in other dtypes a sum may overflow where the mean does

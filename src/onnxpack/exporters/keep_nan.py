@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
-from onnxpack.exporters.splice import graph_of, name_new
+from onnxpack.exporters.splice import AXES_ARE_INPUTS, graph_of, name_new
 from onnxpack.parity.beside import save_beside
 from onnxpack.signature import Array
 
@@ -29,8 +29,6 @@ SCATTERS = ("ScatterElements", "ScatterND")
 EXTREMES = ("max", "min")
 LENGTHS = 4
 """Index of the input with the lengths of rows in GRU, LSTM and RNN."""
-AXES_ARE_INPUTS = 18
-"""The first opset in which ReduceMax takes its axes as an input."""
 
 
 def loses_nan(graph: Path, *, saturating: bool = False) -> bool:

@@ -9,6 +9,9 @@ import onnx_ir as ir
 from numpy.typing import ArrayLike, DTypeLike
 from onnx_ir.tape import Tape
 
+AXES_ARE_INPUTS = 18
+"""The first opset in which reductions, such as ReduceMax, take their axes as an input."""
+
 
 def put_in_place(node: ir.Node, made: Sequence[ir.Node], result: ir.Value) -> None:
     """Replace a node by others; ``result`` takes the place of its only output.

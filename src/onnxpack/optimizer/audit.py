@@ -12,7 +12,7 @@ from onnxpack.errors import FeedError, PackError, UsageError
 from onnxpack.optimizer.answers import Answers, collect
 from onnxpack.optimizer.data import Rows
 from onnxpack.optimizer.guard import Judgement, check_enough, judge
-from onnxpack.optimizer.original import TOGETHER
+from onnxpack.optimizer.original import judge_rows
 from onnxpack.optimizer.read_data import read_rows
 from onnxpack.optimizer.speed import Speed, time_pair
 from onnxpack.pack.external import check_external
@@ -113,12 +113,6 @@ class _Reference:
     max_loss: float
     metric: str
 
-    def judge_answers(self, run: Run) -> Judgement:
-        """Judge a graph as ``optimize`` does: rows one at a time, and several at once."""
-        batches = (0, TOGETHER) if self.rows.any_batch else (0,)
-        judged = (self.judge(collect(run, self.rows, batch=batch)) for batch in batches)
-        return min(judged, key=lambda judgement: judgement.lower)
-
     def judge(self, found: Answers) -> Judgement:
         return judge(
             self.answers,
@@ -134,7 +128,7 @@ def _audit(path: Path, reference: _Reference) -> Audited:
     try:
         size += _size_beside(path)
         run = _open(path, reference.model)
-        judged = reference.judge_answers(run)
+        judged = judge_rows(run, reference.rows, reference.judge)
         speed = _time(reference, run)
     except (FeedError, PackError) as exc:
         return Audited(path, Finding.BROKEN, size, why=exc.message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,20 +151,12 @@ class Original:
         return share_bound(int(value * count), count)
 
     def judge(self, predict: Run) -> Judgement:
-        """Judge a graph by held-out rows, one at a time and together; the lower result counts.
-
-        Dynamic quantisation takes its scale from the whole batch, so the answer to a row depends on
-        the other rows.
+        """Judge a graph by held-out rows; see :func:`judge_rows`.
 
         Raises:
             OptimizeError: the metric fails, or the answers do not fit.
         """
-        batches = (0, TOGETHER) if self._rows.any_batch else (0,)
-        judged = [
-            self._judge(self._held_out_answers, collect(predict, self._rows, batch=batch))
-            for batch in batches
-        ]
-        return min(judged, key=lambda judgement: judgement.lower)
+        return judge_rows(predict, self._rows, partial(self._judge, self._held_out_answers))
 
     def misses_a_size(self, predict: Run) -> str:
         """Return why a graph fails at the sizes of a golden set; empty if it runs at all sizes.
@@ -240,6 +232,17 @@ class Original:
         if self.split is None:
             raise ValueError("there are no rows that calibrate")
         return collect(self.base.run, self.split.calibration)
+
+
+def judge_rows(run: Run, rows: Rows, judge: Callable[[Answers], Judgement]) -> Judgement:
+    """Judge a graph by rows, one at a time and several together; the lower result counts.
+
+    Dynamic quantisation takes its scale from the whole batch, so the answer to a row depends on the
+    other rows.
+    """
+    batches = (0, TOGETHER) if rows.any_batch else (0,)
+    judged = [judge(collect(run, rows, batch=batch)) for batch in batches]
+    return min(judged, key=lambda judgement: judgement.lower)
 
 
 def _distance(expected: Array | Sequence[Array], found: Array | Sequence[Array]) -> float:

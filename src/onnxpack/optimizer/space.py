@@ -26,7 +26,6 @@ from onnxpack.runtime.session import ONNXRUNTIME, OPENVINO
 INT8 = "int8-"
 """Prefix of the names of passes that round activations."""
 STATIC = "int8-static"
-STATIC_METHODS = frozenset({"int8-minmax", "int8-percentile", "int8-entropy"})
 Goal: TypeAlias = Literal["latency", "throughput", "size"]
 Precision: TypeAlias = Literal["", "f32", "bf16"]
 Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
@@ -162,7 +161,7 @@ class Plan:
     @property
     def shape(self) -> Plan:
         """The plan without its method of calibration; plans of one shape differ only in ranges."""
-        passes = (STATIC if name in STATIC_METHODS else name for name in self.passes)
+        passes = (STATIC if PASSES[name].keeps_ranges else name for name in self.passes)
         return replace(self, passes=tuple(passes))
 
     @property

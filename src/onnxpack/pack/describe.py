@@ -37,9 +37,9 @@ def describe_pack(pack: Pack) -> list[tuple[str, str]]:
 
 def title_of(pack: Pack) -> str:
     """Return the name of a pack with its size and its variants: ``resnet18, 46.8 MB``."""
-    size = sum(entry.size for entry in pack.manifest.files.values()) if pack.manifest else 0
     variants = f", variants {', '.join(pack.variants)}" if pack.variants else ""
-    return pack.name + (f", {units.size(size)}" if size else "") + variants
+    size = f", {units.size(pack.size)}" if pack.manifest else ""
+    return f"{pack.name}{size}{variants}"
 
 
 def describe_steps(steps: Iterable[Step]) -> str:

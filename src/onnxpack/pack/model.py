@@ -65,6 +65,13 @@ class Pack:
         return self.manifest.name if self.manifest else self.path.resolve().stem
 
     @property
+    def size(self) -> int:
+        """The total size of a pack's files in bytes; of a bare graph, the size of its file."""
+        if self.manifest is None:
+            return self.model_path.stat().st_size
+        return sum(entry.size for entry in self.manifest.files.values())
+
+    @property
     def tolerance(self) -> Tolerance:
         """The tolerance of the pack's proof, else the default."""
         return self.manifest.parity.tolerance if self.manifest else Tolerance()

@@ -12,7 +12,7 @@ from onnxpack.errors import FeedError
 from onnxpack.signature import Array, Signature, TensorSpec, describe, dtype_name
 
 MISSING_TEXT = ""
-"""What a missing text becomes, as at export."""
+"""Replaces a missing text in a column of texts; a sample with both is rejected at export."""
 
 
 def is_frame(value: object) -> bool:
@@ -75,11 +75,16 @@ def warn_of_ignored(columns: Sequence[str], wanted: Sequence[str]) -> None:
 
 
 def _column(series: Any, spec: TensorSpec) -> Array:
-    found = _text(series) if spec.dtype == "str" else _numbers(series, spec)
-    return found.reshape(-1, 1) if spec.shape is not None and len(spec.shape) == 2 else found
+    return as_rows(read_texts(series) if spec.dtype == "str" else _numbers(series, spec), spec)
 
 
-def _text(series: Any) -> Array:
+def as_rows(column: Array, spec: TensorSpec) -> Array:
+    """Return a column as the rows of an input: ``[n]`` or ``[n, 1]``, by the signature."""
+    return column.reshape(-1, 1) if spec.shape is not None and len(spec.shape) == 2 else column
+
+
+def read_texts(series: Any) -> Array:
+    """Return a column of texts as objects; a missing one is an empty text."""
     values = series.astype(object)
     return np.asarray(values.where(values.notna(), MISSING_TEXT).to_numpy(object))
 

@@ -8,10 +8,31 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import MissingExtraError, UsageError
-from onnxpack.runtime.frames import MISSING_TEXT, warn_of_ignored
+from onnxpack.runtime.frames import as_rows, read_texts, warn_of_ignored
 from onnxpack.signature import Array, Signature, TensorSpec
 
 TABLES = (".csv", ".parquet")
+UNREADABLE = (OSError, ValueError, ImportError)
+"""Errors of pandas for a file that is not a table, or for which no reader is installed."""
+
+
+def open_table(path: Path, dtypes: Any = None) -> Any:
+    """Return a table of a file as a data frame.
+
+    Args:
+        path: a file whose name ends in one of :data:`TABLES`.
+        dtypes: dtypes of columns of a text file; pandas infers the others.
+
+    Raises:
+        MissingExtraError: pandas is not installed.
+        OSError, ValueError, ImportError: the file cannot be read.
+    """
+    try:
+        import pandas as pd
+    except ImportError as exc:
+        raise MissingExtraError("pandas", extra="sklearn") from exc
+    is_text = path.suffix.lower() == ".csv"
+    return pd.read_csv(path, dtype=dtypes) if is_text else pd.read_parquet(path)
 
 
 def read_table(path: Path, signature: Signature) -> dict[str, Array]:
@@ -25,18 +46,11 @@ def read_table(path: Path, signature: Signature) -> dict[str, Array]:
         UsageError: the file cannot be read, a column is missing, or a cell does not fit.
         MissingExtraError: pandas is not installed.
     """
-    try:
-        import pandas as pd
-    except ImportError as exc:
-        raise MissingExtraError("pandas", extra="sklearn") from exc
     # Else pandas would make numbers of postal codes, and drop their leading zeros.
     texts: Any = {spec.name: str for spec in signature.inputs if spec.dtype == "str"}
     try:
-        if path.suffix.lower() == ".csv":
-            table = pd.read_csv(path, dtype=texts)
-        else:
-            table = pd.read_parquet(path)
-    except (OSError, ValueError, ImportError) as exc:
+        table = open_table(path, texts)
+    except UNREADABLE as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise UsageError(f"{path} cannot be read: {reason}.") from exc
     return _columns(table, path, signature)
@@ -59,11 +73,8 @@ def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
 
 def _column(series: Any, spec: TensorSpec, path: Path) -> Array:
     """Return one column as the rows of an input: ``[n]`` or ``[n, 1]``, by the signature."""
-    if spec.dtype == "str":
-        plain = series.astype(object)
-        series = plain.where(plain.notna(), MISSING_TEXT)
-    cast = _cast(series.to_numpy(), spec, path)
-    return cast.reshape(-1, 1) if spec.shape is not None and len(spec.shape) == 2 else cast
+    values = read_texts(series) if spec.dtype == "str" else series.to_numpy()
+    return as_rows(_cast(values, spec, path), spec)
 
 
 def _cast(values: Array, spec: TensorSpec, path: Path) -> Array:

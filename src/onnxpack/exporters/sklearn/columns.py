@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import SampleError
+from onnxpack.runtime.frames import MISSING_TEXT
 from onnxpack.signature import Array
-
-MISSING = ""
-"""Replaces a missing text in a column of texts; a sample with both is rejected."""
 
 
 def column_array(name: str, series: Any, notes: list[str]) -> Array:
@@ -48,13 +46,13 @@ def _plain(name: str, series: Any, kind: str, missing: Any, notes: list[str]) ->
     if kind in "OUT" and len(present) and all(isinstance(item, str) for item in present):
         if missing.any():
             notes.append(f"column {name!r} has missing texts: an empty text stands for them")
-        if missing.any() and (present == MISSING).any():
+        if missing.any() and (present == MISSING_TEXT).any():
             raise SampleError(
                 f"column {name!r} has missing texts and empty ones, which a graph cannot tell "
                 "apart.",
                 remedy=f"before fit and here: frame[{name!r}] = frame[{name!r}].replace('', None)",
             )
-        return np.asarray(series.astype(object).where(~missing, MISSING).to_numpy(object))
+        return np.asarray(series.astype(object).where(~missing, MISSING_TEXT).to_numpy(object))
     bools = len(present) == len(series) and all(type(item) is bool for item in present)
     if kind == "O" and bools:
         return np.asarray(series.to_numpy(bool))
@@ -92,9 +90,9 @@ def series_like(like: Any, values: Array, known_gap: Any = np.nan) -> Any:
     """
     pd = _pandas()
     plain = like.astype(object)
-    if values.dtype.kind == "O" and not (plain == MISSING).any():
+    if values.dtype.kind == "O" and not (plain == MISSING_TEXT).any():
         gap = next((item for item in plain if pd.isna(item)), known_gap)
-        values = np.array([gap if item == MISSING else item for item in values], object)
+        values = np.array([gap if item == MISSING_TEXT else item for item in values], object)
     if isinstance(like.dtype, pd.CategoricalDtype):
         known = like.cat.categories
         present = pd.Index([item for item in pd.unique(values) if not pd.isna(item)])

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from onnxpack.errors import MissingExtraError, SampleError
+from onnxpack.errors import SampleError
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.runtime.picture import SUFFIXES
 from onnxpack.signature import Array
@@ -114,14 +114,11 @@ def _read_numpy(path: Path) -> Any:
 
 def _read_table(path: Path) -> Any:
     """Return a data frame with the dtypes that pandas infers."""
+    from onnxpack.runtime.tables import UNREADABLE, open_table
+
     try:
-        import pandas as pd
-    except ImportError as exc:
-        raise MissingExtraError("pandas", extra="sklearn") from exc
-    read = pd.read_csv if path.suffix.lower() == ".csv" else pd.read_parquet
-    try:
-        return read(path)
-    except (OSError, ValueError, ImportError) as exc:
+        return open_table(path)
+    except UNREADABLE as exc:
         raise SampleError(f"{path} cannot be read as a table: {exc}.") from exc
 
 

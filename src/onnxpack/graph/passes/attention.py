@@ -95,51 +95,48 @@ def restate_masks(model: ModelProto) -> int:
     return len(found)
 
 
-def flatten_lookups(model: ModelProto) -> int:
+def flatten_lookups(model: ModelProto) -> None:
     """Look up masks in the flattened mask, where they are looked up by ``x[rows, keys]``.
 
     ``onnxruntime.transformers`` 1.32 knows the masks of transformers 5 by the Flatten and the two
     Reshapes that PyTorch's exporter writes. Only indices that count from 0 are restated: in the
     flattened mask a negative one is a place of another row.
-
-    Returns:
-        How many lookups were restated.
     """
-    from onnx import helper
-
     graph = model.graph
     makers = {output: node for node in graph.node for output in node.output}
     values = _Constants(model)
     nodes: list[NodeProto] = []
-    found = 0
     for node in graph.node:
         columns = _columns(node, makers)
-        if len(columns) != 2 or not all(_counts(name, makers, values) for name in columns):
-            nodes.append(node)
-            continue
-        if not found:
-            graph.initializer.extend(_axes_of_lookups())
-        data, result = node.input[0], node.output[0]
-        rows, keys, size, first, place, flat, taken, line, shape = (
-            f"{result}_{part}"
-            for part in ("rows", "keys", "size", "first", "place", "flat", "taken", "line", "shape")
-        )
-        nodes += [
-            helper.make_node("Gather", [node.input[1], _FIRST], [rows], axis=-1),
-            helper.make_node("Gather", [node.input[1], _SECOND], [keys], axis=-1),
-            helper.make_node("Shape", [data], [size], start=1, end=2),
-            helper.make_node("Mul", [rows, size], [first]),
-            helper.make_node("Add", [first, keys], [place]),
-            helper.make_node("Flatten", [data], [flat], axis=2),
-            helper.make_node("Gather", [flat, place], [taken], axis=0),
-            helper.make_node("Reshape", [taken, _LINE], [line]),
-            helper.make_node("Shape", [place], [shape]),
-            helper.make_node("Reshape", [line, shape], [result]),
-        ]
-        found += 1
+        counts = len(columns) == 2 and all(_counts(name, makers, values) for name in columns)
+        nodes += _flat_lookup(node) if counts else [node]
+    if len(nodes) > len(graph.node):
+        graph.initializer.extend(_axes_of_lookups())
     del graph.node[:]
     graph.node.extend(nodes)
-    return found
+
+
+def _flat_lookup(node: NodeProto) -> list[NodeProto]:
+    """Return nodes that look up the same places in the flattened data."""
+    from onnx import helper
+
+    data, result = node.input[0], node.output[0]
+    rows, keys, size, first, place, flat, taken, line, shape = (
+        f"{result}_{part}"
+        for part in ("rows", "keys", "size", "first", "place", "flat", "taken", "line", "shape")
+    )
+    return [
+        helper.make_node("Gather", [node.input[1], _FIRST], [rows], axis=-1),
+        helper.make_node("Gather", [node.input[1], _SECOND], [keys], axis=-1),
+        helper.make_node("Shape", [data], [size], start=1, end=2),
+        helper.make_node("Mul", [rows, size], [first]),
+        helper.make_node("Add", [first, keys], [place]),
+        helper.make_node("Flatten", [data], [flat], axis=2),
+        helper.make_node("Gather", [flat, place], [taken], axis=0),
+        helper.make_node("Reshape", [taken, _LINE], [line]),
+        helper.make_node("Shape", [place], [shape]),
+        helper.make_node("Reshape", [line, shape], [result]),
+    ]
 
 
 def _axes_of_lookups() -> list[TensorProto]:

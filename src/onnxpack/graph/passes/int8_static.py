@@ -98,16 +98,6 @@ def _quantize(
     from onnxruntime import quantization
 
     methods = quantization.CalibrationMethod
-    options: dict[str, Any] = {
-        # By default percentiles are symmetric, which wastes half of uint8 after a ReLU.
-        "CalibTensorRangeSymmetric": False,
-        # The second factor of attention's products is not a weight, but gains from uint8 too.
-        "MatMulConstBOnly": False,
-    }
-    if method != "minmax":
-        # Make histograms feed by feed: else the activations of all feeds are kept, and feeds
-        # of different sizes are refused. Ranges of minima and maxima need no memory.
-        options["CalibStridedMinMax"] = 1
     kept: dict[str, Any] = {}
     # Written aside and moved: a process that is killed leaves no half of a file.
     measured = under_way.scratch / "ranges.json"
@@ -129,12 +119,27 @@ def _quantize(
             "entropy": methods.Entropy,
             "percentile": methods.Percentile,
         }[method],
-        extra_options=options,
+        extra_options=_extra_options(method),
         **kept,
     )
     if ranges is not None and measured.exists():
         measured.replace(ranges)
     return onnx.load(made)
+
+
+def _extra_options(method: Method) -> dict[str, Any]:
+    """Return further options of ONNX Runtime's function."""
+    options: dict[str, Any] = {
+        # By default percentiles are symmetric, which wastes half of uint8 after a ReLU.
+        "CalibTensorRangeSymmetric": False,
+        # The second factor of attention's products is not a weight, but gains from uint8 too.
+        "MatMulConstBOnly": False,
+    }
+    if method != "minmax":
+        # Make histograms feed by feed: else the activations of all feeds are kept, and feeds
+        # of different sizes are refused. Ranges of minima and maxima need no memory.
+        options["CalibStridedMinMax"] = 1
+    return options
 
 
 class _Reader:

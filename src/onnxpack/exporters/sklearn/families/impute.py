@@ -8,16 +8,16 @@ import numpy as np
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.sklearn import numeric as n
-from onnxpack.exporters.sklearn.columns import MISSING
 from onnxpack.exporters.sklearn.convert import Family, ask, private
 from onnxpack.exporters.sklearn.families.neighbors import weights_of
 from onnxpack.exporters.sklearn.tensor import Tensor
+from onnxpack.runtime.frames import MISSING_TEXT
 
 
 def is_missing(x: Tensor, value: Any) -> Tensor:
     """Return whether each value is the placeholder of a missing one, bool [batch, features]."""
     if x.dtype == "str":
-        return n.equal(x, value if isinstance(value, str) else MISSING)
+        return n.equal(x, value if isinstance(value, str) else MISSING_TEXT)
     if value is None or value != value:  # NaN
         return n.isnan(x)
     return n.equal(x, value)

@@ -18,12 +18,11 @@ from torch.onnx.symbolic_helper import parse_args
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.replaced import existing, replaced_item
+from onnxpack.exporters.splice import AXES_ARE_INPUTS
 from onnxpack.exporters.torch.rewrite.indexing import gather_at, to_places
 
 SCATTERS_ADD = 16
 """The first opset in which scattered values can be added up."""
-AXES_ARE_INPUTS = 18
-"""The first opset in which the axes of the reductions are inputs."""
 POWERS = (1.0, 2.0, 4.0, 8.0, 16.0)
 SOFTPLUS_THRESHOLD = 20.0
 FLOAT, DOUBLE, INT64 = 1, 11, 7
