@@ -26,7 +26,7 @@ _FENCE = re.compile(
     r"^```(?P<language>\w+)(?: +(?P<options>[^\n]*))?\n(?P<content>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-_NOT_RUN = re.compile(r"<!-- not run: .+? -->\s*\Z", re.DOTALL)
+_NOT_RUN = re.compile(r"<!-- not run: (?:(?!-->).)+-->\s*\Z", re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
 _EXIT = re.compile(r"# exit (\d+)\s*$")
 # What is measured may be any number: 3.3e-06, 55.8, 2.14.1+cu130; whole numbers are themselves.
@@ -34,6 +34,8 @@ _MEASURED = re.compile(r"\d+(?:\.\d+)+(?:\+\w+)?(?:e[+-]?\d+)?|\d+e[+-]?\d+")
 _ANY_NUMBER = r"[\d.]+(?:\+\w+)?(?:e[+-]?\d+)?"
 _NOISE = re.compile(r", [\d.]+(?:e[+-]?\d+)? as noise")
 """What rounds differently from machine to machine: a line of `check` has it here and not there."""
+SHOWN = {"text", "json", "yaml", "toml", "ini", "nginx"}
+"""Languages of blocks that are not run."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANY_DIGEST = "[0-9a-f]{64}"
 
@@ -51,11 +53,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A line after ``$``, with the exit code and the output that the page tells."""
+    """A line of a ``bash`` block, with the exit code that the page announces."""
 
     line: str
     code: int
-    output: str
 
 
 def read_blocks(text: str, name: str) -> list[Block]:
@@ -76,11 +77,11 @@ def read_blocks(text: str, name: str) -> list[Block]:
 
 
 def read_commands(content: str) -> Iterator[Command]:
-    """The commands of a console block; a line that ends in a backslash goes on in the next."""
-    for part in re.split(r"^\$ ", content, flags=re.MULTILINE)[1:]:
-        line, _, output = re.sub(r"\\\n\s*", "", part).partition("\n")
-        code = _EXIT.search(line)
-        yield Command(line, int(code[1]) if code else 0, output)
+    """The commands of a block; a line that ends in a backslash goes on in the next."""
+    for line in re.sub(r"\\\n\s*", "", content).splitlines():
+        if line.strip() and not line.startswith("#"):
+            code = _EXIT.search(line)
+            yield Command(line, int(code[1]) if code else 0)
 
 
 def as_pattern(expected: str) -> str:
@@ -140,19 +141,24 @@ class Page:
                     continue
                 if block.title:
                     (self._folder / block.title).write_text(block.content)
-                elif block.language == "console":
-                    self._run_console(block)
+                    continue
+                if block.language == "bash":
+                    printed = self._run_commands(block)
                 elif block.language == "python":
                     printed = ask(block)
-                    if following and following[0].language == "text":
-                        self._compare(block.where, following[0].content, printed)
+                else:
+                    assert block.language in SHOWN, f"{block.where}: what is {block.language}?"
+                    continue
+                if following and following[0].language == "text" and following[0].run:
+                    self._compare(block.where, following[0].content, printed)
 
-    def _run_console(self, block: Block) -> None:
+    def _run_commands(self, block: Block) -> str:
+        """The output of the last one, which is what the page shows below."""
+        output = ""
         for command in read_commands(block.content):
             code, output = self._bash(command.line)
             assert code == command.code, f"{block.where}: {command.line}: exit {code}\n{output}"
-            if command.output.strip():
-                self._compare(f"{block.where}: {command.line}", command.output, output)
+        return output
 
     def _compare(self, where: str, expected: str, actual: str) -> None:
         if self._rewrite is None or re.fullmatch(as_pattern(expected), plain(actual)):

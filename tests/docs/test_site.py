@@ -79,16 +79,6 @@ def test_the_changelog_has_this_version() -> None:
     )
 
 
-def test_the_readme_marks_the_places_of_measured_figures() -> None:
-    text = (ROOT / "README.md").read_text()
-    for name in ("call_overhead", "startup"):
-        assert text.count(f"<!-- benchmark:{name} -->") == 1
-        assert text.count(f"<!-- /benchmark:{name} -->") == 1
-    for end in ("begin", "end"):
-        assert text.count(f"<!-- serving: {end} -->") == 1
-        assert text.count(f"<!-- images: {end} -->") == 1
-
-
 def load(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec

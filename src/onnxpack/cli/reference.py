@@ -65,8 +65,8 @@ def _command(name: str, command: Command) -> Iterator[str]:
     yield from (_summary(command), "")
     yield from ("```", " ".join(["onnxpack", name, *arguments, "[OPTIONS]"]), "```", "")
     yield from _options(command)
-    yield from ("", "```console")
-    yield from (f"$ {line.strip()}" for line in command.example.splitlines()[1:])
+    yield from ("", "```bash")
+    yield from (line.removeprefix("  ") for line in command.example.splitlines()[1:])
     yield "```"
 
 
