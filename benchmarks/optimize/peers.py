@@ -12,7 +12,7 @@ from typing import Any
 from cases import Case
 
 from onnxpack.benchmark.clock import interleave
-from onnxpack.benchmark.inputs import read_golden, resize, sizes_asked
+from onnxpack.benchmark.inputs import resize, sizes_asked
 from onnxpack.benchmark.ratio import Ratio, faster
 from onnxpack.exporters.choose import exporter_for
 from onnxpack.runtime.model import Model
@@ -41,7 +41,7 @@ def time_all(
         the framework's usual way and to the pack, with their 95 % intervals; and why others could
         not be run.
     """
-    golden = read_golden(base.pack, base.signature)
+    golden = base.example()
     feeds = resize(base.signature, golden, sizes_asked(base.signature, golden, {})[0])
     calls: dict[str, Callable[[], object]] = {}
     failures: dict[str, str] = {}

@@ -53,7 +53,7 @@ def other_output(source: Path, to: Path) -> None:
 def folder(digits: Pack, tmp_path: Path) -> Path:
     found = tmp_path / "variants"
     found.mkdir()
-    quantize_dynamic(digits.model_path, found / "quantized.onnx")
+    quantize_dynamic(digits.model_path, found / "quantized.onnx", narrow=True)
     to_float16(digits.model_path, found / "fp16.onnx")
     half_throughout(digits.model_path, found / "fp16_io.onnx")
     noisy(digits.model_path, found / "q8.onnx")

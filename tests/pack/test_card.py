@@ -31,7 +31,7 @@ Three numbers in, two out.
 | takes | `x` | `float32[batch, 3]` |
 | gives | `y` | `float32[batch, 2]` |
 
-Any size will do for `batch`.
+`batch` may be any size; the pack was proven at 1 and 2.
 
 Its 2 labels are in `pack.json`.
 
@@ -46,8 +46,11 @@ onnxpack run tiny --input random
 import onnxpack
 
 model = onnxpack.Model("tiny")
-answer = model(x)
+inputs = model.example()
+answer = model(**inputs)
 ```
+
+`example()` returns the inputs of the first golden set: `x: float32[batch, 3]`.
 
 ## Evidence
 
@@ -108,11 +111,20 @@ def test_a_card_without_cases_says_so(manifest: Manifest) -> None:
     )
 
 
-def test_inputs_have_a_name_each_in_the_example(manifest: Manifest) -> None:
-    inputs = tuple(TensorSpec(f"i{at}", "float32", ()) for at in range(5))
-    signature = Signature(inputs, ())
-    assert "model(x, y, z, x3, x4)" in write_card(
-        msgspec.structs.replace(manifest, signature=signature)
+def test_the_example_names_the_inputs(manifest: Manifest) -> None:
+    inputs = (TensorSpec("ids", "int64", ("batch", 4)), TensorSpec("a.b", "float32", ()))
+    card = write_card(msgspec.structs.replace(manifest, signature=Signature(inputs, ())))
+    assert "first golden set: `ids: int64[batch, 4]`, `a.b: float32[]`." in card
+
+
+def test_a_size_at_which_nothing_was_proven(manifest: Manifest) -> None:
+    parity = msgspec.structs.replace(manifest.parity, cases=manifest.parity.cases[:1])
+    assert "`batch` may be any size; the pack was proven at 1." in write_card(
+        msgspec.structs.replace(manifest, parity=parity)
+    )
+    parity = msgspec.structs.replace(parity, cases=())
+    assert "the pack was proven at none." in write_card(
+        msgspec.structs.replace(manifest, parity=parity)
     )
 
 

@@ -352,6 +352,12 @@ def test_only_outputs_that_never_differ_are_called_the_same(function: Answers, s
     assert any("is the same in every case" in note for note in doubts(asked)) is said
 
 
+def test_rows_beyond_the_sample_tell_outputs_apart() -> None:
+    subject = Plain(lambda f: {"y": f["x"] - f["x"][:1]}, {"x": X[:1]})
+    asked, _ = ask(subject, BATCH, Tolerance())
+    assert not [*doubts(asked)]
+
+
 def test_one_empty_output_among_several_is_said_and_the_rest_is_asked() -> None:
     subject = Plain(lambda f: {"y": f["x"] * 2, "z": f["x"][:0], "w": f["x"][f["x"] > 1e9]})
     asked, _ = ask(subject, BATCH, Tolerance())

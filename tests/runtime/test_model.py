@@ -164,6 +164,13 @@ def test_prove(graphs, with_golden, x):
     assert report.findings[0].subject == "test_data_set_0/y"
 
 
+def test_an_example_is_the_first_golden_set(graphs, with_golden, x):
+    model = Model(with_golden(graphs.double(), ([("x", x)], [("y", x + x)])))
+    np.testing.assert_array_equal(model(**model.example()), x + x)
+    with pytest.raises(UsageError, match="no golden data"):
+        Model(graphs.double()).example()
+
+
 def test_signature_type(graphs):
     assert isinstance(Model(graphs.double()).signature, Signature)
 

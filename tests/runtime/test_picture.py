@@ -274,7 +274,7 @@ def test_without_pillow(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtraError) as caught:
         read_picture(PNG, NCHW)
-    assert caught.value.remedy == 'pip install "onnxpack[vision]"'
+    assert caught.value.remedy == 'pip install "onnxpack[picture]"'
 
 
 def test_formats_are_those_that_pillow_reads_itself():

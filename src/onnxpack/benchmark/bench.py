@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnxpack.benchmark.clock import Call, Timed, interleave
-from onnxpack.benchmark.inputs import BATCH, read_golden, resize, sizes_asked
+from onnxpack.benchmark.inputs import BATCH, resize, sizes_asked
 from onnxpack.benchmark.machine import BUSY, load, processor
 from onnxpack.benchmark.outcome import BASE, PACK, Outcome, Point, Row
 from onnxpack.benchmark.profile import profile as profile_graph
@@ -89,7 +89,7 @@ def bench(
     base = None
     if model.variant is not None:
         base = Model(model.pack, provider=provider, threads=threads, variant="base")
-    golden = read_golden(model.pack, model.signature)
+    golden = model.example()
     asked = dict(sizes or {})
     if batch:
         if BATCH in asked:

@@ -8,28 +8,11 @@ from itertools import product
 import numpy as np
 
 from onnxpack.errors import UsageError
-from onnxpack.pack.model import Pack
-from onnxpack.runtime.replay import read_example
 from onnxpack.signature import Array, Dim, Signature
 
 BATCH = "batch"
 MAX_BYTES = 2**31
 """Most bytes of the inputs of one size."""
-
-
-def read_golden(pack: Pack, signature: Signature) -> dict[str, Array]:
-    """Return the inputs of the first golden set, by name.
-
-    Raises:
-        UsageError: the pack has no golden data.
-        PackError: the golden data cannot be read.
-    """
-    if not pack.golden:
-        raise UsageError(
-            f"{pack.path} holds no golden data, from which inputs could be made.",
-            remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
-        )
-    return read_example(pack.golden[0], signature).feed
 
 
 def sizes_asked(

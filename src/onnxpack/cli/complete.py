@@ -52,9 +52,10 @@ def variant(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Complete the variants of the pack that was typed before."""
-    typed = context.params.get("pack")
-    folder = Path(typed) / "variants" if isinstance(typed, str | Path) else None
-    found = sorted(each.name for each in folder.iterdir()) if folder and folder.is_dir() else []
+    # click has not assigned the arguments yet if the option's value is the last word.
+    typed = context.params.get("pack") or next(iter(context.args), None)
+    folder = Path(str(typed), "variants")
+    found = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
     return _starting(["auto", "base", *found], incomplete)
 
 

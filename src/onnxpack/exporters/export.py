@@ -37,6 +37,7 @@ from onnxpack.parity.ask import ask, ask_at, measure_signature
 from onnxpack.parity.axes import Dynamic, name_axes
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.doubts import doubts, doubts_of_infinities
+from onnxpack.parity.fixed_axes import doubts_of_fixed_axes
 from onnxpack.parity.locate import Divergence, locate
 from onnxpack.parity.prove import Question, prove
 from onnxpack.parity.subject import Attempt, Probes, Strategy, Subject
@@ -160,7 +161,9 @@ def export(
             static=static or not subject.batched,
         )
         questions, skipped = ask(subject, axes, tolerance, as_sets(unordered))
-        notes = (*subject.notes, *doubts(questions, skipped))
+        varies = not static and subject.axes is None and subject.batched and not subject.loops
+        fixed = doubts_of_fixed_axes(subject, axes) if varies else ()
+        notes = (*subject.notes, *doubts(questions, skipped), *fixed)
         for note in notes:
             say(note)
         signature = measure_signature(subject.sample, axes, questions)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onnxpack.benchmark.inputs import BATCH, dims_of, read_golden, resize
+from onnxpack.benchmark.inputs import BATCH, dims_of, resize
 from onnxpack.comparison.distance import distance
 from onnxpack.errors import FeedError, OptimizeError, PackError
 from onnxpack.optimizer.answers import Answers, collect
@@ -24,7 +24,7 @@ from onnxpack.runtime.choose import open_on
 from onnxpack.runtime.interface import agree, read_signature
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.openvino import open_openvino
-from onnxpack.runtime.replay import Run, prove, read_example
+from onnxpack.runtime.replay import Run, example_inputs, prove, read_example
 from onnxpack.runtime.session import OPENVINO, run
 from onnxpack.runtime.variants import CPU_NAME
 from onnxpack.signature import Array, Signature
@@ -118,7 +118,7 @@ class Original:
         return self._feeds[batch]
 
     def _make_feeds(self, batch: int) -> dict[str, Array]:
-        arrays = read_golden(self.pack, self.signature)
+        arrays = example_inputs(self.pack, self.signature)
         dims = dims_of(self.signature, arrays)
         if self.split is not None and not self.split.held_out.whole:
             arrays = dict(self.split.held_out.arrays)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from onnxpack.benchmark.machine import int8_saturates
 from onnxpack.errors import UsageError
 from onnxpack.graph.passes.float16 import to_float16
 from onnxpack.graph.passes.fuse import fuse
@@ -41,12 +42,14 @@ class Pass:
         exact: whether float32's own accuracy is kept.
         calibrated: whether it measures ranges on data.
         keeps_ranges: whether it can reuse the ranges of an earlier call with other spared layers.
+        narrows: whether it can leave out a bit of the weights where int8 saturates.
     """
 
     apply: Callable[..., Step]
     exact: bool = False
     calibrated: bool = False
     keeps_ranges: bool = False
+    narrows: bool = False
 
     def __call__(
         self,
@@ -71,6 +74,8 @@ class Pass:
             UsageError: the pass measures ranges, and no data is given.
         """
         options: dict[str, Any] = {"exclude": spared} if spared else {}
+        if self.narrows:
+            options["narrow"] = int8_saturates()
         if not self.calibrated:
             return self.apply(source, to, **options)
         if calibration is None:
@@ -81,7 +86,9 @@ class Pass:
 
 
 def _static(method: Method) -> Pass:
-    return Pass(partial(quantize_static, method=method), calibrated=True, keeps_ranges=True)
+    return Pass(
+        partial(quantize_static, method=method), calibrated=True, keeps_ranges=True, narrows=True
+    )
 
 
 PASSES: Mapping[str, Pass] = {
@@ -90,11 +97,11 @@ PASSES: Mapping[str, Pass] = {
     "fuse": Pass(fuse, exact=True),
     "offline": Pass(save_optimized, exact=True),
     "float16": Pass(to_float16),
-    "int8-dynamic": Pass(quantize_dynamic),
+    "int8-dynamic": Pass(quantize_dynamic, narrows=True),
     "int8-minmax": _static("minmax"),
     "int8-percentile": _static("percentile"),
     "int8-entropy": _static("entropy"),
-    "int8-nncf": Pass(quantize_nncf, calibrated=True),
+    "int8-nncf": Pass(quantize_nncf, calibrated=True, narrows=True),
     "weights-8": Pass(partial(quantize_weights, bits=8)),
     "weights-4": Pass(partial(quantize_weights, bits=4)),
 }

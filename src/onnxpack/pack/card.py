@@ -45,15 +45,28 @@ def _signature(manifest: Manifest) -> str:
     table = _table(
         ["", "name", "type"], rows("takes", signature.inputs) + rows("gives", signature.outputs)
     )
-    dynamic = ", ".join(_code(name) for name in signature.dynamic)
-    note = f"\n\nAny size will do for {dynamic}." if dynamic else ""
+    note = "".join(f"\n\n{_sizes(manifest, name)}" for name in signature.dynamic)
     labels = manifest.labels
     note += f"\n\nIts {len(labels)} labels are in `pack.json`." if labels else ""
     return f"## What it takes and gives\n\n{table}{note}"
 
 
+def _sizes(manifest: Manifest, dim: str) -> str:
+    """Return at which sizes of a dim the pack was proven; other sizes may be answered too."""
+    proven = {case.dims[dim] for case in manifest.parity.cases if case.passed and dim in case.dims}
+    if not proven:
+        return f"{_code(dim)} may be any size; the pack was proven at none."
+    return f"{_code(dim)} may be any size; the pack was proven at {_numbers(sorted(proven))}."
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _running(manifest: Manifest) -> str:
     name = manifest.name
+    inputs = ", ".join(_code(f"{spec.name}: {spec}") for spec in manifest.signature.inputs)
     return f"""## Running it
 
 ```sh
@@ -65,12 +78,11 @@ onnxpack run {name} --input random
 import onnxpack
 
 model = onnxpack.Model("{name}")
-answer = model({", ".join(_argument(at) for at in range(len(manifest.signature.inputs)))})
-```"""
+inputs = model.example()
+answer = model(**inputs)
+```
 
-
-def _argument(at: int) -> str:
-    return "xyz"[at] if at < len("xyz") else f"x{at}"
+`example()` returns the inputs of the first golden set: {inputs}."""
 
 
 def _evidence(manifest: Manifest) -> str:

@@ -119,6 +119,15 @@ class Model:
         """
         return self._feeder.bind((), inputs)
 
+    def example(self) -> dict[str, Array]:
+        """Return the inputs of the pack's first golden set, by name: ``model(**model.example())``.
+
+        Raises:
+            UsageError: the pack has no golden data.
+            PackError: the golden data cannot be read.
+        """
+        return replay.example_inputs(self.pack, self.signature)
+
     def prove(self) -> Report:
         """Replay the evidence of the opened graph, with a finding for each output.
 
@@ -154,7 +163,7 @@ class Model:
                 ("graph", self.variant or "the proven one"),
                 ("runs on", f"{self.runtime}, {self.provider}, {self.threads} threads"),
                 ("notes", " ".join(self.notes)),
-                ("next", f"model({', '.join(spec.name for spec in self.signature.inputs)})"),
+                ("next", "model(**model.example())"),
             ],
         )
 

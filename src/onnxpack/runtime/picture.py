@@ -92,7 +92,7 @@ def _open(source: str | Path | bytes, mode: str) -> Image:
     try:
         from PIL import Image, ImageOps
     except ImportError as exc:
-        raise MissingExtraError("PIL", extra="vision") from exc
+        raise MissingExtraError("PIL", extra="picture") from exc
     what = "the picture" if isinstance(source, bytes) else f"{str(source)!r}"
     broken = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, EOFError)
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)

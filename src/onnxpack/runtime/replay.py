@@ -10,7 +10,7 @@ from onnxpack.comparison.detections import compare_all
 from onnxpack.comparison.distance import distance, same_labels
 from onnxpack.comparison.elements import Noise
 from onnxpack.comparison.tolerance import OutputEvidence
-from onnxpack.errors import OnnxpackError, PackError
+from onnxpack.errors import OnnxpackError, PackError, UsageError
 from onnxpack.pack.manifest import Distance
 from onnxpack.pack.model import GoldenSet, Pack, VariantFiles
 from onnxpack.pack.tensor import read_tensor
@@ -96,6 +96,21 @@ def replay_example(run: Run, pack: Pack, example: Example) -> Iterator[Finding]:
         example.expected, actual, pack.tolerance, unordered=sets, noise=noise
     ):
         yield _finding(example.golden, evidence)
+
+
+def example_inputs(pack: Pack, signature: Signature) -> dict[str, Array]:
+    """Return the inputs of the first golden set, by name.
+
+    Raises:
+        UsageError: the pack has no golden data.
+        PackError: the golden data cannot be read.
+    """
+    if not pack.golden:
+        raise UsageError(
+            f"{pack.path} has no golden data, from which inputs could be made.",
+            remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
+        )
+    return read_example(pack.golden[0], signature).feed
 
 
 def read_example(golden: GoldenSet, signature: Signature) -> Example:

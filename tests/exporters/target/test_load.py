@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
+import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -234,52 +235,40 @@ def test_a_pickled_module_wants_trust(tmp_path: Path) -> None:
     assert isinstance(load_target(str(tmp_path / "net.pt"), trust=True).model, nn.Linear)
 
 
-def pickle_module(folder: Path, monkeypatch: pytest.MonkeyPatch, *, module: str) -> Path:
-    """Save a model whose class is in a module beside it, as a process that ended long ago did."""
+@pytest.fixture
+def pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A saved model, and the module of its class beside it, which no process has imported."""
+    code = tmp_path / f"pickled_by_{tmp_path.name}.py"
+    code.write_text("import torch\nclass Net(torch.nn.Identity): pass\n")
+    save = f"import torch, {code.stem} as code; torch.save(code.Net(), 'net.pt')"
+    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, check=True)
+    shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    (folder / "of_a_pickle.py").write_text("import torch\nclass Net(torch.nn.Identity): pass\n")
-    monkeypatch.syspath_prepend(folder)
-    net = importlib.import_module("of_a_pickle").Net()
-    type(net).__module__ = module
-    monkeypatch.setitem(sys.modules, module, sys.modules["of_a_pickle"])
-    torch.save(net, folder / "net.pt")
-    monkeypatch.undo()
-    sys.modules.pop("of_a_pickle", None)
-    return folder / "net.pt"
+    return tmp_path / "net.pt", code
 
 
-def test_a_pickled_module_finds_its_class_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = pickle_module(tmp_path, monkeypatch, module="of_a_pickle")
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    assert type(load_target(str(path), trust=True).model).__name__ == "Net"
+def test_a_pickled_module_finds_its_class_beside_it(pickled: tuple[Path, Path]) -> None:
+    assert type(load_target(str(pickled[0]), trust=True).model).__name__ == "Net"
 
 
-def test_a_pickled_module_whose_code_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = pickle_module(tmp_path, monkeypatch, module="of_a_pickle")
-    (tmp_path / "of_a_pickle.py").unlink()
-    monkeypatch.setattr(sys, "path", [*sys.path])
+def test_a_pickled_module_whose_code_is_missing(pickled: tuple[Path, Path]) -> None:
+    path, code = pickled
+    code.unlink()
     told = refusal(path, "needs code that cannot be imported: No module named", trust=True)
     assert "cd to the folder" in told.remedy
 
 
-def test_a_pickled_module_of_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = pickle_module(tmp_path, monkeypatch, module="__main__")
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    told = refusal(path, "needs the class Net of the script that saved it", trust=True)
+def test_a_pickled_module_whose_class_was_renamed(pickled: tuple[Path, Path]) -> None:
+    path, code = pickled
+    code.write_text("Other = 1\n")
+    refusal(path, f"needs {code.stem}.Net, and {code.stem} has no 'Net'", trust=True)
+
+
+def test_a_pickled_module_of_a_script(tmp_path: Path) -> None:
+    script = "import torch\nclass Net(torch.nn.Identity): pass\ntorch.save(Net(), 'net.pt')\n"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    told = refusal(tmp_path / "net.pt", "needs the class Net of the script that", trust=True)
     assert "onnxpack.export(model, sample, 'net')" in told.remedy
-
-
-def test_a_pickled_module_whose_class_was_renamed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = pickle_module(tmp_path, monkeypatch, module="of_a_pickle")
-    (tmp_path / "of_a_pickle.py").write_text("Other = 1\n")
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    refusal(path, "needs of_a_pickle.Net, and of_a_pickle has no 'Net'", trust=True)
 
 
 def test_a_program_wants_trust(tmp_path: Path) -> None:

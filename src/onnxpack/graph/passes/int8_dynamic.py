@@ -26,6 +26,7 @@ def quantize_dynamic(
     *,
     exclude: Sequence[str] = (),
     operators: Sequence[str] = OPERATORS,
+    narrow: bool = False,
 ) -> Step:
     """Quantise matrix products: uint8 activations, int8 weights with a scale for each channel.
 
@@ -37,6 +38,8 @@ def quantize_dynamic(
         to: path of the new graph.
         exclude: names of nodes that stay float32.
         operators: operators to quantise.
+        narrow: use only 7 bits of the weights, so that the sum of two products fits into the 16
+            bits of x86 processors without VNNI.
 
     Raises:
         OptimizeError: there is nothing to quantise, or the quantisation fails.
@@ -46,7 +49,7 @@ def quantize_dynamic(
 
         check_names(under_way.model, exclude, "int8-dynamic")
         made = under_way.scratch / "int8.onnx"
-        _quantize(prepared(under_way), made, exclude, operators)
+        _quantize(prepared(under_way), made, exclude, operators, narrow)
         model = onnx.load(made)
         if not count_nodes(model, *QUANTIZED):
             raise OptimizeError(
@@ -54,10 +57,12 @@ def quantize_dynamic(
                 "with constant float32 weights."
             )
         finish(model, source, to, under_way)
-        return Step("int8-dynamic", _options(exclude, operators))
+        return Step("int8-dynamic", _options(exclude, operators, narrow))
 
 
-def _quantize(source: Path, made: Path, exclude: Sequence[str], operators: Sequence[str]) -> None:
+def _quantize(
+    source: Path, made: Path, exclude: Sequence[str], operators: Sequence[str], narrow: bool
+) -> None:
     import onnx
     from onnxruntime import quantization
 
@@ -67,6 +72,7 @@ def _quantize(source: Path, made: Path, exclude: Sequence[str], operators: Seque
         # A Gemm becomes a MatMul before the quantisation.
         op_types_to_quantize=[name for name in operators if name != "Gemm"],
         per_channel=True,
+        reduce_range=narrow,
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=names_after(exclude),
         # Shape inference does not know fused operators, so values behind one have no type.
@@ -74,10 +80,10 @@ def _quantize(source: Path, made: Path, exclude: Sequence[str], operators: Seque
     )
 
 
-def _options(exclude: Sequence[str], operators: Sequence[str]) -> dict[str, object]:
+def _options(exclude: Sequence[str], operators: Sequence[str], narrow: bool) -> dict[str, object]:
     return {
         "activations": "uint8",
-        "weights": "int8 per channel",
+        "weights": f"int{7 if narrow else 8} per channel",
         "operators": list(operators),
         "exclude": sorted(exclude),
         "onnxruntime": load_onnxruntime().__version__,

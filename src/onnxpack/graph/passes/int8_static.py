@@ -34,6 +34,7 @@ def quantize_static(
     method: Method = "minmax",
     exclude: Sequence[str] = (),
     operators: Sequence[str] = (),
+    narrow: bool = False,
     ranges: Path | None = None,
 ) -> Step:
     """Quantise to uint8 activations and int8 weights, with a scale for each channel.
@@ -48,8 +49,10 @@ def quantize_static(
         exclude: names of nodes that stay float32.
         operators: operators to quantise. By default all that ONNX Runtime can quantise; in a graph
             with attention only matrix products, because its masks have the range of float32.
+        narrow: use only 7 bits of the weights, so that the sum of two products fits into the 16
+            bits of x86 processors without VNNI.
         ranges: a file of ranges. If it exists, no feed is read; else it is written. Ranges do not
-            depend on ``exclude``. If ONNX Runtime cannot store ranges, the feeds are read again.
+            depend on ``exclude`` and ``narrow``. If ONNX Runtime cannot store ranges, the feeds are read again.
 
     Raises:
         OptimizeError: there is nothing to quantise, no feed is given, or the quantisation fails.
@@ -62,22 +65,22 @@ def quantize_static(
         if not operators and has_attention(under_way.model):
             operators = PRODUCTS
         reader = _Reader(feeds)
-        model = _quantize(under_way, reader, method, exclude, operators, ranges)
+        model = _quantize(under_way, reader, method, exclude, operators, narrow, ranges)
         if not count_nodes(model, "QuantizeLinear"):
             raise OptimizeError(
                 f"int8-static has nothing to do: no node of {source.name} can be quantised."
             )
         keep_float(model)
         finish(model, source, to, under_way)
-        return Step("int8-static", _options(method, reader.count(), operators, exclude))
+        return Step("int8-static", _options(method, reader.count(), operators, exclude, narrow))
 
 
 def _options(
-    method: Method, rows: int, operators: Sequence[str], exclude: Sequence[str]
+    method: Method, rows: int, operators: Sequence[str], exclude: Sequence[str], narrow: bool
 ) -> dict[str, Any]:
     return {
         "activations": "uint8",
-        "weights": "int8 per channel",
+        "weights": f"int{7 if narrow else 8} per channel",
         "method": method,
         "rows": rows,
         "operators": list(operators) or "all",
@@ -92,6 +95,7 @@ def _quantize(
     method: Method,
     exclude: Sequence[str],
     operators: Sequence[str],
+    narrow: bool,
     ranges: Path | None,
 ) -> ModelProto:
     import onnx
@@ -111,6 +115,7 @@ def _quantize(
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=list(operators) or None,
         per_channel=True,
+        reduce_range=narrow,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=names_after(exclude),

@@ -29,7 +29,13 @@ SUBSET = 300
 
 
 def quantize_nncf(
-    source: Path, to: Path, feeds: Feeds, *, subset: int = SUBSET, exclude: Sequence[str] = ()
+    source: Path,
+    to: Path,
+    feeds: Feeds,
+    *,
+    subset: int = SUBSET,
+    exclude: Sequence[str] = (),
+    narrow: bool = False,
 ) -> Step:
     """Quantise with ``nncf.quantize``; a graph with attention is quantised as a transformer.
 
@@ -43,6 +49,8 @@ def quantize_nncf(
         feeds: data to measure the ranges of activations on: an array for each input.
         subset: most feeds that are used; they are held in memory.
         exclude: names of nodes that stay float32.
+        narrow: use only 7 bits of the weights, so that the sum of two products fits into the 16
+            bits of x86 processors without VNNI.
 
     Raises:
         OptimizeError: no feed is given, there is nothing to quantise, or the quantisation fails.
@@ -58,7 +66,7 @@ def quantize_nncf(
             raise OptimizeError("nncf-int8 was given no data to measure ranges on.")
         transformer = has_attention(under_way.model)
         model = onnx.load(prepared(under_way))
-        made = _quantize(nncf, model, rows, exclude, transformer=transformer)
+        made = _quantize(nncf, model, rows, exclude, transformer=transformer, narrow=narrow)
         if not count_nodes(made, "QuantizeLinear"):
             raise OptimizeError(
                 f"nncf-int8 has nothing to do: no node of {source.name} can be quantised."
@@ -67,7 +75,8 @@ def quantize_nncf(
         keep_float(made)
         finish(made, source, to, under_way)
         kind = "transformer" if transformer else "none"
-        options = {"model_type": kind, "rows": len(rows), "exclude": sorted(exclude)}
+        bits = 7 if narrow else 8
+        options = {"model_type": kind, "rows": len(rows), "exclude": sorted(exclude), "bits": bits}
         return Step("nncf-int8", {**options, "nncf": nncf.__version__})
 
 
@@ -78,6 +87,7 @@ def _quantize(
     exclude: Sequence[str],
     *,
     transformer: bool,
+    narrow: bool,
 ) -> ModelProto:
     # NNCF raises an error for names that the graph does not have.
     there = {node.name for node in model.graph.node} & set(names_after(exclude))
@@ -89,6 +99,9 @@ def _quantize(
             # Ranges of activations need not be symmetric, with or without attention.
             preset=nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.ENABLE if narrow else None
+            ),
             ignored_scope=nncf.IgnoredScope(names=sorted(there)) if there else None,
         )
     return made
