@@ -153,7 +153,7 @@ def test_a_file_is_no_place_for_a_layout(image: Run, tmp_path: Path) -> None:
 def test_nothing_half_made_is_left(image: Run, tmp_path: Path) -> None:
     told = image("-o", tmp_path / "none" / "image.tar")
     assert told.code == 2
-    assert f"there is no folder {tmp_path / 'none'}." in told.err
+    assert f"the folder {tmp_path / 'none'} does not exist." in told.err
     assert not (tmp_path / "none").exists()
 
 
@@ -235,7 +235,9 @@ def test_a_date_that_is_none_is_told(
 def test_an_engine_takes_one_platform(image: Run, argv: list[str]) -> None:
     told = image("--platform", "linux/amd64,linux/arm64", *argv)
     assert told.code == 2
-    assert told.err.endswith("error: an engine takes one platform.\n→ --push, or -o FILE.tar\n")
+    assert told.err.endswith(
+        "error: an engine can load only one platform.\n→ --push, or -o FILE.tar\n"
+    )
 
 
 def test_an_engine_takes_it(

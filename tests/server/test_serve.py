@@ -19,7 +19,7 @@ PROGRAM = Path(sys.executable).with_name("onnxpack")
 def test_it_tells_where_what_and_how_to_try(packs, serve):
     with serve(packs / "mlp", packs / "two") as served:
         first, mlp, two, line = served.banner.splitlines()
-        assert first == f"ready: http://127.0.0.1:{served.port} (Ctrl-C ends it)"
+        assert first == f"ready: http://127.0.0.1:{served.port} (Ctrl-C stops it)"
         assert (mlp, two) == ("  mlp 1: proven on cpu", "  two 1: proven on cpu")
         command = shlex.split(line.removeprefix("try: "))
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -139,7 +139,7 @@ def test_the_line_to_try_has_an_address_of_this_machine(packs, host, bound, type
     ) as process:
         ready, _, line = (process.stdout.readline() for _ in range(3))
         process.terminate()
-    port = re.fullmatch(rf"ready: http://{re.escape(bound)}:(\d+) \(Ctrl-C ends it\)\n", ready)[1]
+    port = re.fullmatch(rf"ready: http://{re.escape(bound)}:(\d+) \(Ctrl-C stops it\)\n", ready)[1]
     assert shlex.split(line)[-1] == f"http://{typed}:{port}/v2/models/mlp/predict"
 
 
