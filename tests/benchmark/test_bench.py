@@ -130,7 +130,7 @@ def test_a_sample_with_a_structure_is_asked_for(fast: None, tmp_path: Path) -> N
         bench(pack, model, seconds=SECONDS)
     assert "another model than the torch model of the pack" in caught.value.message
     assert caught.value.remedy is not None
-    assert caught.value.remedy.endswith("give the sample as it was given at export: --sample SPEC")
+    assert caught.value.remedy.endswith("give the same sample as at export: --sample SPEC")
     found = bench(pack, model, sample=sample, seconds=SECONDS)
     assert found.points[0].rows[0].timing is not None
 

@@ -75,7 +75,7 @@ def test_json(onnxpack: Callable[..., Any], tree: Path) -> None:
             "'tokens' is not a dynamic dim of this pack; its dynamic dims are: batch.",
         ),
         (["--chart", "chart.pdf"], "chart.pdf is no chart"),
-        (["--against", "nothing.joblib"], "there is no file nothing.joblib."),
+        (["--against", "nothing.joblib"], "the file nothing.joblib does not exist."),
     ],
 )
 def test_mistakes(onnxpack: Callable[..., Any], tree: Path, options: list[str], says: str) -> None:

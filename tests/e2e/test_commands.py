@@ -140,7 +140,7 @@ def test_a_refused_model(
     ("line", "reason"),
     [
         ("onnxpack export", "Missing argument 'TARGET'"),
-        ("onnxpack export nothing", "'nothing' names no model"),
+        ("onnxpack export nothing", "'nothing' does not name a model"),
         ("onnxpack export models.py:Absent --sample 1x8", "models.py has no 'Absent'"),
         ("onnxpack export models.py:ready -o scores", "exported with a sample"),
         ("onnxpack export models.py:ready --sample 1x9 -o scores", "the model refuses the sample"),

@@ -85,7 +85,7 @@ def test_an_answer_is_held_against_golden_data(packs):
     (name, wanted), *_ = exchange.expected.items()
     exchange.check(msgspec.json.encode({"outputs": {name: wanted.tolist()}}), name="it")
     wrong = msgspec.json.encode({"outputs": {name: (wanted + 1).tolist()}})
-    with pytest.raises(ImageError, match="it answers otherwise than the pack: output"):
+    with pytest.raises(ImageError, match="it answers differently from the pack: output"):
         exchange.check(wrong, name="it")
     for broken in (b"", b"[]", b"{}", b'{"outputs": {"output": "x"}}'):
         with pytest.raises(ImageError, match="answers no outputs"):

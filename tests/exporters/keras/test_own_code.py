@@ -79,7 +79,7 @@ def test_parts_of_keras_are_no_code_of_the_users(model: Any, tmp_path: Path) -> 
     ids=["layer", "wrapped layer", "lambda", "activation", "lambda activation", "replaced call"],
 )
 def test_code_of_the_users_is_named(model: Any, part: str, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=f"{part}.* is code of your own"):
+    with pytest.raises(ExportError, match=f"{part}.* is custom code"):
         check(model(), tmp_path)
 
 
@@ -89,4 +89,4 @@ def test_a_branch_that_only_one_backend_takes_is_refused(tmp_path: Path) -> None
     model = keras.Sequential([keras.Input((4,)), layer, layers.Dense(3)])
     with pytest.raises(ExportError, match="a tensor's values decide") as caught:
         onnxpack.export(model, X, tmp_path / "pack")
-    assert "on the jax backend: not tried, since 'function' of layer" in caught.value.message
+    assert "on the jax backend: not tried, because 'function' of layer" in caught.value.message

@@ -258,7 +258,7 @@ def test_refused(check: Any, make: Any, inputs: Any, error: Any, word: str) -> N
 def test_an_argument_held_constant_is_told(check: Any) -> None:
     told: list[str] = []
     check.proven(Numbers, lambda n: (x(n), 2.5), progress=told.append)
-    assert "argument 'scale' is held constant at 2.5" in told
+    assert "argument 'scale' is fixed at 2.5" in told
 
 
 def test_a_conjugate_and_its_parts_become_arrays() -> None:
