@@ -130,5 +130,5 @@ class FarNoise(nn.Module):
 def test_a_script_that_draws_in_a_branch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="draws random numbers") as caught:
         onnxpack.export(FarNoise(), torch.ones(2, 4), tmp_path / "pack")
-    assert "take the noise as an input of forward()" in caught.value.remedy
+    assert "make the noise an input of forward()" in caught.value.remedy
     assert not (tmp_path / "pack").exists()

@@ -110,7 +110,7 @@ def test_a_program_is_torchscript_where_it_answers_right(tmp_path):
 
 def test_a_program_that_would_answer_wrong_is_not_saved(tmp_path):
     asked = examples(Frozen(), torch.ones(1, 3), torch.ones(1, 5))
-    with pytest.raises(ExportError, match="no program that answers as the pack"):
+    with pytest.raises(ExportError, match="no program that answers like the pack"):
         save_program(Frozen(), asked, tmp_path, tolerance=Tolerance())
     assert not list(tmp_path.iterdir())
 

@@ -164,7 +164,7 @@ def test_a_file_whose_sample_cannot_be_made_up(tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="CatBoostRegressor is not fitted"):
         onnxpack.export(cb.CatBoostRegressor(), X[:2], tmp_path / "pack")
-    with pytest.raises(SampleError, match="with a sample of its rows"):
+    with pytest.raises(SampleError, match="needs a sample of its rows"):
         onnxpack.export(regressor(), None, tmp_path / "pack")
 
 

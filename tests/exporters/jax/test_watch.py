@@ -90,7 +90,9 @@ def test_a_function_that_decides_by_a_size_is_refused(
         ExportError, match=r"Python code depends on a dynamic size at test_watch\.py"
     ) as error:
         onnxpack.export(jax.jit(function), X, tmp_path / "pack")
-    assert "likely cause: Python code in the function depends on a dynamic size" in error.value.message
+    assert (
+        "likely cause: Python code in the function depends on a dynamic size" in error.value.message
+    )
     fixed = onnxpack.export(jax.jit(function), X, tmp_path / "fixed", static=True)
     np.testing.assert_allclose(onnxpack.Model(fixed)(X), function(X), rtol=1e-5)
 

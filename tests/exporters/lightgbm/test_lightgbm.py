@@ -223,7 +223,7 @@ def test_refusals(tmp_path: Path) -> None:
     to = tmp_path / "pack"
     with pytest.raises(TargetError, match="LGBMRegressor is not fitted"):
         onnxpack.export(lgb.LGBMRegressor(), X[:2], to)
-    with pytest.raises(SampleError, match="with a sample of its rows"):
+    with pytest.raises(SampleError, match="needs a sample of its rows"):
         onnxpack.export(booster(), None, to)
 
     with pytest.raises(ExportError, match="has pred_early_stop"):
@@ -262,7 +262,9 @@ def test_columns_in_another_order_are_taken_by_place_with_a_note(tmp_path: Path)
 def test_categories_in_the_place_of_others_are_refused(tmp_path: Path) -> None:
     frame = table(category=True)
     model = lgb.LGBMRegressor(**SMALL).fit(frame, of_table(table(category=False)))
-    with pytest.raises(SampleError, match=r"'ward' of the sample contains \d+, but its cat") as caught:
+    with pytest.raises(
+        SampleError, match=r"'ward' of the sample contains \d+, but its cat"
+    ) as caught:
         onnxpack.export(model, frame[["a", "ward", "city", "old", "visits"]], tmp_path / "pack")
     assert "in the same order" in caught.value.remedy
 

@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         x,
         {},
         ExportError,
-        "sizes decide in more than 32 ways",
+        "branches on sizes in more than 32 ways",
     ),
     "a size too large to try": (
         lambda: Calls(by_size(lambda n: n > 500_000), width=1024),
@@ -305,7 +305,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         x,
         {},
         ExportError,
-        "a size that varies becomes text or a key",
+        "a dynamic size is used as text or as a key",
     ),
     "size in a dict": (
         lambda: Calls(lambda linear, x: linear(x) * {7: 3.0, 17: 4.0}.get(x.shape[0], 1.0)),
@@ -451,7 +451,7 @@ def test_the_class_of_what_is_no_size_may_be_asked(check: Any) -> None:
 )
 def test_text_of_a_size_is_refused(check: Any, function: Any) -> None:
     """``torch.export`` gives the name of the symbol, and its graph was proven."""
-    found = check.refused(lambda: Calls(function), x, ExportError, "becomes text or a key")
+    found = check.refused(lambda: Calls(function), x, ExportError, "is used as text or as a key")
     assert "dynamo: a size that varies becomes text" in found.message
 
 
@@ -461,7 +461,7 @@ def test_the_class_of_a_tensor_is_not_that_of_one_without_values(check: Any) -> 
             x = torch.where(x == -999, 0, x)
         return linear(x)
 
-    check.refused(lambda: Calls(function), x, ExportError, "a tensor's values decide")
+    check.refused(lambda: Calls(function), x, ExportError, "depends on a tensor's values")
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -214,7 +214,7 @@ def test_refusals(tmp_path: Path) -> None:
     to = tmp_path / "pack"
     with pytest.raises(TargetError, match="XGBRegressor is not fitted"):
         onnxpack.export(xgb.XGBRegressor(), X[:2], to)
-    with pytest.raises(SampleError, match="with a sample of its rows"):
+    with pytest.raises(SampleError, match="needs a sample of its rows"):
         onnxpack.export(booster(), None, to)
     own = xgb.XGBClassifier(objective=lambda y, p: (p - y, np.ones_like(y)), **SMALL)
     with pytest.raises(ExportError, match="custom function"):
