@@ -190,9 +190,9 @@ def test_no_engine_answers(image: Run, tmp_path: Path, monkeypatch: pytest.Monke
     for argv in (["--load"], []):
         told = image(*argv)
         assert told.code == 2
-        assert "error: no engine answers here (docker or podman).\n" in told.err
+        assert "error: no container engine answers here (docker or podman).\n" in told.err
         assert told.err.endswith(
-            "→ -o image.tar writes a file that any engine loads, and --push needs none\n"
+            "→ -o image.tar writes a file that any engine loads, and --push needs no engine\n"
         )
 
 
@@ -202,7 +202,7 @@ def test_without_an_engine_nothing_is_built_for_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     told = image("-o", tmp_path / "image.tar", "--load")
     assert told.code == 2
-    assert "no engine answers here" in told.err
+    assert "no container engine answers here" in told.err
     assert not (tmp_path / "image.tar").exists()
 
 
@@ -220,7 +220,7 @@ def test_options_that_do_not_go_together(image: Run, tmp_path: Path) -> None:
 
 def test_a_platform_is_named_once(image: Run, tmp_path: Path) -> None:
     told = image("-o", tmp_path / "image.tar", "--platform", "linux/amd64,linux/amd64")
-    assert (told.code, "named twice" in told.err) == (2, True)
+    assert (told.code, "given twice" in told.err) == (2, True)
 
 
 def test_a_date_that_is_none_is_told(
@@ -266,7 +266,7 @@ def test_a_base_without_python(onnxpack: Run, pack: Any, tmp_path: Path) -> None
     write_layout(make_image([layer]), tmp_path / "base")
     told = onnxpack("image", pack.path, "-o", tmp_path / "x", "--base", f"oci:{tmp_path}/base")
     assert told.code == 2
-    assert "has no Python below usr/bin or usr/local/bin." in told.err
+    assert "has no Python in usr/bin or usr/local/bin." in told.err
     assert told.err.endswith("→ --base python:3.13-slim\n")
 
 

@@ -128,7 +128,7 @@ def test_an_image_takes_variants(pack: Any, varied: Any, add_variant: Any) -> No
     assert folders(full) == folders(with_variants(full)) == {"small", "wrong"}
     assert folders(with_variants(full, ["small"])) == {"small"}
     assert folders(with_variants(full, [])) == set()
-    with pytest.raises(UsageError, match="runs on openvino, and images hold only onnxruntime"):
+    with pytest.raises(UsageError, match="runs on openvino, but images contain only onnxruntime"):
         with_variants(full, ["ov"])
     with pytest.raises(UsageError, match="has no variant 'none'; variants: ov, small, wrong"):
         with_variants(full, ["none"])

@@ -206,7 +206,7 @@ def test_an_engine_that_is_missing(context, monkeypatch):
 
 
 def test_no_folder_of_wheels(context, tmp_path):
-    with pytest.raises(UsageError, match="no folder of wheels"):
+    with pytest.raises(UsageError, match="not a folder of wheels"):
         build_with("docker", context, "x", wheels=tmp_path / "none")
 
 

@@ -103,7 +103,7 @@ def test_tables(suffix, tmp_path):
 
 def test_a_table_keeps_the_value_of_its_cells(tmp_path):
     (tmp_path / "rows.csv").write_text("x\n1.5\n2\n")
-    with pytest.raises(UsageError, match="a cell is no such number"):
+    with pytest.raises(UsageError, match="a cell is not such a number"):
         read_data(f"{tmp_path}/rows.csv", takes(TensorSpec("x", "int64", ("batch",))))
     (tmp_path / "words.csv").write_text("x\none\ntwo\n")
     with pytest.raises(UsageError, match="could not convert"):

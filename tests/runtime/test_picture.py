@@ -237,7 +237,7 @@ def test_a_preprocess_that_cannot_be_done(preprocess):
 
 
 def test_whole_pixels_cannot_be_normalised():
-    with pytest.raises(PackError, match="whole pixels"):
+    with pytest.raises(PackError, match="integer pixels"):
         read_picture(
             png(PICTURES["chelsea"]), spec(1, 3, 8, 8, dtype="uint8"), Preprocess(mean=MEAN)
         )

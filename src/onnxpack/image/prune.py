@@ -16,7 +16,7 @@ RULES = {
     r"(protobuf|flatbuffers|packaging)-[^/]*\.dist-info/.*": "the same",
     r"numpy/(f2py|testing|distutils|_pyinstaller|doc)/.*": "tools for building and testing",
     r"numpy/_core/(_simd|_[a-z_]+_tests)\..*": "the same",
-    r"numpy/(fft|ma|polynomial|random|core)/.*": "numpy loads them when they are asked for",
+    r"numpy/(fft|ma|polynomial|random|core)/.*": "numpy loads them only on request",
     r"(.*/)?tests?/.*": "tests",
     r"(.*/)?include/.*|.*\.(pxd|pyx|pyi|h|hpp|c|cpp|a|f|f90)": "sources",
     r"bin/.*|share/.*": "scripts and manual pages",

@@ -81,7 +81,7 @@ def _run(pins: Sequence[str], target: Target, folder: Path, constraints: Path) -
         raise ImageError(
             f"uv placed no wheels for Python {target.python} on {target.platform}:\n"
             f"{done.stderr.strip()}",
-            remedy="its settings are uv's own: UV_DEFAULT_INDEX, UV_FIND_LINKS, UV_OFFLINE",
+            remedy="uv's own settings apply: UV_DEFAULT_INDEX, UV_FIND_LINKS, UV_OFFLINE",
         )
 
 

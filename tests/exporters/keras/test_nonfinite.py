@@ -64,7 +64,7 @@ def test_gelu_is_exported_with_a_note_about_infinities(tmp_path: Path, seed: int
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="gelu")])
     pack = onnxpack.export(model, to=tmp_path / "pack")
     assert pack.manifest is not None
-    assert any("the model answers NaN, and the pack" in note for note in pack.manifest.notes)
+    assert any("the model returns NaN, but the pack" in note for note in pack.manifest.notes)
     assert onnxpack.Model(pack).prove().ok
 
 

@@ -20,14 +20,12 @@ REMEDIES: Mapping[str, str] = {
     r"are not tensors|more rows than it is given": "call its transform() before the pack, and "
     "export what comes after it",
     r"in steps until they converge": "export what comes after it, and call its transform() "
-    "before; PCA and TruncatedSVD are a single product and can "
-    "be exported",
-    r"numpy's .* of u?int\d+ is not supported": "give floating-point numbers, before fit and in the "
-    "sample: X.astype('float64')",
+    "before; PCA and TruncatedSVD are a single product and can be exported",
+    r"numpy's .* of u?int\d+ is not supported": "give floating-point numbers, before fit and in "
+    "the sample: X.astype('float64')",
     r"the function .* is Python code|is not supported in a graph|numpy's .* does not take": CALLED,
-    r"analyzer is Python code|changes texts in a way": "do this to the texts before fit and "
-    "before the pack, and leave the option "
-    "at its default",
+    r"analyzer is Python code|changes texts in a way": "do this to the texts before fit and before "
+    "the pack, and leave the option at its default",
     r"token_pattern=": "use one of these, before fit",
     r"no term of the vocabulary": "make ngram_range as wide as the vocabulary's terms, before fit",
     r"to a row alone": "leave out features that do not vary, and scale the others: "

@@ -11,7 +11,7 @@ from onnxpack.parity.subject import Cause
 
 MADE_UP = "sample = numpy.random.default_rng(0).normal(size={}).astype('float32')"
 
-TAKES_ALL = ("in axis ", "was to be dynamic")
+TAKES_ALL = ("in axis ", "is declared dynamic")
 """Texts of errors that occur only after each array of the sample became an input."""
 
 
