@@ -134,9 +134,7 @@ def test_a_folder_that_is_taken_is_kept(image: Run, tmp_path: Path) -> None:
     (taken / "mine").touch()
     told = image("-o", taken)
     assert told.code == 2
-    assert told.err == (
-        f"error: {taken} is there already.\n→ choose another place, or use --force\n"
-    )
+    assert told.err == (f"error: {taken} already exists.\n→ choose another place, or use --force\n")
     assert [path.name for path in taken.iterdir()] == ["mine"]
     assert image("-o", taken, "--force").code == 0
     assert validate_layout(taken) == ()
@@ -147,7 +145,7 @@ def test_a_file_is_no_place_for_a_layout(image: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     told = image("-o", tmp_path / "file", "--force")
     assert told.code == 2
-    assert "is there already, and is no folder" in told.err
+    assert "already exists and is not a folder" in told.err
 
 
 def test_nothing_half_made_is_left(image: Run, tmp_path: Path) -> None:
@@ -161,8 +159,8 @@ def test_nothing_half_made_is_left(image: Run, tmp_path: Path) -> None:
 def test_a_tag_that_is_no_name(image: Run, tag: str, tmp_path: Path) -> None:
     told = image("-o", tmp_path / "layout", f"--tag={tag}")
     assert told.code == 2
-    assert "is no name of an image: " in told.err
-    assert told.err.endswith("→ name it as registry.example.com/team/name:tag\n")
+    assert "is not a valid image name: " in told.err
+    assert told.err.endswith("→ write it as registry.example.com/team/name:tag\n")
     assert not (tmp_path / "layout").exists()
 
 
@@ -172,8 +170,8 @@ def test_a_tag_that_is_no_name(image: Run, tag: str, tmp_path: Path) -> None:
         ("linux/s390x", "onnxruntime has no wheels for linux/s390x."),
         ("windows/amd64", "onnxruntime has no wheels for windows/amd64."),
         ("linux/amd64,linux/s390x", "onnxruntime has no wheels for linux/s390x."),
-        ("amd64", "'amd64' is no platform."),
-        ("linux/amd64,", "'' is no platform."),
+        ("amd64", "'amd64' is not a valid platform."),
+        ("linux/amd64,", "'' is not a valid platform."),
     ],
 )
 def test_a_platform_without_wheels(image: Run, platform: str, message: str, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_whoever_runs_it_can_read_it(pack, tmp_path):
 
 
 def test_a_folder_that_is_there_is_kept(pack, tmp_path):
-    with pytest.raises(ImageError, match="is there already"):
+    with pytest.raises(ImageError, match="already exists"):
         write_dockerfile(pack, tmp_path)
     write_dockerfile(pack, tmp_path, force=True)
     assert (tmp_path / "Dockerfile").exists()

@@ -24,14 +24,14 @@ def test_the_card_is_for_a_person(pack: Pack) -> None:
 
 Three numbers in, two out.
 
-## What it takes and gives
+## Inputs and outputs
 
 |  | name | type |
 | --- | --- | --- |
-| takes | `x` | `float32[batch, 3]` |
-| gives | `y` | `float32[batch, 2]` |
+| input | `x` | `float32[batch, 3]` |
+| output | `y` | `float32[batch, 2]` |
 
-Any size will do for `batch`.
+Dimensions that can have any size: `batch`.
 
 Its 2 labels are in `pack.json`.
 
@@ -89,7 +89,7 @@ def test_text_from_outside_stays_in_its_cell(manifest: Manifest) -> None:
     card = write_card(msgspec.structs.replace(manifest, parity=parity, signature=signature))
     assert "| a \\| b \\# c \\`d\\` |" in card
     assert "- big: no \\*memory\\* - left" in card
-    assert "| takes | `` x`\\| `` | `float32[...]` |" in card
+    assert "| input | `` x`\\| `` | `float32[...]` |" in card
 
 
 def test_a_derived_pack_says_from_what(manifest: Manifest) -> None:

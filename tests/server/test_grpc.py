@@ -144,7 +144,7 @@ def test_half_floats_are_raw_both_ways(client, stub):
     np.testing.assert_array_equal(client.infer("half", [given("x", x)]).as_numpy("y"), x + x)
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelInfer(request("half", [tensor("x", "FP16", [1, 2], fp32_contents=[1, 2])]))
-    assert "'x' is FP16, which goes into raw_input_contents" in caught.value.details()
+    assert "'x' is FP16, which must be sent in raw_input_contents" in caught.value.details()
 
 
 ROW = [0.0] * 64

@@ -59,12 +59,12 @@ def test_a_folder_of_packs_is_served_whole(server, packs):
         (["MLP", "MLP"], 2, "are both mlp version 1"),
         (["MLP", "--max-batch", "0"], 2, "--max-batch"),
         (["MLP", "--timeout", "0"], 2, "--timeout"),
-        (["MLP", "--max-body", "0"], 2, "is no size"),
-        (["MLP", "--max-body", "many"], 2, "is no size"),
+        (["MLP", "--max-body", "0"], 2, "is not a size"),
+        (["MLP", "--max-body", "many"], 2, "is not a size"),
         (["MLP", "--host", "no.such.host.invalid"], 2, "cannot be bound"),
         (["MLP", "--provider", "cuda"], 3, ""),
         (["MLP", "--api-key-file", "absent"], 2, "cannot be read"),
-        (["MLP", "--api-key-file", "/dev/null"], 2, "holds no key"),
+        (["MLP", "--api-key-file", "/dev/null"], 2, "contains no keys"),
     ],
 )
 def test_what_cannot_be_served_is_told(packs, onnxpack_serve, options, code, says):
@@ -189,5 +189,5 @@ def test_packs_that_are_open_already_are_served(packs):
     opened = onnxpack.open_pack(packs / "mlp")
     with pytest.raises(onnxpack.errors.UsageError, match="are both mlp version 1"):
         onnxpack.serve([opened, packs / "mlp"])
-    with pytest.raises(onnxpack.errors.UsageError, match="no pack to serve"):
+    with pytest.raises(onnxpack.errors.UsageError, match="no packs to serve"):
         onnxpack.serve([])

@@ -43,13 +43,13 @@ def _signature(manifest: Manifest) -> str:
 
     signature = manifest.signature
     table = _table(
-        ["", "name", "type"], rows("takes", signature.inputs) + rows("gives", signature.outputs)
+        ["", "name", "type"], rows("input", signature.inputs) + rows("output", signature.outputs)
     )
     dynamic = ", ".join(_code(name) for name in signature.dynamic)
-    note = f"\n\nAny size will do for {dynamic}." if dynamic else ""
+    note = f"\n\nDimensions that can have any size: {dynamic}." if dynamic else ""
     labels = manifest.labels
     note += f"\n\nIts {len(labels)} labels are in `pack.json`." if labels else ""
-    return f"## What it takes and gives\n\n{table}{note}"
+    return f"## Inputs and outputs\n\n{table}{note}"
 
 
 def _running(manifest: Manifest) -> str:
@@ -103,10 +103,9 @@ def _variants(manifest: Manifest) -> str:
         for name, entry in sorted(manifest.variants.items())
     ]
     return (
-        "## Variants\n\n"
-        "Faster graphs made from the proven one. `auto` takes the fastest whose evidence replays "
-        "on the machine that loads the pack, else the proven graph.\n\n"
-        + _table(["name", "steps", "keeps", "times as fast", "judged with"], rows)
+        "## Variants\n\nFaster graphs made from the proven one. `auto` picks the fastest one "
+        "whose evidence is reproduced on the machine that loads the pack, or else the proven "
+        "graph.\n\n" + _table(["name", "steps", "keeps", "times as fast", "judged with"], rows)
     )
 
 

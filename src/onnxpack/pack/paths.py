@@ -122,7 +122,7 @@ def _fault(relative: str) -> str:
     try:
         os.fsencode(relative)
     except UnicodeEncodeError:
-        return "is not text that a file can be named by"
+        return "cannot be a file name on this system"
     parts = relative.split("/")
     if ".." in parts:
         return "climbs with '..'"
