@@ -168,10 +168,10 @@ def test_image_ships_the_variants_that_are_named(
 
     found, err = folders()
     assert found == {"small", "wrong"}
-    assert "left out, since images hold only onnxruntime: variant ov" in err
+    assert "left out, because images contain only onnxruntime: variant ov" in err
     assert folders("--variant", "small") == ({"small"}, "")
     assert folders("--variant", "base") == (set(), "")
     told = onnxpack("image", full.path, "--dockerfile", tmp_path / "other", "--variant", "ov")
     assert told.code == 2
-    assert "images hold only onnxruntime" in told.err
+    assert "images contain only onnxruntime" in told.err
     assert not (tmp_path / "other").exists()

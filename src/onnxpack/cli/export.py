@@ -88,7 +88,7 @@ TOLERANCE = parameters.FiniteRange(min=0, max=0.1)
 @click.option(
     "--preprocess",
     metavar="FILE.json|imagenet",
-    help="JSON file that describes how a picture becomes the input: resize, crop, mean, std, "
+    help="How a picture becomes the input, as a JSON file or imagenet: resize, crop, mean, std, "
     "interpolation.",
 )
 @click.option("--name", metavar="TEXT", help="Name of the pack; by default the folder's name.")

@@ -144,7 +144,9 @@ def _choose_variants(pack: Pack, names: tuple[str, ...], *, quiet: bool) -> Pack
     chosen = with_variants(pack, [name for name in names if name != "base"] if names else None)
     left_out = sorted(pack.variants.keys() - chosen.variants.keys())
     if left_out and not names and not quiet:
-        say.note(f"left out, since images hold only onnxruntime: variant {', '.join(left_out)}")
+        say.note(
+            f"left out, because images contain only onnxruntime: variant {', '.join(left_out)}"
+        )
     return chosen
 
 

@@ -75,7 +75,7 @@ def _run(engine: str, command: list[str]) -> None:
     )  # fmt: skip
     if done.returncode:
         said = _COLOURS.sub("", done.stdout).strip()
-        raise ImageError(f"{engine} built no image:\n{said[-3000:]}")
+        raise ImageError(f"{engine} could not build the image:\n{said[-3000:]}")
 
 
 @contextmanager

@@ -124,7 +124,7 @@ def _bootstrap(python: str, suite: str, platform: Platform, to: Path) -> None:
         ) from exc
     if done.returncode:
         raise ImageError(
-            f"mmdebstrap made no {suite} for {platform}:\n{done.stderr.strip()[-2000:]}",
+            f"mmdebstrap could not build {suite} for {platform}:\n{done.stderr.strip()[-2000:]}",
             remedy=f"--base python:{python}-slim",
         )
 

@@ -20,7 +20,7 @@ RULES = {
     r"(.*/)?tests?/.*": "tests",
     r"(.*/)?include/.*|.*\.(pxd|pyx|pyi|h|hpp|c|cpp|a|f|f90)": "sources",
     r"bin/.*|share/.*": "scripts and manual pages",
-    r"(.*/)?__pycache__/.*": "byte code of whatever compiled it",
+    r"(.*/)?__pycache__/.*": "byte code of the interpreter that compiled it",
     r"[^/]*\.dist-info/(RECORD|direct_url\.json|INSTALLER|REQUESTED|uv_cache\.json)": "uv's notes",
     r"\.lock": "uv's",
 }

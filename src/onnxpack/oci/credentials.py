@@ -144,7 +144,7 @@ def _ask(helper: str, registry: str) -> Credential | None:
         late = isinstance(exc, subprocess.TimeoutExpired)
         why = f"did not answer within {HELPER_SECONDS} s" if late else "cannot be run"
         raise RegistryError(
-            f"{program}, which keeps the password for {registry}, {why}.",
+            f"{program}, which stores the password for {registry}, {why}.",
             remedy=f"install {program}, or remove it from Docker's config.json",
         ) from None
     if done.returncode != 0:

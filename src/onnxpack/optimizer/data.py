@@ -197,9 +197,10 @@ def _is_whole(arrays: Mapping[str, Array], wanted: Mapping[str, TensorSpec], sou
         extra.add(more)
     if len(extra) > 1:
         raise UsageError(
-            f"{source}: some inputs have their rows along the batch axis and some along one axis "
-            f"more; expected {', '.join(f'{name}: {spec}' for name, spec in wanted.items())}, "
-            "with rows along the first axis."
+            f"{source}: some inputs have their rows along the batch axis and others along an "
+            "extra axis; expected "
+            f"{', '.join(f'{name}: {spec}' for name, spec in wanted.items())}, with rows along "
+            "the first axis."
         )
     return extra == {1}
 

@@ -267,7 +267,7 @@ def _judge(
 ) -> Judgement:
     missing = [name for name in outputs if name not in candidate]
     if missing:
-        raise OptimizeError(f"the candidate gives no output {missing[0]!r}.")
+        raise OptimizeError(f"the candidate returns no output {missing[0]!r}.")
     if kind == "boxes":
         return _judgement(kind, outputs, measures.boxes(reference, candidate, outputs))
     wanted, found = (_as_array(side[outputs[0]]) for side in (reference, candidate))

@@ -55,7 +55,7 @@ def _folders(pack: Path) -> set[str]:
 def _describe(entry: Variant) -> str:
     sets = len({each.golden for each in entry.evidence})
     judged = "the pack's own golden data" if entry.exact else f"golden sets of its own: {sets}"
-    return f"a graph with the pack's signature, judged by {judged}"
+    return f"a graph with the pack's signature, checked with {judged}"
 
 
 def _check(subject: str, variant: VariantFiles, manifest: Manifest) -> Iterator[Finding]:

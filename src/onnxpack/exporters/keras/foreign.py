@@ -37,7 +37,7 @@ class ForeignSubject(Subject):
     def __init__(self, model: Any, inputs: Inputs) -> None:
         self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"
         self.sample = dict(inputs.sample)
-        self.notes = (f"asked on the {keras.config.backend()} backend", *inputs.notes)
+        self.notes = (f"run on the {keras.config.backend()} backend", *inputs.notes)
         self.dynamic = inputs.dynamic
         if inputs.fixed_batch:
             self.axes = {name: inputs.dynamic.get(name, {}) for name in self.sample}

@@ -198,7 +198,7 @@ def _notes_of_order(booster: Any, columns: Sequence[str]) -> Iterator[str]:
     if is_reordered(list(kept), names):
         place = next(at for at, name in enumerate(kept) if name != names[at])
         yield (
-            "the sample's columns are in a different order than in training, and LightGBM "
+            "the sample's columns are in a different order than in training, but LightGBM "
             f"matches them by position: input {columns[place]!r} is its feature "
             f"{names[place]!r}; in the order of training they are "
             f"sample[{[kept[name] for name in names]}]"
