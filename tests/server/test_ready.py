@@ -210,4 +210,4 @@ def test_a_drain_that_takes_too_long_is_cut(packs, serve, request_bytes, until_c
         assert served.process.stderr.read() == ""
         found = [until_closed(connection) for connection in connections]
         assert {answer.split()[1] for answer in found} <= {b"200", b"503"}  # one may be in time
-        assert sum('{"error":"the server is shutting down"}' in answer for answer in found) >= 7
+        assert sum(b'{"error":"the server is shutting down"}' in answer for answer in found) >= 7
