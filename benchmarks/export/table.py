@@ -28,20 +28,24 @@ HOSTILE = "hostile_models"
 PAGE = """\
 # What can be exported
 
-Each model below is exported, and its pack is then asked what the proof did not ask: other rows,
-sizes, branches. It ends **proven** and right in each of these checks, **refused** with a cause,
-**wrong**, where the pack was proven and a check differs, or **failed**, where onnxpack broke.
-`make bench-export` makes this page; the cases are in `benchmarks/export/`.
+This page lists which models were exported, which were refused, and why. Each pack is then checked
+beyond its proof: with other rows, sizes and branches. A model ends as one of four:
 
-The last two columns are seconds that the proof takes (the model's own answers to all cases, and
-the graph's) for each second of the whole rest of the export, and of the making of the graph alone:
-the median, and the quartiles about it.
+- **proven**: the pack was written, and is right in each of these checks;
+- **refused**: no pack was written, and the error names a cause;
+- **wrong**: the pack was proven, and a check differs;
+- **failed**: onnxpack broke.
 
-The rows were run at several states of the code. Those of PyTorch and Keras are the newest, from
-2 cores of an AMD EPYC. Of torchvision seven were run again with them: with random weights,
-`raft_large` and `raft_small` are refused for what they answer at ×1e-5, and
-`retinanet_resnet50_fpn` at ×1e4. The machine was busy with other work, which the last two columns
-show.
+The last two columns are times of the proof: the model's own answers to all cases, and the
+graph's. They are given per second of the whole rest of the export, and per second of making the
+graph. Each is the median with its quartiles.
+
+`make bench-export` makes the results, and `benchmarks/export/table.py` makes this page. The cases
+are in `benchmarks/export/`. The rows were run at several states of the code. Those of PyTorch and
+Keras are the newest, from 2 cores of an AMD EPYC. Seven torchvision models were run again with
+them. With random weights, `raft_large` and `raft_small` are refused for their answers at ×1e-5,
+and `retinanet_resnet50_fpn` at ×1e4. The machine was busy with other work, which the last two
+columns show. The other rows are from:
 
 {machine}
 
@@ -53,7 +57,7 @@ show.
 |---|---|
 {exporters}
 
-PyTorch calls its TorchScript exporter legacy and may drop it. Exported as if it had done so already
+PyTorch calls its TorchScript exporter legacy, and may drop it. Without it
 (`prove_all.py --without-torchscript`), {left} of the same {of} models are proven, and none
 is wrong.
 """

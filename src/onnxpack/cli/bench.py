@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxpack.cli import parameters, say, show
+from onnxpack.cli import complete, parameters, say, show
 from onnxpack.cli.command import Command
 from onnxpack.cli.speed import times
 
@@ -33,12 +33,14 @@ MOST = 8
 @click.option(
     "--against",
     metavar="TARGET",
+    shell_complete=complete.target,
     help="The model that the pack was exported from, in the form that onnxpack export takes.",
 )
 @click.option(
     "--sample",
     multiple=True,
     metavar="SPEC",
+    shell_complete=complete.sample,
     help="The sample given at export, if the golden data cannot replace it.",
 )
 @click.option("--batch", metavar=COUNTS, help="Batch sizes (default: 1).")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxpack.cli import evidence, parameters, say
+from onnxpack.cli import complete, evidence, parameters, say
 from onnxpack.cli.command import Argument, Command
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ TOLERANCE = parameters.FiniteRange(min=0, max=0.1)
     "target",
     cls=Argument,
     metavar="TARGET",
+    shell_complete=complete.target,
     meaning="module:attr or file.py:attr; torchvision:NAME[@DEFAULT]; a file of PyTorch (.ckpt, "
     ".pt2, .pt, .safetensors), scikit-learn (.skops, .joblib), XGBoost (.json, .ubj), LightGBM "
     "(.txt), CatBoost (.cbm), Keras (.keras) or ONNX; a folder of transformers or of the model "
@@ -39,6 +40,7 @@ TOLERANCE = parameters.FiniteRange(min=0, max=0.1)
     "--sample",
     multiple=True,
     metavar="SPEC",
+    shell_complete=complete.sample,
     help="One input: 1x3x224x224, ids=int64[1,128], x.npy, x.npz, rows.csv, rows.parquet, a "
     "picture, or module:attr; repeat it for each input. Some models provide their own "
     "sample.",

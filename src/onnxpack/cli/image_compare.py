@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxpack.cli import parameters, say, show
+from onnxpack.cli import complete, parameters, say, show
 from onnxpack.cli.command import Command
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ EXAMPLE = """Example:
     "--against",
     required=True,
     metavar="TARGET",
+    shell_complete=complete.target,
     help="The PyTorch model of the pack, in the form that onnxpack export takes.",
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from onnxpack.cli import complete
 from onnxpack.cli.command import Argument
 
 Parameter: TypeAlias = Callable[[Any], Any]
@@ -43,17 +44,20 @@ pack = click.argument(
     cls=Argument,
     type=PATH,
     metavar="PACK",
+    shell_complete=complete.pack,
     meaning="A pack, a model-zoo folder, or an .onnx file.",
 )
 provider = click.option(
     "--provider",
     metavar="NAME",
+    shell_complete=complete.provider,
     default="auto",
     help="Execution provider, as in onnxpack providers.",
 )
 variant = click.option(
     "--variant",
     metavar="NAME",
+    shell_complete=complete.variant,
     default="auto",
     help="Name of a variant; base for the proven graph; or auto for the fastest that reproduces "
     "its evidence here.",

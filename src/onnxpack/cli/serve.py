@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxpack.cli import parameters, say
+from onnxpack.cli import complete, parameters, say
 from onnxpack.cli.command import Argument, Command
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
     required=True,
     type=parameters.PATH,
     metavar="PACK…",
+    shell_complete=complete.pack,
     meaning="Packs, or folders of packs.",
 )
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to bind.")

@@ -134,7 +134,11 @@ class Served:
             return 1
         rows = int(next(iter(feeds.values())).shape[0])
         if rows > self._max_rows:
-            raise Refusal(413, f"{rows} rows in one request, expected at most {self._max_rows}")
+            raise Refusal(
+                413,
+                f"{rows} rows in one request, expected at most {self._max_rows}: send them in "
+                f"parts, or start the server with --max-batch {rows}",
+            )
         return rows
 
 

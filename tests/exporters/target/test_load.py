@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from pathlib import Path
@@ -231,6 +232,54 @@ def test_a_pickled_module_wants_trust(tmp_path: Path) -> None:
     torch.save(nn.Linear(4, 3), tmp_path / "net.pt")
     assert "--trust" in refusal(tmp_path / "net.pt", "can run any code").remedy
     assert isinstance(load_target(str(tmp_path / "net.pt"), trust=True).model, nn.Linear)
+
+
+def pickle_module(folder: Path, monkeypatch: pytest.MonkeyPatch, *, module: str) -> Path:
+    """Save a model whose class is in a module beside it, as a process that ended long ago did."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (folder / "of_a_pickle.py").write_text("import torch\nclass Net(torch.nn.Identity): pass\n")
+    monkeypatch.syspath_prepend(folder)
+    net = importlib.import_module("of_a_pickle").Net()
+    type(net).__module__ = module
+    monkeypatch.setitem(sys.modules, module, sys.modules["of_a_pickle"])
+    torch.save(net, folder / "net.pt")
+    monkeypatch.undo()
+    sys.modules.pop("of_a_pickle", None)
+    return folder / "net.pt"
+
+
+def test_a_pickled_module_finds_its_class_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pickle_module(tmp_path, monkeypatch, module="of_a_pickle")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert type(load_target(str(path), trust=True).model).__name__ == "Net"
+
+
+def test_a_pickled_module_whose_code_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pickle_module(tmp_path, monkeypatch, module="of_a_pickle")
+    (tmp_path / "of_a_pickle.py").unlink()
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    told = refusal(path, "needs code that cannot be imported: No module named", trust=True)
+    assert "cd to the folder" in told.remedy
+
+
+def test_a_pickled_module_of_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pickle_module(tmp_path, monkeypatch, module="__main__")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    told = refusal(path, "needs the class Net of the script that saved it", trust=True)
+    assert "onnxpack.export(model, sample, 'net')" in told.remedy
+
+
+def test_a_pickled_module_whose_class_was_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pickle_module(tmp_path, monkeypatch, module="of_a_pickle")
+    (tmp_path / "of_a_pickle.py").write_text("Other = 1\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    refusal(path, "needs of_a_pickle.Net, and of_a_pickle has no 'Net'", trust=True)
 
 
 def test_a_program_wants_trust(tmp_path: Path) -> None:

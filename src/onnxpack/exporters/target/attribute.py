@@ -38,14 +38,18 @@ def load_attribute(text: str) -> Any:
         ) from exc
 
 
+def make_importable(folder: Path) -> None:
+    """Search a folder for imports, before all others; it stays so until the process ends."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
 def _load_module(home: str) -> ModuleType:
     file = Path(home)
     is_file = file.suffix == ".py"
     if is_file and not file.is_file():
         raise TargetError(f"the file {home} does not exist.")
-    folder = str(file.resolve().parent if is_file else Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    make_importable(file.resolve().parent if is_file else Path.cwd())
     try:
         return _load_file(file.resolve()) if is_file else importlib.import_module(home)
     except (Exception, SystemExit) as exc:

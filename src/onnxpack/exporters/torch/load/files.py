@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 from onnxpack.errors import MissingExtraError, TargetError
+from onnxpack.exporters.target.attribute import make_importable
 
 try:
     import torch
@@ -15,6 +17,8 @@ except ImportError as exc:
     raise MissingExtraError("torch", extra="torch") from exc
 
 TRUST = "if you trust where the file came from, add --trust: it lets the file run code"
+_NO_ATTRIBUTE = re.compile(r"attribute '(?P<name>[^']+)' on <module '(?P<module>[^']+)'")
+"""What ``pickle`` says if a class is missing (CPython 3.11 to 3.14)."""
 
 
 def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
@@ -78,6 +82,10 @@ def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
 
 
 def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Module:
+    if trust:
+        # A pickle names the modules of its classes, which lie beside it or where the user stands.
+        make_importable(Path.cwd())
+        make_importable(path.resolve().parent)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as exc:
@@ -86,6 +94,14 @@ def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Mod
             "any code.",
             remedy=TRUST,
         ) from exc
+    except ImportError as exc:
+        raise TargetError(
+            f"{path} needs code that cannot be imported: {exc}.",
+            remedy=f"cd to the folder of the missing module, or install it; {path} was saved with "
+            "its class's name, not with its code",
+        ) from exc
+    except AttributeError as exc:
+        raise _without_class(path, exc) from exc
     except Exception as exc:
         raise TargetError(f"{path} cannot be read: {reason}") from exc
     if isinstance(loaded, torch.nn.Module):
@@ -94,4 +110,20 @@ def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Mod
         f"{path} contains a {type(loaded).__name__}: weights, but not the code that uses them.",
         remedy="write a function that makes the model and loads these weights, and name it: "
         "file.py:make_model",
+    )
+
+
+def _without_class(path: Path, exc: AttributeError) -> TargetError:
+    """Return the error for a pickle whose class is not in the module that the pickle names."""
+    found = _NO_ATTRIBUTE.search(str(exc))
+    if found is None:
+        return TargetError(f"{path} cannot be read: {type(exc).__name__}: {exc}")
+    name, module = found["name"], found["module"]
+    # Python calls the module of `python -m onnxpack` onnxpack.__main__ here.
+    if module.rpartition(".")[2] != "__main__":
+        return TargetError(f"{path} needs {module}.{name}, and {module} has no {name!r}.")
+    return TargetError(
+        f"{path} needs the class {name} of the script that saved it, and does not name the script.",
+        remedy=f"in that script, after the model is trained: onnxpack.export(model, sample, "
+        f"{path.stem!r})",
     )
