@@ -140,8 +140,8 @@ class Signature(msgspec.Struct, frozen=True):
             for dim, size in zip(spec.shape or (), shape, strict=False):
                 if size == 0 and dim in dims:
                     raise FeedError(
-                        f"input {spec.name!r} is {describe(spec.dtype, shape)}: {dim!r} is 0, and "
-                        "the pack was proven with at least 1.",
+                        f"input {spec.name!r} is {describe(spec.dtype, shape)}: {dim!r} is 0, "
+                        "but the pack was proven only with at least 1.",
                         remedy="leave out empty inputs: their answer is empty",
                     )
 
@@ -184,7 +184,7 @@ def _as_array(spec: TensorSpec, value: Any) -> Array:
         if hasattr(value, "__array__") or not _keeps_meaning(found, spec.dtype):
             return found
         if spec.dtype != "str" and not _all_numbers(found):
-            raise TypeError("it holds what is no number")
+            raise TypeError("it contains something that is not a number")
         with np.errstate(over="raise"):
             return np.asarray(value, dtype=spec.numpy_dtype)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as exc:

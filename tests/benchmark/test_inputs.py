@@ -46,7 +46,10 @@ def test_every_combination_and_the_rest_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"nonsense": (5,)}, "'nonsense' is no dynamic dim of this pack; they are: batch, tokens"),
+        (
+            {"nonsense": (5,)},
+            "'nonsense' is not a dynamic dim of this pack; its dynamic dims are: batch, tokens",
+        ),
         ({"batch": (0,)}, "at least 1"),
         ({"batch": ()}, "at least 1"),
     ],

@@ -65,14 +65,17 @@ def test_json(onnxpack: Callable[..., Any], tree: Path) -> None:
         (["--batch", "1,x"], "--batch 1,x is no list of sizes"),
         (["--batch", "0"], "→ --batch 1,8,32"),
         (["--size", "batch=0"], "→ --size batch=1,8,32"),
-        (["--batch", "2", "--size", "batch=3"], "the batch is asked for twice: [2] and [3]."),
+        (["--batch", "2", "--size", "batch=3"], "the batch size is given twice: [2] and [3]."),
         (["--seconds", "nan"], "nan is not a finite number, expected at least 0."),
         (["--seconds", "inf"], "inf is not a finite number, expected at least 0."),
         (["--chart", "{tree}.svg"], ".svg cannot be written: it is a folder"),
         (["--size", "tokens"], "--size 'tokens' is not NAME=N,N."),
-        (["--size", "tokens=3"], "'tokens' is no dynamic dim of this pack; they are: batch."),
+        (
+            ["--size", "tokens=3"],
+            "'tokens' is not a dynamic dim of this pack; its dynamic dims are: batch.",
+        ),
         (["--chart", "chart.pdf"], "chart.pdf is no chart"),
-        (["--against", "nothing.joblib"], "there is no file nothing.joblib."),
+        (["--against", "nothing.joblib"], "the file nothing.joblib does not exist."),
     ],
 )
 def test_mistakes(onnxpack: Callable[..., Any], tree: Path, options: list[str], says: str) -> None:
@@ -121,8 +124,8 @@ def test_a_faster_way_of_the_framework_is_named() -> None:
     found = Outcome("p", None, None, "torch 2", 2, "cpu", "a processor", {}, (point,))
     (line,) = verdicts(found)
     assert line == (
-        "batch=1: the pack is 2.00 × as fast as eager, and 2.00 × slower than torch.compile, its "
-        "fastest."
+        "batch=1: the pack is 2.00 × as fast as eager, and 2.00 × slower than torch.compile, the "
+        "framework's fastest."
     )
 
 

@@ -72,7 +72,7 @@ class Library:
     def export(self, *args: Any, **options: Any) -> Any:
         self.args, self.options = args, options
         if options["progress"]:
-            options["progress"]("asking the model")
+            options["progress"]("running the model")
             for note in self.pack.manifest.notes:
                 options["progress"](note)
         if self.error:
@@ -168,7 +168,7 @@ def test_json(onnxpack: Run, library: Library) -> None:
 
 
 def test_verbose_tells_each_step(onnxpack: Run, library: Library) -> None:
-    assert "asking the model\n" in onnxpack("export", "m:net", "--verbose").err
+    assert "running the model\n" in onnxpack("export", "m:net", "--verbose").err
 
 
 def test_a_refusal(onnxpack: Run, library: Library) -> None:

@@ -134,9 +134,7 @@ def test_a_folder_that_is_taken_is_kept(image: Run, tmp_path: Path) -> None:
     (taken / "mine").touch()
     told = image("-o", taken)
     assert told.code == 2
-    assert told.err == (
-        f"error: {taken} is there already.\n→ choose another place, or use --force\n"
-    )
+    assert told.err == (f"error: {taken} already exists.\n→ choose another place, or use --force\n")
     assert [path.name for path in taken.iterdir()] == ["mine"]
     assert image("-o", taken, "--force").code == 0
     assert validate_layout(taken) == ()
@@ -147,13 +145,13 @@ def test_a_file_is_no_place_for_a_layout(image: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     told = image("-o", tmp_path / "file", "--force")
     assert told.code == 2
-    assert "is there already, and is no folder" in told.err
+    assert "already exists and is not a folder" in told.err
 
 
 def test_nothing_half_made_is_left(image: Run, tmp_path: Path) -> None:
     told = image("-o", tmp_path / "none" / "image.tar")
     assert told.code == 2
-    assert f"there is no folder {tmp_path / 'none'}." in told.err
+    assert f"the folder {tmp_path / 'none'} does not exist." in told.err
     assert not (tmp_path / "none").exists()
 
 
@@ -161,8 +159,8 @@ def test_nothing_half_made_is_left(image: Run, tmp_path: Path) -> None:
 def test_a_tag_that_is_no_name(image: Run, tag: str, tmp_path: Path) -> None:
     told = image("-o", tmp_path / "layout", f"--tag={tag}")
     assert told.code == 2
-    assert "is no name of an image: " in told.err
-    assert told.err.endswith("→ name it as registry.example.com/team/name:tag\n")
+    assert "is not a valid image name: " in told.err
+    assert told.err.endswith("→ write it as registry.example.com/team/name:tag\n")
     assert not (tmp_path / "layout").exists()
 
 
@@ -172,8 +170,8 @@ def test_a_tag_that_is_no_name(image: Run, tag: str, tmp_path: Path) -> None:
         ("linux/s390x", "onnxruntime has no wheels for linux/s390x."),
         ("windows/amd64", "onnxruntime has no wheels for windows/amd64."),
         ("linux/amd64,linux/s390x", "onnxruntime has no wheels for linux/s390x."),
-        ("amd64", "'amd64' is no platform."),
-        ("linux/amd64,", "'' is no platform."),
+        ("amd64", "'amd64' is not a valid platform."),
+        ("linux/amd64,", "'' is not a valid platform."),
     ],
 )
 def test_a_platform_without_wheels(image: Run, platform: str, message: str, tmp_path: Path) -> None:
@@ -190,9 +188,9 @@ def test_no_engine_answers(image: Run, tmp_path: Path, monkeypatch: pytest.Monke
     for argv in (["--load"], []):
         told = image(*argv)
         assert told.code == 2
-        assert "error: no engine answers here (docker or podman).\n" in told.err
+        assert "error: no container engine answers here (docker or podman).\n" in told.err
         assert told.err.endswith(
-            "→ -o image.tar writes a file that any engine loads, and --push needs none\n"
+            "→ -o image.tar writes a file that any engine loads, and --push needs no engine\n"
         )
 
 
@@ -202,7 +200,7 @@ def test_without_an_engine_nothing_is_built_for_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     told = image("-o", tmp_path / "image.tar", "--load")
     assert told.code == 2
-    assert "no engine answers here" in told.err
+    assert "no container engine answers here" in told.err
     assert not (tmp_path / "image.tar").exists()
 
 
@@ -220,7 +218,7 @@ def test_options_that_do_not_go_together(image: Run, tmp_path: Path) -> None:
 
 def test_a_platform_is_named_once(image: Run, tmp_path: Path) -> None:
     told = image("-o", tmp_path / "image.tar", "--platform", "linux/amd64,linux/amd64")
-    assert (told.code, "named twice" in told.err) == (2, True)
+    assert (told.code, "given twice" in told.err) == (2, True)
 
 
 def test_a_date_that_is_none_is_told(
@@ -235,7 +233,9 @@ def test_a_date_that_is_none_is_told(
 def test_an_engine_takes_one_platform(image: Run, argv: list[str]) -> None:
     told = image("--platform", "linux/amd64,linux/arm64", *argv)
     assert told.code == 2
-    assert told.err.endswith("error: an engine takes one platform.\n→ --push, or -o FILE.tar\n")
+    assert told.err.endswith(
+        "error: an engine can load only one platform.\n→ --push, or -o FILE.tar\n"
+    )
 
 
 def test_an_engine_takes_it(
@@ -264,7 +264,7 @@ def test_a_base_without_python(onnxpack: Run, pack: Any, tmp_path: Path) -> None
     write_layout(make_image([layer]), tmp_path / "base")
     told = onnxpack("image", pack.path, "-o", tmp_path / "x", "--base", f"oci:{tmp_path}/base")
     assert told.code == 2
-    assert "has no Python below usr/bin or usr/local/bin." in told.err
+    assert "has no Python in usr/bin or usr/local/bin." in told.err
     assert told.err.endswith("→ --base python:3.13-slim\n")
 
 

@@ -73,11 +73,11 @@ def test_json(onnxpack: Callable[..., Any], quick: None, net: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (["--data", "nothing.npz"], 2, "there is no file nothing.npz"),
-        (["--data", "nothing"], 2, "is no folder, .npz"),
+        (["--data", "nothing.npz"], 2, "the file nothing.npz does not exist"),
+        (["--data", "nothing"], 2, "is not a folder, .npz"),
         (["--passes", "fusion"], 2, "'fusion' is no pass"),
         (["--max-loss", "0"], 2, "0"),
-        (["--report", "page.pdf"], 2, "ends in .html"),
+        (["--report", "page.pdf"], 2, "must end in .html"),
         (["--metric", "best"], 2, "'best' is no metric"),
     ],
 )

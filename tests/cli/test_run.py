@@ -39,7 +39,7 @@ def test_rows_are_numbered_and_bounded(onnxpack: Run, pack: Any, tmp_path: Path)
     np.save(tmp_path / "many.npy", np.zeros((20, 2), np.float32))
     told = onnxpack("run", pack.path, "-i", tmp_path / "many.npy", "--top", 1)
     assert told.out.count("row ") == answers.SHOWN_ROWS
-    assert told.out.endswith("and 4 rows more; -o and --json have them all\n")
+    assert told.out.endswith("and 4 more rows; -o and --json include all of them\n")
 
 
 def test_a_bare_graph_answers_in_short_and_is_said_to_be_unproven(
@@ -47,7 +47,7 @@ def test_a_bare_graph_answers_in_short_and_is_said_to_be_unproven(
 ) -> None:
     told = onnxpack("run", graph, "--input", file)
     assert told.out == "scores: float32[1, 3]  min -1  mean 2  max 5  first 5, 2, -1\n"
-    assert told.err.startswith(f"note: {graph} carries no evidence")
+    assert told.err.startswith(f"note: {graph} has no evidence")
 
 
 def test_json_holds_every_number(onnxpack: Run, pack: Any, file: Path) -> None:
@@ -150,7 +150,7 @@ def test_random_without_golden_data(onnxpack: Run, lookup: Any) -> None:
         (b"garbage", "garbage.npy", "cannot be read"),
         (b"garbage", "garbage.npz", "cannot be read"),
         (b"garbage", "garbage.jpg", "cannot be read as a picture"),
-        (b"garbage", "what.txt", "is none of x.npy, x.npz, rows.csv, rows.parquet, a picture"),
+        (b"garbage", "what.txt", "is not x.npy, x.npz, rows.csv, rows.parquet, a picture"),
     ],
 )
 def test_inputs_that_cannot_be_read(

@@ -128,7 +128,7 @@ def test_an_image_takes_variants(pack: Any, varied: Any, add_variant: Any) -> No
     assert folders(full) == folders(with_variants(full)) == {"small", "wrong"}
     assert folders(with_variants(full, ["small"])) == {"small"}
     assert folders(with_variants(full, [])) == set()
-    with pytest.raises(UsageError, match="runs on openvino, and images hold only onnxruntime"):
+    with pytest.raises(UsageError, match="runs on openvino, but images contain only onnxruntime"):
         with_variants(full, ["ov"])
     with pytest.raises(UsageError, match="has no variant 'none'; variants: ov, small, wrong"):
         with_variants(full, ["none"])
@@ -168,10 +168,10 @@ def test_image_ships_the_variants_that_are_named(
 
     found, err = folders()
     assert found == {"small", "wrong"}
-    assert "left out, since images hold only onnxruntime: variant ov" in err
+    assert "left out, because images contain only onnxruntime: variant ov" in err
     assert folders("--variant", "small") == ({"small"}, "")
     assert folders("--variant", "base") == (set(), "")
     told = onnxpack("image", full.path, "--dockerfile", tmp_path / "other", "--variant", "ov")
     assert told.code == 2
-    assert "images hold only onnxruntime" in told.err
+    assert "images contain only onnxruntime" in told.err
     assert not (tmp_path / "other").exists()

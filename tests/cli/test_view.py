@@ -24,7 +24,7 @@ PROGRAM = str(Path(sys.executable).with_name("onnxpack"))
 def viewing(path: Path) -> Iterator[tuple[Any, str]]:
     child = pexpect.spawn(PROGRAM, ["view", str(path), "--no-browser"], encoding="utf-8")
     try:
-        child.expect(r"(http://localhost:\d+) \(Ctrl-C ends it\)\r\n")
+        child.expect(r"(http://localhost:\d+) \(Ctrl-C stops it\)\r\n")
         yield child, child.match[1]
     finally:
         child.close(force=True)

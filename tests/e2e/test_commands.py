@@ -121,7 +121,10 @@ def test_a_graph_is_adopted(shell: Shell, models: Path) -> None:
 @pytest.mark.parametrize(
     ("attribute", "reason"),
     [
-        ("Branch", "a tensor's values decide at models.py:18: if max(x.flatten().tolist()) > 100:"),
+        (
+            "Branch",
+            "depends on a tensor's values at models.py:18: if max(x.flatten().tolist()) > 100:",
+        ),
         ("Dropout", "answers differently to the same input"),
     ],
 )
@@ -140,9 +143,9 @@ def test_a_refused_model(
     ("line", "reason"),
     [
         ("onnxpack export", "Missing argument 'TARGET'"),
-        ("onnxpack export nothing", "'nothing' names no model"),
+        ("onnxpack export nothing", "'nothing' does not name a model"),
         ("onnxpack export models.py:Absent --sample 1x8", "models.py has no 'Absent'"),
-        ("onnxpack export models.py:ready -o scores", "exported with a sample"),
+        ("onnxpack export models.py:ready -o scores", "needs a sample"),
         ("onnxpack export models.py:ready --sample 1x9 -o scores", "the model refuses the sample"),
         ("onnxpack run absent --input random", "absent does not exist"),
         ("onnxpack frobnicate", "No such command"),

@@ -96,7 +96,7 @@ def test_it_is_accepted_by_name_and_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sample", "batch=2", "nothing"])
 def test_nothing_else_can_be_accepted(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=r"of this model they are: .*thresholds"):
+    with pytest.raises(UsageError, match=r"for this model those are: .*thresholds"):
         onnxpack.export("step", to=tmp_path / "pack", accept=[name])
 
 

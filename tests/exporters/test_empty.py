@@ -41,7 +41,7 @@ class Largest(nn.Module):
 @pytest.mark.parametrize("model", [Recurrent(nn.GRU), Recurrent(nn.LSTM), Products()])
 def test_an_empty_batch_is_refused_and_the_process_lives(model: Any, tmp_path: Path) -> None:
     pack = onnxpack.export(model.eval(), torch.randn(2, 6, 3), tmp_path / "pack")
-    with pytest.raises(FeedError, match="'batch' is 0, and the pack was proven with at least 1"):
+    with pytest.raises(FeedError, match="'batch' is 0, but the pack was proven only with"):
         onnxpack.Model(pack)(np.zeros((0, 6, 3), np.float32))
 
 

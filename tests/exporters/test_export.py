@@ -245,7 +245,7 @@ def test_a_pack_that_is_whole(tmp_path: Path) -> None:
     assert validate(pack).ok
     assert onnxpack.Model(pack).prove().ok
     assert told == [
-        "asking the model",
+        "running the model",
         "trying torchscript trace",
         "proving torchscript trace",
         "proven by torchscript trace; writing the pack",

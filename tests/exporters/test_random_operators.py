@@ -96,7 +96,7 @@ def adopt(folder: Path, model: Any, sample: Any = X) -> Any:
 def test_an_adopted_graph_is_refused_with_a_cure_that_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operator: str
 ) -> None:
-    with pytest.raises(ExportError, match=f"draws at random, by {operator}, in 'r'") as caught:
+    with pytest.raises(ExportError, match=f"draws random numbers, by {operator}, in 'r'") as caught:
         adopt(tmp_path, graph(f"{FAR} r = {operator}(x) y = Where(c, r, x)"))
     assert not (tmp_path / "pack").exists()
     call = caught.value.remedy.partition("input: ")[2].partition(", and")[0]
@@ -109,7 +109,7 @@ def test_an_adopted_graph_is_refused_with_a_cure_that_works(
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (graph(BRANCH), "take the random numbers as an input"),
+        (graph(BRANCH), "make the random numbers an input"),
         (graph(f"{FAR} any = ReduceMax<keepdims=0>(m) r = Constant<value_float=0.5>() "
                "k = Greater(any, t) y = Dropout(x, r, k)"), "training_mode"),
     ],
@@ -128,7 +128,7 @@ class FarNoise(nn.Module):
 
 
 def test_a_script_that_draws_in_a_branch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="draws at random") as caught:
+    with pytest.raises(ExportError, match="draws random numbers") as caught:
         onnxpack.export(FarNoise(), torch.ones(2, 4), tmp_path / "pack")
-    assert "take the noise as an input of forward()" in caught.value.remedy
+    assert "make the noise an input of forward()" in caught.value.remedy
     assert not (tmp_path / "pack").exists()

@@ -124,7 +124,7 @@ def test_functions_that_grow_without_end_are_refused(save: Save) -> None:
     functions = [_function("f0", [])]
     functions += [_function(f"f{n}", [f"f{n - 1}"] * 10) for n in range(1, 30)]
     path = save([_call("f29")], {"x": [1]}, functions=functions, domains=["d"])
-    with pytest.raises(PackError, match="nodes with its functions written out"):
+    with pytest.raises(PackError, match="nodes with its functions inlined"):
         summarize(path)
 
 

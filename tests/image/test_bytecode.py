@@ -124,5 +124,5 @@ def test_a_shim_without_a_version_behind_it_is_no_interpreter(tmp_path, monkeypa
 
 def test_an_interpreter_that_fails_is_named(entries, monkeypatch):
     monkeypatch.setattr(bytecode, "find_interpreter", lambda _: "/bin/false")
-    with pytest.raises(ImageError, match="/bin/false compiled no byte code"):
+    with pytest.raises(ImageError, match="/bin/false could not compile byte code"):
         contents(entries)

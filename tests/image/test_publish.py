@@ -106,7 +106,7 @@ def test_a_bill_that_cannot_be_made_is_told_before_anything_is_sent(
 ):
     zoo = Path(shutil.copytree(packs / "mlp", tmp_path / "mlp"))
     (zoo / "pack.json").unlink()
-    (zoo / "SBOM.cdx.json").write_text("no JSON")
+    (zoo / "SBOM.cdx.json").write_text("not valid JSON")
     with pytest.raises(ImageError, match="is not JSON"):
         publish(build(zoo, amd64, cache), name)
     with pytest.raises(RegistryError, match="404"):

@@ -204,7 +204,7 @@ def test_sizes_that_are_announced_are_bounded(server, name, image, tmp_path):
         manifest["config"]["size"] = size
         content = server.answer(200, KIND, encode(manifest))
         server.respond = but(honest(server, image), "manifests", content)
-        with pytest.raises(OnnxpackError, match=r"no size|at most"):
+        with pytest.raises(OnnxpackError, match=r"a size that is not valid|at most"):
             pull(name, tmp_path / "store")
 
 
@@ -231,13 +231,13 @@ def test_a_redirect_to_where_no_registry_sends_one(
         transfer = partial(pull, name, tmp_path / "store", patience=eager)
         server.respond = but(honest(server, image), "/blobs/", moved)
         # An empty one leads to where one is, again and again.
-        match = r"is refused|to no address|redirects more than|Invalid URL in location"
+        match = r"is refused|to an address|redirects more than|Invalid URL in location"
     else:
         server.respond = lambda asked: server.answer(
             404 if asked.method == "HEAD" else 202, {"Location": location}
         )
         transfer = partial(push, image, name, patience=eager)
-        match = r"is refused|to no address|does not tell where|Invalid URL in location"
+        match = r"is refused|to an address|does not say where|Invalid URL in location"
     with pytest.raises(RegistryError, match=match):
         transfer()
 
@@ -308,7 +308,7 @@ def test_a_redirect_of_what_writes_is_not_followed(server, name, image, make_ser
 def test_a_realm_that_nobody_should_be_told_a_password(realm, server, name, image, tmp_path):
     asks = server.answer(401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'})
     server.respond = lambda asked: asks
-    with pytest.raises(RegistryError, match=r"the log-in|gives no token|answers with no token|who"):
+    with pytest.raises(RegistryError, match=r"log-in|returned no token"):
         pull(name, tmp_path / "store", credential=MINE)
 
 
@@ -321,7 +321,7 @@ def test_a_token_that_is_none(body, server, name, tmp_path):
     server.respond = but(
         lambda asked: server.answer(401, realm), "/token", server.answer(body=body)
     )
-    with pytest.raises(RegistryError, match="answers with no token"):
+    with pytest.raises(RegistryError, match="returned no token"):
         pull(name, tmp_path / "store")
 
 
@@ -378,7 +378,7 @@ def test_a_registry_that_never_has_enough(server, name, image, tmp_path):
     server.respond = but(
         lambda asked: server.answer(401, realm), "/token", server.answer(body=b'{"token":"t"}')
     )
-    with pytest.raises(RegistryError, match="does not accept who we are") as caught:
+    with pytest.raises(RegistryError, match="does not accept these credentials") as caught:
         pull(name, tmp_path / "store", credential=MINE)
     assert caught.value.remedy == f"docker login {server.address}"
     assert len(server.asked) == 3
@@ -429,7 +429,7 @@ def test_no_registry_at_all(server, name):
     with Repository(name) as repository:
         repository.ping()
     server.respond = lambda asked: server.answer(404, {}, b"hello")
-    with Repository(name) as repository, pytest.raises(RegistryError, match="to be a registry"):
+    with Repository(name) as repository, pytest.raises(RegistryError, match="the registry API"):
         repository.ping()
 
 

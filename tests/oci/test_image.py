@@ -169,7 +169,7 @@ def test_a_platform_is_read_as_it_is_written(text):
 
 @pytest.mark.parametrize("text", ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/am d"])
 def test_what_is_no_platform_is_refused(text):
-    with pytest.raises(UsageError, match="is no platform"):
+    with pytest.raises(UsageError, match="is not a valid platform"):
         Platform.parse(text)
 
 
@@ -208,7 +208,7 @@ def test_a_descriptor_that_is_malformed_is_refused(change):
     good = Descriptor("a/b", DIGEST, 7).to_json()
     with pytest.raises(ImageError, match="it"):
         Descriptor.from_json(good | change, what="it")
-    with pytest.raises(ImageError, match="it is no descriptor"):
+    with pytest.raises(ImageError, match="it is not a descriptor"):
         Descriptor.from_json([], what="it")
 
 

@@ -220,7 +220,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 def test_a_pipe_and_a_folder_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for source in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(ImageError, match="no regular file"):
+        with pytest.raises(ImageError, match="not a regular file"):
             write_layer([Entry("a", source)], tmp_path / "layer")
 
 

@@ -159,13 +159,13 @@ def test_a_layer_inside_an_archive_is_never_linked(archive, image, tmp_path):
 def test_what_is_there_stays_unless_it_is_to_go(image, layout, make_layer, tmp_path):
     before = files(layout)
     other = make_image([make_layer()])
-    with pytest.raises(ImageError, match="is there already"):
+    with pytest.raises(ImageError, match="already exists"):
         write_layout(other, layout)
     assert files(layout) == before
     write_layout(other, layout, force=True)
     assert read_image(layout).manifest == other.manifest
     (tmp_path / "file").write_text("")
-    with pytest.raises(ImageError, match="no folder"):
+    with pytest.raises(ImageError, match="not a folder"):
         write_layout(other, tmp_path / "file", force=True)
 
 
@@ -174,9 +174,9 @@ def test_nothing_is_left_of_a_layout_that_fails(layers, make_layer, tmp_path):
     image = make_image([layers[0], layer])
     layer.path.write_bytes(bytes(layer.descriptor.size))
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(ImageError, match="make the layer again"):
+    with pytest.raises(ImageError, match="create the layer again"):
         write_layout(image, tmp_path / "layout")
-    with pytest.raises(ImageError, match="make the layer again"):
+    with pytest.raises(ImageError, match="create the layer again"):
         write_archive(image, tmp_path / "tar")
     layer.path.unlink()
     with pytest.raises(ImageError, match="cannot be read"):
@@ -276,9 +276,9 @@ def member(name, *, kind=tarfile.REGTYPE, link=""):
         (member("../oci-layout"), "would escape"),
         (member("/etc/passwd"), "would escape"),
         (member("blobs/../../x"), "would escape"),
-        (member("a", kind=tarfile.LNKTYPE, link="index.json"), "is no file"),
-        (member("a", kind=tarfile.CHRTYPE), "is no file"),
-        (member("a", kind=tarfile.FIFOTYPE), "is no file"),
+        (member("a", kind=tarfile.LNKTYPE, link="index.json"), "is not a file"),
+        (member("a", kind=tarfile.CHRTYPE), "is not a file"),
+        (member("a", kind=tarfile.FIFOTYPE), "is not a file"),
     ],
 )
 def test_a_hostile_member_is_refused(info, why, make_tar):
@@ -335,9 +335,9 @@ def test_links_in_a_layout_are_refused(layout, image, tmp_path):
         path = layout / name
         path.rename(tmp_path / "aside")
         path.symlink_to(tmp_path / "aside")
-        with pytest.raises(ImageError, match="no regular file"):
+        with pytest.raises(ImageError, match="not a regular file"):
             read_image(layout)
-        assert any("no regular file" in each for each in validate_layout(layout))
+        assert any("not a regular file" in each for each in validate_layout(layout))
         path.unlink()
         (tmp_path / "aside").rename(path)
     assert validate_layout(layout) == ()
@@ -347,7 +347,7 @@ def test_a_blob_that_is_missing_or_of_another_size_is_told(layout, image):
     path = layout / "blobs/sha256" / hex_of(image.layers[1].descriptor.digest)
     with path.open("ab") as blob:
         blob.write(b"\0")
-    with pytest.raises(ImageError, match=r"layer 1 in .* bytes, and .* were announced"):
+    with pytest.raises(ImageError, match=r"layer 1 in .* bytes, but .* were announced"):
         read_image(layout)
     path.unlink()
     with pytest.raises(ImageError, match=r"lacks layer 1, sha256:"):
@@ -377,7 +377,7 @@ def test_indexes_in_indexes_come_to_an_end(layout):
     [
         ({"layers": {}}, "not a list"),
         ({"layers": []}, "tells of 2 layers"),
-        ({"config": None}, "no descriptor"),
+        ({"config": None}, "not a descriptor"),
         ({"layers": [{"mediaType": "a", "size": 1, "digest": "sha256:../x"}]}, "digest of layer 0"),
     ],
 )

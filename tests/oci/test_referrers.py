@@ -234,7 +234,7 @@ def test_a_subject_that_is_malformed_is_refused():
 @pytest.mark.parametrize(
     ("status", "headers", "body", "message"),
     [
-        (403, {}, b"", "to list what is attached to"),
+        (403, {}, b"", "the list of what is attached to"),
         (200, {"Content-Type": media.INDEX}, b"[]", "not an object"),
         (200, {"Content-Type": media.INDEX}, listing([{"digest": "../x"}]), "manifest 0"),
         (

@@ -38,9 +38,9 @@ def test_every_fault_is_told(image, make_layer, tmp_path):
         "schemaVersion is not 2",
         "says that it is 'text/plain'",
         f"manifest says {digest_of(b'another')}",
-        "does not tell the platform",
-        "the history tells of 1 layers, not 2",
-        f"layer 0: it is described as {layer.descriptor.digest}",
+        "does not name the platform",
+        "the history lists 1 layers, expected 2",
+        f"layer 0: it is described both as {layer.descriptor.digest}",
         f"layer 0: the blob has the digest {layer.descriptor.digest}",
         f"layer 0: the tar has the digest {layer.diff_id}",
     ):
@@ -51,8 +51,8 @@ def test_every_fault_is_told(image, make_layer, tmp_path):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"rootfs": None}, "no list of digests"),
-        ({"rootfs": {"diff_ids": ["sha256:x"]}}, "no list of digests"),
+        ({"rootfs": None}, "not a list of digests"),
+        ({"rootfs": {"diff_ids": ["sha256:x"]}}, "not a list of digests"),
         ({"rootfs": {"diff_ids": []}}, "tells of 0 layers, not 2"),
         ({"history": [1]}, "not a list of objects"),
         ({"architecture": 7}, "not made of strings"),
@@ -95,7 +95,7 @@ def test_a_layer_that_is_no_such_thing_is_a_fault(compression, tmp_path):
 def test_an_unknown_layer_is_a_fault(image):
     about = replace(image.layers[0].descriptor, media_type="text/plain")
     faults = validate(make_image([replace(image.layers[0], descriptor=about)]))
-    assert faults == ("layer 0: text/plain is no layer of an image.",)
+    assert faults == ("layer 0: text/plain is not a layer of an image.",)
 
 
 def hostile_layer(tmp_path, *members: tuple[str, bytes, str]) -> Layer:
@@ -113,7 +113,7 @@ def hostile_layer(tmp_path, *members: tuple[str, bytes, str]) -> Layer:
     [
         ([("../a", tarfile.REGTYPE, "")], "'../a' would escape"),
         ([("/a", tarfile.REGTYPE, "")], "'/a' would escape"),
-        ([("a", tarfile.REGTYPE, ""), ("./a", tarfile.REGTYPE, "")], "'a' is there twice"),
+        ([("a", tarfile.REGTYPE, ""), ("./a", tarfile.REGTYPE, "")], "'a' is in the tar twice"),
         ([("a", tarfile.LNKTYPE, "../../etc/shadow")], "a hard link that would escape"),
         ([("a", tarfile.LNKTYPE, "/etc/shadow")], "a hard link that would escape"),
         ([("a", tarfile.CHRTYPE, "")], "neither a file"),
@@ -162,7 +162,7 @@ def test_an_index_is_held_to_its_images(image, make_layer):
     other = make_image([make_layer()])
     index = make_index([image])
     assert validate(Index(index.manifest, (other,))) == (
-        "the index lists other images than it has.",
+        "the index lists images that differ from those it has.",
     )
     broken = replace(image, layers=image.layers[:1])
     (fault,) = validate(Index(index.manifest, (broken,)))

@@ -147,7 +147,7 @@ def test_a_bare_graph_is_a_reference_and_not_one_of_them(
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"metric": "best"}, UsageError, "is no metric"),
+        ({"metric": "best"}, UsageError, "is not a metric"),
         ({"max_loss": 0.001}, OptimizeError, "expected at least 2995|Expected at least 2995"),
     ],
 )
@@ -159,7 +159,7 @@ def test_mistakes(
 
 
 def test_no_graphs(digits: Pack, rows: Mapping[str, Array], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no graph"):
+    with pytest.raises(UsageError, match="has no graph"):
         audit(tmp_path, digits.path, rows)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         audit(tmp_path / "none", digits.path, rows)

@@ -59,7 +59,7 @@ def test_unreadable_pictures_are_named(tmp_path):
 
 
 def test_a_folder_without_pictures(tmp_path):
-    with pytest.raises(UsageError, match="holds no picture"):
+    with pytest.raises(UsageError, match="has no pictures"):
         read_data(str(tmp_path), takes(PICTURE))
 
 
@@ -72,7 +72,7 @@ def test_pictures_of_different_sizes_need_a_crop(tmp_path):
 
 
 def test_pictures_fill_one_input(tmp_path):
-    with pytest.raises(UsageError, match="fill one input, and the model takes ids, mask"):
+    with pytest.raises(UsageError, match="fill only one input, but the model takes ids, mask"):
         read_data(str(tmp_path), takes(*TEXT))
 
 
@@ -103,7 +103,7 @@ def test_tables(suffix, tmp_path):
 
 def test_a_table_keeps_the_value_of_its_cells(tmp_path):
     (tmp_path / "rows.csv").write_text("x\n1.5\n2\n")
-    with pytest.raises(UsageError, match="a cell is no such number"):
+    with pytest.raises(UsageError, match="a cell is not such a number"):
         read_data(f"{tmp_path}/rows.csv", takes(TensorSpec("x", "int64", ("batch",))))
     (tmp_path / "words.csv").write_text("x\none\ntwo\n")
     with pytest.raises(UsageError, match="could not convert"):
@@ -141,7 +141,7 @@ def test_functions(name, functions):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("none", "gives no rows"),
+        ("none", "returned no rows"),
         ("number", "gives a int, expected a dict of arrays"),
         ("broken", "failed: RuntimeError: no disk"),
         ("endless", "in memory, expected at most"),
@@ -156,8 +156,8 @@ def test_bad_functions(name, words, functions, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("absent.npz", "there is no file"),
-        ("absent", "is no folder"),
+        ("absent.npz", "the file absent.npz does not exist"),
+        ("absent", "is not a folder"),
         ("broken.npz", "cannot be read"),
         ("broken.npy", "cannot be read"),
         ("broken.parquet", "cannot be read"),
@@ -189,9 +189,9 @@ def test_too_much_is_refused_before_it_is_read(suffix, tmp_path, monkeypatch):
         ({"x": table()[:, :2]}, r"float32\[10, 2\], expected float32\[batch, 3\]"),
         ({"x": table()[None, None]}, r"float32\[1, 1, 10, 3\], expected"),
         ({"x": np.array(1, np.float32)}, r"float32\[\], expected"),
-        ({"x": table(0)}, "holds no row"),
-        ({"x": np.ones((5, 3), np.float32)}, "one constant in all 5 rows"),
-        ({"x": np.full((5, 3), np.nan, np.float32)}, "one constant"),
+        ({"x": table(0)}, "has no rows"),
+        ({"x": np.ones((5, 3), np.float32)}, "the same values in all 5 rows"),
+        ({"x": np.full((5, 3), np.nan, np.float32)}, "the same values"),
     ],
 )
 def test_rows_that_do_not_fit(arrays, words):

@@ -14,7 +14,7 @@ from onnxpack.pack.model import Pack
 
 
 def test_a_processor_that_is_not_known() -> None:
-    with pytest.raises(UsageError, match="'zen' is no processor that is emulated: haswell"):
+    with pytest.raises(UsageError, match="'zen' is not a processor that can be emulated: haswell"):
         emulated.check_emulator("zen")
 
 

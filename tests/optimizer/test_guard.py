@@ -199,11 +199,11 @@ def test_answers_that_cannot_be_judged():
         judge({"y": LOGITS}, {"y": LOGITS}, metric="accuracy")
     with pytest.raises(OptimizeError, match="gives no output 'y'"):
         judge({"y": LOGITS}, {})
-    with pytest.raises(OptimizeError, match="no answer to judge"):
+    with pytest.raises(OptimizeError, match="no answers to evaluate"):
         judge({}, {})
     with pytest.raises(OptimizeError, match="2 rows have no neighbours"):
         judge({"y": EMBEDDINGS[:2]}, {"y": EMBEDDINGS[:2]})
-    with pytest.raises(OptimizeError, match="are no boxes"):
+    with pytest.raises(OptimizeError, match="are not boxes"):
         judge({"y": LOGITS}, {"y": LOGITS}, unordered=(("y",),))
 
 

@@ -246,7 +246,7 @@ def test_too_few_rows_are_refused_with_how_many_are_needed(
         (lambda array: array.astype(np.float64), "float64"),
         (lambda array: array[:, :3], "float32"),
         (lambda array: array[:0], "no row"),
-        (lambda array: np.ones_like(array), "one constant"),
+        (lambda array: np.ones_like(array), "the same values"),
     ],
 )
 def test_data_that_does_not_fit(
@@ -262,7 +262,7 @@ def test_data_that_does_not_fit(
     [
         ("raise ValueError('no')", "failed: ValueError: no"),
         ("return float('nan')", "gives nan"),
-        ("return 0.5", "gives 0.5 where both answers are the same, expected 1"),
+        ("return 0.5", "returns 0.5 for two equal answers, expected 1"),
     ],
 )
 def test_a_metric_that_fails(
@@ -274,7 +274,7 @@ def test_a_metric_that_fails(
 
 
 def test_a_pack_without_evidence(digits: Pack, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="carries no golden data"):
+    with pytest.raises(UsageError, match="has no golden data"):
         optimize(digits.model_path, tmp_path / "fast")
 
 
@@ -337,7 +337,7 @@ def test_a_killed_search_goes_on(
     told: list[str] = []
     found = optimize(digits, tmp_path / "fast", progress=told.append)
     assert made == ["first", "second", "second"]
-    assert told[0] == "going on with a search that was stopped: 1 plans are done"
+    assert told[0] == "continuing a search that was stopped: 1 plans are done"
     assert found.variants
     assert [each.name for each in tmp_path.iterdir()] == ["fast"]
 
@@ -386,7 +386,7 @@ def test_the_page(always_faster: None, only: Any, digits: Pack, rows: Rows, tmp_
     assert "nothing to fuse" in page
     assert "http-equiv" not in page
     assert "<script" not in page
-    with pytest.raises(UsageError, match=r"ends in \.html"):
+    with pytest.raises(UsageError, match=r"must end in \.html"):
         check_report(tmp_path / "page.pdf")
 
 
@@ -420,13 +420,13 @@ def test_other_ranges_of_a_slow_graph_are_not_measured(
     only(("int8-minmax",), ("int8-entropy",))
     found = optimize(digits, tmp_path / "fast", data=rows)
     assert [trial.verdict for trial in found.trials] == [Verdict.SLOWER, Verdict.SLOWER]
-    assert found.trials[1].why == "the graph of int8-minmax with other ranges, so as slow"
+    assert found.trials[1].why == "the graph of int8-minmax with other ranges, so it is as slow"
     assert found.trials[1].speed is None
 
 
 def test_a_place_within_the_pack_is_refused(digits: Pack, tmp_path: Path) -> None:
     before = content_of(digits.path)
-    with pytest.raises(UsageError, match="is within the pack"):
+    with pytest.raises(UsageError, match="is inside the pack"):
         optimize(digits, digits.path / "fast")
     assert content_of(digits.path) == before
 

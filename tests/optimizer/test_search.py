@@ -60,7 +60,7 @@ def test_the_first_that_loses_too_much_is_the_last_that_is_judged(outcome: Any) 
     verdicts, judged, found = outcome([0.95, 0.85, 0.95])
     assert judged == ["rewrite", "slim"]
     assert verdicts == [Verdict.RIGHT, Verdict.LOSES, Verdict.OPEN]
-    assert found[2].why == "slim, which is more exact, lost too much"
+    assert found[2].why == "slim, which is more accurate, lost too much"
     assert not found[2].unfinished
 
 
@@ -74,7 +74,7 @@ def test_what_is_no_faster_than_an_exact_graph_is_not_judged(outcome: Any) -> No
     verdicts, judged, found = outcome([0.95, 0.93, 0.91], exact="slim")
     assert judged == ["fuse"]
     assert verdicts == [Verdict.OPEN, Verdict.RIGHT, Verdict.RIGHT]
-    assert found[0].why == "another graph is as fast and more exact"
+    assert found[0].why == "another graph is as fast and more accurate"
 
 
 def test_a_search_without_time_is_not_finished(outcome: Any) -> None:

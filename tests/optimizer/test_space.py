@@ -46,7 +46,9 @@ def test_a_chain_is_tried_alone() -> None:
 
 
 def test_a_pass_that_does_not_exist() -> None:
-    with pytest.raises(UsageError, match=r"'fusion' is no pass; they are: rewrite, slim, fuse"):
+    with pytest.raises(
+        UsageError, match=r"'fusion' is not a pass; the passes are: rewrite, slim, fuse"
+    ):
         check_passes(("fuse", "fusion"))
 
 

@@ -136,7 +136,7 @@ def test_a_manifest_that_does_not_fit_is_a_mistake(
     with pytest.raises(ValueError, match="without a manifest entry: \\['other'\\]"):
         amend(manifest, int8=folder, other=folder)
     other = variants.entry(pack.manifest, base="0" * 64)
-    with pytest.raises(ValueError, match="from another graph"):
+    with pytest.raises(ValueError, match="from a graph other"):
         amend(named(pack, int8=other), int8=folder)
     with pytest.raises(ValueError, match="evidence"):
         amend(manifest, int8=variants.folder(tmp_path / "two", sets=2))

@@ -24,12 +24,12 @@ def test_the_card_is_for_a_person(pack: Pack) -> None:
 
 Three numbers in, two out.
 
-## What it takes and gives
+## Inputs and outputs
 
 |  | name | type |
 | --- | --- | --- |
-| takes | `x` | `float32[batch, 3]` |
-| gives | `y` | `float32[batch, 2]` |
+| input | `x` | `float32[batch, 3]` |
+| output | `y` | `float32[batch, 2]` |
 
 `batch` may be any size; the pack was proven at 1 and 2.
 
@@ -92,7 +92,7 @@ def test_text_from_outside_stays_in_its_cell(manifest: Manifest) -> None:
     card = write_card(msgspec.structs.replace(manifest, parity=parity, signature=signature))
     assert "| a \\| b \\# c \\`d\\` |" in card
     assert "- big: no \\*memory\\* - left" in card
-    assert "| takes | `` x`\\| `` | `float32[...]` |" in card
+    assert "| input | `` x`\\| `` | `float32[...]` |" in card
 
 
 def test_a_derived_pack_says_from_what(manifest: Manifest) -> None:

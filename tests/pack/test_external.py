@@ -152,7 +152,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], TensorProto], str]] = {
     "negative offset": (lambda _: tensor("data", offset="-4", length="8"), "'-4', expected"),
     "negative length": (lambda _: tensor("data", length="-1"), "'-1', expected"),
     "huge number": (lambda _: tensor("data", offset="9" * 5000), "expected a number"),
-    "memory of the process": (_in_memory, "memory of the process"),
+    "memory of the process": (_in_memory, "the process's memory"),
 }
 
 

@@ -136,7 +136,7 @@ def test_gaps_are_refused(zoo: Path) -> None:
 
 def test_a_set_without_outputs_is_refused(zoo: Path) -> None:
     (zoo / "test_data_set_2" / "output_0.pb").unlink()
-    with pytest.raises(PackError, match=r"holds no output_0\.pb"):
+    with pytest.raises(PackError, match=r"has no output_0\.pb"):
         open_pack(zoo)
 
 
@@ -159,7 +159,7 @@ def test_numbers_of_sets_and_tensors_are_bounded(
     with pytest.raises(PackError, match="11 inputs, at most 10"):
         open_pack(zoo)
     monkeypatch.setattr(read, "MAX_SETS", 2)
-    with pytest.raises(PackError, match="3 golden sets, at most 2"):
+    with pytest.raises(PackError, match="3 golden sets, expected at most 2"):
         open_pack(zoo)
 
 

@@ -147,7 +147,7 @@ def proto(**fields: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (proto(dims=[3], raw_data=b"1234"), "asks for 3 elements and it holds 1"),
+        (proto(dims=[3], raw_data=b"1234"), "needs 3 elements, but it has 1"),
         (proto(dims=[1], raw_data=b"12345"), "holds 1.25"),
         (proto(dims=[2], float_data=[1.0]), "asks for 2"),
         (proto(dims=[-1], raw_data=b""), "negative size"),

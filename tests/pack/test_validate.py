@@ -78,7 +78,7 @@ def test_all_faults_of_files_are_told(pack: Pack, tmp_path: Path) -> None:
         "README.md: .* does not exist",
         "input_0.pb: it was altered: sha256 [0-9a-f]{64}, expected [0-9a-f]{64}",
         "output_0.pb: it has 20 bytes, expected 19",
-        "extra.txt: it is in the folder, and pack.json does not name it",
+        "extra.txt: it is in the folder, but pack.json does not list it",
         ".hidden: it is in the folder",
         "way: it is in the folder",
         "pipe: it is in the folder",
@@ -243,8 +243,8 @@ def test_evidence_and_golden_data_must_name_each_other(pack: Pack) -> None:
     found = faults(change_cases(pack, {"golden": "test_data_set_7"}, {"golden": None}))
     assert found == [
         "evidence: it names test_data_set_7, which is not in the pack.",
-        "evidence: no case says what test_data_set_0 showed.",
-        "evidence: no case says what test_data_set_1 showed.",
+        "evidence: no case records the result of test_data_set_0.",
+        "evidence: no case records the result of test_data_set_1.",
     ]
     twice = change_cases(pack, {}, {"golden": "test_data_set_0"})
     assert "evidence: more than one case names test_data_set_0." in faults(twice)
@@ -257,7 +257,7 @@ def test_evidence_that_failed_or_is_incomplete_is_told(pack: Pack) -> None:
     found = faults(change_cases(pack, {"outputs": (failed,)}, {"outputs": ()}))
     assert found == [
         "evidence: case 'batch 1' failed: y 3 of 4 elements differ",
-        "evidence: case 'batch 2' does not compare each output once.",
+        "evidence: case 'batch 2' does not compare each output exactly once.",
     ]
 
 

@@ -65,8 +65,8 @@ def test_a_folder_and_an_entry_belong_together(varied: Pack) -> None:
     opened = open_pack(varied.path)
     assert list(opened.variants) == ["int8"]
     found = faults(opened)
-    assert "variants/exact: pack.json names it, and there is no such folder" in found
-    assert "variants/stray: it is in the folder, and pack.json does not name it" in found
+    assert "variants/exact: pack.json lists it, but the folder does not exist" in found
+    assert "variants/stray: it is in the folder, but pack.json does not list it" in found
     assert "variants/int8: it is in the folder" in faults(rewrite(varied, exact=entries["exact"]))
 
 

@@ -41,7 +41,7 @@ def test_fixed_fields_are_read() -> None:
         (b"\x08", "cut off"),
         (b"\x08" + b"\xff" * 10 + b"\x01", "wider than 64 bits"),
         (b"\x08" + b"\xff" * 9 + b"\x02", "wider than 64 bits"),
-        (b"\x0a\x05abc", "5 bytes long, and 3 bytes are left"),
+        (b"\x0a\x05abc", "5 bytes long, but only 3 bytes are left"),
         (b"\x0a" + b"\xff" * 9 + b"\x01", "bytes long"),
         (b"\x09\x00", "8 bytes long"),
         (b"\x0d\x00", "4 bytes long"),

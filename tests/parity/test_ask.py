@@ -167,7 +167,7 @@ def changing() -> Answers:
         (
             refuses(lambda n: n != 2),
             SampleError,
-            r"axis 0 of input 'x' was to be dynamic \('batch'\).*no other size than 2: ValueError",
+            r"axis 0 of input 'x' is declared dynamic \('batch'\).* size than 2: ValueError",
         ),
         (counting(), NondeterministicError, "twice in a row: output 'y': 8 of 8"),
         (drifting(), NondeterministicError, "before and after other inputs: output 'y'"),
@@ -175,7 +175,7 @@ def changing() -> Answers:
         (
             lambda f: {"y": f["x"]} | ({"z": f["x"]} if len(f["x"]) > 2 else {}),
             ExportError,
-            r"case 'batch=3' \(y, z\) than to the sample \(y\)",
+            r"case 'batch=3' \(y, z\) than for the sample \(y\)",
         ),
         (lambda f: {"y": f["x"][:, :0]}, ExportError, "output 'y' was empty in every case"),
     ],

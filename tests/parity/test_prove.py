@@ -209,6 +209,6 @@ def test_only_to_infinities_a_number_may_stand_for_nan(twice: Path, name: str) -
     case = Case(name, {"x": x}, {"batch": 2})
     found = only(twice, Question(case, {"y": expected}, lambda feeds: None))
     assert found.passed is (name == INFINITE)
-    assert ("the model answers NaN there" in found.reason) is found.passed
+    assert ("the model returns NaN there" in found.reason) is found.passed
     expected[0, 1] += 1
     assert not only(twice, Question(case, {"y": expected}, lambda feeds: None)).passed

@@ -55,7 +55,7 @@ def test_auto_passes_over_what_runs_nothing_or_breaks(build, tmp_path):
 
 def test_one_that_was_asked_for_and_runs_nothing_is_an_error(build, tmp_path):
     build(cuda=0, cpu=4)
-    with pytest.raises(ProviderError, match="'cuda' was asked for and does not run this graph"):
+    with pytest.raises(ProviderError, match="'cuda' was requested but does not run this graph"):
         choose.open_on(tmp_path, "cuda", threads=1)
 
 

@@ -184,5 +184,5 @@ def test_a_pack_refuses_what_is_empty_and_must_not_be(graphs, with_manifest, dou
     fatal = Pack(pack.path, pack.model_path, (), replace(pack.manifest, parity=parity))
     with pytest.raises(FeedError, match=r"input 'x' is float32\[0, 4\]: 'batch' is 0"):
         Model(fatal)(empty)
-    with pytest.raises(FeedError, match="was proven with at least 1"):
+    with pytest.raises(FeedError, match="was proven only with at least 1"):
         Model(fatal).bind({"x": empty})

@@ -51,7 +51,7 @@ def test_the_features_of_one_input(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ("age,pay\n1,2\n", "has the columns age, pay, expected the columns city"),
-        ("age,city,pay\n1.5,x,2\n", "'age' is int64.*, and a cell is no such number"),
+        ("age,city,pay\n1.5,x,2\n", "'age' is int64.*, but a cell is not such a number"),
         ("age,city,pay\n1,x,much\n", "'pay' is float32"),
         ("", "cannot be read"),
     ],

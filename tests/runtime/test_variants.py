@@ -160,7 +160,7 @@ def test_a_pack_without_golden_data_cannot_judge(network, network_pack, add_vari
         shutil.rmtree(pack.path / f"test_data_set_{number}")
     model = Model(pack.path)
     assert model.variant is None
-    assert "no golden data that could judge it" in model.notes[0]
+    assert "no golden data to check it with" in model.notes[0]
 
 
 @pytest.mark.parametrize("made", ["other output", "other width", "no graph", "unknown operator"])
@@ -197,7 +197,7 @@ def test_evidence_that_is_not_there_proves_nothing(int8_pack):
     shutil.rmtree(int8_pack.path / "variants/int8/test_data_set_0")
     model = Model(int8_pack.path)
     assert model.variant is None
-    assert "names it as evidence, and it is not in the variant's folder" in model.notes[0]
+    assert "names it as evidence, but it is not in the variant's folder" in model.notes[0]
     with pytest.raises(ProviderError):
         Model(int8_pack.path, variant="int8")
 
@@ -218,7 +218,7 @@ def test_names(int8_pack, network_pack, graphs):
     with pytest.raises(UsageError, match="expected one of: auto, base"):
         Model(graphs.double(), variant="int8")
     shutil.rmtree(int8_pack.path / "variants")
-    with pytest.raises(PackError, match="its files are not here"):
+    with pytest.raises(PackError, match="its files are missing"):
         Model(int8_pack.path, variant="int8")
     assert Model(int8_pack.path).notes == ()
 
@@ -226,7 +226,7 @@ def test_names(int8_pack, network_pack, graphs):
 def test_variants_are_for_the_cpu(int8_pack, monkeypatch):
     """On another provider the base answers, and a note says so."""
     monkeypatch.setattr(variants, "resolve", lambda _: ("CUDAExecutionProvider",))
-    with pytest.raises(ProviderError, match="variant 'int8' is for the CPU, and provider 'cuda'"):
+    with pytest.raises(ProviderError, match="variant 'int8' is for the CPU, but provider 'cuda'"):
         Model(int8_pack, variant="int8", provider="cuda")
 
     def open_cuda(graph, provider, *, threads):

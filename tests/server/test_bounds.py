@@ -36,7 +36,7 @@ def status_of(connection):
 @pytest.mark.parametrize("size", ["1000", "1kB", "0.5"])
 def test_a_body_that_is_too_large_is_refused(packs, serve, size, onnxpack_serve):
     if size == "0.5":
-        assert "is no size" in onnxpack_serve(packs / "mlp", "--max-body", size).stderr
+        assert "is not a size" in onnxpack_serve(packs / "mlp", "--max-body", size).stderr
         return
     with serve(packs / "mlp", "--max-body", size) as served:
         assert served.ask("POST", "/v2/models/mlp/infer", b"x" * 1000)[0] == 400

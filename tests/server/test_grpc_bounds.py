@@ -252,7 +252,7 @@ def test_silent_clients_are_given_up_and_cost_no_other(packs, serve):
         assert first(channel.unary_unary(INFER)(MLP)).shape == (1, 10)
         for each in silence:
             assert code_of(lambda each=each: next(each)) is CODE.DEADLINE_EXCEEDED
-            assert each.details() == "the message did not come in time"
+            assert each.details() == "the message did not arrive in time"
         for_ever.set()
 
 

@@ -130,7 +130,7 @@ def test_a_port_that_is_taken_is_told(packs, serve, onnxpack_serve):
         told = onnxpack_serve(packs / "mlp", "--grpc-port", port)
     assert told.returncode == 2
     assert told.stderr.startswith(f"error: 127.0.0.1:{port} cannot be bound for gRPC: ")
-    assert "→ --grpc-port 0 takes a free one" in told.stderr
+    assert "→ --grpc-port 0 picks a free one" in told.stderr
 
 
 def test_there_is_no_grpc_unless_asked_for(packs, serve):

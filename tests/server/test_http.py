@@ -100,7 +100,7 @@ def test_float16_goes_raw(client):
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(found, half + half)
     wanted = [triton.InferRequestedOutput("y", binary_data=False)]
-    with pytest.raises(InferenceServerException, match="no form in JSON"):
+    with pytest.raises(InferenceServerException, match="which JSON cannot represent"):
         client.infer("half", [as_input("x", half)], outputs=wanted)
 
 
@@ -234,7 +234,7 @@ def test_what_is_no_picture_is_told_without_an_address(server):
         "POST", "/v2/models/picture/predict", b"not a picture", Content_Type="image/png"
     )
     formats = "JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM"
-    said = f"the body is no picture: 13 bytes of none of these formats: {formats}"
+    said = f"the body is not a picture: 13 bytes in none of these formats: {formats}"
     assert (status, json.loads(answer)) == (400, {"error": said})
 
 
@@ -269,7 +269,7 @@ def test_a_picture_that_ends_early_is_told_so(server):
         ("mlp/predict", b"[[true]]", "application/json", 400, "FP32"),
         ("mlp/predict", b"not a picture", "image/png", 400, ""),
         ("mlp/predict?top=x", b"[[1]]", "application/json", 400, "top"),
-        ("mlp/nothing", b"", "application/json", 404, "nothing at"),
+        ("mlp/nothing", b"", "application/json", 404, "does not exist"),
         ("mlp/versions/9/infer", b"", "application/json", 404, "no version '9'"),
     ],
 )

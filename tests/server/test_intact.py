@@ -39,7 +39,7 @@ def test_an_altered_file_is_named(pack, name):
     with pytest.raises(PackError) as caught:
         opened(pack)
     first, second = caught.value.message.splitlines()
-    assert first == f"{pack}: its files are not those that pack.json names:"
+    assert first == f"{pack}: its files do not match pack.json:"
     assert second.startswith(f"  {name}: it was altered: sha256 ")
     assert caught.value.remedy.startswith(f"onnxpack check {pack};")
 
@@ -98,7 +98,7 @@ def test_the_command_says_no(pack, onnxpack_serve, workers):
     alter(pack / "README.md")
     done = onnxpack_serve(pack, "--workers", workers)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: {pack}: its files are not those that pack.json names:\n")
+    assert done.stderr.startswith(f"error: {pack}: its files do not match pack.json:\n")
     assert f"→ onnxpack check {pack}; --no-prove" in done.stderr
 
 

@@ -55,7 +55,8 @@ def test_what_it_does_not_know_is_refused(option, capsys):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "cannot be read"), (b"\n \n", "holds no key"), (b"\xff", "read")]
+    ("content", "says"),
+    [(None, "cannot be read"), (b"\n \n", "contains no keys"), (b"\xff", "read")],
 )
 def test_a_file_of_keys_that_cannot_be_used_lets_nobody_in(tmp_path, capsys, content, says):
     keys = tmp_path / "keys"

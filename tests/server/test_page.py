@@ -484,7 +484,7 @@ def test_a_model_without_proof_says_so(page, packs):
         assert [badge.text for badge in badges] == ["served unproven"] * 2
         titles = [badge.get_attribute("title") for badge in badges]
         assert "was not replayed" in titles[0]
-        assert "carries no golden data" in titles[1]
+        assert "has no golden data to replay" in titles[1]
         card = page.all("article.card")[1]
         assert part(card, ".evidence").text == "Evidence: none came with this model"
         assert (
@@ -496,10 +496,10 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(page, packs):
     with served("--key", KEY, packs.mlp.path) as address:
         page.open(address)
         form = page.until(lambda: next((f for f in page.all("#key") if f.is_displayed()), None))
-        assert "wants an API key" in form.text
+        assert "needs an API key" in form.text
         assert part(form, "input").get_attribute("type") == "password"
         part(form, "input").send_keys("wrong", Keys.ENTER)
-        page.until(lambda: "does not know this key" in form.text)
+        page.until(lambda: "does not accept this key" in form.text)
         assert page.all("article.card") == []
         part(form, "input").send_keys(KEY, Keys.ENTER)
         card = page.card("weather")

@@ -86,7 +86,7 @@ def test_a_pack_that_answers_differently_here_is_never_ready(altered, workers):
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "error: mlp answers differently here from its golden data:" in done.stderr
+    assert "error: mlp does not reproduce its golden data here:" in done.stderr
     assert "test_data_set_0/output: " in done.stderr
     assert "→ onnxpack check" in done.stderr
     assert "Traceback" not in done.stderr
@@ -210,4 +210,4 @@ def test_a_drain_that_takes_too_long_is_cut(packs, serve, request_bytes, until_c
         assert served.process.stderr.read() == ""
         found = [until_closed(connection) for connection in connections]
         assert {answer.split()[1] for answer in found} <= {b"200", b"503"}  # one may be in time
-        assert sum(b'{"error":"the server is ending"}' in answer for answer in found) >= 7
+        assert sum(b'{"error":"the server is shutting down"}' in answer for answer in found) >= 7

@@ -114,7 +114,7 @@ def test_tls(packs, serve, certificate):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--tls-key", "KEY"], "a TLS key without a certificate"),
+        (["--tls-key", "KEY"], "a TLS key was given without a certificate"),
         (["--tls-cert", "CERT"], "CERT cannot be used with a key inside"),
         (["--tls-cert", "KEY", "--tls-key", "CERT"], "cannot be used with"),
         (["--tls-cert", "absent", "--tls-key", "KEY"], "No such file"),

@@ -19,7 +19,7 @@ PROGRAM = Path(sys.executable).with_name("onnxpack")
 def test_it_tells_where_what_and_how_to_try(packs, serve):
     with serve(packs / "mlp", packs / "two") as served:
         first, mlp, two, line = served.banner.splitlines()
-        assert first == f"ready: http://127.0.0.1:{served.port} (Ctrl-C ends it)"
+        assert first == f"ready: http://127.0.0.1:{served.port} (Ctrl-C stops it)"
         assert (mlp, two) == ("  mlp 1: proven on cpu", "  two 1: proven on cpu")
         command = shlex.split(line.removeprefix("try: "))
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -59,12 +59,12 @@ def test_a_folder_of_packs_is_served_whole(server, packs):
         (["MLP", "MLP"], 2, "are both mlp version 1"),
         (["MLP", "--max-batch", "0"], 2, "--max-batch"),
         (["MLP", "--timeout", "0"], 2, "--timeout"),
-        (["MLP", "--max-body", "0"], 2, "is no size"),
-        (["MLP", "--max-body", "many"], 2, "is no size"),
+        (["MLP", "--max-body", "0"], 2, "is not a size"),
+        (["MLP", "--max-body", "many"], 2, "is not a size"),
         (["MLP", "--host", "no.such.host.invalid"], 2, "cannot be bound"),
         (["MLP", "--provider", "cuda"], 3, ""),
         (["MLP", "--api-key-file", "absent"], 2, "cannot be read"),
-        (["MLP", "--api-key-file", "/dev/null"], 2, "holds no key"),
+        (["MLP", "--api-key-file", "/dev/null"], 2, "contains no keys"),
     ],
 )
 def test_what_cannot_be_served_is_told(packs, onnxpack_serve, options, code, says):
@@ -139,7 +139,7 @@ def test_the_line_to_try_has_an_address_of_this_machine(packs, host, bound, type
     ) as process:
         ready, _, line = (process.stdout.readline() for _ in range(3))
         process.terminate()
-    port = re.fullmatch(rf"ready: http://{re.escape(bound)}:(\d+) \(Ctrl-C ends it\)\n", ready)[1]
+    port = re.fullmatch(rf"ready: http://{re.escape(bound)}:(\d+) \(Ctrl-C stops it\)\n", ready)[1]
     assert shlex.split(line)[-1] == f"http://{typed}:{port}/v2/models/mlp/predict"
 
 
@@ -189,5 +189,5 @@ def test_packs_that_are_open_already_are_served(packs):
     opened = onnxpack.open_pack(packs / "mlp")
     with pytest.raises(onnxpack.errors.UsageError, match="are both mlp version 1"):
         onnxpack.serve([opened, packs / "mlp"])
-    with pytest.raises(onnxpack.errors.UsageError, match="no pack to serve"):
+    with pytest.raises(onnxpack.errors.UsageError, match="no packs to serve"):
         onnxpack.serve([])

@@ -92,5 +92,5 @@ def test_an_endpoint_without_the_extra_is_warned_of(packs, serve, tmp_path, miss
         assert served.ask("POST", "/v2/models/mlp/predict", ROW, **HEADERS)[0] == 200
         assert served.stop() == 0
         told = served.process.stderr.read()
-    wanted = f'warning: {variable} is set, and no spans are sent: pip install "onnxpack[otel]"\n'
+    wanted = f'warning: {variable} is set, but no spans are sent: pip install "onnxpack[otel]"\n'
     assert told == wanted

@@ -75,7 +75,7 @@ def test_one_that_dies_ends_the_others_with_an_error(two):
     assert two.process.wait(60) == 1
     assert all(gone(pid) for pid in pids)
     told = two.process.stderr.read()
-    assert told.startswith(f"error: worker process {pids[0]} ended by itself (signal 9: Killed)")
+    assert told.startswith(f"error: worker process {pids[0]} ended unexpectedly (signal 9: Killed)")
     assert "--workers 1" in told
     assert "Traceback" not in told
 

@@ -94,7 +94,7 @@ def bench(
     if batch:
         if BATCH in asked:
             raise UsageError(
-                f"the batch is asked for twice: {list(batch)} and {list(asked[BATCH])}."
+                f"the batch size is given twice: {list(batch)} and {list(asked[BATCH])}."
             )
         asked = {BATCH: batch, **asked}
     points = sizes_asked(model.signature, golden, asked)
@@ -129,7 +129,7 @@ def _beside(
         if against is None:
             yield None
             return
-        say("asking the framework's model")
+        say("running the framework's model")
         opened = open_beside(model.pack, model.signature, against, golden, sample)
         subject = stack.enter_context(opened)
         stack.enter_context(subject.limited(model.threads))
@@ -224,8 +224,8 @@ def _arrays(given: object) -> Iterator[Array]:
 def _doubts(busy: float) -> Iterator[str]:
     if busy > BUSY:
         yield (
-            f"the machine was busy: {busy:.1f} processes ran on each core before the first timing; "
-            "on an idle one the intervals are narrower"
+            f"the machine was busy: {busy:.1f} processes ran on each core before the first "
+            "timing; on an idle machine the intervals are narrower"
         )
 
 

@@ -27,7 +27,9 @@ def check_chart(path: Path) -> None:
         MissingExtraError: matplotlib is not installed.
     """
     if path.suffix not in FORMATS:
-        raise UsageError(f"{path} is no chart: its name ends in none of {', '.join(FORMATS)}.")
+        raise UsageError(
+            f"{path} is not a chart file: its name must end in one of {', '.join(FORMATS)}."
+        )
     check_drawing(path)
 
 
@@ -39,7 +41,9 @@ def check_drawing(path: Path) -> None:
         MissingExtraError: matplotlib is not installed.
     """
     if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}.", remedy=f"mkdir -p {path.parent}")
+        raise UsageError(
+            f"the folder {path.parent} does not exist.", remedy=f"mkdir -p {path.parent}"
+        )
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UsageError(f"{path} cannot be written: it is a folder, or there is no permission.")
     if find_spec("matplotlib") is None:
@@ -84,7 +88,7 @@ def _bars(panel: Axes, found: Outcome, names: list[str]) -> None:
     panel.set_yticks([place for place, _ in labels], [text for _, text in labels])
     panel.invert_yaxis()
     panel.margins(x=0.3)
-    alone = "milliseconds a call: median, and the middle half of all calls"
+    alone = "milliseconds per call: the median and the middle half of all calls"
     reference = found.points[0].rows[0].name
     beside = f"times as fast as {reference}, with the 95 % interval"
     panel.set_xlabel(beside if found.framework else alone)

@@ -34,7 +34,9 @@ def sizes_asked(
     for name, sizes in asked.items():
         if name not in own:
             known = ", ".join(own) or "none"
-            raise UsageError(f"{name!r} is no dynamic dim of this pack; they are: {known}.")
+            raise UsageError(
+                f"{name!r} is not a dynamic dim of this pack; its dynamic dims are: {known}."
+            )
         if not sizes or min(sizes) < 1:
             raise UsageError(f"the sizes of {name!r} are {list(sizes)}, expected at least 1.")
     own |= {BATCH: 1} if BATCH in own else {}
@@ -67,7 +69,7 @@ def resize(
         int(np.prod(shape, dtype=object)) * arrays[name].itemsize for name, shape in shapes.items()
     )
     if total > MAX_BYTES:
-        raise UsageError(f"inputs of {dims} take {total} bytes, at most {MAX_BYTES} are made.")
+        raise UsageError(f"inputs with {dims} take {total} bytes, expected at most {MAX_BYTES}.")
     return {name: _tile(arrays[name], shape) for name, shape in shapes.items()}
 
 
@@ -80,6 +82,6 @@ def _shape(spec: Sequence[Dim] | None, array: Array, dims: Mapping[str, int]) ->
 def _tile(array: Array, shape: tuple[int, ...]) -> Array:
     for axis, size in enumerate(shape):
         if array.shape[axis] == 0:
-            raise UsageError("the golden data is empty, so no inputs can be made of it.")
+            raise UsageError("the golden data is empty, so no inputs can be made from it.")
         array = np.take(array, np.arange(size) % array.shape[axis], axis=axis)
     return np.ascontiguousarray(array)

@@ -22,10 +22,10 @@ def record_outcome(path: Path, found: Outcome) -> Pack:
     pack = open_pack(path)
     if pack.manifest is None:
         raise PackError(
-            f"{path} has no manifest that could hold timings.",
+            f"{path} has no manifest to record timings in.",
             remedy=f"onnxpack export {path} --sample SPEC -o DIR",
         )
     if pack.digest != found.digest:
-        raise PackError(f"{path} changed while it was timed: nothing was recorded.")
+        raise PackError(f"{path} changed while it was being timed, so nothing was recorded.")
     manifest = msgspec.structs.replace(pack.manifest, measurements=tuple(found.measurements()))
     return amend_pack(pack, path, manifest, force=True)

@@ -131,7 +131,7 @@ def _peak() -> int:
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status tells no VmHWM")
+    raise OSError("/proc/self/status has no VmHWM")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def ranking_lines(ranking: Ranking) -> list[str]:
             lines.append(f"row {number}")
         lines += [f"  {guess.probability:7.2%}  {guess.label}" for guess in guesses]
     if len(ranking.rows) > SHOWN_ROWS:
-        lines.append(f"and {len(ranking.rows) - SHOWN_ROWS} rows more; -o and --json have them all")
+        lines.append(
+            f"and {len(ranking.rows) - SHOWN_ROWS} more rows; -o and --json include all of them"
+        )
     return lines
 
 

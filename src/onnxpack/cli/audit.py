@@ -36,18 +36,18 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
     type=parameters.PATH,
     metavar="PACK",
     required=True,
-    help="Their float original: a pack, or an .onnx file.",
+    help="The float model that they were made from: a pack or an .onnx file.",
 )
 @click.option(
     "--data",
     metavar="WHAT",
     required=True,
-    help="Rows to judge with: a folder of pictures, .npz, .npy, .csv, .parquet, or module:fn.",
+    help="Rows to evaluate on: a folder of pictures, .npz, .npy, .csv, .parquet, or module:fn.",
 )
 @parameters.max_loss
 @parameters.metric
 @parameters.threads
-@parameters.json("Print every figure as JSON.")
+@parameters.json("Print all figures as JSON.")
 def command(
     folder: Path,
     reference: Path,

@@ -34,16 +34,16 @@ MOST = 8
     "--against",
     metavar="TARGET",
     shell_complete=complete.target,
-    help="The model that the pack was made from, as onnxpack export takes it.",
+    help="The model that the pack was exported from, in the form that onnxpack export takes.",
 )
 @click.option(
     "--sample",
     multiple=True,
     metavar="SPEC",
     shell_complete=complete.sample,
-    help="The sample of the export, where the golden data cannot stand for it.",
+    help="The sample given at export, if the golden data cannot replace it.",
 )
-@click.option("--batch", metavar=COUNTS, help="Sizes of the batch; by default 1.")
+@click.option("--batch", metavar=COUNTS, help="Batch sizes (default: 1).")
 @click.option(
     "--size",
     multiple=True,
@@ -54,7 +54,8 @@ MOST = 8
     "--threads",
     type=parameters.COUNT,
     metavar="N",
-    help="Threads of one operator, of all that is timed; by default what the quota allows.",
+    help="Threads per operator, for everything that is timed; by default as many as the CPU "
+    "quota allows.",
 )
 @parameters.provider
 @parameters.variant
@@ -63,16 +64,19 @@ MOST = 8
     type=parameters.FiniteRange(min=0, min_open=True),
     metavar="S",
     default=3.0,
-    help="About how long each way is timed at each size.",
+    help="About how long to time each runner at each size.",
 )
-@parameters.flag("--profile", "Also tell which operators take the time.")
-@parameters.flag("--record", "Put the timings into the pack; its digest changes.")
+@parameters.flag("--profile", "Also print which operators take the time.")
+@parameters.flag("--record", "Record the timings in the pack; its digest changes.")
 @click.option(
-    "--chart", type=parameters.PATH, metavar="FILE", help="Draw the timings: .svg or .png."
+    "--chart",
+    type=parameters.PATH,
+    metavar="FILE",
+    help="Save a chart of the timings: .svg or .png.",
 )
 @parameters.class_name
-@parameters.flag("--trust", "Unpickle the target: this runs whatever code is in it.")
-@parameters.json("Print every figure as JSON.")
+@parameters.flag("--trust", "Allow unpickling of the target: this can run any code in it.")
+@parameters.json("Print all figures as JSON.")
 def command(
     pack: Path,
     against: str | None,
@@ -228,7 +232,10 @@ def _verdict(point: Point) -> str:
     ratio = f"as fast as {reference}, within the noise" if same else _faster(pack.ratio, reference)
     line = f"{_at(point)}: the pack is {ratio}"
     if fastest is not None and fastest.timing is not None and fastest.name != reference:
-        line += f", and {_faster(fastest.timing.seconds / pack.seconds, fastest.name)}, its fastest"
+        line += (
+            f", and {_faster(fastest.timing.seconds / pack.seconds, fastest.name)}, the "
+            "framework's fastest"
+        )
     return f"{line}."
 
 

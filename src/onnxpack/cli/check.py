@@ -31,7 +31,8 @@ EXAMPLE = """Example:
 @click.option(
     "--provider",
     metavar="NAME",
-    help="Replay the golden data on this provider alone; by default on each that works here.",
+    help="Replay the golden data only on this provider; by default on every provider that works "
+    "here.",
 )
 @click.option(
     "--variant",
@@ -74,7 +75,7 @@ def _examine(path: Path, provider: str | None, variant: str) -> Report:
         return report([error("pack", exc.message, exc.remedy)])
     found = validate(pack)
     if not found.ok:
-        return found + report([warning("golden data", "not replayed: the pack is not whole")])
+        return found + report([warning("golden data", "not replayed: the pack has errors")])
     if variant == AUTO:
         return found + _replay_base(pack, provider) + _replay_variants(pack, provider)
     if variant == BASE:
@@ -89,7 +90,7 @@ def _replay_base(pack: Pack, provider: str | None) -> Report:
     if provider is not None:
         return _prove(pack, provider)
     if not pack.golden:
-        return report([warning("golden data", "there is none, so no answer was compared")])
+        return report([warning("golden data", "the pack has none, so no answers were compared")])
     found = Report(())
     for status in survey():
         if not status.works:

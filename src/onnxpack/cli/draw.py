@@ -38,7 +38,10 @@ def draw(
     dims = like.shape if spec.shape is None and like is not None else spec.shape or ()
     shape = tuple(sizes.get(dim, OTHER_SIZE) if isinstance(dim, str) else dim for dim in dims)
     if prod(shape) > MAX_ELEMENTS:
-        raise FeedError(f"a random {spec.name!r} would have {prod(shape)} elements.")
+        raise FeedError(
+            f"a random {spec.name!r} would have {prod(shape)} elements, expected at most "
+            f"{MAX_ELEMENTS}."
+        )
     return _fill(source, spec, prod(shape), like).reshape(shape)
 
 

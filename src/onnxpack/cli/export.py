@@ -42,20 +42,19 @@ TOLERANCE = parameters.FiniteRange(min=0, max=0.1)
     metavar="SPEC",
     shell_complete=complete.sample,
     help="One input: 1x3x224x224, ids=int64[1,128], x.npy, x.npz, rows.csv, rows.parquet, a "
-    "picture, or module:attr; once for each input. Some models bring their own.",
+    "picture, or module:attr; repeat it for each input. Some models provide their own "
+    "sample.",
 )
 @click.option("--output", "-o", type=parameters.PATH, metavar="DIR", help="The pack to write.")
 @click.option(
     "--dynamic",
     multiple=True,
     metavar="INPUT:AXIS=NAME,…",
-    help="Axes to name besides the first, which is batch: ids:1=tokens,mask:1=tokens; may be "
-    "repeated.",
+    help="Names of dynamic axes other than the first, which is batch: "
+    "ids:1=tokens,mask:1=tokens; may be repeated.",
 )
 @parameters.flag("--static", "Fix every size that --dynamic does not name.")
-@click.option(
-    "--opset", type=parameters.COUNT, metavar="N", help="Version of the operator set (18)."
-)
+@click.option("--opset", type=parameters.COUNT, metavar="N", help="ONNX opset version (18).")
 @click.option(
     "--rtol",
     type=TOLERANCE,
@@ -72,28 +71,29 @@ TOLERANCE = parameters.FiniteRange(min=0, max=0.1)
     "--unordered",
     multiple=True,
     metavar="OUTPUT,…",
-    help="Outputs whose rows together are a set, such as boxes,scores: their order means nothing; "
-    "may be repeated.",
+    help="Outputs whose rows form one set, such as boxes,scores: their order is ignored; may be "
+    "repeated.",
 )
 @click.option(
     "--accept",
     multiple=True,
     metavar="CASE",
-    help="A case at an edge of the model, as the refusal names it, in which the graph may differ; "
-    "the pack records how far.",
+    help="An edge case, as named in the error, in which the graph is allowed to differ; the "
+    "pack records by how much.",
 )
 @click.option(
     "--labels",
     type=parameters.PATH,
     metavar="FILE",
-    help="Names of the classes: a line each, or a JSON list.",
+    help="File with the class names: one per line, or a JSON list.",
 )
 @click.option(
     "--preprocess",
     metavar="FILE.json|imagenet",
-    help="How a picture becomes the input: resize, crop, mean, std, interpolation.",
+    help="How a picture becomes the input, as a JSON file or imagenet: resize, crop, mean, std, "
+    "interpolation.",
 )
-@click.option("--name", metavar="TEXT", help="Name of the pack; else the folder's.")
+@click.option("--name", metavar="TEXT", help="Name of the pack; by default the folder's name.")
 @click.option("--pack-version", metavar="TEXT", default="1", help="Version of the pack.")
 @click.option(
     "--description",
@@ -110,9 +110,9 @@ TOLERANCE = parameters.FiniteRange(min=0, max=0.1)
     help="Licence of the weights, such as Apache-2.0.",
 )
 @parameters.class_name
-@parameters.flag("--trust", "Unpickle the target: this runs whatever code is in it.")
-@parameters.flag("--force", "Replace a pack that is already there.")
-@parameters.flag("--verbose", "Tell each step, and show tracebacks.")
+@parameters.flag("--trust", "Allow unpickling of the target: this can run any code in it.")
+@parameters.flag("--force", "Replace an existing pack.")
+@parameters.flag("--verbose", "Print each step, and show tracebacks.")
 @parameters.json("Print what was written as JSON.")
 def command(
     target: str,

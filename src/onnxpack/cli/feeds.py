@@ -110,9 +110,9 @@ def _read_one(text: str, spec: TensorSpec, model: Model) -> Array:
         array: Array = _load(path)
         return array
     raise FeedError(
-        f"input {text!r} is none of x.npy, x.npz, rows.csv, rows.parquet, a picture "
-        f"({', '.join(SUFFIXES)}), random; "
-        f"the model takes {', '.join(s.name for s in model.signature.inputs)}.",
+        f"input {text!r} is not x.npy, x.npz, rows.csv, rows.parquet, a picture "
+        f"({', '.join(SUFFIXES)}) or random; the model takes "
+        f"{', '.join(s.name for s in model.signature.inputs)}.",
         remedy="onnxpack run --help",
     )
 
@@ -143,7 +143,7 @@ def _load(path: Path) -> Any:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as exc:
         raise _unreadable(path, exc) from exc
     if isinstance(loaded, np.ndarray) == (path.suffix.lower() == ".npz"):
-        raise FeedError(f"{path} does not hold what its name says.")
+        raise FeedError(f"the content of {path} does not match its file name.")
     return loaded
 
 

@@ -29,7 +29,7 @@ EXAMPLE = """Example:
 
 @click.command(NAME, cls=Command, example=EXAMPLE)
 @parameters.pack
-@click.option("-t", "--tag", metavar="NAME", help="Its name; by default the pack's.")
+@click.option("-t", "--tag", metavar="NAME", help="Name of the image; by default the pack's name.")
 @click.option(
     "-o",
     "--output",
@@ -37,48 +37,50 @@ EXAMPLE = """Example:
     metavar="DIR|FILE.tar",
     help="Write an OCI layout, or a tar that docker load, podman and skopeo read.",
 )
-@parameters.flag("--load", "Give it to docker or podman.")
-@parameters.flag("--push", "Send it to NAME's registry.")
+@parameters.flag("--load", "Load the image into docker or podman.")
+@parameters.flag("--push", "Push the image to the registry in NAME.")
 @click.option(
     "--base",
     metavar="BASE",
-    help="debian, a registry's reference such as python:3.13-slim, or oci:DIR; by default debian "
-    "where mmdebstrap is installed.",
+    help="debian, an image reference such as python:3.13-slim, or oci:DIR; by default debian if "
+    "mmdebstrap is installed.",
 )
 @click.option(
-    "--platform", metavar="OS/ARCH", help="linux/amd64 or linux/arm64; several make an index."
+    "--platform",
+    metavar="OS/ARCH",
+    help="linux/amd64 or linux/arm64; several build a multi-platform image.",
 )
 @click.option(
     "--variant",
     multiple=True,
     metavar="NAME",
-    help="Ship this variant beside the base; may be repeated, and base ships none. By default all "
-    "that onnxruntime runs.",
+    help="Include this variant next to the base; may be repeated, and base includes none. By "
+    "default all variants that onnxruntime runs.",
 )
-@parameters.one_of("--runtime", ("cpu", "cuda"), "Which onnxruntime is in it.", default="cpu")
+@parameters.one_of("--runtime", ("cpu", "cuda"), "The onnxruntime build to include.", default="cpu")
 @parameters.one_of(
     "--compression",
     ("gzip", "zstd"),
-    "Of base and runtime; older engines: gzip.",
+    "Compression of the base and runtime layers; older engines need gzip.",
     default="gzip",
 )
-@parameters.flag("--pull", "Fetch Debian's packages anew.")
+@parameters.flag("--pull", "Download Debian's packages again.")
 @click.option(
     "--dockerfile",
     type=parameters.PATH,
     metavar="DIR",
-    help="Write a Dockerfile of the same content instead.",
+    help="Write a Dockerfile with the same content instead.",
 )
 @parameters.one_of(
-    "--engine", ("docker", "podman", "buildah"), "Build that Dockerfile, with this engine."
+    "--engine", ("docker", "podman", "buildah"), "Build from that Dockerfile with this engine."
 )
 @click.option(
     "--wheels",
     type=parameters.PATH,
     metavar="DIR",
-    help="Of --engine: take wheels from here and nowhere else.",
+    help="With --engine: install wheels only from this folder.",
 )
-@parameters.flag("--force", "Replace a folder that is there.")
+@parameters.flag("--force", "Replace an existing folder.")
 @parameters.json("Print what was built as JSON.")
 def command(
     pack: Path,
@@ -112,7 +114,10 @@ def command(
     name = Reference.parse(tag or _name_of(opened))
     if dockerfile is not None or engine is not None:
         if output or load or push or platform:
-            raise UsageError("-o, --load, --push and --platform are for builds without an engine.")
+            raise UsageError(
+                "-o, --load, --push and --platform cannot be combined with --dockerfile or "
+                "--engine."
+            )
         from onnxpack.cli.engine_build import by_dockerfile
 
         by_dockerfile(
@@ -121,7 +126,7 @@ def command(
         )  # fmt: skip
         return
     if wheels is not None:
-        raise UsageError("--wheels is for builds with --engine; uv's settings are for others.")
+        raise UsageError("--wheels works only with --engine; other builds use uv's settings.")
     recipe = _recipe(base, platform, runtime, compression, pull=pull, quiet=json)
     to = _Delivery(output, load or not (output or push), push, force)
     by = to.check(recipe)
@@ -139,7 +144,9 @@ def _choose_variants(pack: Pack, names: tuple[str, ...], *, quiet: bool) -> Pack
     chosen = with_variants(pack, [name for name in names if name != "base"] if names else None)
     left_out = sorted(pack.variants.keys() - chosen.variants.keys())
     if left_out and not names and not quiet:
-        say.note(f"left out, since images hold only onnxruntime: variant {', '.join(left_out)}")
+        say.note(
+            f"left out, because images contain only onnxruntime: variant {', '.join(left_out)}"
+        )
     return chosen
 
 
@@ -182,7 +189,9 @@ class _Delivery:
     def check(self, recipe: Recipe) -> Engine | None:
         """Check the destination before the build, and return the engine that loads the image."""
         if self.load and len(recipe.platforms) > 1:
-            raise UsageError("an engine takes one platform.", remedy="--push, or -o FILE.tar")
+            raise UsageError(
+                "an engine can load only one platform.", remedy="--push, or -o FILE.tar"
+            )
         if self.output is not None:
             self._check_output(self.output)
         if not self.load:
@@ -213,7 +222,7 @@ class _Delivery:
         if output.suffix in (".gz", ".tgz", ".zip"):
             raise UsageError(f"-o {output} is neither a folder nor a .tar.")
         if not output.absolute().parent.is_dir():
-            raise UsageError(f"-o {output}: there is no folder {output.absolute().parent}.")
+            raise UsageError(f"-o {output}: the folder {output.absolute().parent} does not exist.")
         if output.suffix != ".tar":
             from onnxpack.oci.fresh import check_free
 

@@ -29,38 +29,46 @@ EXAMPLE = """Example:
     required=True,
     metavar="TARGET",
     shell_complete=complete.target,
-    help="The PyTorch model of the pack, as onnxpack export takes it.",
+    help="The PyTorch model of the pack, in the form that onnxpack export takes.",
 )
 @click.option(
     "-o",
     "--output",
     type=parameters.PATH,
     metavar="DIR",
-    help="Save JSON, Markdown and a chart.",
+    help="Folder to save JSON, Markdown and a chart in.",
 )
-@parameters.flag("--cuda", "The CUDA images as well.")
-@parameters.flag("--no-cache", "Build every layer but the base's.")
+@parameters.flag("--cuda", "Also build the CUDA images.")
+@parameters.flag("--no-cache", "Build every layer again, except the base's.")
 @click.option(
     "--runs",
     type=parameters.COUNT,
     metavar="N",
     default=3,
-    help="Starts of each container; the median counts.",
+    help="How often to start each container; the median is reported.",
 )
-@click.option("--torch", metavar="REQUIREMENT", help="PyTorch, for CPU; else the version here.")
 @click.option(
-    "--torch-cuda", metavar="REQUIREMENT", help="PyTorch, for --cuda; else the version here."
+    "--torch",
+    metavar="REQUIREMENT",
+    help="PyTorch for CPU; by default the version installed here.",
+)
+@click.option(
+    "--torch-cuda",
+    metavar="REQUIREMENT",
+    help="PyTorch for --cuda; by default the version installed here.",
 )
 @click.option(
     "--wheels",
     type=parameters.PATH,
     metavar="DIR",
-    help="Take PyTorch's and the engine's wheels from here alone.",
+    help="Install PyTorch's wheels, and those of the engine's builds, only from this folder.",
 )
-@click.option("--base", metavar="BASE", help="Of the images by onnxpack.")
-@click.option("--docker-base", metavar="IMAGE", help="Of the Dockerfiles; python:X.Y-slim.")
+@click.option("--base", metavar="BASE", help="Base of the images built by onnxpack.")
+@click.option(
+    "--docker-base", metavar="IMAGE", help="Base of the Dockerfiles; by default python:X.Y-slim."
+)
 @parameters.class_name
-@parameters.flag("--trust", "Unpickle the target: this runs whatever is in it.")
+@parameters.flag("--trust", "Allow unpickling of the target: this can run any code in it.")
 @parameters.json("Print the comparison as JSON.")
 def command(
     pack: Path,

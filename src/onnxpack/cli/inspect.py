@@ -37,7 +37,7 @@ SHOWN_LABELS = 4
     help="Size of a dynamic dim at which operations are counted; may be repeated. By default "
     "batch is 1 and others have their size in the golden data.",
 )
-@parameters.json("Print all of it as JSON.")
+@parameters.json("Print everything as JSON.")
 def command(pack: Path, nodes: bool, dim: tuple[str, ...], json: bool) -> None:
     """Describe a pack: its graph, its cost and its evidence."""
     from onnxpack.graph.nodes import list_nodes
@@ -118,7 +118,10 @@ def _print(
         speed.show_variants(pack.manifest.variants)
         speed.show_measurements(pack.manifest.measurements)
     else:
-        say.out("No evidence: this is not a pack, and nothing says that it was ever compared.")
+        say.out(
+            "No evidence: this is not a pack, so nothing shows that it was compared with its "
+            "original."
+        )
 
 
 def _pack_facts(pack: Pack) -> list[tuple[str, str]]:

@@ -25,10 +25,10 @@ def check_path(path: Path, outputs: int) -> None:
         UsageError: the path ends in neither ``.npz`` nor ``.npy``, or its folder does not exist.
     """
     if path.suffix not in (".npz", ".npy"):
-        raise UsageError(f"{path} ends in neither .npz nor .npy.", remedy="-o out.npz")
+        raise UsageError(f"{path} must end in .npz or .npy.", remedy="-o out.npz")
     if path.suffix == ".npy" and outputs != 1:
         raise UsageError(
-            f"an .npy file holds one array and the model gives {outputs}.",
+            f"an .npy file holds one array, but the model gives {outputs}.",
             remedy=f"-o {path.with_suffix('.npz')}",
         )
     if not path.absolute().parent.is_dir():

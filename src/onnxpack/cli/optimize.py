@@ -33,27 +33,27 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
 @parameters.one_of(
     "--for",
     GOALS,
-    "What counts: the latency of one row, the throughput of eight, or the size of the file.",
+    "What to optimize: the latency of one row, the throughput of eight rows, or the file size.",
     default="latency",
 )
 @parameters.max_loss
 @click.option(
     "--data",
     metavar="WHAT",
-    help="Rows that calibrate and judge: a folder of pictures, .npz, .npy, .csv, .parquet, or "
-    "module:fn; without them only what keeps float32's accuracy is tried.",
+    help="Rows for calibration and evaluation: a folder of pictures, .npz, .npy, .csv, "
+    ".parquet, or module:fn; without them only passes that keep float32 accuracy are tried.",
 )
 @parameters.metric
 @click.option(
     "--passes",
     metavar="NAME,…",
-    help="Try this chain of passes and nothing else: fuse,int8-dynamic.",
+    help="Try only this chain of passes: fuse,int8-dynamic.",
 )
 @click.option(
     "--budget",
     type=parameters.FiniteRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Begin nothing more after this; what was found is taken.",
+    help="Start no further trial after this time; the best graph found so far is used.",
 )
 @parameters.threads
 @click.option(
@@ -61,18 +61,21 @@ HEADS = ("graph", "verdict", "faster", "95 % interval", "MB", "figures")
     type=click.IntRange(min=0),
     metavar="N",
     default=0,
-    help="Of the split into rows that calibrate and rows that judge.",
+    help="Seed of the split into calibration and evaluation rows.",
 )
 @click.option(
-    "--report", type=parameters.PATH, metavar="FILE", help="Write all that was tried as a page."
+    "--report",
+    type=parameters.PATH,
+    metavar="FILE",
+    help="Write an HTML page with everything that was tried.",
 )
 @click.option(
     "--replay-on",
     metavar="CPU",
-    help="Also tell what answers on another processor, emulated by qemu-user: haswell.",
+    help="Also report which graph would run on another processor, emulated by qemu-user: haswell.",
 )
-@parameters.flag("--force", "Replace a pack that is already there.")
-@parameters.json("Print all that was tried as JSON.")
+@parameters.flag("--force", "Replace an existing pack.")
+@parameters.json("Print everything that was tried as JSON.")
 def command(
     pack: Path,
     output: Path,
@@ -159,12 +162,12 @@ def verdict(found: Optimized) -> str:
     if not found.variants:
         if any(trial.unfinished for trial in found.trials):
             return (
-                f"{found.pack.path}: the search ended before a faster graph was found right, so "
-                "the pack holds only its proven graph."
+                f"{found.pack.path}: the search ended before a faster graph was shown to be "
+                "right, so the pack holds only its proven graph."
             )
         return (
-            f"{found.pack.path}: nothing that was tried is faster and right, so the pack holds "
-            "only its proven graph."
+            f"{found.pack.path}: no graph that was tried is both faster and right, so the pack "
+            "holds only its proven graph."
         )
     taken = {trial.name: trial for trial in found.trials}[found.variants[0]]
     speed = times(taken.speed.ratio) if taken.speed else "?"

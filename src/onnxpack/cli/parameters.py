@@ -59,10 +59,14 @@ variant = click.option(
     metavar="NAME",
     shell_complete=complete.variant,
     default="auto",
-    help="A variant; base, the proven graph; or auto, the fastest that replays its evidence here.",
+    help="Name of a variant; base for the proven graph; or auto for the fastest that reproduces "
+    "its evidence here.",
 )
 class_name = click.option(
-    "--class", "class_name", metavar="MODULE:CLASS", help="The class of a .ckpt or .safetensors."
+    "--class",
+    "class_name",
+    metavar="MODULE:CLASS",
+    help="The model's class, for a .ckpt or .safetensors file.",
 )
 
 
@@ -90,7 +94,7 @@ threads = click.option(
     "--threads",
     type=COUNT,
     metavar="N",
-    help="Threads of one operator; by default what the quota allows.",
+    help="Threads per operator; by default as many as the CPU quota allows.",
 )
 max_loss = click.option(
     "--max-loss",
@@ -104,6 +108,6 @@ metric = click.option(
     metavar="NAME",
     default="",
     show_default=False,
-    help="agreement, neighbour, error, boxes, or module:fn(reference, candidate); by default what "
-    "fits the outputs.",
+    help="agreement, neighbour, error, boxes, or module:fn(reference, candidate); by default "
+    "chosen by the outputs.",
 )

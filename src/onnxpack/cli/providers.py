@@ -41,7 +41,7 @@ def command(json: bool) -> None:
     for status in statuses:
         if status.in_build and not status.works:
             say.out(f"{status.short} does not work here: {status.detail}")
-    say.out("PyTorch: what a model from PyTorch needs, on CPU or on GPU.")
+    say.out("The PyTorch column shows what a PyTorch model needs, on CPU or on GPU.")
 
 
 def _row(status: ProviderStatus) -> tuple[str, ...]:

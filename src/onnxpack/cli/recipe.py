@@ -49,7 +49,8 @@ def parse_counts(option: str, text: str) -> tuple[int, ...]:
     if 0 in counts:
         joined = "" if option.endswith("=") else " "
         raise UsageError(
-            f"{option}{joined}{text} is no list of sizes: each is a whole number of at least 1.",
+            f"{option}{joined}{text} is not a list of sizes: expected whole numbers of at least "
+            "1, separated by commas.",
             remedy=f"{option}{joined}1,8,32",
         )
     return tuple(dict.fromkeys(counts))
@@ -104,7 +105,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     except msgspec.DecodeError as exc:
         raise UsageError(f"{path} is not a JSON list of labels: {exc}.") from exc
     if not labels:
-        raise UsageError(f"{path} holds no label.")
+        raise UsageError(f"{path} contains no labels.")
     return tuple(labels)
 
 

@@ -19,12 +19,12 @@ from onnxpack.cli.commands import MODULES, load
 
 _EXITS = (
     ("0", "all is well"),
-    ("1", "the check said no: a report with an error, or a model that could not be proven"),
-    ("2", "usage or input: what was typed or given cannot be used"),
+    ("1", "the check failed: a report with an error, or a model that could not be proven"),
+    ("2", "wrong usage or input: an option, argument or file cannot be used"),
     ("3", "an extra or an execution provider is missing"),
     ("70", "a bug in onnxpack; `ONNXPACK_TRACEBACK=1` shows where"),
     ("130", "Ctrl-C"),
-    ("141", "whoever read the output went away"),
+    ("141", "the reader of the output closed it, as `head` does"),
 )
 _JSON = (
     "Results go to stdout, errors and notes to stderr. With `--json` stdout holds exactly one "
@@ -41,7 +41,8 @@ def render() -> str:
     lines = [
         "# Command line",
         "",
-        "<!-- Written by python -m onnxpack.cli.reference; a test holds it to the application. -->",
+        "<!-- Written by python -m onnxpack.cli.reference; a test compares it with the "
+        "application. -->",
         "",
         _summary(main.app),
         "",

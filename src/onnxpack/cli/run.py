@@ -32,15 +32,15 @@ EXAMPLE = """Example:
     multiple=True,
     required=True,
     metavar="[NAME=]WHAT",
-    help="x.npy, x.npz (its arrays bind by name), rows.csv or rows.parquet (columns bind by name), "
-    "a picture, or random; once for each input, in order or by name.",
+    help="x.npy, x.npz (its arrays bind by name), rows.csv or rows.parquet (columns bind by "
+    "name), a picture, or random; repeat it for each input, in order or by name.",
 )
 @click.option(
     "--output",
     "-o",
     type=parameters.PATH,
     metavar="FILE",
-    help="Keep all outputs: .npz, or .npy.",
+    help="Save all outputs: .npz, or .npy.",
 )
 @click.option(
     "--top",
@@ -80,7 +80,7 @@ def command(
     if output is not None:
         keep.check_path(output, len(model.signature.outputs))
     if model.pack.manifest is None:
-        say.note(f"note: {pack} carries no evidence: nothing says that its answers are right.")
+        say.note(f"note: {pack} has no evidence: nothing shows that its answers are right.")
     outputs = model.run(feeds.read_feeds(input, model, seed=seed))
     rankings = answers.rank(outputs, model.labels, top=top)
     if output is not None:

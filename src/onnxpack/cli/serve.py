@@ -28,7 +28,9 @@ def parse_size(text: str) -> int:
     """Parse a number of bytes: ``1000``, ``64MB``, ``1GiB``."""
     match = re.fullmatch(r"(\d{1,15}) ?([kMG]?|[KMG]i)B?", text)
     if match is None or not int(match[1]):
-        raise click.BadParameter(f"{text!r} is no size; expected 1000, 64MB or 1GiB.")
+        raise click.BadParameter(
+            f"{text!r} is not a size; expected a value such as 1000, 64MB or 1GiB."
+        )
     return int(match[1]) * UNITS[match[2]]
 
 
@@ -69,36 +71,49 @@ def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
     type=parameters.PORT,
     metavar="N",
     default=8000,
-    help="Port to bind; 0 takes a free one.",
+    help="Port to bind; 0 picks a free one.",
 )
 @click.option(
     "--grpc-port",
     type=parameters.PORT,
     metavar="N",
-    help="Serve gRPC too, on this port; 0 takes a free one.",
+    help="Also serve gRPC, on this port; 0 picks a free one.",
 )
 @parameters.provider
 @parameters.variant
-@_count("--threads", "N", "Threads of each session; by default its share of what the quota allows.")
-@_count("--sessions", "N", "Sessions of each model, for throughput.", default=1)
-@_count("--workers", "N", "Processes that share the port.", default=1)
+@_count("--threads", "N", "Threads per session; by default its share of the CPU quota.")
+@_count("--sessions", "N", "Sessions per model, for throughput.", default=1)
+@_count("--workers", "N", "Worker processes that share the port.", default=1)
 @_count(
     "--max-batch",
     "ROWS",
-    "Rows that run together at most; by default as many as are worth it, up to 64.",
+    "Most rows in one batch; by default the number that pays off, up to 64.",
 )
-@_count("--max-queue", "N", "Requests that may wait; more are told 429.", default=1024)
-@_size("--max-body", "Of one request; more is told 413.", default="64MiB")
-@_size("--max-held", "Of all requests in memory; more are told 503.", default="512MiB")
-@_seconds("--timeout", "Until a request is given up: 504.", default=30.0)
-@_seconds("--read-timeout", "For a client to go on sending, or taking.", default=20.0)
-@_seconds("--drain", "For answers in flight after SIGTERM.", default=30.0)
+@_count(
+    "--max-queue",
+    "N",
+    "Most requests that wait in the queue; further ones get 429.",
+    default=1024,
+)
+@_size("--max-body", "Largest body of one request; larger ones get 413.", default="64MiB")
+@_size(
+    "--max-held",
+    "Memory for all requests together; beyond it requests get 503.",
+    default="512MiB",
+)
+@_seconds("--timeout", "Longest time for one request; after it the answer is 504.", default=30.0)
+@_seconds("--read-timeout", "Longest pause of a client while it sends or receives.", default=20.0)
+@_seconds("--drain", "Time to finish running requests after SIGTERM.", default=30.0)
 @parameters.flag("--no-prove", "Serve without checking digests and golden data.")
-@_file("--api-key-file", "FILE", "A key on each line; a request must bear one of them.")
-@_file("--tls-cert", "PEM", "Chain of certificates: speak TLS.")
-@_file("--tls-key", "PEM", "The certificate's key.")
-@parameters.flag("--access-log", "A line of JSON on stderr for each request.")
-@parameters.flag("--triton-metrics", "Give metrics under Triton's names too.")
+@_file(
+    "--api-key-file",
+    "FILE",
+    "File with one API key per line; a request must include one of them.",
+)
+@_file("--tls-cert", "PEM", "Certificate chain; turns TLS on.")
+@_file("--tls-key", "PEM", "Private key of the certificate.")
+@parameters.flag("--access-log", "Log a line of JSON to stderr for each request.")
+@parameters.flag("--triton-metrics", "Also provide metrics under Triton's names.")
 def command(
     packs: tuple[Path, ...],
     no_prove: bool,
@@ -127,7 +142,7 @@ def _announce(ready: Ready, settings: Settings) -> None:
 
     from onnxpack.cli.curl import curl_line
 
-    say.out(f"ready: {ready.address} (Ctrl-C ends it)")
+    say.out(f"ready: {ready.address} (Ctrl-C stops it)")
     if ready.grpc:
         say.out(f"gRPC: {ready.grpc}")
     for model in ready.models:

@@ -26,13 +26,17 @@ EXAMPLE = """Example:
 @click.command(NAME, cls=Command, example=EXAMPLE)
 @parameters.pack
 @click.option(
-    "--port", type=parameters.PORT, metavar="N", default=0, help="Port; 0 takes a free one."
+    "--port",
+    type=parameters.PORT,
+    metavar="N",
+    default=0,
+    help="Port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--host",
     metavar="NAME",
     default="localhost",
-    help="Address to listen on; others reach no other.",
+    help="Address to listen on (default: this machine only).",
 )
 @click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
 def command(pack: Path, port: int, host: str, browser: bool) -> None:
@@ -58,7 +62,7 @@ def command(pack: Path, port: int, host: str, browser: bool) -> None:
                 f"nothing can be served on {host}:{port}: {exc}.",
                 remedy=f"onnxpack view {pack} --port 0",
             ) from exc
-        say.out(f"{opened.name} at http://{found}:{at} (Ctrl-C ends it)", flush=True)
+        say.out(f"{opened.name} at http://{found}:{at} (Ctrl-C stops it)", flush=True)
         netron.wait()
 
 

@@ -113,7 +113,7 @@ def compare(
     if not np.array_equal(
         np.where(finite, 0, expected), np.where(np.isfinite(actual), 0, actual), equal_nan=True
     ):
-        return failed(output, "NaN or infinity stands in other places than expected")
+        return failed(output, "NaN or infinity is in other places than expected")
     return _compare_close(output, expected, actual, finite, tolerance, noise)
 
 

@@ -34,7 +34,7 @@ def check_labels(labels: Sequence[str], signature: Signature) -> None:
     if classes in (len(labels), 1) or isinstance(classes, str):
         return
     raise UsageError(
-        f"{len(labels)} labels were given, and the output {output.name!r} is {output}: expected "
+        f"{len(labels)} labels were given, but the output {output.name!r} is {output}: expected "
         f"{classes} labels, one for each class."
     )
 
@@ -52,7 +52,7 @@ def check_preprocess(preprocess: Preprocess, signature: Signature) -> None:
         if size is not None and size != preprocess.crop:
             high, wide = preprocess.crop
             raise UsageError(
-                f"the preprocessing crops pictures to {high} × {wide} pixels, and the input "
+                f"the preprocessing crops pictures to {high} × {wide} pixels, but the input "
                 f"{spec.name!r} is {spec}.",
                 remedy=f'"crop": [{size[0]}, {size[1]}] in the file of --preprocess',
             )

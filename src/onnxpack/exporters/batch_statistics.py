@@ -35,8 +35,8 @@ def _write(node: ir.Node, opset: int) -> None:
     read = any(value.uses() or value.is_graph_output() for value in node.outputs[1:])
     if rank is None or read or scale is None or bias is None:
         raise ExportError(
-            "the graph normalises by the statistics of the batch "
-            f"({node.outputs[0].name!r}) in a way that cannot be written without a state"
+            f"the graph normalises by the statistics of the batch ({node.outputs[0].name!r}) in "
+            "a way that a graph without a state cannot express"
         )
     tape = Tape()
     axes = [axis for axis in range(rank) if axis != 1]

@@ -26,7 +26,7 @@ KNOWN = {
     "torch": "its layers catch errors only to choose among equal ways to compute",
     "torchvision": "as torch; its transforms catch only missing optional packages",
     "transformers": "it catches errors of optional packages and of caches, not of tensors",
-    "lightning": "it calls the user's forward() as it is",
+    "lightning": "it calls the user's forward() unchanged",
     "einops": "it tries a cached recipe first, and computes the same without one",
     "keras": "it adds the layer's name to an error, and raises it again",
     "numpy": "what a tensor hands to numpy is seen by the watch of values",

@@ -30,7 +30,7 @@ def exporter_for(model: Any, sample: Any) -> Exporter:
             return exporter
     raise TargetError(
         f"a {type(model).__module__}.{type(model).__qualname__} is not a model that onnxpack "
-        f"knows; it exports: {', '.join(exporters())}.",
+        f"can export; it exports: {', '.join(exporters())}.",
         remedy=_instead(model, sample),
     )
 
@@ -40,9 +40,12 @@ def _instead(model: Any, sample: Any) -> str:
     if any(point.load()().accepts(sample) for point in exporters().values()):
         return "the model comes first: onnxpack.export(sample, model, ...)"
     if isinstance(model, FunctionType | functools.partial) and "jax" in sys.modules:
-        return "if it is a function of JAX's: onnxpack.export(jax.jit(function), sample, ...)"
+        return "if it is a JAX function: onnxpack.export(jax.jit(function), sample, ...)"
     if isinstance(model, type):
         return f"export an instance: {model.__name__}(...)"
     if isinstance(model, Mapping):
-        return "weights alone are no model: make it, and load them with model.load_state_dict(...)"
+        return (
+            "weights are not a model: create the model, and load them with "
+            "model.load_state_dict(...)"
+        )
     return ""

@@ -28,9 +28,9 @@ def unproven_at_zero(model: ir.Model, signature: Signature) -> Iterator[SkippedC
     hollow = [name for name in HOLLOW if name in operators]
     for dim in signature.dynamic:
         if fatal:
-            reason = f"ONNX Runtime ends the process there in its {fatal[0]}"
+            reason = f"ONNX Runtime crashes the process in its {fatal[0]}"
         elif hollow and dim != BATCH:
-            reason = f"ONNX Runtime's {hollow[0]} of nothing is a number"
+            reason = f"ONNX Runtime's {hollow[0]} of an empty input is a number"
         else:
             continue
         yield SkippedCase(at_zero(dim), reason)

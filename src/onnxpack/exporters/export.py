@@ -154,7 +154,7 @@ def export(
         exporter_for(model, sample).open(model, sample) as subject,
         TemporaryDirectory() as work,
     ):
-        say("asking the model")
+        say("running the model")
         axes = subject.axes or name_axes(
             subject.sample,
             _dynamic(dynamic, subject, static=static),
@@ -234,8 +234,8 @@ def _check_accepted(accept: Collection[str], edges: Collection[str]) -> None:
     for name in accept:
         if name not in edges:
             raise UsageError(
-                f"{name!r} is no case whose differences can be accepted; of this model they are: "
-                f"{', '.join(sorted(edges)) or 'none'}."
+                f"{name!r} is not a case whose differences can be accepted; for this model "
+                f"those are: {', '.join(sorted(edges)) or 'none'}."
             )
 
 

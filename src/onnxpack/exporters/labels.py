@@ -25,6 +25,7 @@ def refuse_labels(classes: Any) -> None:
         odd = next((item for item in array.flat if not isinstance(item, TENSOR_TYPES)), None)
         if odd is not None:
             raise ExportError(
-                f"the model's labels are {type(odd).__name__} ({odd}), expected numbers or texts.",
+                f"the model's labels are {type(odd).__name__} ({odd}), expected numbers or "
+                "strings.",
                 remedy="before fit: y = y.astype(str)",
             )

@@ -18,8 +18,8 @@ from onnxpack.parity.subject import Probes, Strategy
 
 SUFFIX = ", NaN kept"
 LOSING = (
-    "nothing was asked with NaN: where an input holds NaN, the model may answer NaN and the pack a "
-    "number ({})"
+    "no case with NaN was tested: where an input is NaN, the model may return NaN and the pack "
+    "a number ({})"
 )
 
 

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnxpack.errors import ExportError
 
-DRAWN = "the graph draws at random"
+DRAWN = "the graph draws random numbers"
 """The words with which such an error begins."""
 DRAWS = {
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
@@ -32,7 +32,7 @@ def refuse_random(model: ir.Model) -> None:
     """Raise an error for an operator that draws at random and whose result is used.
 
     Raises:
-        ExportError: the graph draws at random; the error names the operator.
+        ExportError: the graph draws random numbers; the error names the operator.
     """
     for node in find_random(model):
         raise ExportError(f"{DRAWN}, {place_of(node)}, so it cannot be proven")

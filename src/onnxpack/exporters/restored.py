@@ -14,7 +14,7 @@ from onnxpack.runtime.replay import prove
 from onnxpack.signature import Array, Signature
 
 TABULAR = ("catboost", "lightgbm", "sklearn", "xgboost")
-REMEDY = "if it is the same model, give the sample as it was given at export: --sample SPEC"
+REMEDY = "if it is the same model, give the same sample as at export: --sample SPEC"
 BY_NAME = ("lightning", "torch", "transformers")
 
 
@@ -44,9 +44,9 @@ def open_beside(
         inputs = [spec.name for spec in signature.inputs]
         if list(subject.sample) != inputs:
             raise SampleError(
-                f"the model takes {', '.join(subject.sample)}, the pack {', '.join(inputs)}: it is "
-                f"another model than the {_framework(pack)} model of the pack, or the sample has "
-                "another structure than at export.",
+                f"the model takes {', '.join(subject.sample)}, but the pack takes "
+                f"{', '.join(inputs)}: it is not the {_framework(pack)} model that the pack was "
+                "made from, or the sample has a different structure than at export.",
                 remedy=REMEDY,
             )
         _refuse_another(subject, pack, signature)
@@ -73,7 +73,7 @@ def _refuse_another(subject: Subject, pack: Pack, signature: Signature) -> None:
     if not found.ok:
         first = found.errors[0]
         raise ParityError(
-            f"{subject.model_class} answers otherwise than {pack.path}: {first.subject}: "
+            f"{subject.model_class} answers differently from {pack.path}: {first.subject}: "
             f"{first.message.rstrip('.')}. It is not the model that the pack was made from.",
             remedy="give the model with the weights that were exported",
         )
@@ -81,9 +81,9 @@ def _refuse_another(subject: Subject, pack: Pack, signature: Signature) -> None:
 
 def _ask(pack: Pack, exc: OnnxpackError) -> SampleError:
     return SampleError(
-        f"the golden data of {pack.path} is no sample of this model: {exc.message.rstrip('.')}. It "
-        f"is another model than the {_framework(pack)} model of the pack, or its sample has a "
-        "structure of its own.",
+        f"the golden data of {pack.path} is not a sample of this model: "
+        f"{exc.message.rstrip('.')}. It is not the {_framework(pack)} model that the pack was "
+        "made from, or its sample has a different structure.",
         remedy=REMEDY,
     )
 

@@ -32,7 +32,8 @@ def rename_outputs(outputs: Mapping[str, T], inputs: Collection[str]) -> dict[st
 def notes_of_renamed(outputs: Iterable[str], inputs: Collection[str]) -> list[str]:
     """Return a note for each output that was renamed because of an input."""
     return [
-        f"a column is called {name!r}, so the output of that name is {free_name(name, inputs)!r}"
+        f"a column is called {name!r}, so the output with that name is called "
+        f"{free_name(name, inputs)!r}"
         for name in outputs
         if name in inputs
     ]
@@ -52,7 +53,7 @@ def input_names(columns: Iterable[object]) -> tuple[list[str], list[str]]:
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise SampleError(
-            f"two columns of the frame are called {twice!r}, and inputs are told apart by name.",
+            f"two columns of the frame are called {twice!r}, but input names must be unique.",
             remedy="before fit and here: "
             "frame.columns = [f'{name}_{at}' for at, name in enumerate(frame.columns)]",
         )

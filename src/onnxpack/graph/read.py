@@ -42,8 +42,8 @@ def read_graph(path: Path) -> ModelProto:
     total = _written_out(model)
     if total > MAX_NODES:
         raise PackError(
-            f"{path.name} has {total} nodes with its functions written out, "
-            f"expected at most {MAX_NODES}."
+            f"{path.name} has {total} nodes with its functions inlined, expected at most "
+            f"{MAX_NODES}."
         )
     return model
 

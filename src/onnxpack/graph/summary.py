@@ -99,7 +99,10 @@ def _bytes_by_dtype(weights: list[TensorProto]) -> dict[str, int]:
 
 def _elements(weight: TensorProto) -> int:
     if any(size < 0 for size in weight.dims):
-        raise PackError(f"initialiser {weight.name!r} has dims {list(weight.dims)}.")
+        raise PackError(
+            f"initialiser {weight.name!r} has dims {list(weight.dims)}, expected sizes of at "
+            "least 0."
+        )
     return prod(weight.dims)
 
 

@@ -124,7 +124,7 @@ def _find_python(image: Image, name: str) -> dict[str, str]:
     found = {version: path for layer in image.layers for path, version in _pythons(layer)}
     if not found:
         raise ImageError(
-            f"the base {name} has no Python below usr/bin or usr/local/bin.",
+            f"the base {name} has no Python in usr/bin or usr/local/bin.",
             remedy="--base python:3.13-slim",
         )
     newest = max(found, key=_number)
@@ -146,7 +146,7 @@ def _pythons(layer: Layer) -> list[tuple[str, str]]:
                     if match:
                         found.append((f"/{match[1]}{match[2]}", match[2]))
         except tarfile.TarError as exc:
-            raise ImageError(f"a layer of the base is no tar: {exc}.") from exc
+            raise ImageError(f"a layer of the base is not a tar: {exc}.") from exc
     return found
 
 

@@ -86,7 +86,7 @@ def source_date() -> int:
     """
     told = os.environ.get("SOURCE_DATE_EPOCH") or "0"
     if not told.isascii() or not told.isdigit() or len(told) > MAX_DIGITS:
-        raise UsageError(f"SOURCE_DATE_EPOCH is {told!r}, expected seconds since 1970.")
+        raise UsageError(f"SOURCE_DATE_EPOCH is {told!r}, expected a number of seconds since 1970.")
     return int(told)
 
 
@@ -102,7 +102,7 @@ def build_image(
         told: called with the name of each step as it begins.
 
     Raises:
-        UsageError: onnxruntime has no wheels for a platform, or a platform is named twice.
+        UsageError: onnxruntime has no wheels for a platform, or a platform is given twice.
         PackError: a file of the pack differs from its manifest.
         ImageError: a base cannot be made or read, or uv finds no wheels.
         RegistryError: the base's registry does not answer, or refuses.
@@ -111,7 +111,7 @@ def build_image(
     begun = perf_counter()
     cache = cache or Cache()
     if len(set(recipe.platforms)) != len(recipe.platforms):
-        raise UsageError("a platform is named twice.")
+        raise UsageError("a platform is given twice.")
     for each in recipe.platforms:
         check_platform(each)
     wheels = requirements(runtime=recipe.runtime, pictures=takes_pictures(pack))
@@ -175,7 +175,7 @@ def with_variants(pack: Pack, names: Sequence[str] | None = None) -> Pack:
         if not _runs(pack.variants[name]):
             runtime = pack.variants[name].entry.recipe.runtime
             raise UsageError(
-                f"variant {name!r} runs on {runtime}, and images hold only onnxruntime.",
+                f"variant {name!r} runs on {runtime}, but images contain only onnxruntime.",
                 remedy="leave this --variant out: the image then answers with the base",
             )
     return replace(pack, variants={name: pack.variants[name] for name in names})
@@ -199,7 +199,7 @@ def _check(pack: Pack) -> None:
     ]
     if faults:
         raise PackError(
-            "\n".join([f"{pack.path} is not what its pack.json says:", *faults[:20]]),
+            "\n".join([f"{pack.path} does not match its pack.json:", *faults[:20]]),
             remedy=f"onnxpack check {pack.path}",
         )
 

@@ -67,7 +67,7 @@ def build_with(
 def _run(engine: str, command: list[str]) -> None:
     if shutil.which(engine) is None:
         raise ImageError(
-            f"{engine} is not installed.", remedy="without --engine no engine is needed"
+            f"{engine} is not installed.", remedy="a build without --engine needs no engine"
         )
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -75,7 +75,7 @@ def _run(engine: str, command: list[str]) -> None:
     )  # fmt: skip
     if done.returncode:
         said = _COLOURS.sub("", done.stdout).strip()
-        raise ImageError(f"{engine} built no image:\n{said[-3000:]}")
+        raise ImageError(f"{engine} could not build the image:\n{said[-3000:]}")
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def _pip_settings(wheels: Path | None) -> Iterator[dict[str, str]]:
         yield {key: os.environ[key] for key in PIP_SETTINGS if _is_of_use(os.environ.get(key))}
         return
     if not wheels.is_dir():
-        raise UsageError(f"{wheels} is no folder of wheels.", remedy="pip download -d wheels …")
+        raise UsageError(f"{wheels} is not a folder of wheels.", remedy="pip download -d wheels …")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(wheels)))
     serving = Thread(target=server.serve_forever, daemon=True)
     serving.start()

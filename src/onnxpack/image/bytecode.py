@@ -99,4 +99,6 @@ def _compile(interpreter: str, sources: Mapping[str, Path], to: Path) -> None:
         env={**os.environ, "PYTHONHASHSEED": "0"},
     )  # fmt: skip
     if done.returncode:
-        raise ImageError(f"{interpreter} compiled no byte code: {done.stderr.strip()[-500:]}.")
+        raise ImageError(
+            f"{interpreter} could not compile byte code: {done.stderr.strip()[-500:]}."
+        )

@@ -91,7 +91,8 @@ def compare(
     pack = with_variants(pack, ())
     if pack.manifest is None or not pack.golden:
         raise PackError(
-            f"{pack.path} is no pack with golden data, by which images are asked.",
+            f"{pack.path} is not a pack with golden data, which the comparison sends to the "
+            "images.",
             remedy="onnxpack export SOURCE --sample SPEC",
         )
     cache = cache or Cache()

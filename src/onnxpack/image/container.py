@@ -95,7 +95,7 @@ def try_image(engine: str, name: str, path: str, body: bytes) -> Trial:
             looked = now
             if now - begun > DEADLINE or not _runs(engine, container):
                 said = ask(engine, "logs", container, errors=True)
-                raise ImageError(f"a container of {name} gives no prediction:\n{said[-2000:]}")
+                raise ImageError(f"a container of {name} returned no prediction:\n{said[-2000:]}")
         seconds = time.perf_counter() - begun
         return Trial(seconds, _memory(engine, container), answer)
 

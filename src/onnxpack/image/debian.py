@@ -79,7 +79,7 @@ def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = F
     suite = SUITES.get(python)
     if suite is None:
         raise ImageError(
-            f"no release of Debian is known here to have Python {python}.",
+            f"no known Debian release has Python {python}.",
             remedy=f"--base python:{python}-slim",
         )
     recipe = (KEPT.pattern, repr(KEPT_TOO), LEFT_OUT.pattern, _HOOK, _USERS)
@@ -124,7 +124,7 @@ def _bootstrap(python: str, suite: str, platform: Platform, to: Path) -> None:
         ) from exc
     if done.returncode:
         raise ImageError(
-            f"mmdebstrap made no {suite} for {platform}:\n{done.stderr.strip()[-2000:]}",
+            f"mmdebstrap could not build {suite} for {platform}:\n{done.stderr.strip()[-2000:]}",
             remedy=f"--base python:{python}-slim",
         )
 
@@ -148,13 +148,13 @@ def _unpack(unpacked: tarfile.TarFile, to: Path, suite: str) -> None:
 def _place(unpacked: tarfile.TarFile, member: tarfile.TarInfo, to: Path, *, inside: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     if not to.parent.resolve().is_relative_to(inside.resolve()) or to.name == "..":
-        raise ImageError(f"a package of Debian's has a path that leads out: {member.name}.")
+        raise ImageError(f"a Debian package has a path outside of the image: {member.name}.")
     if member.issym():
         to.symlink_to(member.linkname)
         return
     content = unpacked.extractfile(member)
     if content is None:
-        raise ImageError(f"a package of Debian's holds what is no file: {member.name}.")
+        raise ImageError(f"a Debian package contains something that is not a file: {member.name}.")
     with content, to.open("xb") as target:
         shutil.copyfileobj(content, target)
     to.chmod(0o755 if member.mode & 0o100 else 0o644)

@@ -60,8 +60,8 @@ def get_engine() -> Engine:
     found = find_engine()
     if found is None:
         raise ImageError(
-            f"no engine answers here ({' or '.join(ENGINES)}).",
-            remedy="-o image.tar writes a file that any engine loads, and --push needs none",
+            f"no container engine answers here ({' or '.join(ENGINES)}).",
+            remedy="-o image.tar writes a file that any engine loads, and --push needs no engine",
         )
     return found
 

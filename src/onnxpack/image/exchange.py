@@ -40,11 +40,11 @@ class Exchange:
             outputs = msgspec.json.decode(answer)["outputs"]
             found = {key: np.array(outputs[key], want.dtype) for key, want in self.expected.items()}
         except (msgspec.DecodeError, LookupError, TypeError, ValueError) as exc:
-            raise ImageError(f"{name} answers no outputs: {answer[:200]!r}.") from exc
+            raise ImageError(f"{name} returned no outputs: {answer[:200]!r}.") from exc
         for each in compare_all(self.expected, found, self.tolerance, unordered=self.unordered):
             if not each.passed:
                 raise ImageError(
-                    f"{name} answers otherwise than the pack: {each.output} {each.reason}"
+                    f"{name} answers differently from the pack: {each.output} {each.reason}"
                 )
 
 

@@ -16,11 +16,11 @@ RULES = {
     r"(protobuf|flatbuffers|packaging)-[^/]*\.dist-info/.*": "the same",
     r"numpy/(f2py|testing|distutils|_pyinstaller|doc)/.*": "tools for building and testing",
     r"numpy/_core/(_simd|_[a-z_]+_tests)\..*": "the same",
-    r"numpy/(fft|ma|polynomial|random|core)/.*": "numpy loads them when they are asked for",
+    r"numpy/(fft|ma|polynomial|random|core)/.*": "numpy loads them only on request",
     r"(.*/)?tests?/.*": "tests",
     r"(.*/)?include/.*|.*\.(pxd|pyx|pyi|h|hpp|c|cpp|a|f|f90)": "sources",
     r"bin/.*|share/.*": "scripts and manual pages",
-    r"(.*/)?__pycache__/.*": "byte code of whatever compiled it",
+    r"(.*/)?__pycache__/.*": "byte code of the interpreter that compiled it",
     r"[^/]*\.dist-info/(RECORD|direct_url\.json|INSTALLER|REQUESTED|uv_cache\.json)": "uv's notes",
     r"\.lock": "uv's",
 }

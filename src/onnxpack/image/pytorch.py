@@ -135,8 +135,8 @@ def _standard(python: str) -> Iterator[Entry]:
     interpreter = find_interpreter(python)
     if interpreter is None:
         raise ImageError(
-            f"PyTorch wants more of the standard library than the base has, and no Python {python} "
-            "is here to take it from.",
+            f"PyTorch needs more of the standard library than the base has, and Python {python} "
+            "is not installed here to copy it from.",
             remedy=f"--base python:{python}-slim",
         )
     line = "import sysconfig; print(sysconfig.get_path('stdlib'))"

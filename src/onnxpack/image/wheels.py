@@ -79,9 +79,9 @@ def _run(pins: Sequence[str], target: Target, folder: Path, constraints: Path) -
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImageError(
-            f"uv placed no wheels for Python {target.python} on {target.platform}:\n"
-            f"{done.stderr.strip()}",
-            remedy="its settings are uv's own: UV_DEFAULT_INDEX, UV_FIND_LINKS, UV_OFFLINE",
+            f"uv could not install wheels for Python {target.python} on "
+            f"{target.platform}:\n{done.stderr.strip()}",
+            remedy="uv's own settings apply: UV_DEFAULT_INDEX, UV_FIND_LINKS, UV_OFFLINE",
         )
 
 

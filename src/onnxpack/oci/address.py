@@ -24,15 +24,17 @@ def follow(base: httpx.URL, location: str, *, why: str) -> httpx.URL:
     try:
         found = base.join(location)
     except (httpx.InvalidURL, ValueError) as exc:
-        raise RegistryError(f"{base.host} sends {why} to no address: {location[:200]!r}.") from exc
+        raise RegistryError(
+            f"{base.host} redirects {why} to an address that is not valid: {location[:200]!r}."
+        ) from exc
     safe = found.scheme == "https" or (
         found.scheme == "http" and base.scheme == "http" and found.host in LOCAL
     )
     if not safe or not found.host or found.userinfo:
         shown = str(found.copy_with(query=None, userinfo=b""))[:200]
         raise RegistryError(
-            f"{base.host} sends {why} to {shown}, which is refused.",
-            remedy="onnxpack goes to https addresses alone, and to http on this machine",
+            f"{base.host} redirects {why} to {shown}, which is refused.",
+            remedy="onnxpack follows only https addresses, and http on this machine",
         )
     return found
 

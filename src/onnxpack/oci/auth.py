@@ -74,14 +74,14 @@ class Auth:
         if status in (400, 401, 403):
             raise self._denied()
         if status != 200:
-            raise RegistryError(f"{realm.host} gives no token for {self._root.host}: {status}.")
+            raise RegistryError(f"{realm.host} returned no token for {self._root.host}: {status}.")
         try:
             told = json.loads(content)
             token = told.get("token") or told.get("access_token")
         except (ValueError, AttributeError, RecursionError) as exc:
-            raise RegistryError(f"{realm.host} answers with no token.") from exc
+            raise RegistryError(f"{realm.host} returned no token.") from exc
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise RegistryError(f"{realm.host} answers with no token.")
+            raise RegistryError(f"{realm.host} returned no token.")
         return token
 
     def _request(self, realm: httpx.URL, service: str, scopes: Scopes) -> httpx.Request:

@@ -76,7 +76,7 @@ class FolderBlobs:
         except OSError as exc:
             raise ImageError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
         if not stat.S_ISREG(found.st_mode):
-            raise ImageError(f"{path} is no regular file.")
+            raise ImageError(f"{path} is not a regular file.")
         return Place(path, 0, found.st_size)
 
 
@@ -116,7 +116,7 @@ class ArchiveBlobs:
                     elif member.issym():
                         links[name] = os.path.normpath(f"{name}/../{member.linkname}")
                     elif not member.isdir():
-                        raise ImageError(f"{path} has {name}, which is no file.")
+                        raise ImageError(f"{path} has {name}, which is not a file.")
         except (tarfile.TarError, ValueError, OverflowError) as exc:
             raise ImageError(f"{path} is not a tar: {exc}.") from exc
         return cls(path, places, links)
@@ -141,7 +141,9 @@ class Member(tarfile.TarInfo):
             tarfile.GNUTYPE_LONGLINK,
         )
         if found.size < 0 or (found.type in extended and found.size > MAX_HEADER):
-            raise ImageError(f"a header of the tar has {found.size} bytes.")
+            raise ImageError(
+                f"a header of the tar has {found.size} bytes, expected 0 to {MAX_HEADER}."
+            )
         return found
 
 
@@ -156,7 +158,7 @@ def blob(blobs: Blobs, descriptor: Descriptor, *, what: str) -> Place:
         raise ImageError(f"{blobs} lacks {what}, {descriptor.digest}.")
     if found.size != descriptor.size:
         raise ImageError(
-            f"{what} in {blobs} has {found.size} bytes, and {descriptor.size} were announced."
+            f"{what} in {blobs} has {found.size} bytes, but {descriptor.size} were announced."
         )
     return found
 

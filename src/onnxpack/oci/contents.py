@@ -66,7 +66,7 @@ def manifest_json(content: Content, name: Reference | None) -> bytes:
     found = []
     for at, image in enumerate(images_of(content)):
         if image.config_descriptor.media_type not in media.CONFIGS:
-            raise ImageError("an artifact is no image for docker load: write it as a layout.")
+            raise ImageError("an artifact is not an image for docker load: write it as a layout.")
         found.append(
             {
                 "Config": f"{FOLDER}/{hex_of(image.config_descriptor.digest)}",

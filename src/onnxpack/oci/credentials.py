@@ -97,7 +97,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         return decode(content, what=str(path))
     except ImageError as exc:
-        raise RegistryError(exc.message, remedy="mend it, or docker login anew") from exc
+        raise RegistryError(exc.message, remedy="fix the file, or run docker login again") from exc
 
 
 def _mapping(document: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _mapping(document: Mapping[str, Any], key: str, path: Path) -> dict[str, Any
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise RegistryError(f"{key!r} in {path} is no object.")
+        raise RegistryError(f"{key!r} in {path} is not a JSON object.")
     return found
 
 
@@ -113,14 +113,14 @@ def _decode(told: Mapping[str, Any], path: Path, registry: str) -> Credential | 
     token, auth = told.get("identitytoken", ""), told.get("auth", "")
     name, password = told.get("username", ""), told.get("password", "")
     if not all(isinstance(each, str) for each in (token, auth, name, password)):
-        raise RegistryError(f"{path} keeps something for {registry} that is no text.")
+        raise RegistryError(f"{path} has an entry for {registry} that is not a string.")
     if auth:
         try:
             name, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             # The original error would reveal the stored secret.
             raise RegistryError(
-                f"what {path} keeps for {registry} is not in base64.",
+                f"the entry of {path} for {registry} is not in base64.",
                 remedy=f"docker login {registry}",
             ) from None
     if not (name or password or token):
@@ -131,7 +131,7 @@ def _decode(told: Mapping[str, Any], path: Path, registry: str) -> Credential | 
 def _ask(helper: str, registry: str) -> Credential | None:
     program = f"docker-credential-{helper}"
     if "/" in helper:
-        raise RegistryError(f"{helper!r} is no name of a credential helper.")
+        raise RegistryError(f"{helper!r} is not a valid name of a credential helper.")
     try:
         done = subprocess.run(
             [program, "get"],
@@ -142,15 +142,15 @@ def _ask(helper: str, registry: str) -> Credential | None:
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         late = isinstance(exc, subprocess.TimeoutExpired)
-        why = f"takes more than {HELPER_SECONDS} s" if late else "cannot be run"
+        why = f"did not answer within {HELPER_SECONDS} s" if late else "cannot be run"
         raise RegistryError(
-            f"{program}, which keeps the password for {registry}, {why}.",
-            remedy=f"install {program}, or take it out of Docker's config.json",
+            f"{program}, which stores the password for {registry}, {why}.",
+            remedy=f"install {program}, or remove it from Docker's config.json",
         ) from None
     if done.returncode != 0:
         if b"credentials not found" in done.stdout + done.stderr:
             return None
-        raise RegistryError(f"{program} gave {done.returncode} for {registry}.")
+        raise RegistryError(f"{program} failed with exit code {done.returncode} for {registry}.")
     return _answer(done.stdout, program)
 
 
@@ -161,7 +161,7 @@ def _answer(content: bytes, program: str) -> Credential:
         raise RegistryError(f"the answer of {program} cannot be read.") from None
     name, secret = found.get("Username", ""), found.get("Secret", "")
     if not isinstance(name, str) or not isinstance(secret, str):
-        raise RegistryError(f"the answer of {program} is not made of texts.")
+        raise RegistryError(f"the answer of {program} contains values that are not strings.")
     if name == _TOKEN_USER:
         return Credential(identity_token=secret)
     return Credential(name, secret)

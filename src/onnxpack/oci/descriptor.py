@@ -41,15 +41,15 @@ class Descriptor:
             ImageError: it is malformed.
         """
         if not isinstance(found, dict):
-            raise ImageError(f"{what} is no descriptor.")
+            raise ImageError(f"{what} is not a descriptor.")
         media_type, size = found.get("mediaType"), found.get("size")
         if not isinstance(media_type, str) or not media_type:
             raise ImageError(f"{what} has no media type.")
         if type(size) is not int or not 0 <= size <= MAX_SIZE:
-            raise ImageError(f"{what} has a size that is no size: {str(size)[:40]}.")
+            raise ImageError(f"{what} has a size that is not valid: {str(size)[:40]}.")
         at, kind = found.get("platform"), found.get("artifactType", "")
         if not isinstance(kind, str):
-            raise ImageError(f"{what} has an artifact type that is no string.")
+            raise ImageError(f"{what} has an artifact type that is not a string.")
         return cls(
             media_type,
             check_digest(found.get("digest"), what=f"the digest of {what}"),

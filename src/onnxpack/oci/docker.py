@@ -40,7 +40,7 @@ def _read(blobs: Blobs, chosen: dict[str, Any]) -> Image:
     names, rootfs = chosen.get("Layers"), decode(config, what="the config").get("rootfs")
     known = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(names, list) or not isinstance(known, list) or len(names) != len(known):
-        raise ImageError(f"{blobs}: its config and {DOCKER_FILE} tell of different layers.")
+        raise ImageError(f"{blobs}: its config and {DOCKER_FILE} list different layers.")
     layers = [
         _layer(_file(blobs, each), check_digest(diff_id, what="a diff_id"), str(blobs))
         for each, diff_id in zip(names, known, strict=True)

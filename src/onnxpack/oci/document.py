@@ -60,4 +60,4 @@ def objects(found: object, *, what: str) -> list[dict[str, Any]]:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")

@@ -46,7 +46,7 @@ class Entry:
     def __post_init__(self) -> None:
         _check_path(self.path)
         if self.mode is not None and not 0 <= self.mode <= 0o7777:
-            raise ImageError(f"{self.path} has {self.mode:#o} for a mode.")
+            raise ImageError(f"{self.path} has the mode {self.mode:#o}, expected 0 to 0o7777.")
         if isinstance(self.source, Symlink):
             _check_target(self.path, self.source.target)
 
@@ -100,7 +100,7 @@ def arrange(entries: Iterable[Entry]) -> list[Entry]:
         for parent in _above(path):
             above = known.setdefault(parent, Entry(parent, Folder()))
             if not isinstance(above.source, Folder):
-                raise ImageError(f"{parent} is a file or a symlink, and yet something lies in it.")
+                raise ImageError(f"{parent} is a file or a symlink, but has entries inside it.")
     return [known[path] for path in sorted(known, key=lambda path: path.split("/"))]
 
 
@@ -114,11 +114,14 @@ def _check_path(path: str) -> None:
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise ImageError(
-            f"{path!r} is no path in an image.", remedy="a relative one, such as 'opt/app/main.py'"
+            f"{path!r} is not a valid path in an image.",
+            remedy="a relative one, such as 'opt/app/main.py'",
         )
     _check_text(path, path)
     if any(part.startswith(WHITEOUT) for part in parts):
-        raise ImageError(f"{path} would delete a file: engines take {WHITEOUT}… for that.")
+        raise ImageError(
+            f"{path} would delete a file: engines read {WHITEOUT}… names as deletions."
+        )
 
 
 def _check_target(path: str, target: str) -> None:
@@ -129,7 +132,7 @@ def _check_target(path: str, target: str) -> None:
 
 def _check_text(path: str, text: str) -> None:
     if "\0" in text or not _encodes(text):
-        raise ImageError(f"{path!r} has a name or target that is no text in UTF-8.")
+        raise ImageError(f"{path!r} has a name or target that is not UTF-8 text.")
 
 
 def _encodes(text: str) -> bool:

@@ -64,9 +64,9 @@ def check_free(to: Path, *, force: bool) -> None:
     if not os.path.lexists(to):
         return
     if to.is_symlink() or not to.is_dir():
-        raise ImageError(f"{to} is there already, and is no folder.")
+        raise ImageError(f"{to} already exists and is not a folder.")
     if not force:
-        raise ImageError(f"{to} is there already.", remedy="choose another place, or use --force")
+        raise ImageError(f"{to} already exists.", remedy="choose another place, or use --force")
 
 
 def _move_in(made: Path, to: Path, *, force: bool) -> None:

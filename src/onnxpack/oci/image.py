@@ -253,7 +253,7 @@ def _env(settings: Mapping[str, Any]) -> list[str]:
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise ImageError("the base's Env is no list of strings.")
+        raise ImageError("the base's Env is not a list of strings.")
     return found
 
 
@@ -262,5 +262,5 @@ def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise ImageError(f"{key!r} in the base's config is no object.")
+        raise ImageError(f"{key!r} in the base's config is not an object.")
     return found

@@ -94,7 +94,7 @@ def _read_tar(source: _Summed, faults: list[str]) -> None:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
                 if len(seen) >= MAX_FILES or len(faults) >= MAX_FAULTS:
-                    faults.append("there is more in the tar than is looked at.")
+                    faults.append("the tar has more entries than are inspected.")
                     return
                 faults.extend(_faults(member, seen))
     except (tarfile.TarError, ValueError, OverflowError) as exc:
@@ -104,12 +104,15 @@ def _read_tar(source: _Summed, faults: list[str]) -> None:
 def _faults(member: tarfile.TarInfo, seen: set[str]) -> Iterator[str]:
     name = member.name.removeprefix("./").rstrip("/")
     if _escapes(member.name):
-        yield f"{member.name!r} would escape."
+        yield f"{member.name!r} would escape from the folder."
     if name in seen:
-        yield f"{name!r} is there twice."
+        yield f"{name!r} is in the tar twice."
     seen.add(name)
     if member.islnk() and _escapes(member.linkname):
-        yield f"{member.name!r} is a hard link that would escape, to {member.linkname!r}."
+        yield (
+            f"{member.name!r} is a hard link that would escape from the folder, to "
+            f"{member.linkname!r}."
+        )
     if member.isdev() or member.issparse():
         yield f"{member.name!r} is neither a file, a folder nor a link."
 

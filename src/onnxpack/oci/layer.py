@@ -125,7 +125,7 @@ def compress_layer(layer: Layer, to: Path, *, compression: Compression = "gzip")
     """
     now = media.compression_of(layer.descriptor.media_type)
     if now is None:
-        raise ImageError(f"{layer.descriptor.media_type} is no layer that can be compressed.")
+        raise ImageError(f"{layer.descriptor.media_type} is not a layer that can be compressed.")
     with layer.open() as source, fresh_file(to) as target:
         plain = compress.decompressed(source, now)
         diff_id, digest, size = _pump(iter(lambda: plain.read(BLOCK), b""), target, compression)

@@ -73,8 +73,8 @@ def check_layer(layer: Layer, found: str) -> None:
     """
     if found != layer.descriptor.digest:
         raise ImageError(
-            f"{layer.path} holds {found}, and the image says {layer.descriptor.digest}.",
-            remedy="make the layer again",
+            f"{layer.path} holds {found}, but the image says {layer.descriptor.digest}.",
+            remedy="create the layer again",
         )
 
 

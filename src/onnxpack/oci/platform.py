@@ -32,7 +32,9 @@ class Platform:
         """
         parts = text.split("/")
         if not 2 <= len(parts) <= 3 or not all(part.isascii() and part.isalnum() for part in parts):
-            raise UsageError(f"{text!r} is no platform.", remedy="linux/amd64 or linux/arm64")
+            raise UsageError(
+                f"{text!r} is not a valid platform.", remedy="linux/amd64 or linux/arm64"
+            )
         return cls(parts[1], parts[0], parts[2] if len(parts) == 3 else "")
 
     @classmethod

@@ -77,14 +77,14 @@ def _chosen(repository: Repository, reference: Reference, platform: Platform | N
     for _ in range(MAX_DEPTH):
         about, content = repository.manifest(target)
         if size is not None and size != about.size:
-            raise RegistryError(f"{target} has {about.size} bytes, and {size} were announced.")
+            raise RegistryError(f"{target} has {about.size} bytes, but {size} were announced.")
         told = decode(content, what="the manifest").get("mediaType") or about.media_type
         if told != about.media_type:
-            raise RegistryError(f"{target} is sent as {about.media_type}, and says it is {told!r}.")
+            raise RegistryError(f"{target} is sent as {about.media_type}, but says it is {told!r}.")
         if about.media_type in media.MANIFESTS:
             return read_manifest(content)
         if about.media_type not in media.INDEXES:
-            raise ImageError(f"{reference} is {about.media_type}, no image.")
+            raise ImageError(f"{reference} is {about.media_type}, not an image.")
         found = choose(members(content, what=str(reference)), platform, what=str(reference))
         target, size = found.digest, found.size
     raise ImageError(f"{reference} has indexes in indexes, more than {MAX_DEPTH} deep.")

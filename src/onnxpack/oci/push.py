@@ -63,7 +63,7 @@ def push(
         UsageError: ``to`` has another digest.
     """
     if to.digest and to.digest != content.digest:
-        raise UsageError(f"{to} cannot name what has the digest {content.digest}.")
+        raise UsageError(f"{to} cannot name content with the digest {content.digest}.")
     with Repository(to, credential=credential, patience=patience) as repository:
         outcomes = put_blobs(repository, content, mount_from=mount_from, progress=progress)
         if isinstance(content, Index):
@@ -105,7 +105,8 @@ def put_manifest(repository: Repository, content: Content, target: str) -> str:
         subject: str = answer.headers.get("oci-subject", "")
     if told != content.digest:
         raise RegistryError(
-            f"{repository.connection.root.host} took {what} for {told[:80]}, not {content.digest}."
+            f"{repository.connection.root.host} stored {what} as {told[:80]}, expected "
+            f"{content.digest}."
         )
     return subject
 

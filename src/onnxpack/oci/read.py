@@ -122,7 +122,9 @@ def load_image(blobs: Blobs, descriptor: Descriptor) -> Image:
         ImageError: it is missing, malformed, or not an image.
     """
     if descriptor.media_type not in media.MANIFESTS:
-        raise ImageError(f"{descriptor.digest} is {descriptor.media_type}, no image's manifest.")
+        raise ImageError(
+            f"{descriptor.digest} is {descriptor.media_type}, not the manifest of an image."
+        )
     parts = read_manifest(document(blobs, descriptor, what="the manifest"))
     config = document(blobs, parts.config, what="the config")
     layers = tuple(
@@ -175,7 +177,7 @@ def diff_ids(config: bytes, parts: Parts) -> Sequence[str]:
     if not isinstance(found, list) or len(found) != len(parts.layers):
         told = len(found) if isinstance(found, list) else "no"
         raise ImageError(
-            f"the config tells of {told} layers, and the manifest of {len(parts.layers)}."
+            f"the config lists {told} layers, but the manifest lists {len(parts.layers)}."
         )
     return [check_digest(each, what=f"diff_id {at}") for at, each in enumerate(found)]
 

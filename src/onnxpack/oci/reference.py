@@ -30,15 +30,17 @@ class Reference:
 
     def __post_init__(self) -> None:
         if not _HOST.fullmatch(self.registry) or not _is_host(self.registry):
-            raise _refused(str(self), f"{self.registry!r} is no registry")
+            raise _refused(str(self), f"{self.registry!r} is not a valid registry")
         if not _REPOSITORY.fullmatch(self.repository):
-            raise _refused(str(self), f"{self.repository!r} is no repository, in lower case")
+            raise _refused(
+                str(self), f"{self.repository!r} is not a valid repository in lower case"
+            )
         if len(self.registry) + 1 + len(self.repository) > MAX_NAME:
             raise _refused(str(self), f"its name has more than {MAX_NAME} characters")
         if self.tag and not _TAG.fullmatch(self.tag):
-            raise _refused(str(self), f"{self.tag!r} is no tag")
+            raise _refused(str(self), f"{self.tag!r} is not a valid tag")
         if self.digest and not is_digest(self.digest):
-            raise _refused(str(self), f"{self.digest!r} is no sha256 digest")
+            raise _refused(str(self), f"{self.digest!r} is not a sha256 digest")
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
@@ -104,6 +106,6 @@ def _is_host(first: str) -> bool:
 def _refused(text: str, why: str) -> UsageError:
     shown = repr(text if len(text) <= 100 else f"{text[:100]}…")
     return UsageError(
-        f"{shown} is no name of an image: {why}.",
-        remedy="name it as registry.example.com/team/name:tag",
+        f"{shown} is not a valid image name: {why}.",
+        remedy="write it as registry.example.com/team/name:tag",
     )

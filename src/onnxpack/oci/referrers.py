@@ -130,7 +130,7 @@ def _by_tag(repository: Repository, subject: str) -> bytes:
     if about.media_type != media.INDEX:
         raise ImageError(
             f"{repository.name}:{tag} is {about.media_type}, not an index of what is attached.",
-            remedy="delete this tag: it is reserved for it",
+            remedy="delete this tag: it is reserved for that index",
         )
     return content
 
@@ -146,7 +146,7 @@ def _by_api(repository: Repository, subject: str) -> tuple[Descriptor, ...] | No
             if answer.status_code == 404:
                 return None
             if answer.status_code != 200:
-                raise refused(answer, f"to list what is attached to {subject}")
+                raise refused(answer, f"the list of what is attached to {subject}")
             if bare(answer.headers.get("content-type", "")) != media.INDEX:
                 return None
             found += members(read(answer), what=f"the list of {root.host}")
@@ -160,5 +160,5 @@ def _by_api(repository: Repository, subject: str) -> tuple[Descriptor, ...] | No
 def _next(url: httpx.URL, following: str) -> httpx.URL:
     found = follow(url, following, why="a list")
     if not same_origin(found, url):
-        raise RegistryError(f"{url.host} goes on with a list at {found.host}, which is refused.")
+        raise RegistryError(f"{url.host} continues a list at {found.host}, which is refused.")
     return found

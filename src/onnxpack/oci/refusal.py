@@ -50,14 +50,14 @@ def unreachable(url: httpx.URL, exc: Exception) -> BrokenError:
     why = str(exc) or type(exc).__name__
     remedy = f"curl -v {url.scheme}://{host}/v2/"
     if "WRONG_VERSION_NUMBER" in why:
-        remedy = "a registry without TLS is spoken to on localhost alone: put TLS before it"
+        remedy = "a registry without TLS works only on localhost: put a TLS proxy before it"
     return BrokenError(f"{host} cannot be reached: {why.rstrip('.')}.", remedy=remedy)
 
 
 def denied(root: httpx.URL, *, known: bool) -> RegistryError:
     """Return the error for a registry that denies access."""
     host = root.netloc.decode()
-    why = "does not accept who we are" if known else "asks who we are"
+    why = "does not accept these credentials" if known else "requires a log-in"
     return RegistryError(f"{host} {why}.", remedy=f"docker login {host}")
 
 
@@ -67,9 +67,9 @@ def refused(answer: httpx.Response, what: str) -> RegistryError:
     told = _told(answer)
     remedy = {
         401: f"docker login {host}",
-        403: f"docker login {host} as someone who may",
-        404: "look at the name and the tag",
-        429: "wait, or log in to be allowed more",
+        403: f"docker login {host}   # with an account that has access",
+        404: "check the name and the tag",
+        429: "wait, or log in for a higher limit",
     }.get(status, "")
     return RegistryError(
         f"{host} refuses {what}: {status}{f', {told}' if told else ''}.", remedy=remedy

@@ -80,7 +80,7 @@ class Repository:
         """
         with self.connection.send("GET", "/v2/") as answer:
             if answer.status_code != 200:
-                raise refused(answer, "to be a registry")
+                raise refused(answer, "the registry API")
 
     def resolve(self, target: str) -> Descriptor:
         """Return the descriptor that a tag or a digest stands for.
@@ -148,7 +148,7 @@ class Repository:
         url = self.url(f"blobs/{digest}")
         with self.connection.send("HEAD", url, scopes=self.writing) as answer:
             if answer.status_code not in (200, 404):
-                raise refused(answer, f"to tell of {digest}")
+                raise refused(answer, f"information about {digest}")
             return answer.status_code == 200
 
     def read_blob(self, descriptor: Descriptor) -> bytes:
@@ -225,7 +225,7 @@ class Repository:
 
     def _false(self, found: str, expected: str) -> RegistryError:
         return RegistryError(
-            f"{self.connection.root.host} gives {found} for {self.name}, not {expected}.",
+            f"{self.connection.root.host} returned {found} for {self.name}, expected {expected}.",
             remedy="do not trust what this registry sends",
         )
 

@@ -80,7 +80,7 @@ def opened(path: Path, *, flags: int = 0) -> Iterator[tuple[BinaryIO, int]]:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         os.close(handle)
-        raise ImageError(f"{path} is no regular file.")
+        raise ImageError(f"{path} is not a regular file.")
     with os.fdopen(handle, "rb", buffering=0) as source:
         yield source, found.st_size
 

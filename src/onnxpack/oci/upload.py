@@ -105,7 +105,7 @@ class _Upload:
             if answer.status_code == 202:
                 self._move(answer)
             elif not parameters or (answer.status_code != 201 and answer.status_code >= 500):
-                raise refused(answer, f"to take {self._digest}")
+                raise refused(answer, f"the upload of {self._digest}")
             return answer.status_code
 
     def _send(self) -> None:
@@ -152,9 +152,9 @@ class _Upload:
         # After a broken chunk docker-registry can find its own upload invalid and answers 404.
         self._lost = answer.status_code == 404
         if self._lost or answer.status_code in _BROKEN:
-            raise BrokenError(refused(answer, f"to take {self._digest}").message)
+            raise BrokenError(refused(answer, f"the upload of {self._digest}").message)
         if answer.status_code != status:
-            raise refused(answer, f"to take {self._digest}")
+            raise refused(answer, f"the upload of {self._digest}")
 
     def _resume(self) -> None:
         """Ask how far the upload came; start again if the registry no longer knows it."""
@@ -176,7 +176,7 @@ class _Upload:
     def _move(self, answer: httpx.Response) -> None:
         location = answer.headers.get("location")
         if not location:
-            raise RegistryError(f"{answer.url.host} does not tell where to upload to.")
+            raise RegistryError(f"{answer.url.host} does not say where to upload to.")
         self._place = follow(answer.url, location, why="an upload")
 
     def _part(self, start: int, stop: int) -> Iterator[bytes]:

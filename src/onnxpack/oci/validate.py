@@ -34,7 +34,7 @@ def validate(content: Content) -> tuple[str, ...]:
     with faults.kept():
         told = [each.digest for each in members(content.manifest, what="the index")]
         if told != [image.digest for image in content.images]:
-            faults.add("the index lists other images than it has.")
+            faults.add("the index lists images that differ from those it has.")
     for image in content.images:
         with faults.within(f"image {image.digest}"):
             _image(_Read(image.manifest, image.config, image.layers), faults)
@@ -100,7 +100,7 @@ def _layout(blobs: Blobs, faults: _Faults) -> None:
         if found is None:
             faults.add(f"{blobs} has no {LAYOUT_FILE}.")
         elif decode(found.read(), what=LAYOUT_FILE).get("imageLayoutVersion") != _VERSION:
-            faults.add(f"{LAYOUT_FILE} tells of another version than {_VERSION}.")
+            faults.add(f"{LAYOUT_FILE} names a version other than {_VERSION}.")
     with faults.kept():
         for each in listed(blobs):
             _listed(blobs, each, faults, depth=MAX_DEPTH)
@@ -171,15 +171,15 @@ def _config(content: bytes, parts: Parts, faults: _Faults) -> Sequence[str | Non
     with faults.kept():
         platform = Platform.from_json(document, what="the config")
         if not platform.os or not platform.architecture:
-            faults.add("the config does not tell the platform.")
+            faults.add("the config does not name the platform.")
     with faults.kept():
         _history(document, len(parts.layers), faults)
     rootfs = document.get("rootfs")
     told: Any = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(told, list) or not all(is_digest(each) for each in told):
-        raise ImageError("the config's diff_ids are no list of digests.")
+        raise ImageError("the config's diff_ids are not a list of digests.")
     if len(told) != len(parts.layers):
-        faults.add(f"the config tells of {len(told)} layers, not {len(parts.layers)}.")
+        faults.add(f"the config lists {len(told)} layers, expected {len(parts.layers)}.")
         return nothing
     return list(told)
 
@@ -190,15 +190,15 @@ def _history(document: dict[str, Any], layers: int, faults: _Faults) -> None:
     told = objects(document["history"], what="the config's history")
     count = sum(not each.get("empty_layer") for each in told)
     if count != layers:
-        faults.add(f"the history tells of {count} layers, not {layers}.")
+        faults.add(f"the history lists {count} layers, expected {layers}.")
 
 
 def _layer(found: Layer, about: Descriptor, diff_id: str | None, faults: _Faults) -> None:
     if (found.descriptor.digest, found.descriptor.size) != (about.digest, about.size):
-        faults.add(f"it is described as {found.descriptor.digest}, and as {about.digest}.")
+        faults.add(f"it is described both as {found.descriptor.digest} and as {about.digest}.")
     compression = media.compression_of(about.media_type)
     if compression is None and diff_id is not None:
-        faults.add(f"{about.media_type} is no layer of an image.")
+        faults.add(f"{about.media_type} is not a layer of an image.")
     result = inspect_layer(found, compression)
     if result.digest != about.digest:
         faults.add(f"the blob has the digest {result.digest}, not {about.digest}.")

@@ -94,7 +94,7 @@ def audit(
     graphs = find_graphs(Path(folder), model.pack.model_path)
     rows = read_rows(data, model.signature, model.preprocess)
     check_enough(len(rows), max_loss)
-    say(f"asking the reference about {len(rows)} rows")
+    say(f"running the reference on {len(rows)} rows")
     known = _Reference(model, rows, collect(model.run, rows), max_loss, metric)
     # Otherwise a failing metric would be reported for each graph.
     known.judge(known.answers)
@@ -201,9 +201,9 @@ def find_graphs(folder: Path, reference: Path) -> list[Path]:
         UsageError: the folder has no other graph.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder.")
+        raise UsageError(f"{folder} is not a folder.")
     same = reference.resolve()
     graphs = sorted(path for path in folder.rglob("*.onnx") if path.resolve() != same)
     if not graphs:
-        raise UsageError(f"{folder} holds no graph beside the reference, expected .onnx files.")
+        raise UsageError(f"{folder} has no graph except the reference, expected .onnx files.")
     return graphs

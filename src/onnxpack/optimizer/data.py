@@ -130,7 +130,7 @@ def check_size(size: int, source: str, count: int) -> None:
     if size > MAX_BYTES:
         fitting = count * MAX_BYTES // size
         raise UsageError(
-            f"{source} holds {count} rows of {size / 2**30:.1f} GiB in memory, expected at most "
+            f"{source} has {count} rows of {size / 2**30:.1f} GiB in memory, expected at most "
             f"{MAX_BYTES / 2**30:.0f} GiB: at most {fitting} such rows."
         )
 
@@ -153,8 +153,8 @@ def split(rows: Rows, *, calibration: int, seed: int = 0) -> Split:
     first = _distinct(rows)
     if len(first) < 2 * rows.batch:
         raise UsageError(
-            f"{rows.source} holds {len(first)} different rows, expected at least "
-            f"{2 * rows.batch}: some calibrate, and others judge."
+            f"{rows.source} has {len(first)} different rows, expected at least "
+            f"{2 * rows.batch}: some for calibration and the others for evaluation."
         )
     order = np.random.default_rng(seed).permutation(first)
     # Only whole feeds, for a model with a fixed batch.
@@ -177,8 +177,8 @@ def _check_names(
 ) -> None:
     if arrays.keys() != wanted.keys():
         raise UsageError(
-            f"{source} holds {', '.join(sorted(arrays)) or 'nothing'}, "
-            f"expected the inputs {', '.join(wanted)}."
+            f"{source} contains {', '.join(sorted(arrays)) or 'nothing'}, expected the inputs "
+            f"{', '.join(wanted)}."
         )
 
 
@@ -197,9 +197,10 @@ def _is_whole(arrays: Mapping[str, Array], wanted: Mapping[str, TensorSpec], sou
         extra.add(more)
     if len(extra) > 1:
         raise UsageError(
-            f"{source}: some inputs have their rows along the batch axis and some along one axis "
-            f"more; expected {', '.join(f'{name}: {spec}' for name, spec in wanted.items())}, "
-            "with rows along the first axis."
+            f"{source}: some inputs have their rows along the batch axis and others along an "
+            "extra axis; expected "
+            f"{', '.join(f'{name}: {spec}' for name, spec in wanted.items())}, with rows along "
+            "the first axis."
         )
     return extra == {1}
 
@@ -237,16 +238,16 @@ def _check_content(rows: Rows) -> None:
     """Raise an error for rows without information: none at all, or all the same."""
     count = len(rows)
     if not count:
-        raise UsageError(f"{rows.source} holds no row, expected at least 2.")
+        raise UsageError(f"{rows.source} has no rows, expected at least 2.")
     if count < rows.batch:
         raise UsageError(
-            f"{rows.source} holds {count} rows, expected at least {rows.batch}: "
-            "the model's batch is fixed."
+            f"{rows.source} has {count} rows, expected at least {rows.batch}: the model's batch "
+            "is fixed."
         )
     if all(_is_constant(array) for array in rows.arrays.values()):
         raise UsageError(
-            f"{rows.source} holds one constant in all {count} rows: ranges and answers that are "
-            "measured on it say nothing."
+            f"{rows.source} has the same values in all {count} rows: ranges and answers "
+            "measured on them say nothing."
         )
 
 

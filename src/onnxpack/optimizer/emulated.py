@@ -39,7 +39,7 @@ def check_emulator(name: str) -> None:
         ProviderError: QEMU is not installed.
     """
     if name not in MODELS:
-        raise UsageError(f"{name!r} is no processor that is emulated: {', '.join(MODELS)}.")
+        raise UsageError(f"{name!r} is not a processor that can be emulated: {', '.join(MODELS)}.")
     if shutil.which(EMULATOR) is None:
         raise ProviderError(
             f"{EMULATOR}, which emulates a {name}, is not installed.",

@@ -70,7 +70,7 @@ class Judgement:
     def describe(self, max_loss: float) -> str:
         """Return the figures in words, with the required value if it is not reached."""
         found = f"{self.measure} {self.value:.4f}, at least {self.lower:.4f}"
-        return found if self.keeps(max_loss) else f"{found}, asked for {1 - max_loss:.4f}"
+        return found if self.keeps(max_loss) else f"{found}, required {1 - max_loss:.4f}"
 
     def to_kept(self, max_loss: float) -> Kept:
         """Return the evidence in the form of the manifest."""
@@ -124,12 +124,14 @@ def judge_each(
     if metric and metric not in get_args(Kind):
         if ":" not in metric:
             raise UsageError(
-                f"{metric!r} is no metric, expected {', '.join(get_args(Kind))} or module:fn.",
+                f"{metric!r} is not a metric, expected {', '.join(get_args(Kind))} or module:fn.",
                 remedy="--metric metrics.py:score",
             )
         return (judge_by(load_attribute(metric), reference, candidate, name=metric),)
     if not reference or not count_rows(reference):
-        raise OptimizeError("there is no answer to judge: expected at least one row and output.")
+        raise OptimizeError(
+            "there are no answers to evaluate: expected at least one row and output."
+        )
     kinds = choose_kinds(reference, labels=labels, unordered=unordered)
     return tuple(
         _judge(metric or kind, outputs, reference, candidate) for outputs, kind in kinds.items()
@@ -159,12 +161,12 @@ def judge_by(function: Metric, reference: Answers, candidate: Answers, *, name: 
         raise OptimizeError(f"the metric {name} failed: {type(exc).__name__}: {exc}") from exc
     if scores.shape not in ((), (count,)):
         raise OptimizeError(
-            f"the metric {name} gives an array of shape {list(scores.shape)}, expected a score "
-            f"for each of the {count} rows, or one number."
+            f"the metric {name} returned an array of shape {list(scores.shape)}, expected a "
+            f"score for each of the {count} rows, or one number."
         )
     if not (np.isfinite(scores) & (scores >= 0) & (scores <= 1)).all():
         worst = scores[~((scores >= 0) & (scores <= 1))].flat[0]
-        raise OptimizeError(f"the metric {name} gives {worst}, expected scores between 0 and 1.")
+        raise OptimizeError(f"the metric {name} returned {worst}, expected scores between 0 and 1.")
     # One number for all rows hides their spread: assume the worst, rows of only 0 and 1.
     each = scores if scores.ndim else np.full(count, float(scores))
     return _judgement(name, tuple(reference), each)
@@ -205,8 +207,8 @@ def check_enough(samples: int, max_loss: float, *, besides: str = "") -> None:
         shown = 1.0 - share_bound(samples, samples) if samples else 1.0
         raise OptimizeError(
             f"{samples} rows cannot show a loss of at most {max_loss:g} with 95 % confidence: "
-            f"without a single miss they show {shown:.3g}. Expected at least {needed} rows that "
-            f"judge{besides}."
+            f"without a single miss they show {shown:.3g}. Expected at least {needed} rows for "
+            f"evaluation{besides}."
         )
 
 
@@ -265,7 +267,7 @@ def _judge(
 ) -> Judgement:
     missing = [name for name in outputs if name not in candidate]
     if missing:
-        raise OptimizeError(f"the candidate gives no output {missing[0]!r}.")
+        raise OptimizeError(f"the candidate returns no output {missing[0]!r}.")
     if kind == "boxes":
         return _judgement(kind, outputs, measures.boxes(reference, candidate, outputs))
     wanted, found = (_as_array(side[outputs[0]]) for side in (reference, candidate))
@@ -274,7 +276,7 @@ def _judge(
     if kind == "agreement":
         return _judgement(kind, outputs, measures.agreement(wanted, found))
     if wanted.dtype.kind not in "iubfc":
-        raise UsageError(f"the output {outputs[0]!r} is text, which {kind} cannot judge.")
+        raise UsageError(f"the output {outputs[0]!r} is text, which {kind} cannot evaluate.")
     if kind == "neighbour":
         if len(wanted) < LEAST_NEIGHBOURS:
             raise OptimizeError(

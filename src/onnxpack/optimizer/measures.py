@@ -106,8 +106,8 @@ def boxes(reference: Answers, candidate: Answers, members: Sequence[str]) -> Arr
     named = {kind: by_end[kind] for kind in kinds if kind in by_end}
     if not {"boxes", "scores"} <= named.keys():
         raise OptimizeError(
-            f"the outputs {', '.join(members)} are no boxes: expected names that end in 'boxes' "
-            "and 'scores'."
+            f"the outputs {', '.join(members)} are not boxes: expected names that end in "
+            "'boxes' and 'scores'."
         )
     count = len(reference[named["boxes"]])
     return np.array(

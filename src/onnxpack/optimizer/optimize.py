@@ -114,7 +114,7 @@ def optimize(
     check_destination(destination, force=force)
     if opened.path.resolve() in destination.resolve().parents:
         raise UsageError(
-            f"{destination} is within the pack {opened.path}, which stays what it is.",
+            f"{destination} is inside the pack {opened.path}, which is not modified.",
             remedy="choose a folder outside of the pack: -o DIR",
         )
     wanted = list(plans(goal, chain=passes, data=data is not None))
@@ -125,7 +125,9 @@ def optimize(
     count = threads or read_budget().threads
     original = Original(opened, parts, threads=count, metric=metric, say=say)
     if parts is not None:
-        check_enough(len(parts.held_out), max_loss, besides=", besides those that calibrate")
+        check_enough(
+            len(parts.held_out), max_loss, besides=", in addition to those for calibration"
+        )
         original.check_measure()
     task = _task(goal, max_loss, budget)
     journal = Journal(
@@ -133,7 +135,7 @@ def optimize(
         _key(opened, rows, (goal, max_loss, metric, list(passes), count, seed)),
     )
     if journal.resumed:
-        say(f"going on with a search that was stopped: {len(journal.found)} plans are done")
+        say(f"continuing a search that was stopped: {len(journal.found)} plans are done")
     trials = search(original, wanted, task, journal, say)
     with TemporaryDirectory(prefix="onnxpack-") as work:
         taken, trials = take(original, trials, task, journal, Path(work), say)
@@ -158,7 +160,7 @@ def _task(goal: Goal, max_loss: float, budget: float | None) -> Task:
 def _checked(pack: Pack) -> Manifest:
     if pack.manifest is None or not pack.golden:
         raise UsageError(
-            f"{pack.path} carries no golden data, which says whether a faster graph is right.",
+            f"{pack.path} has no golden data, which shows whether a faster graph is right.",
             remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
         )
     return pack.manifest
@@ -184,16 +186,16 @@ def _notes(
     notes = []
     if rows is None:
         notes.append(
-            "no --data was given, so only what keeps float32's own accuracy was tried; int8 and "
-            "bfloat16 need rows that calibrate and judge them"
+            "no --data was given, so only passes that keep float32 accuracy were tried; int8 "
+            "and bfloat16 need rows for calibration and evaluation"
         )
     if parts is not None and parts.duplicates:
-        notes.append(f"{parts.duplicates} rows were left out, since equal ones were there before")
+        notes.append(f"{parts.duplicates} rows were left out because they are duplicates")
     untried = sum(trial.unfinished for trial in trials)
     if untried:
         notes.append(
-            f"{untried} of {len(trials)} plans were not begun or not judged; the same call with "
-            "force (--force) goes on with them"
+            f"{untried} of {len(trials)} plans were not started or not evaluated; the same call "
+            "with force (--force) continues with them"
         )
     if busy > BUSY:
         notes.append(f"the machine was busy ({busy:.1f} processes a core): speeds may be off")

@@ -187,9 +187,9 @@ class Original:
         judged = self._judge(self._held_out_answers, self._held_out_answers)
         if judged.value < 1:
             raise OptimizeError(
-                f"the metric {judged.measure} gives {judged.value:.3g} where both answers are the "
-                "same, expected 1.",
-                remedy="a metric is 1 where all is kept: --metric module:fn",
+                f"the metric {judged.measure} returns {judged.value:.3g} for two equal answers, "
+                "expected 1.",
+                remedy="return 1 for equal answers from the function of --metric module:fn",
             )
 
     def examples(self, count: int) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -209,7 +209,7 @@ class Original:
     @property
     def _rows(self) -> Rows:
         if self.split is None:
-            raise ValueError("there are no rows that could judge")
+            raise ValueError("there are no rows for evaluation")
         return self.split.held_out
 
     def _judge(self, reference: Answers, found: Answers) -> Judgement:
@@ -224,13 +224,13 @@ class Original:
 
     @cached_property
     def _held_out_answers(self) -> Answers:
-        self._say(f"asking the pack about {len(self._rows)} rows that judge")
+        self._say(f"running the pack on {len(self._rows)} rows for evaluation")
         return collect(self.base.run, self._rows)
 
     @cached_property
     def _calibration_answers(self) -> Answers:
         if self.split is None:
-            raise ValueError("there are no rows that calibrate")
+            raise ValueError("there are no rows for calibration")
         return collect(self.base.run, self.split.calibration)
 
 

@@ -55,7 +55,7 @@ def read_data(text: str, signature: Signature, *, preprocess: Preprocess | None 
         return _read_folder(path, signature, preprocess)
     if suffix in (".npz", ".npy", *TABLES):
         if not path.is_file():
-            raise UsageError(f"there is no file {text}.", remedy=_REMEDY)
+            raise UsageError(f"the file {text} does not exist.", remedy=_REMEDY)
         if suffix in TABLES and path.stat().st_size > MAX_BYTES:
             check_size(path.stat().st_size, text, 1)
         read = {".npz": _read_npz, ".npy": _read_npy}.get(suffix, read_table)
@@ -63,7 +63,7 @@ def read_data(text: str, signature: Signature, *, preprocess: Preprocess | None 
     if ":" in text:
         return bind_rows(_call(text, signature), signature, text)
     raise UsageError(
-        f"{text!r} is no folder, .npz, .npy, .csv, .parquet or module:fn.", remedy=_REMEDY
+        f"{text!r} is not a folder, .npz, .npy, .csv, .parquet or module:fn.", remedy=_REMEDY
     )
 
 
@@ -71,7 +71,7 @@ def _read_folder(folder: Path, signature: Signature, preprocess: Preprocess | No
     spec = _only_input(signature, f"the pictures of {folder}")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise UsageError(f"{folder} holds no picture, expected {', '.join(SUFFIXES)}.")
+        raise UsageError(f"{folder} has no pictures, expected {', '.join(SUFFIXES)}.")
     pictures: list[Array] = []
     unreadable: list[OnnxpackError] = []
     for path in paths:
@@ -146,15 +146,15 @@ def _call(text: str, signature: Signature) -> dict[str, Array]:
     except (Exception, SystemExit) as exc:
         raise UsageError(f"{text} failed: {type(exc).__name__}: {exc}.") from exc
     if not parts:
-        raise UsageError(f"{text} gives no rows.")
+        raise UsageError(f"{text} returned no rows.")
     return {name: _joined(arrays, f"{text}: {name}") for name, arrays in parts.items()}
 
 
 def _each(batches: Any, text: str) -> Iterable[Any]:
     if not isinstance(batches, Iterable) or isinstance(batches, str | bytes):
         raise UsageError(
-            f"{text} gives a {type(batches).__name__}, "
-            "expected a dict of arrays, an array, or several of them."
+            f"{text} returned a {type(batches).__name__}, expected a dict of arrays, an array, "
+            "or several of them."
         )
     return batches
 
@@ -175,7 +175,9 @@ def _named(batch: Any, signature: Signature, text: str) -> dict[str, Array]:
 def _only_input(signature: Signature, what: str) -> TensorSpec:
     if len(signature.inputs) != 1:
         names = ", ".join(spec.name for spec in signature.inputs)
-        raise UsageError(f"{what} fill one input, and the model takes {names}.", remedy=_REMEDY)
+        raise UsageError(
+            f"{what} fill only one input, but the model takes {names}.", remedy=_REMEDY
+        )
     return signature.inputs[0]
 
 

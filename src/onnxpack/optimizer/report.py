@@ -38,7 +38,7 @@ def check_report(path: Path) -> None:
         MissingExtraError: matplotlib is not installed.
     """
     if path.suffix != ".html":
-        raise UsageError(f"the report {path} is a page: its name ends in .html.")
+        raise UsageError(f"the report {path} is an HTML page: its name must end in .html.")
     check_drawing(path)
 
 

@@ -1,7 +1,7 @@
 """The search: make, time and screen every plan, mix those that lose too much, then judge.
 
 Making and timing take seconds; judging runs a graph on every held-out row. So each plan is first
-screened on the rows that calibrated it, and only a few are judged: those of a sequence that is
+screened on its calibration rows, and only a few are judged: those of a sequence that is
 fixed before any row judges, see :mod:`onnxpack.optimizer.sequence`.
 """
 
@@ -35,7 +35,7 @@ PARITY = "parity"
 SLACK = 0.02
 """Screening tolerance in addition to the allowed loss.
 
-A candidate that loses more than both on the rows that calibrated it is not judged on others.
+A candidate that loses more than both on its calibration rows is not judged on others.
 """
 
 
@@ -116,7 +116,7 @@ class _Search:
                 names += [trial.name for trial in self.mix(self.found(runtime))]
                 self.judge(self.found(runtime))
         except KeyboardInterrupt:
-            self.say("stopped: what was found so far is taken")
+            self.say("stopped: using the best graph found so far")
         known = self.journal.found
         untried = {plan.name: Trial(plan=plan, why=NOT_BEGUN) for plan in self.plans}
         return [known.get(name) or untried[name] for name in dict.fromkeys(names)]
@@ -131,7 +131,7 @@ class _Search:
             if twin is None:
                 trial = self.make(plan)
             else:
-                why = f"the graph of {twin.name} with other ranges, so as slow"
+                why = f"the graph of {twin.name} with other ranges, so it is as slow"
                 trial = Trial(plan=plan, verdict=Verdict.SLOWER, why=why)
             self.journal.record(trial)
         return self.journal.found[plan.name]
@@ -142,7 +142,7 @@ class _Search:
         return next((each for each in slow if each.plan.shape == plan.shape), None)
 
     def make(self, plan: Plan) -> Trial:
-        self.say(f"{plan.name}: making it{self.best()}")
+        self.say(f"{plan.name}: building it{self.best()}")
         trial = Trial(plan=plan)
         try:
             graph, steps = graph_of(self.original, plan, self.journal)
@@ -182,7 +182,7 @@ class _Search:
         )
         if found.value >= allowed - SLACK:
             return trial
-        why = f"{found.measure} {found.value:.3f} on the rows that calibrated it"
+        why = f"{found.measure} {found.value:.3f} on its calibration rows"
         return msgspec.structs.replace(trial, verdict=Verdict.LOSES, why=why)
 
     def replay(self, trial: Trial, predict: Run) -> Trial:
@@ -230,16 +230,16 @@ class _Search:
         names = {trial.name for trial in order}
         for trial in trials:
             if trial.verdict is Verdict.OPEN and trial.name not in names:
-                why = "another graph is as fast and more exact"
+                why = "another graph is as fast and more accurate"
                 self.journal.record(msgspec.structs.replace(trial, why=why))
 
     def judge_one(self, trial: Trial, lost: str) -> Trial:
         if lost:
-            why = f"{lost}, which is more exact, lost too much"
+            why = f"{lost}, which is more accurate, lost too much"
             return msgspec.structs.replace(trial, why=why)
         if self.task.over:
             return msgspec.structs.replace(trial, why=NO_TIME)
-        self.say(f"{trial.name}: judging it{self.best()}")
+        self.say(f"{trial.name}: evaluating it{self.best()}")
         try:
             graph, _ = graph_of(self.original, trial.plan, self.journal)
             judged = self.original.judge(self.original.open(graph, trial.plan))

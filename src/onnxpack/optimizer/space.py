@@ -204,7 +204,7 @@ def plans(goal: Goal, *, chain: Sequence[str] = (), data: bool) -> Iterator[Plan
     lossy = [name for name in chain if not PASSES[name].exact]
     if lossy and not data:
         raise UsageError(
-            f"{lossy[0]} gives up accuracy, which takes rows to judge.", remedy="--data DIR"
+            f"{lossy[0]} gives up accuracy, so it needs rows for evaluation.", remedy="--data DIR"
         )
     for plan in _chain(chain) if chain else _all(goal):
         if data or plan.exact:
@@ -219,7 +219,7 @@ def check_passes(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in PASSES:
-            raise UsageError(f"{name!r} is no pass; they are: {', '.join(PASSES)}.")
+            raise UsageError(f"{name!r} is not a pass; the passes are: {', '.join(PASSES)}.")
 
 
 def has_openvino() -> bool:

@@ -11,7 +11,7 @@ from onnxpack.optimizer.speed import Speed
 from onnxpack.pack.manifest import Kept, Step
 
 NOT_BEGUN = "not begun"
-NO_TIME = "no time was left to judge it"
+NO_TIME = "no time was left to evaluate it"
 
 
 class Verdict(StrEnum):

@@ -79,7 +79,7 @@ def _finish(
     if speed.interval[0] <= 1 and task.goal != "size":
         return msgspec.structs.replace(trial, verdict=Verdict.SLOWER), None
     if trial.kept is None:
-        raise OptimizeError(f"{trial.name} was not judged.")
+        raise OptimizeError(f"{trial.name} was not evaluated.")
     folder.mkdir()
     writer = Writer(folder)
     writer.copy_graph(graph)

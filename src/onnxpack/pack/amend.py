@@ -44,7 +44,7 @@ def amend_pack(
     """
     if pack.manifest is None:
         raise PackError(
-            f"{pack.path} is not a pack: it has no manifest to write again.",
+            f"{pack.path} is not a pack: it has no manifest to rewrite.",
             remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
         )
     given = variants or {}
@@ -83,7 +83,7 @@ def _check_fit(pack: Pack, manifest: Manifest, given: Mapping[str, Path]) -> Non
     base = pack.manifest.files.get(MODEL) if pack.manifest else None
     for name, entry in manifest.variants.items():
         if base is None or entry.base != base.sha256:
-            raise ValueError(f"variant {name!r} was made from another graph than {MODEL}")
+            raise ValueError(f"variant {name!r} was made from a graph other than {MODEL}")
     sets = {case.golden for case in manifest.parity.cases if case.golden is not None}
     if sets != {golden.name for golden in pack.golden}:
         raise ValueError(f"evidence names {sorted(sets)}, the pack has {pack.golden}")
@@ -124,6 +124,6 @@ def _copy_known(writer: Writer, pack: Pack, kept: Iterable[VariantFiles]) -> Non
     altered = sorted(name for name, entry in writer.entries.items() if known.get(name) != entry)
     if altered:
         raise PackError(
-            f"{pack.path} is not what its pack.json says: {', '.join(altered[:10])} was altered.",
+            f"{pack.path} does not match its pack.json: altered files: {', '.join(altered[:10])}.",
             remedy=f"onnxpack check {pack.path}",
         )

@@ -43,12 +43,12 @@ def _signature(manifest: Manifest) -> str:
 
     signature = manifest.signature
     table = _table(
-        ["", "name", "type"], rows("takes", signature.inputs) + rows("gives", signature.outputs)
+        ["", "name", "type"], rows("input", signature.inputs) + rows("output", signature.outputs)
     )
     note = "".join(f"\n\n{_sizes(manifest, name)}" for name in signature.dynamic)
     labels = manifest.labels
     note += f"\n\nIts {len(labels)} labels are in `pack.json`." if labels else ""
-    return f"## What it takes and gives\n\n{table}{note}"
+    return f"## Inputs and outputs\n\n{table}{note}"
 
 
 def _sizes(manifest: Manifest, dim: str) -> str:
@@ -115,10 +115,9 @@ def _variants(manifest: Manifest) -> str:
         for name, entry in sorted(manifest.variants.items())
     ]
     return (
-        "## Variants\n\n"
-        "Faster graphs made from the proven one. `auto` takes the fastest whose evidence replays "
-        "on the machine that loads the pack, else the proven graph.\n\n"
-        + _table(["name", "steps", "keeps", "times as fast", "judged with"], rows)
+        "## Variants\n\nFaster graphs made from the proven one. `auto` picks the fastest one "
+        "whose evidence is reproduced on the machine that loads the pack, or else the proven "
+        "graph.\n\n" + _table(["name", "steps", "keeps", "times as fast", "judged with"], rows)
     )
 
 

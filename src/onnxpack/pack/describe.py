@@ -18,7 +18,10 @@ def describe_pack(pack: Pack) -> list[tuple[str, str]]:
     if manifest is None:
         return [
             ("graph", str(pack.model_path)),
-            ("proof", "none: this is not a pack, and nothing says that it was ever compared"),
+            (
+                "proof",
+                "none: this is not a pack, so nothing shows that it was compared with its original",
+            ),
             ("next", f"onnxpack.Model({str(pack.path)!r})"),
         ]
     source, cases = manifest.source, manifest.parity.cases

@@ -96,7 +96,7 @@ def external_references(model_path: Path) -> tuple[ExternalReference, ...]:
     try:
         return tuple(_Walk(MAX_FIELDS).references(memoryview(mapped)))
     except PackError as exc:
-        raise PackError(f"{model_path} is not a sound graph: {exc.message}") from exc
+        raise PackError(f"{model_path} is not a valid graph: {exc.message}") from exc
 
 
 def _glance(graph: memoryview) -> tuple[ExternalReference, ...] | None:
@@ -132,7 +132,7 @@ def check_external(model_path: Path) -> tuple[ExternalReference, ...]:
 def _check(folder: Path, reference: ExternalReference, sizes: dict[str, int]) -> None:
     location = reference.location
     if _IN_MEMORY in location:
-        raise PackError("it points into the memory of the process.")
+        raise PackError("it points into the process's memory.")
     if location not in sizes:
         with paths.open_inside(folder, location, alone=True) as stream:
             sizes[location] = paths.size(stream)

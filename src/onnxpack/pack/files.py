@@ -27,7 +27,7 @@ def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
             return
         found.add(relative)
     for relative in sorted(found - named.keys() - {MANIFEST}):
-        yield error(relative, "it is in the folder, and pack.json does not name it.")
+        yield error(relative, "it is in the folder, but pack.json does not list it.")
 
 
 def check_named(folder: Path, named: Mapping[str, FileEntry]) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def check_golden(
             ("outputs", data.outputs, signature.outputs),
         ):
             if len(files) != len(specs):
-                message = f"it holds {len(files)} {side}, expected {len(specs)}."
+                message = f"it has {len(files)} {side}, expected {len(specs)}."
                 yield error(data.name, message)
             yield from _check_side(data.name, files, specs, dims, named=named)
 
@@ -51,7 +51,7 @@ def _check_side(
             yield error(subject, exc.message, exc.remedy)
             continue
         if named and name != spec.name:
-            yield error(subject, f"it holds {name!r}, expected {spec.name!r}.")
+            yield error(subject, f"it contains {name!r}, expected {spec.name!r}.")
         known = dict(dims)
         dtype = dtype_name(array.dtype)
         if dtype != spec.dtype or not spec.fits(array.shape, dims):

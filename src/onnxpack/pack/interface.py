@@ -73,8 +73,8 @@ def read_interface(model_path: Path) -> Interface:
         found = model_path.stat().st_size
         if found > MAX_GRAPH_BYTES:
             raise PackError(
-                f"{model_path} has {found} bytes, expected at most {MAX_GRAPH_BYTES}: "
-                "larger graphs keep their weights beside them."
+                f"{model_path} has {found} bytes, expected at most {MAX_GRAPH_BYTES}: larger "
+                "graphs must store their weights in separate files."
             )
         model = onnx.load(str(model_path), load_external_data=False)
         _check(model_path, model)

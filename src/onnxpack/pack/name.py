@@ -23,8 +23,8 @@ def check_name(name: str, version: str) -> None:
     ):
         if not re.match(pattern, given):
             raise UsageError(
-                f"{given!r} cannot be the {what} of a pack: it begins with a letter or digit, and "
-                f"goes on with letters, digits, {signs}, up to {LONGEST} in all."
+                f"{given!r} cannot be the {what} of a pack: expected a letter or digit, "
+                f"followed by letters, digits, {signs}, at most {LONGEST} characters in all."
             )
 
 

@@ -122,7 +122,7 @@ def _fault(relative: str) -> str:
     try:
         os.fsencode(relative)
     except UnicodeEncodeError:
-        return "is not text that a file can be named by"
+        return "cannot be a file name on this system"
     parts = relative.split("/")
     if ".." in parts:
         return "climbs with '..'"
@@ -134,8 +134,8 @@ def _open(name: str, flags: int, at: int | None, where: Path) -> int:
         return os.open(name, flags, dir_fd=at)
     except OSError as exc:
         reasons = {
-            errno.ELOOP: "is, or lies behind, a symlink",
-            errno.ENOTDIR: "lies behind a symlink or something that is not a folder",
+            errno.ELOOP: "is a symlink, or is behind one",
+            errno.ENOTDIR: "is behind a symlink or something that is not a folder",
             errno.ENOENT: "does not exist",
         }
         reason = reasons.get(exc.errno or 0, f"cannot be opened ({exc.strerror})")

@@ -84,7 +84,7 @@ def read_variant(folder: Path, name: str, entry: Variant) -> VariantFiles:
     Raises:
         PackError: the path is not a folder, has no graph, or is malformed or hostile.
     """
-    _check_folder(folder, "a variant lies in a folder of its own")
+    _check_folder(folder, "each variant needs a folder of its own")
     model_path = folder / MODEL
     with paths.open_inside(folder, MODEL):
         pass
@@ -101,7 +101,7 @@ def _find_variants(folder: Path, names: set[str], manifest: Manifest) -> Iterato
     if VARIANTS not in names or not manifest.variants:
         return
     place = folder / VARIANTS
-    _check_folder(place, "variants lie in a folder")
+    _check_folder(place, "expected a folder of variants")
     present = paths.list_names(place)
     for name, entry in sorted(manifest.variants.items()):
         if name in present:
@@ -119,7 +119,7 @@ def _find_model(folder: Path, names: set[str], *, is_pack: bool) -> Path:
         return folder / MODEL
     graphs = sorted(name for name in names if name.endswith(".onnx"))
     if is_pack or not graphs:
-        raise PackError(f"{folder} holds no {MODEL}: it is not a pack.")
+        raise PackError(f"{folder} has no {MODEL}, so it is not a pack.")
     if len(graphs) > 1:
         raise PackError(
             f"{folder} holds {len(graphs)} graphs ({', '.join(graphs[:5])}), expected one.",
@@ -131,12 +131,12 @@ def _find_model(folder: Path, names: set[str], *, is_pack: bool) -> Path:
 def _find_golden(folder: Path, names: Iterable[str]) -> tuple[GoldenSet, ...]:
     numbered = {int(match[1]): match[0] for match in map(_SET.fullmatch, names) if match}
     if len(numbered) > MAX_SETS:
-        raise PackError(f"{folder} holds {len(numbered)} golden sets, at most {MAX_SETS} fit.")
+        raise PackError(f"{folder} holds {len(numbered)} golden sets, expected at most {MAX_SETS}.")
     return tuple(_read_set(folder / numbered[number]) for number in sorted(numbered))
 
 
 def _read_set(folder: Path) -> GoldenSet:
-    _check_folder(folder, "golden data lies in a folder of its own")
+    _check_folder(folder, "golden data needs a folder of its own")
     found: dict[str, set[int]] = {"input": set(), "output": set()}
     for name in paths.list_names(folder):
         match = _TENSOR.fullmatch(name)
@@ -151,10 +151,10 @@ def _read_set(folder: Path) -> GoldenSet:
 
 def _in_order(folder: Path, side: str, numbers: set[int]) -> tuple[Path, ...]:
     if len(numbers) > MAX_TENSORS:
-        raise PackError(f"{folder} holds {len(numbers)} {side}s, at most {MAX_TENSORS} fit.")
+        raise PackError(f"{folder} has {len(numbers)} {side}s, expected at most {MAX_TENSORS}.")
     for number in range(len(numbers)):
         if number not in numbers:
-            raise PackError(f"{folder} holds no {side}_{number}.pb, and {side}s that follow it.")
+            raise PackError(f"{folder} has no {side}_{number}.pb, but has {side}s that follow it.")
     if side == "output" and not numbers:
-        raise PackError(f"{folder} holds no output_0.pb: there is nothing to compare with.")
+        raise PackError(f"{folder} has no output_0.pb, so there is nothing to compare with.")
     return tuple(folder / f"{side}_{number}.pb" for number in range(len(numbers)))

@@ -114,7 +114,7 @@ def encode_tensor(name: str, array: Array) -> bytes:
     is_text = array.dtype.kind in "OU"
     dtype = "str" if is_text else array.dtype.newbyteorder("=").name
     if not is_text and dtype not in _NUMBERS:
-        raise PackError(f"tensor {name!r} is {dtype}, which golden data cannot hold.")
+        raise PackError(f"tensor {name!r} is {dtype}, which golden data cannot store.")
     if array.nbytes > MAX_TENSOR_BYTES or array.ndim > MAX_AXES:
         raise PackError(
             f"tensor {name!r} has {array.nbytes} bytes and {array.ndim} axes, "
@@ -170,12 +170,16 @@ def _take_number(parts: _Parts, number: int, value: int) -> None:
             raise PackError(f"it holds more than {MAX_VARINT_BYTES} numbers one by one.")
         words += value.to_bytes(8, "little")
     elif number == _LOCATION and value != 0:
-        raise PackError("its elements are in another file, which golden data must not refer to.")
+        raise PackError(
+            "its elements are in another file, but golden data must not refer to other files."
+        )
 
 
 def _take_bytes(parts: _Parts, number: int, wire_type: int, value: memoryview) -> None:
     if number in (_SEGMENT, _EXTERNAL):
-        raise PackError("its elements are in another file, which golden data must not refer to.")
+        raise PackError(
+            "its elements are in another file, but golden data must not refer to other files."
+        )
     if number in _FIXED:
         parts.typed.setdefault(number, bytearray()).extend(value)
     elif wire_type != wire.LENGTH:
@@ -258,8 +262,8 @@ def _from_typed(parts: _Parts, kind: _Kind, dtype: np.dtype[Any], count: int) ->
 def _check_bytes(found: int, count: int, itemsize: int) -> None:
     if found != count * itemsize:
         raise PackError(
-            f"its shape asks for {count} elements and it holds "
-            f"{found / itemsize:g}, of {itemsize} bytes each."
+            f"its shape needs {count} elements, but it has {found / itemsize:g}, of {itemsize} "
+            "bytes each."
         )
 
 
@@ -267,7 +271,7 @@ def _strings(parts: _Parts, count: int) -> Array:
     if parts.raw is not None or parts.typed:
         raise PackError("its strings are not in the field where strings belong.")
     if len(parts.strings) != count:
-        raise PackError(f"its shape asks for {count} strings and it holds {len(parts.strings)}.")
+        raise PackError(f"its shape needs {count} strings, but it has {len(parts.strings)}.")
     array = np.empty(count, object)
     array[:] = parts.strings
     return array.reshape(parts.dims)
@@ -276,11 +280,13 @@ def _strings(parts: _Parts, count: int) -> Array:
 def _string_fields(name: str, array: Array) -> list[bytes]:
     fields: list[bytes] = []
     if array.size > MAX_STRINGS:
-        raise PackError(f"tensor {name!r} has {array.size} strings, at most {MAX_STRINGS} fit.")
+        raise PackError(
+            f"tensor {name!r} has {array.size} strings, expected at most {MAX_STRINGS}."
+        )
     for element in array.ravel():
         if not isinstance(element, str):
             raise PackError(
-                f"tensor {name!r} holds a {type(element).__name__}; golden data holds only "
+                f"tensor {name!r} holds a {type(element).__name__}; golden data can store only "
                 "numbers and strings."
             )
         try:

@@ -68,7 +68,7 @@ def _with_manifest(
 def _without_manifest(pack: Pack, interface: Interface | None) -> Iterator[Finding]:
     yield warning(
         "evidence",
-        f"{pack.path} is not a pack: nothing proves that it answers as its framework does.",
+        f"{pack.path} is not a pack: nothing proves that it answers like its framework.",
         remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
     )
     if pack.golden and interface is not None:
@@ -115,8 +115,8 @@ def _manifest(pack: Pack) -> Iterator[Finding]:
     elif manifests.encode(written) != content:
         yield error(
             MANIFEST,
-            "it is not in its canonical form (UTF-8, sorted keys, two spaces, no unknown field): "
-            "someone edited it.",
+            "it is not in its canonical form (UTF-8, sorted keys, two spaces, no unknown "
+            "field), so it was edited.",
         )
     else:
         yield ok(MANIFEST, f"format version {written.schema_version}, {pack.digest}")
@@ -143,14 +143,16 @@ def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
     for name in sorted(set(named) - present):
         yield error("evidence", f"it names {name}, which is not in the pack.")
     for name in sorted(present - set(named)):
-        yield error("evidence", f"no case says what {name} showed.")
+        yield error("evidence", f"no case records the result of {name}.")
     for name in sorted({name for name in named if named.count(name) > 1}):
         yield error("evidence", f"more than one case names {name}.")
     outputs = [spec.name for spec in manifest.signature.outputs]
     yield from _sets(parity, outputs)
     for case in parity.cases:
         if [found.output for found in case.outputs] != outputs:
-            yield error("evidence", f"case {case.name!r} does not compare each output once.")
+            yield error(
+                "evidence", f"case {case.name!r} does not compare each output exactly once."
+            )
         for found in case.outputs:
             if not found.passed:
                 yield _failed(case, found)

@@ -24,11 +24,11 @@ PARITY = "parity"
 def check_variants(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
     """Yield every fault of a pack's variants, and a finding for each variant without a fault."""
     for name in sorted(_folders(pack.path) - manifest.variants.keys()):
-        yield error(f"{VARIANTS}/{name}", "it is in the folder, and pack.json does not name it.")
+        yield error(f"{VARIANTS}/{name}", "it is in the folder, but pack.json does not list it.")
     for name, entry in sorted(manifest.variants.items()):
         subject = f"{VARIANTS}/{name}"
         if name not in pack.variants:
-            yield error(subject, "pack.json names it, and there is no such folder.")
+            yield error(subject, "pack.json lists it, but the folder does not exist.")
             continue
         findings = list(_check(subject, pack.variants[name], manifest))
         yield from findings or [ok(subject, _describe(entry))]
@@ -44,7 +44,7 @@ def check_ports(interface: Interface, signature: Signature) -> Iterator[str]:
             yield f"the graph has {len(ports)} {side}, expected {len(specs)}."
         for port, spec in zip(ports, specs, strict=False):
             if port.differs(spec):
-                yield f"the graph's {side} hold {port}, expected {spec.name}: {spec}."
+                yield f"the graph's {side} contain {port}, expected {spec.name}: {spec}."
 
 
 def _folders(pack: Path) -> set[str]:
@@ -55,14 +55,14 @@ def _folders(pack: Path) -> set[str]:
 def _describe(entry: Variant) -> str:
     sets = len({each.golden for each in entry.evidence})
     judged = "the pack's own golden data" if entry.exact else f"golden sets of its own: {sets}"
-    return f"a graph with the pack's signature, judged by {judged}"
+    return f"a graph with the pack's signature, checked with {judged}"
 
 
 def _check(subject: str, variant: VariantFiles, manifest: Manifest) -> Iterator[Finding]:
     base = manifest.files.get(MODEL)
     if base is None or variant.entry.base != base.sha256:
         found = base.sha256 if base else "not in pack.json"
-        yield error(subject, f"it was made from {variant.entry.base}, and {MODEL} is {found}.")
+        yield error(subject, f"it was made from {variant.entry.base}, but {MODEL} is {found}.")
     try:
         # A graph with refused external data is not loaded, since a loader would follow it.
         check_external(variant.model_path)
@@ -81,7 +81,7 @@ def _evidence(variant: VariantFiles, signature: Signature) -> Iterator[str]:
     entry = variant.entry
     present = {golden.name for golden in variant.golden}
     if entry.exact and entry.kept.measure != PARITY:
-        yield f"it keeps its {entry.kept.measure} only in part, and no golden set shows how far."
+        yield f"it keeps its {entry.kept.measure} only in part, but no golden set shows how far."
     named = Counter((each.golden, each.output) for each in entry.evidence)
     outputs = {spec.name for spec in signature.outputs}
     for name in sorted({golden for golden, _ in named} - present):

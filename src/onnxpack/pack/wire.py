@@ -47,7 +47,7 @@ def read_fields(data: memoryview, *, depth: int = 0) -> Iterator[Field]:
         size, position = _size(data, position, wire)
         if size > end - position:
             raise PackError(
-                f"field {number} is {size} bytes long, and {end - position} bytes are left."
+                f"field {number} is {size} bytes long, but only {end - position} bytes are left."
             )
         yield number, wire, data[position : position + size]
         position += size

@@ -115,7 +115,7 @@ def check_destination(to: Path, *, force: bool) -> None:
             read-only; or the folder above cannot be written.
     """
     if to.name in ("", ".."):
-        raise PackError(f"{to} is no name for a pack.", remedy="choose another -o")
+        raise PackError(f"{to} is not a valid name for a pack.", remedy="choose another -o")
     above = next(place for place in to.absolute().parents if place.exists())
     if not (above.is_dir() and os.access(above, os.W_OK)):
         raise PackError(f"{to} cannot be written: {above} is read-only, or is not a folder.")
@@ -126,7 +126,7 @@ def check_destination(to: Path, *, force: bool) -> None:
             f"{to} exists already.", remedy="choose another -o, or replace it with --force"
         )
     if to.is_symlink() or not to.is_dir():
-        raise PackError(f"{to} is not a folder; --force replaces nothing but a pack.")
+        raise PackError(f"{to} is not a folder; --force replaces only packs.")
     if not os.access(to, os.W_OK):  # it could be moved aside, but not removed
         raise PackError(f"{to} cannot be replaced: it is read-only.")
     if not any(to.iterdir()):
@@ -137,7 +137,7 @@ def check_destination(to: Path, *, force: bool) -> None:
         manifests.decode(content)
     except PackError as exc:
         raise PackError(
-            f"{to} is not a pack, and --force replaces nothing else: {exc.message}",
+            f"{to} is not a pack, and --force replaces only packs: {exc.message}",
             remedy="choose another -o",
         ) from exc
 

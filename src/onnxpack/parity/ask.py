@@ -28,12 +28,12 @@ from onnxpack.signature import Array, Dim, Signature, TensorSpec, dtype_name
 
 MAX_PROBE_BYTES = 2**28
 UNSTEADY = (
-    "take the randomness out of forward(): dropout as nn.Dropout, or "
-    "F.dropout(x, training=self.training); no torch.rand"
+    "remove the randomness from forward(): use nn.Dropout, or F.dropout(x, "
+    "training=self.training), and no torch.rand"
 )
 FRESH = ", fresh values"
 REMEMBERING = (
-    "keep nothing from one call to the next: take the state as an input, and return the new one"
+    "keep no state from one call to the next: take the state as an input, and return the new one"
 )
 
 
@@ -149,7 +149,9 @@ def _sets(subject: Subject, sample: Mapping[str, Array], given: Sets) -> Sets:
         rows = {name: sample[name].shape[:1] for name in members}
         if len(set(rows.values())) > 1 or () in rows.values():
             shown = ", ".join(f"{name}{list(sample[name].shape)}" for name in members)
-            raise UsageError(f"unordered outputs must have as many rows each, and are {shown}.")
+            raise UsageError(
+                f"unordered outputs must all have the same number of rows, but they are {shown}."
+            )
     return given
 
 
@@ -276,8 +278,8 @@ def _changing_outputs(
     case: Case, expected: Mapping[str, Array], found: Mapping[str, Array]
 ) -> ExportError:
     return ExportError(
-        f"the model gives other outputs in case {case.name!r} ({', '.join(found)}) than to the "
-        f"sample ({', '.join(expected)}); a graph's outputs are fixed.",
+        f"the model returns other outputs in case {case.name!r} ({', '.join(found)}) than for "
+        f"the sample ({', '.join(expected)}), but a graph's outputs are fixed.",
         remedy="export it for the sample's own sizes: static=True (--static)",
     )
 
@@ -291,8 +293,8 @@ def _refuse_unvaried(
             if all(question.case.dims[dim] == own[dim] for question in questions):
                 reasons = [case.reason for case in skipped if f"{dim}=" in case.name]
                 raise SampleError(
-                    f"axis {axis} of input {name!r} was to be dynamic ({dim!r}), and the model "
-                    f"itself takes no other size than {own[dim]}: {reasons[0]}",
+                    f"axis {axis} of input {name!r} is declared dynamic ({dim!r}), but the "
+                    f"model itself takes no other size than {own[dim]}: {reasons[0]}",
                     remedy=f"in the model take the size from the input, x.shape[{axis}], not "
                     f"from a number; or {_fix(axis)}",
                 )
@@ -302,7 +304,7 @@ def _fix(axis: int) -> str:
     return (
         f"leave axis {axis} out of dynamic (--dynamic); dynamic={{}} lets only the batch vary"
         if axis
-        else "fix the sizes with static=True (--static), and name those that do vary in dynamic "
+        else "fix the sizes with static=True (--static), and name the dynamic axes in dynamic "
         "(--dynamic)"
     )
 

@@ -25,14 +25,15 @@ def name_axes(sample: Mapping[str, Array], dynamic: Dynamic | None, *, static: b
     """
     if not isinstance(dynamic, Mapping | None):
         raise UsageError(
-            f"dynamic is a {type(dynamic).__name__}, and has to say which input has these axes.",
+            f"dynamic is a {type(dynamic).__name__}, expected a dict of axes for each input.",
             remedy=f'dynamic={{"{next(iter(sample))}": {{1: "tokens"}}}}',
         )
     named = {name: _as_mapping(axes) for name, axes in (dynamic or {}).items()}
     unknown = sorted(named.keys() - sample.keys())
     if unknown:
         raise SampleError(
-            f"there is no input {unknown[0]!r} to name an axis of; inputs: {', '.join(sample)}."
+            f"dynamic names the input {unknown[0]!r}, which does not exist; inputs: "
+            f"{', '.join(sample)}."
         )
     axes: dict[str, dict[int, str]] = {}
     for name, array in sample.items():
@@ -50,10 +51,10 @@ def _checked(name: str, array: Array, axes: Mapping[int, str]) -> dict[int, str]
     for axis, dim in axes.items():
         if not 0 <= axis < array.ndim:
             raise SampleError(
-                f"input {name!r} has {array.ndim} axes, so there is no axis {axis} to call {dim!r}."
+                f"input {name!r} has {array.ndim} axes, so it has no axis {axis} to name {dim!r}."
             )
         if not dim.isidentifier():
-            raise SampleError(f"{dim!r} cannot name an axis: letters, digits and _ are expected.")
+            raise SampleError(f"{dim!r} cannot name an axis: expected letters, digits and _.")
     return dict(axes)
 
 
@@ -64,11 +65,13 @@ def _check_equal_sizes(sample: Mapping[str, Array], axes: Axes) -> None:
             size = sample[name].shape[axis]
             other, other_axis, expected = seen.setdefault(dim, (name, axis, size))
             if size == 0:
-                raise SampleError(f"axis {axis} of input {name!r} is empty: a sample has values.")
+                raise SampleError(
+                    f"axis {axis} of input {name!r} is empty, expected at least one value."
+                )
             if size != expected:
                 raise SampleError(
-                    f"{dim!r} is {expected} in axis {other_axis} of {other!r} "
-                    f"and {size} in axis {axis} of {name!r}.",
+                    f"{dim!r} is {expected} in axis {other_axis} of {other!r}, but {size} in "
+                    f"axis {axis} of {name!r}.",
                     remedy=f'name it: dynamic={{"{name}": {{{axis}: "other"}}}} '
                     f"(--dynamic {name}:{axis}=other), or fix every size with static=True "
                     "(--static)",

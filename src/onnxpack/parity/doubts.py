@@ -16,8 +16,8 @@ SIZES = re.compile(r"\w+=\d+(, \w+=\d+)*")
 """Pattern of the name of a case of other sizes: ``batch=2, tokens=5``."""
 MASKS = "masks that keep"
 UNASKED = (
-    "the model has a loop that ends by values, so it was asked nothing far from the sample: there "
-    "the loop might not end"
+    "the model has a loop whose end depends on values, so it was not tested far from the "
+    "sample: the loop might not end there"
 )
 SHOWN = 3
 """Number of names and reasons that a note shows; pack.json has them all."""
@@ -40,8 +40,8 @@ def doubts_of_infinities(evidence: Iterable[CaseEvidence]) -> Iterator[str]:
     }
     if differing:
         yield (
-            f"{', '.join(differing)}: where an input is infinite, the model answers NaN, and the "
-            "pack may answer a number"
+            f"{', '.join(differing)}: where an input is infinite, the model returns NaN, but "
+            "the pack may return a number"
         )
 
 

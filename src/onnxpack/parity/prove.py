@@ -226,7 +226,7 @@ def _judge_answered(
         count = int(np.count_nonzero(open_places))
         if count:
             reasons[name] = (
-                f"{count} of {wanted.size} elements were not compared: the model answers NaN there"
+                f"{count} of {wanted.size} elements were not compared: the model returns NaN there"
             )
     return _with_reasons(_judge(question, answered, tolerance, usual), reasons)
 

@@ -50,7 +50,8 @@ def without_undecided(
             found[name] = np.where(open_places, wanted, actual[name]).astype(actual[name].dtype)
             reasons[name] = (
                 f"{count} of {wanted.size} elements were not compared: rounding decides them, "
-                "the model itself answers differently in float64, or with weights off by a rounding"
+                "because the model itself answers differently in float64 or with weights "
+                "changed by one rounding"
             )
     return found, reasons
 

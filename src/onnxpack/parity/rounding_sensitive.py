@@ -52,8 +52,9 @@ def _refuse_restless(questions: Sequence[Question]) -> None:
         moved = _moved(question)
         if moved:
             raise ExportError(
-                f"the model's own boxes depend on how it rounds: in float64 it answers otherwise "
-                f"to case {question.case.name!r}: {moved}. No graph can be proven equal to it.",
+                "the model's own boxes depend on how it rounds: in float64 it answers "
+                f"differently in case {question.case.name!r}: {moved}. No graph can be proven "
+                "equal to it.",
                 remedy="give it trained weights: with random ones all boxes are nearly equal; or "
                 "export the part before boxes are chosen",
             )

@@ -27,7 +27,7 @@ def limit_threads(framework: str, threads: int) -> Iterator[None]:
             yield
             return
         raise UsageError(
-            f"{framework} cannot be told to compute on {threads} threads without threadpoolctl.",
+            f"{framework} cannot be limited to {threads} threads without threadpoolctl.",
             remedy="pip install threadpoolctl",
         ) from exc
     with threadpool_limits(threads):

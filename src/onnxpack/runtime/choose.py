@@ -90,6 +90,6 @@ def _refusal(name: str, reason: str) -> ProviderError:
     lacking = libraries.missing_libraries(library) if library else ()
     why = f"missing libraries: {', '.join(lacking)}" if lacking else reason.rstrip(".")
     return ProviderError(
-        f"provider {short_name(name)!r} was asked for and does not run this graph: {why}.",
+        f"provider {short_name(name)!r} was requested but does not run this graph: {why}.",
         remedy="onnxpack doctor",
     )

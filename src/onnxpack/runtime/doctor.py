@@ -148,7 +148,7 @@ def _telemetry(value: str | None) -> Finding:
         return ok("telemetry", f"off: onnxpack sets {TELEMETRY}=1 unless you set it")
     return warning(
         "telemetry",
-        f"{TELEMETRY} is {value!r}: onnxruntime writes to your home folder and may send.",
+        f"{TELEMETRY} is {value!r}: onnxruntime writes to your home folder and may send data.",
         f"export {TELEMETRY}=1",
     )
 

@@ -82,8 +82,8 @@ def _layout(spec: TensorSpec) -> _Layout:
         if isinstance(second, str):
             return _Layout(3, True, third, last)
     raise FeedError(
-        f"input {spec.name!r} is {spec}, which is no picture: "
-        "expected [batch, 3, height, width] or [batch, height, width, 3], or 1 in place of 3."
+        f"input {spec.name!r} is {spec}, which is not a picture: expected [batch, 3, height, "
+        "width] or [batch, height, width, 3], or 1 in place of 3."
     )
 
 
@@ -164,13 +164,13 @@ def _scale(pixels: Array, spec: TensorSpec, preprocess: Preprocess) -> Array:
     if spec.dtype == "uint8":
         if mean.any() or (std != 1).any():
             raise PackError(
-                f"input {spec.name!r} is {spec}: whole pixels, yet preprocess.mean and .std "
-                "are for values of 0…1."
+                f"input {spec.name!r} is {spec}: integer pixels, but preprocess.mean and .std "
+                "are for values from 0 to 1."
             )
         return pixels
     if spec.dtype not in ("float16", "float32", "float64"):
         raise FeedError(
-            f"input {spec.name!r} is {spec}, which is no picture: expected float32 or uint8."
+            f"input {spec.name!r} is {spec}, which is not a picture: expected float32 or uint8."
         )
     values: Any = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     return np.asarray(values, spec.dtype)

@@ -69,7 +69,7 @@ def replay_variant(run: Run, variant: VariantFiles, signature: Signature) -> Ite
     """
     present = {golden.name for golden in variant.golden}
     for name in sorted({each.golden for each in variant.entry.evidence} - present):
-        yield error(name, "pack.json names it as evidence, and it is not in the variant's folder.")
+        yield error(name, "pack.json names it as evidence, but it is not in the variant's folder.")
     for golden in variant.golden:
         try:
             example = read_example(golden, signature)
@@ -107,7 +107,7 @@ def example_inputs(pack: Pack, signature: Signature) -> dict[str, Array]:
     """
     if not pack.golden:
         raise UsageError(
-            f"{pack.path} has no golden data, from which inputs could be made.",
+            f"{pack.path} has no golden data to make inputs from.",
             remedy=f"onnxpack export {pack.path} --sample SPEC -o DIR",
         )
     return read_example(pack.golden[0], signature).feed

@@ -86,7 +86,7 @@ def _cast(values: Array, spec: TensorSpec, path: Path) -> Array:
             cast = values.astype(spec.numpy_dtype)
         exact = spec.dtype.startswith("float") or np.array_equal(cast, values)
     except (TypeError, ValueError, ArithmeticError) as exc:
-        raise UsageError(f"{path}: {spec.name!r} is {spec}, and {exc}.") from exc
+        raise UsageError(f"{path}: {spec.name!r} is {spec}, but {exc}.") from exc
     if not exact:
-        raise UsageError(f"{path}: {spec.name!r} is {spec}, and a cell is no such number.")
+        raise UsageError(f"{path}: {spec.name!r} is {spec}, but a cell is not such a number.")
     return cast

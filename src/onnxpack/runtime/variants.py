@@ -108,8 +108,8 @@ def _first_that_replays(
 def _choose_named(pack: Pack, manifest: Manifest, name: str, provider: str, threads: int) -> Chosen:
     if resolve(provider)[-1] != CPU:
         raise ProviderError(
-            f"variant {name!r} is for the CPU, and provider {provider!r} was asked for.",
-            remedy="take provider 'cpu', or variant 'base'",
+            f"variant {name!r} is for the CPU, but provider {provider!r} was requested.",
+            remedy="use provider 'cpu', or variant 'base'",
         )
     found = pack.variants[name]
     opened = _open_variant(found, pack, manifest, threads)
@@ -117,8 +117,8 @@ def _choose_named(pack: Pack, manifest: Manifest, name: str, provider: str, thre
     fault = _fault(found, pack, manifest, opened, read_sample)
     if fault:
         raise ProviderError(
-            f"variant {name!r} does not answer here as it did where it was made: {fault}",
-            remedy="take variant 'auto' or 'base': the base is proven",
+            f"variant {name!r} answers differently here than where it was made: {fault}",
+            remedy="use variant 'auto' or 'base': the base is proven",
         )
     return Chosen(opened, manifest.signature, name)
 
@@ -128,7 +128,7 @@ def _check_name(pack: Pack, name: str) -> None:
     if name in (AUTO, BASE):
         return
     if pack.manifest is not None and name in pack.manifest.variants:
-        raise PackError(f"variant {name!r} is named by pack.json, and its files are not here.")
+        raise PackError(f"variant {name!r} is listed in pack.json, but its files are missing.")
     from difflib import get_close_matches
 
     names = [AUTO, BASE, *pack.variants]
@@ -178,7 +178,7 @@ def _check_bytes(variant: VariantFiles, pack: Pack, manifest: Manifest) -> None:
         if name.startswith(place) and "/" not in name.removeprefix(place)
     }
     if f"{place}{MODEL}" not in named:
-        raise PackError(f"{place}{MODEL} is not named by pack.json.")
+        raise PackError(f"{place}{MODEL} is not listed in pack.json.")
     for finding in check_named(pack.path, named):
         raise PackError(f"{finding.subject}: {finding.message}")
 
@@ -220,7 +220,7 @@ def _sample_reader(pack: Pack, signature: Signature) -> ReadSample:
     @cache
     def read() -> Example:
         if not pack.golden:
-            raise PackError("the pack holds no golden data that could judge it.")
+            raise PackError("the pack has no golden data to check it with.")
         return read_example(pack.golden[0], signature)
 
     return read

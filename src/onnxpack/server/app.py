@@ -127,7 +127,7 @@ class App:
         elif path == "/openapi.json":
             await exchange.answer_json(openapi.document(self.repository))
         else:
-            raise not_found(f"there is nothing at {path}")
+            raise not_found(f"the path {path} does not exist")
 
     async def _model(self, exchange: Exchange, path: str) -> None:
         """Answer ``/v2/models/NAME[/versions/VERSION][/ready|/infer|/predict]``."""
@@ -149,7 +149,7 @@ class App:
             versions = self.repository.versions(served.name)
             await exchange.answer_json(describe_model(served, versions))
         else:
-            raise not_found(f"there is nothing at {path}")
+            raise not_found(f"the path {path} does not exist")
 
     async def _model_ready(self, exchange: Exchange, name: str, version: str | None) -> None:
         """Answer whether a model is ready; no name is known until all models are proven."""
@@ -229,5 +229,5 @@ def _json_length(exchange: Exchange) -> int | None:
 
 def _no_method(exchange: Exchange, allowed: tuple[str, ...]) -> Refusal:
     listed = ", ".join(allowed)
-    message = f"{exchange.method} is not for {exchange.path}; use {listed}"
+    message = f"{exchange.method} is not allowed for {exchange.path}; use {listed}"
     return Refusal(405, message, allow=listed)

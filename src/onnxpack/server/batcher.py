@@ -173,6 +173,6 @@ def _run_together(run: Run, batch: list[_Waiting]) -> _Answers:
     seconds = perf_counter() - start
     *ends, total = np.cumsum([waiting.rows for waiting in batch])
     if any(len(array) != total for array in outputs.values()):
-        raise PackError("the outputs have not as many rows as the inputs")
+        raise PackError("the outputs do not have as many rows as the inputs")
     parts = {name: np.split(array, ends) for name, array in outputs.items()}
     return [{name: parts[name][i] for name in parts} for i in range(len(batch))], seconds

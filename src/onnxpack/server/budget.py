@@ -25,7 +25,9 @@ class Budget:
             Refusal: 503, other requests hold too much at the moment.
         """
         if self.held + size > self.limit:
-            raise Refusal(503, "the server holds as much as it may; try again", retry_after=1)
+            raise Refusal(
+                503, "the requests in memory reached the server's limit; try again", retry_after=1
+            )
         self.held += size
 
     def give(self, size: int) -> None:

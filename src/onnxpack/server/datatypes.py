@@ -58,11 +58,13 @@ def count(shape: Sequence[int], name: str) -> int:
     if len(shape) > MAX_RANK:
         raise bad_request(f"input {name!r} has {len(shape)} axes, expected at most {MAX_RANK}")
     if shape and (min(shape) < 0 or max(shape) > MAX_ELEMENTS):
-        raise bad_request(f"input {name!r} has no possible shape: {list(shape)}")
+        raise bad_request(
+            f"input {name!r} has the shape {list(shape)}, expected sizes from 0 to {MAX_ELEMENTS}"
+        )
     # Sizes of an empty array are limited too: numpy multiplies the axes that are not 0.
     total = math.prod(size or 1 for size in shape)
     if total > MAX_ELEMENTS:
-        raise bad_request(f"input {name!r} has {total} elements")
+        raise bad_request(f"input {name!r} has {total} elements, expected at most {MAX_ELEMENTS}")
     return 0 if 0 in shape else total
 
 

@@ -56,7 +56,7 @@ def reserved(settings: Settings) -> Iterator[int]:
         except OSError as exc:
             raise UsageError(
                 f"{settings.host}:{settings.grpc_port} cannot be bound for gRPC: {exc.strerror}.",
-                remedy="--grpc-port 0 takes a free one",
+                remedy="--grpc-port 0 picks a free one",
             ) from exc
         yield port
 
@@ -216,6 +216,6 @@ def _bind(server: Any, settings: Settings) -> int:
             port = server.add_secure_port(address, credentials)
     except RuntimeError as exc:
         raise UsageError(
-            f"{address} cannot be bound for gRPC.", remedy="--grpc-port 0 takes a free one"
+            f"{address} cannot be bound for gRPC.", remedy="--grpc-port 0 picks a free one"
         ) from exc
     return int(port)

@@ -162,14 +162,14 @@ class Call:
         """Return the next message of a stream; None at its end.
 
         Raises:
-            Refusal: as in ``read``; also 503 if the server is ending.
+            Refusal: as in ``read``; also 503 if the server is shutting down.
         """
         self.release()
         reading = asyncio.ensure_future(self._read(kind))
         try:
             while not reading.done():
                 if self._gate.repository.draining:
-                    raise Refusal(503, "the server is ending", retry_after=1)
+                    raise Refusal(503, "the server is shutting down", retry_after=1)
                 await asyncio.wait([reading], timeout=POLL_SECONDS)
             return reading.result()
         finally:
@@ -200,7 +200,7 @@ class Call:
         Raises:
             Refusal: 408, the client does not take it.
         """
-        untaken = Refusal(408, "the answer was not taken in time")
+        untaken = Refusal(408, "the client did not read the answer in time")
         await _within(self._gate.settings.read_timeout, self._context.write(content), untaken)
 
     async def refuse(self, code: Any, refusal: Refusal) -> None:
@@ -232,14 +232,16 @@ class Call:
                 return await asyncio.to_thread(kind.FromString, content)
             return kind.FromString(content)
         except DecodeError as exc:
-            raise bad_request(f"the message is no {kind.DESCRIPTOR.full_name}") from exc
+            raise bad_request(f"the message is not a valid {kind.DESCRIPTOR.full_name}") from exc
 
     async def _content(self) -> bytes | None:
         gate = self._gate
-        busy = Refusal(503, "the server reads as much as it may; try again", retry_after=1)
+        busy = Refusal(
+            503, "the requests being read reached the server's limit; try again", retry_after=1
+        )
         await _within(gate.settings.timeout, gate.reading.acquire(), busy)
         try:
-            late = Refusal(408, "the message did not come in time")
+            late = Refusal(408, "the message did not arrive in time")
             content = await _within(gate.settings.read_timeout, self._context.read(), late)
             if content is grpc.aio.EOF:
                 return None

@@ -51,7 +51,7 @@ class Health:
                 told = status
             # Also at the end: a client can lose a message that comes with the call's status.
             await asyncio.sleep(POLL_SECONDS)
-        raise Refusal(503, "the server is ending", retry_after=1)
+        raise Refusal(503, "the server is shutting down", retry_after=1)
 
     def _status(self, service: str) -> int:
         """Return the status of a service; no model has a name until all models are proven."""

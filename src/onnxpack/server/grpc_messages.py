@@ -128,7 +128,7 @@ def _read_typed(given: Any) -> Array:
     name, datatype, shape = given.name, given.datatype, tuple(given.shape)
     total = count(shape, name)
     if datatype in BINARY_ONLY:
-        raise bad_request(f"input {name!r} is {datatype}, which goes into raw_input_contents")
+        raise bad_request(f"input {name!r} is {datatype}, which must be sent in raw_input_contents")
     filled = {field.name for field, _ in given.contents.ListFields()}
     if filled - {FIELDS[datatype]}:
         raise bad_request(

@@ -66,6 +66,6 @@ def _not_intact(pack: Pack, faults: tuple[Finding, ...]) -> PackError:
     if len(faults) > SHOWN:
         lines.append(f"  and {len(faults) - SHOWN} more")
     return PackError(
-        "\n".join(["its files are not those that pack.json names:", *lines]),
-        remedy=f"onnxpack check {pack.path}; --no-prove serves it all the same",
+        "\n".join(["its files do not match pack.json:", *lines]),
+        remedy=f"onnxpack check {pack.path}; --no-prove serves it anyway",
     )

@@ -51,5 +51,7 @@ def read_keys(path: Path) -> tuple[str, ...]:
         raise UsageError(f"--api-key-file {path} cannot be read: {exc}.") from exc
     keys = tuple(line.strip() for line in lines if line.strip())
     if not keys:
-        raise UsageError(f"--api-key-file {path} holds no key.", remedy="a key on each line")
+        raise UsageError(
+            f"--api-key-file {path} contains no keys.", remedy="write one key per line"
+        )
     return keys

@@ -73,7 +73,9 @@ class Metrics(Collector):
             "onnxpack_queue_length", "Requests waiting for a session.", labels=LABELS
         )
         info = GaugeMetricFamily(
-            "onnxpack_model_info", "What runs the model.", labels=(*LABELS, "provider", "digest")
+            "onnxpack_model_info",
+            "Runtime and provider of the model.",
+            labels=(*LABELS, "provider", "digest"),
         )
         for served, labels in self._labelled():
             stats = served.stats
@@ -91,12 +93,12 @@ class Metrics(Collector):
         for name, documentation, attribute in (
             (
                 "request_duration_seconds",
-                "From the body's end to the answer, ready to be sent.",
+                "Time from the end of the body until the answer is ready to be sent.",
                 "request_seconds",
             ),
-            ("queue_duration_seconds", "Waiting for a session.", "queue_seconds"),
-            ("compute_duration_seconds", "Running a batch.", "compute_seconds"),
-            ("batch_rows", "Rows that ran together.", "batch_rows"),
+            ("queue_duration_seconds", "Time spent waiting for a session.", "queue_seconds"),
+            ("compute_duration_seconds", "Time spent running a batch.", "compute_seconds"),
+            ("batch_rows", "Rows per batch.", "batch_rows"),
         ):
             family = HistogramMetricFamily(f"onnxpack_{name}", documentation, labels=LABELS)
             for served, labels in self._labelled():

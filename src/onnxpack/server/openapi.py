@@ -181,7 +181,7 @@ _SCHEMAS: dict[str, Any] = {
 }
 _RESPONSES = {
     "Error": {
-        "description": "Refused, with the reason",
+        "description": "Error, with the reason",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
 }

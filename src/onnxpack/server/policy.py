@@ -64,7 +64,7 @@ def measure(model: Model, max_rows: int | None = None) -> Policy:
     try:
         examples = [*_examples(model)]
         if not examples:
-            return _alone("it has no golden data to show that its rows are apart")
+            return _alone("it has no golden data to show that its rows are independent")
         model.run(examples[0])
         reason = _why_not_together(model, examples)
         inline = _is_fast(model, examples[0])
@@ -115,7 +115,7 @@ def _why_not_together(model: Model, examples: list[Feeds]) -> str:
         except OnnxpackError:
             return "it fails on another batch size"
         if any(len(array) != rows + 1 for array in found.values()):
-            return "its outputs have not as many rows as its inputs"
+            return "its outputs do not have as many rows as its inputs"
         actual = {name: array[kept] for name, array in found.items()}
         for evidence in compare_all(expected, actual, model.pack.tolerance):
             if not evidence.passed:

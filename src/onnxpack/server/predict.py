@@ -89,7 +89,7 @@ def _read(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
     if content_type in ("application/json", ""):
         return _json(served, body)
     raise Refusal(
-        415, f"{content_type!r} is not understood; send application/json, image/*, or a .npy"
+        415, f"{content_type!r} is not supported; send application/json, image/*, or a .npy"
     )
 
 
@@ -106,7 +106,7 @@ def _picture(served: Served, body: bytes) -> Array:
         # Pillow's message contains the address of an object in memory, so it is not shown.
         known = ", ".join(FORMATS)
         raise bad_request(
-            f"the body is no picture: {len(body)} bytes of none of these formats: {known}"
+            f"the body is not a picture: {len(body)} bytes in none of these formats: {known}"
         ) from exc
 
 
@@ -119,7 +119,7 @@ def _numpy(body: bytes) -> Array:
         shape, by_column, dtype = read(stream)
         rest = memoryview(body)[stream.tell() :]
         if dtype.hasobject or len(rest) != count(shape, "npy") * dtype.itemsize:
-            raise ValueError("objects, or bytes that are missing or left")
+            raise ValueError("it contains objects, or bytes are missing or left over")
         flat: Array = np.frombuffer(rest, dtype) if rest else np.empty(0, dtype)
         return flat.reshape(shape, order="F" if by_column else "C")
     except BROKEN_FILE as exc:

@@ -116,7 +116,9 @@ def parse_request(body: bytes, json_length: int | None, signature: Signature) ->
     """
     size = len(body) if json_length is None else json_length
     if not 0 <= size <= len(body):
-        raise bad_request(f"the JSON is said to have {size} bytes, and the body has {len(body)}")
+        raise bad_request(
+            f"the header announces {size} bytes of JSON, but the body has {len(body)}"
+        )
     try:
         request = _DECODER.decode(memoryview(body)[:size])
     except MALFORMED as exc:
@@ -179,7 +181,7 @@ def _wanted(request: _Request, signature: Signature) -> dict[str, bool]:
     for name, raw in wanted.items():
         if not raw and known[name] in BINARY_ONLY:
             raise bad_request(
-                f"output {name!r} is {known[name]}, which has no form in JSON: ask for it "
+                f"output {name!r} is {known[name]}, which JSON cannot represent: request it "
                 'with "parameters": {"binary_data": true}'
             )
     return wanted
@@ -197,7 +199,7 @@ def _read_input(given: _Input, rest: memoryview) -> tuple[Array, memoryview]:
             raise bad_request(f"input {given.name!r} has both data and binary_data_size")
         if not 0 <= size <= len(rest):
             raise bad_request(
-                f"input {given.name!r} is said to have {size} bytes, and {len(rest)} are left"
+                f"input {given.name!r} announces {size} bytes, but {len(rest)} are left"
             )
         return from_bytes(rest[:size], given.datatype, given.shape, given.name), rest[size:]
     if not given.data:
@@ -213,7 +215,7 @@ def _check_parameters(side: str, name: str, parameters: _TensorParameters) -> No
 
 def not_served(side: str, name: str, parameter: str) -> Refusal:
     """Return status 400: a tensor has one of the parameters in NOT_SERVED."""
-    return bad_request(f"{side} {name!r} has {parameter}, which is not served here")
+    return bad_request(f"{side} {name!r} has {parameter}, which this server does not support")
 
 
 def no_output(name: str, known: Iterable[str]) -> Refusal:
@@ -239,7 +241,9 @@ def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Ar
     """
     total = count(shape, name)
     if datatype in BINARY_ONLY:
-        raise bad_request(f"input {name!r} is {datatype}, which has no form in JSON: send it raw")
+        raise bad_request(
+            f"input {name!r} is {datatype}, which JSON cannot represent: send it as raw bytes"
+        )
     if not total and not text.translate(None, b"[], \t\r\n"):
         return np.empty(shape, dtype=object if datatype == "BYTES" else DTYPES[datatype])
     flat = _json_strings(text, name) if datatype == "BYTES" else _numbers(text, datatype, name)
@@ -258,7 +262,7 @@ def _numbers(text: bytes, datatype: str, name: str) -> Array:
         with np.errstate(over="ignore"):
             values = np.array(_FLAT[datatype].decode(flat), dtype=dtype)
     except (*MALFORMED, OverflowError) as exc:
-        raise bad_request(f"input {name!r} holds something that is not {datatype}: {exc}") from exc
+        raise bad_request(f"input {name!r} contains a value that is not {datatype}: {exc}") from exc
     if dtype.kind == "f" and not np.isfinite(values).all():
         raise bad_request(f"input {name!r} holds a number too large for {datatype}")
     return values
@@ -269,7 +273,7 @@ def _json_strings(text: bytes, name: str) -> Array:
     try:
         pending = [_STRINGS.decode(text)]
     except MALFORMED as exc:
-        raise bad_request(f"input {name!r} holds something that is not BYTES: {exc}") from exc
+        raise bad_request(f"input {name!r} contains a value that is not BYTES: {exc}") from exc
     while pending:
         value = pending.pop()
         if isinstance(value, list):

@@ -71,7 +71,7 @@ def explain(exc: BaseException) -> Refusal:
     if isinstance(exc, FeedError):
         return bad_request(exc.message)
     if isinstance(exc, asyncio.CancelledError):
-        return Refusal(503, "the server is ending", retry_after=1)
+        return Refusal(503, "the server is shutting down", retry_after=1)
     _errors.error("a request failed", exc_info=exc)
     told = "the model failed on this input" if isinstance(exc, OnnxpackError) else "internal error"
     return Refusal(500, told)

@@ -31,7 +31,7 @@ def find_packs(places: Iterable[str | Path | Pack]) -> tuple[Pack, ...]:
     """
     packs = [pack for place in places for pack in _packs_at(place)]
     if not packs:
-        raise UsageError("there is no pack to serve.")
+        raise UsageError("there are no packs to serve.")
     seen: dict[tuple[str, str], Pack] = {}
     for pack in packs:
         key = (pack.name, pack.manifest.version if pack.manifest else "1")
@@ -90,7 +90,7 @@ class Repository:
             Refusal: 404 if the model does not exist, 503 if the server is not ready.
         """
         if not self.ready:
-            raise Refusal(503, "the server is proving its models", retry_after=1)
+            raise Refusal(503, "the server is still proving its models", retry_after=1)
         versions = self._models.get(name)
         if not versions:
             raise not_found(f"there is no model {name!r}; models: {', '.join(self._models)}")
@@ -144,8 +144,8 @@ def _unproven(served: Served) -> ParityError:
     findings = proof.errors if proof is not None else ()
     lines = [f"  {finding.subject}: {finding.message}" for finding in findings]
     return ParityError(
-        "\n".join([f"{served.name} answers differently here from its golden data:", *lines]),
-        remedy="onnxpack check, then another --provider; --no-prove serves it all the same",
+        "\n".join([f"{served.name} does not reproduce its golden data here:", *lines]),
+        remedy="onnxpack check, then another --provider; --no-prove serves it anyway",
     )
 
 

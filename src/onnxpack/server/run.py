@@ -232,7 +232,7 @@ def _bound(settings: Settings) -> socket.socket:
         reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
         raise UsageError(
             f"{settings.host}:{settings.port} cannot be bound: {reason}.",
-            remedy="--port 0 takes a free one",
+            remedy="--port 0 picks a free one",
         ) from exc
 
 
@@ -240,7 +240,7 @@ def _check_tls(settings: Settings) -> None:
     """Check that the certificate can be used, before the server starts to listen."""
     if settings.tls_cert is None:
         if settings.tls_key is not None:
-            raise UsageError("there is a TLS key without a certificate.", remedy="--tls-cert PEM")
+            raise UsageError("a TLS key was given without a certificate.", remedy="--tls-cert PEM")
         return
     import ssl
 

@@ -67,7 +67,7 @@ def find_tracer() -> Tracer | None:
     tracer = _tracer(configure=bool(wanted))
     if wanted and tracer is None:
         _log.warning(
-            'warning: %s is set, and no spans are sent: pip install "onnxpack[otel]"', wanted
+            'warning: %s is set, but no spans are sent: pip install "onnxpack[otel]"', wanted
         )
     return tracer
 

@@ -78,8 +78,8 @@ def _ended_by_itself(process: BaseProcess) -> WorkerError:
     code = process.exitcode or 0
     how = f"exit code {code}" if code >= 0 else f"signal {-code}: {signal.strsignal(-code)}"
     return WorkerError(
-        f"worker process {process.pid} ended by itself ({how}), and the others were ended.",
-        remedy="see what it said above; where memory ran out, --workers 1 takes less",
+        f"worker process {process.pid} ended unexpectedly ({how}), so the others were stopped.",
+        remedy="see its output above; if memory ran out, --workers 1 needs less",
     )
 
 

@@ -92,19 +92,19 @@ class ExporterContract(ABC):
         given = self.given(tmp_path)
         _hold(given.exporter.accepts(given.model), "accepts() refuses its own model")
         for other in FOREIGN:
-            _hold(not given.exporter.accepts(other), f"accepts() takes {other!r}")
+            _hold(not given.exporter.accepts(other), f"accepts() accepts {other!r}")
 
     def test_it_can_be_timed(self, tmp_path: Path) -> None:
         """Check that the first baseline answers the sample, also on one thread if supported."""
         given = self.given(tmp_path)
         with given.exporter.open(given.model, given.sample) as subject:
             usual = next(subject.baselines())
-            _hold(usual.prepare(subject.sample)() is not None, f"{usual.name} gives nothing")
+            _hold(usual.prepare(subject.sample)() is not None, f"{usual.name} returns nothing")
             try:
                 with subject.limited(1):
                     usual.prepare(subject.sample)()
             except UsageError as exc:
-                _hold(bool(exc.remedy), f"no cure for {exc.message}")
+                _hold(bool(exc.remedy), f"no remedy for {exc.message}")
 
     def test_it_says_no_without_importing_its_framework(self, tmp_path: Path) -> None:
         """Check in a fresh process that ``accepts`` says no without importing the framework."""
@@ -118,7 +118,10 @@ class ExporterContract(ABC):
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
         _hold(done.returncode == 0, done.stderr)
-        _hold(done.stdout.strip() == "[]", f"imported to say no: {done.stdout.strip()}")
+        _hold(
+            done.stdout.strip() == "[]",
+            f"accepts() imported modules to refuse an object: {done.stdout.strip()}",
+        )
 
     def test_it_is_the_one_that_is_chosen(self, tmp_path: Path) -> None:
         """Check that this exporter is chosen, whether or not another one accepts the model."""
@@ -134,7 +137,7 @@ class ExporterContract(ABC):
         """Check that ``open`` gives a described subject that answers the same twice."""
         given = self.given(tmp_path)
         with given.exporter.open(given.model, given.sample) as subject:
-            _hold(isinstance(subject, Subject), "open() gives no Subject")
+            _hold(isinstance(subject, Subject), "open() does not return a Subject")
             _hold(subject.framework == given.name, "subject.framework is not the exporter's name")
             _hold(bool(subject.framework_version), "subject.framework_version is empty")
             _hold(bool(subject.model_class), "subject.model_class is empty")
@@ -142,11 +145,20 @@ class ExporterContract(ABC):
             first, second = subject.run(subject.sample), subject.run(subject.sample)
             _same(first, second)
             exact = subject.run_float64(subject.sample)
-            _hold(exact is None or exact.keys() == first.keys(), "run_float64() names others")
+            _hold(
+                exact is None or exact.keys() == first.keys(),
+                "run_float64() returns other outputs than run()",
+            )
             traced = subject.trace(subject.sample).values()
-            _hold(all(isinstance(each, np.ndarray) for each in traced), "trace() gives no arrays")
+            _hold(
+                all(isinstance(each, np.ndarray) for each in traced),
+                "trace() returns values that are not arrays",
+            )
             nothing = [Attempt("none", error="no words that anyone knows")]
-            _hold(subject.diagnose(nothing) is None, "diagnose() knows a cause of nothing")
+            _hold(
+                subject.diagnose(nothing) is None,
+                "diagnose() returns a cause for an unknown error",
+            )
 
     def test_strategies_give_graphs(self, tmp_path: Path) -> None:
         """Check that at least one strategy writes a graph that answers as the model does."""
@@ -156,7 +168,7 @@ class ExporterContract(ABC):
             wanted = subject.run(subject.sample)
             strategies = list(subject.strategies(axes, 18, list(wanted)))
             names = [strategy.name for strategy in strategies]
-            _hold(bool(names), "strategies() gives none")
+            _hold(bool(names), "strategies() returns none")
             _hold(len(set(names)) == len(names), f"two strategies have one name: {names}")
             made = _first_made(strategies, tmp_path / "candidate.onnx")
             _same(wanted, Model(made, provider="cpu").run(subject.sample), LOOSE)
@@ -169,7 +181,10 @@ class ExporterContract(ABC):
             names = [name for name, _ in edges]
             _hold(len(set(names)) == len(names), f"two edges have one name: {names}")
             for name, feeds in edges:
-                _hold(feeds.keys() == subject.sample.keys(), f"edge {name!r} has other inputs")
+                _hold(
+                    feeds.keys() == subject.sample.keys(),
+                    f"edge {name!r} has other inputs than the sample",
+                )
 
     def test_the_model_is_put_back(self, tmp_path: Path) -> None:
         """Check that an export, also a failed one, leaves the model and the process unchanged."""
@@ -179,8 +194,8 @@ class ExporterContract(ABC):
             process = process_state()  # once the framework is loaded
             subject.run(subject.sample)
         before = model, process
-        self._hold_unchanged(given, before, "by asking it")
-        for phase in ("asking the model", "trying"):
+        self._hold_unchanged(given, before, "by running it")
+        for phase in ("running the model", "trying"):
             try:
                 export(given.model, given.sample, tmp_path / "pack", progress=_failing_at(phase))
             except KeyError:
@@ -203,7 +218,7 @@ class ExporterContract(ABC):
         _hold(validate(pack).ok, "the pack is not valid")
         _hold(pack.manifest is not None and pack.manifest.parity.passed, "nothing was proven")
         model = Model(pack, provider="cpu")
-        _hold(model.prove().ok, "the pack does not give its golden data")
+        _hold(model.prove().ok, "the pack does not reproduce its golden data")
         with given.exporter.open(given.model, given.sample) as subject:
             for rows in (1, 9):
                 feeds = {name: _rows(array, rows) for name, array in subject.sample.items()}
@@ -219,8 +234,8 @@ class ExporterContract(ABC):
             except UsageError as error:
                 _hold(bool(error.message), "an error without a message")
             else:
-                raise AssertionError(f"it takes a sample that does not fit: {misfit!r}")
-            _hold(not list(tmp_path.glob("pack*")), "something was left behind")
+                raise AssertionError(f"the exporter accepts a sample that does not fit: {misfit!r}")
+            _hold(not list(tmp_path.glob("pack*")), "a failed export left files behind")
             self._hold_unchanged(given, before, "by a bad sample")
 
 
@@ -255,7 +270,7 @@ def _rows(array: Any, rows: int) -> Any:
 def _same(wanted: Any, found: Any, tolerance: Tolerance | None = None) -> None:
     _hold(wanted.keys() == found.keys(), f"the outputs are {list(found)}, not {list(wanted)}")
     for name, array in wanted.items():
-        _hold(isinstance(array, np.ndarray), f"output {name!r} is no array")
+        _hold(isinstance(array, np.ndarray), f"output {name!r} is not an array")
         evidence = compare(name, array, found[name], tolerance or Tolerance(rtol=0, atol=0))
         _hold(evidence.passed, f"output {name!r} {evidence.reason}")
 

@@ -106,7 +106,7 @@ def test_categories_that_the_sample_does_not_show(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match="'city' for 3 categories") as caught:
         onnxpack.export(model, frame.assign(city="Nowhere"), tmp_path / "pack")
     assert "whole frame" in caught.value.remedy
-    with pytest.raises(SampleError, match="its sample is a data frame"):
+    with pytest.raises(SampleError, match="its sample must be a data frame"):
         onnxpack.export(model, X, tmp_path / "pack")
     with pytest.raises(SampleError, match="1 columns, expected 5"):
         onnxpack.export(model, frame[["a"]], tmp_path / "pack")
@@ -129,9 +129,9 @@ def test_texts_and_embeddings_are_refused(tmp_path: Path, kind: str) -> None:
               "embedding_features": list(made.normal(size=(240, 5)))}[kind]  # fmt: skip
     frame = pd.DataFrame({"a": FULL[:, 0], "given": values})
     model = cb.CatBoostClassifier(**SMALL, **{kind: ["given"]}).fit(frame, CLASS > 0)
-    with pytest.raises(ExportError, match="CatBoost does not state this model in JSON") as caught:
+    with pytest.raises(ExportError, match="CatBoost cannot save this model as JSON") as caught:
         onnxpack.export(model, frame[:3], tmp_path / "pack")
-    assert "into numbers yourself" in caught.value.remedy
+    assert "to numbers before training" in caught.value.remedy
 
 
 @pytest.mark.parametrize("classifies", [False, True])
@@ -147,7 +147,7 @@ def test_files(tmp_path: Path, classifies: bool) -> None:
 
 def test_files_that_do_not_do(tmp_path: Path) -> None:
     (tmp_path / "other.cbm").write_text("just words")
-    with pytest.raises(TargetError, match=r"other\.cbm is no model of CatBoost's"):
+    with pytest.raises(TargetError, match=r"other\.cbm is not a CatBoost model"):
         load_target(str(tmp_path / "other.cbm"))
 
 
@@ -156,7 +156,7 @@ def test_a_file_whose_sample_cannot_be_made_up(tmp_path: Path) -> None:
     model = regressor(target, frame, **ONE_HOT)
     model.save_model(str(tmp_path / "frame.cbm"))
     loaded = load_target(str(tmp_path / "frame.cbm"))
-    with pytest.raises(TargetError, match="no sample can be made up"):
+    with pytest.raises(TargetError, match="no sample can be generated"):
         loaded.own_sample()
     hold(tmp_path, loaded.model, frame, frame, model.predict)
 
@@ -164,7 +164,7 @@ def test_a_file_whose_sample_cannot_be_made_up(tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="CatBoostRegressor is not fitted"):
         onnxpack.export(cb.CatBoostRegressor(), X[:2], tmp_path / "pack")
-    with pytest.raises(SampleError, match="with a sample of its rows"):
+    with pytest.raises(SampleError, match="needs a sample of its rows"):
         onnxpack.export(regressor(), None, tmp_path / "pack")
 
 
@@ -210,7 +210,7 @@ def test_an_order_that_catboost_refuses(tmp_path: Path) -> None:
     frame, target = table(category=False), of_table(table(category=False))
     model = regressor(target, frame, **ONE_HOT)
     given = frame[["city", "a", "ward", "old", "visits"]]
-    with pytest.raises(SampleError, match="in another order than in training") as caught:
+    with pytest.raises(SampleError, match="in a different order than in training") as caught:
         onnxpack.export(model, given, tmp_path / "pack")
     assert caught.value.remedy == f"sample = sample[{list(frame)}]"
 
@@ -247,6 +247,6 @@ def test_classes_that_training_lacked(tmp_path: Path, loss: str, y: Any, options
 def test_a_sum_of_models_is_refused(tmp_path: Path) -> None:
     """It holds no parameters, and CatBoost's own error came through."""
     summed = cb.sum_models([regressor(), regressor()], weights=[1.0, -2.0])
-    with pytest.raises(ExportError, match="holds no training parameters") as caught:
+    with pytest.raises(ExportError, match="has no training parameters") as caught:
         onnxpack.export(summed, X, tmp_path / "pack")
-    assert "each into a pack of its own" in caught.value.remedy
+    assert "each to its own pack" in caught.value.remedy

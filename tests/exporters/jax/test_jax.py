@@ -101,7 +101,7 @@ def test_what_is_no_array_is_held_constant() -> None:
     function = jax.jit(lambda x, power: x**power, static_argnames="power")
     with JaxExporter().open(function, {"x": noise(2, 3), "power": 2}) as subject:
         assert list(subject.sample) == ["x"]
-        assert subject.notes == ("argument 'power' is held constant at 2",)
+        assert subject.notes == ("argument 'power' is fixed at 2",)
         np.testing.assert_allclose(
             subject.run(subject.sample)["output"], subject.sample["x"] ** 2, rtol=1e-6
         )
@@ -317,6 +317,6 @@ def test_a_bound_module_of_linen(tmp_path: Path) -> None:
 
 
 def test_a_module_of_linen_without_variables(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="holds no variables") as caught:
+    with pytest.raises(TargetError, match="has no variables") as caught:
         onnxpack.export(linen.Dense(3), np.ones((2, 4), np.float32), tmp_path / "pack")
     assert "(model, variables)" in caught.value.remedy

@@ -34,7 +34,7 @@ def test_a_loop_over_a_size_that_varies(tmp_path: Path) -> None:
         return x
 
     error = refused(summed, tmp_path)
-    assert "needs a size that is to vary as a number" in str(error)
+    assert "needs a dynamic size as a Python number" in str(error)
     assert "//" not in str(error)
     assert "static=True" in error.remedy
 
@@ -44,7 +44,7 @@ def test_what_jax2onnx_cannot_convert_is_named(tmp_path: Path) -> None:
     assert "where jax2onnx converts 'cummax'" in str(error)
     error = refused(lambda x: jax.vmap(lambda row: jnp.arange(7.0).at[row.astype(int)].set(3))(x),
                     tmp_path)  # fmt: skip
-    assert "in a way that jax2onnx does not convert" in str(error)
+    assert "in a way that jax2onnx cannot convert" in str(error)
 
 
 def differs_at(*names: str) -> Attempt:

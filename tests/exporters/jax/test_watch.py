@@ -86,9 +86,13 @@ SIZES: dict[str, Callable[[Any], Any]] = {
 def test_a_function_that_decides_by_a_size_is_refused(
     function: Callable[[Any], Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(ExportError, match=r"a size that varies decides at test_watch\.py") as error:
+    with pytest.raises(
+        ExportError, match=r"Python code depends on a dynamic size at test_watch\.py"
+    ) as error:
         onnxpack.export(jax.jit(function), X, tmp_path / "pack")
-    assert "likely cause: the function decides in Python from a size" in error.value.message
+    assert (
+        "likely cause: Python code in the function depends on a dynamic size" in error.value.message
+    )
     fixed = onnxpack.export(jax.jit(function), X, tmp_path / "fixed", static=True)
     np.testing.assert_allclose(onnxpack.Model(fixed)(X), function(X), rtol=1e-5)
 
@@ -135,13 +139,13 @@ class AsksInFlax(nnx.Module):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (Asks(jnp.asarray(W)), "the function decides in Python from an array's values"),
-        (AsksInFlax(), "the function decides in Python from an array's values"),
-        (jax.jit(asks), r"the function asks whether it is traced at test_watch\.py"),
-        (jax.jit(asks_for_type), r"the function asks whether it is traced at test_watch\.py"),
-        (Catches(jnp.asarray(W)), r"an error of JAX is caught at test_watch\.py"),
-        (jax.jit(caught), r"an error of JAX is caught at test_watch\.py"),
-        (jax.jit(of_a_class), "the function decides in Python from a size"),
+        (Asks(jnp.asarray(W)), "Python code in the function depends on an array's values"),
+        (AsksInFlax(), "Python code in the function depends on an array's values"),
+        (jax.jit(asks), r"the function asks whether it is being traced at test_watch\.py"),
+        (jax.jit(asks_for_type), r"the function asks whether it is being traced at test_watch\.py"),
+        (Catches(jnp.asarray(W)), r"a JAX error is caught at test_watch\.py"),
+        (jax.jit(caught), r"a JAX error is caught at test_watch\.py"),
+        (jax.jit(of_a_class), "Python code in the function depends on a dynamic size"),
     ],
     ids=["equinox", "flax", "jit", "type", "caught value", "caught size", "class of a size"],
 )

@@ -88,7 +88,7 @@ def test_a_sample_is_made(shape: Any, dtype: str, made: Any) -> None:
 def test_floats_are_cast_as_keras_casts_them_and_bytes_are_kept() -> None:
     wide = Inputs.of(dense(), np.zeros((2, 4)))
     assert wide.sample["input"].dtype == np.float32
-    assert wide.notes == ("input 'input' is taken as float32, as Keras casts float64",)
+    assert wide.notes == ("input 'input' is converted to float32, because Keras casts float64",)
     assert Inputs.of(dense(), np.zeros((2, 4), np.uint8)).sample["input"].dtype == np.uint8
 
 
@@ -111,7 +111,7 @@ class Net(keras.Model):
 
 def test_a_subclassed_model_needs_a_sample(tmp_path: Path) -> None:
     model = Net()
-    with pytest.raises(SampleError, match="states no inputs"):
+    with pytest.raises(SampleError, match="does not declare its inputs"):
         onnxpack.export(model, None, tmp_path / "pack")
     sample = {"a": noise(2, 4), "b": noise(2, 3)}
     pack = onnxpack.export(model, sample, tmp_path / "pack")

@@ -64,7 +64,7 @@ def test_gelu_is_exported_with_a_note_about_infinities(tmp_path: Path, seed: int
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="gelu")])
     pack = onnxpack.export(model, to=tmp_path / "pack")
     assert pack.manifest is not None
-    assert any("the model answers NaN, and the pack" in note for note in pack.manifest.notes)
+    assert any("the model returns NaN, but the pack" in note for note in pack.manifest.notes)
     assert onnxpack.Model(pack).prove().ok
 
 
@@ -83,5 +83,5 @@ def test_a_loop_that_may_not_end_is_asked_nothing_far_away(tmp_path: Path) -> No
 
     inputs = keras.Input((5,))
     model = keras.Model(inputs, Halves()(inputs))
-    with pytest.raises(ExportError, match="a tensor's values decide"):
+    with pytest.raises(ExportError, match="depends on a tensor's values"):
         onnxpack.export(model, to=tmp_path / "pack")

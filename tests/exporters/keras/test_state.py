@@ -68,7 +68,7 @@ def around(layer: layers.Layer) -> keras.Model:
 def test_state_that_decides_is_refused(tmp_path: Path, make: Any) -> None:
     model = make()
     model(X)
-    with pytest.raises(NondeterministicError, match="by what earlier calls left behind"):
+    with pytest.raises(NondeterministicError, match="answers depend on earlier calls"):
         onnxpack.export(model, X, tmp_path / "pack")
 
 
@@ -154,5 +154,7 @@ def test_what_the_first_call_keeps_is_refused(tmp_path: Path) -> None:
     model = ScaledByTheFirst()
     model(X)
     model.scale = None
-    with pytest.raises(NondeterministicError, match="the model answers by what it was asked first"):
+    with pytest.raises(
+        NondeterministicError, match="the model's answers depend on its first input"
+    ):
         onnxpack.export(model, X, tmp_path / "pack")

@@ -181,7 +181,7 @@ def test_ties_are_told_as_lightgbm_tells_them(tmp_path: Path, seed: int) -> None
 
 def test_ties_that_hang_on_the_last_bit_are_refused(tmp_path: Path) -> None:
     model, rows = few_values(3)
-    with pytest.raises(ExportError, match="the same score but for its last bits"):
+    with pytest.raises(ExportError, match="differ only in their last bits"):
         onnxpack.export(model, rows[:4], tmp_path / "pack")
 
 
@@ -201,7 +201,7 @@ def test_files_that_do_not_do(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     broken.write_text("tree\nversion=v4\n")
     for path, words in (
         (other, "does not begin with 'tree'"),
-        (broken, "is no model of LightGBM's"),
+        (broken, "is not a LightGBM model"),
     ):
         with pytest.raises(TargetError, match=words):
             load_target(str(path))
@@ -212,7 +212,7 @@ def test_a_file_whose_sample_cannot_be_made_up(tmp_path: Path) -> None:
     model = regressor(target, frame, **SETS)
     model.booster_.save_model(tmp_path / "frame.txt")
     loaded = load_target(str(tmp_path / "frame.txt"))
-    with pytest.raises(TargetError, match="no sample can be made up"):
+    with pytest.raises(TargetError, match="no sample can be generated"):
         loaded.own_sample()
     with pytest.raises(SampleError, match="1 columns of categories or of texts, expected 2"):
         onnxpack.export(loaded.model, frame.astype({"ward": int}), tmp_path / "pack")
@@ -223,16 +223,16 @@ def test_refusals(tmp_path: Path) -> None:
     to = tmp_path / "pack"
     with pytest.raises(TargetError, match="LGBMRegressor is not fitted"):
         onnxpack.export(lgb.LGBMRegressor(), X[:2], to)
-    with pytest.raises(SampleError, match="with a sample of its rows"):
+    with pytest.raises(SampleError, match="needs a sample of its rows"):
         onnxpack.export(booster(), None, to)
 
     with pytest.raises(ExportError, match="has pred_early_stop"):
         onnxpack.export(regressor(pred_early_stop=True), X[:2], to)
 
     model = lgb.LGBMClassifier(**SMALL, objective=own).fit(X, CLASS > 0)
-    with pytest.raises(ExportError, match="function of the user's own"):
+    with pytest.raises(ExportError, match="custom function"):
         onnxpack.export(model, X[:2], to)
-    with pytest.raises(ExportError, match="not one of LightGBM's own"):
+    with pytest.raises(ExportError, match="not built into LightGBM"):
         write_link(Graph(18), "score", "new", {})
 
 
@@ -246,7 +246,7 @@ def test_an_objective_of_the_users(tmp_path: Path, inner: bool) -> None:
     model = regressor(objective=own)
     model = model.booster_ if inner else model
     pack = hold(tmp_path, model, X[:4], X, model.predict)
-    assert "objective is a function of the user's own" in pack.manifest.notes[0]
+    assert "objective is a custom function" in pack.manifest.notes[0]
 
 
 def test_columns_in_another_order_are_taken_by_place_with_a_note(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_columns_in_another_order_are_taken_by_place_with_a_note(tmp_path: Path)
     model = lgb.LGBMRegressor(**SMALL).fit(frame, NUMBER)
     given = frame[["e", "d", "a b", "c"]]
     pack = hold(tmp_path, model, given[:5], given, model.predict)
-    note = next(note for note in pack.manifest.notes if "another order" in note)
+    note = next(note for note in pack.manifest.notes if "a different order" in note)
     assert "input 'e' is its feature 'a_b'" in note
     assert "sample[['a b', 'c', 'd', 'e']]" in note
 
@@ -262,7 +262,9 @@ def test_columns_in_another_order_are_taken_by_place_with_a_note(tmp_path: Path)
 def test_categories_in_the_place_of_others_are_refused(tmp_path: Path) -> None:
     frame = table(category=True)
     model = lgb.LGBMRegressor(**SMALL).fit(frame, of_table(table(category=False)))
-    with pytest.raises(SampleError, match=r"'ward' of the sample holds \d+, and its cat") as caught:
+    with pytest.raises(
+        SampleError, match=r"'ward' of the sample contains \d+, but its cat"
+    ) as caught:
         onnxpack.export(model, frame[["a", "ward", "city", "old", "visits"]], tmp_path / "pack")
     assert "in the same order" in caught.value.remedy
 

@@ -132,7 +132,7 @@ def test_golden_data_of_another_count(tmp_path: Path) -> None:
     golden(folder, X @ WEIGHT)
     (folder / "test_data_set_0" / "output_1.pb").write_bytes(encode_tensor("z", X))
     save(folder / "model.onnx")
-    with pytest.raises(PackError, match="test_data_set_0 holds 2 outputs, the graph gives 1"):
+    with pytest.raises(PackError, match="test_data_set_0 has 2 outputs, but the graph gives 1"):
         onnxpack.export(folder, None, tmp_path / "pack")
 
 
@@ -193,8 +193,11 @@ def test_dropout_that_trains_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ((FLOAT, None), "no input can be made up for 'x', float32[...]"),
-        ((onnx.TensorProto.STRING, ["batch", 2]), "no input can be made up for 'x', str[batch, 2]"),
+        ((FLOAT, None), "no input can be generated for 'x', float32[...]"),
+        (
+            (onnx.TensorProto.STRING, ["batch", 2]),
+            "no input can be generated for 'x', str[batch, 2]",
+        ),
     ],
 )
 def test_inputs_that_cannot_be_made_up(tmp_path: Path, given: Any, words: str) -> None:

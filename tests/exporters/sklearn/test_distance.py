@@ -52,5 +52,5 @@ def test_metrics(tmp_path: Path, metric: Any, settings: Any) -> None:
 @pytest.mark.parametrize("settings", [{}, {"w": WEIGHTS}])
 @pytest.mark.parametrize("metric", ["jaccard", abs])
 def test_others_are_refused(tmp_path: Path, metric: Any, settings: Any) -> None:
-    with pytest.raises(ExportError, match=r"the metric .* is not written"):
+    with pytest.raises(ExportError, match=r"the metric .* is not supported"):
         run(tmp_path, ROWS, lambda x: between(x, POINTS, metric, 2, settings))

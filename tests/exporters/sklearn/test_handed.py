@@ -219,7 +219,7 @@ def test_a_column_called_as_an_output(check: Any) -> None:
 def test_categories_from_a_step_before_are_refused(check: Any) -> None:
     before = ColumnTransformer([("all", "passthrough", ["kind", "size"])])
     model = make_pipeline(before.set_output(transform="pandas"), light()).fit(SOLD, DEAR)
-    error = check.refused(model, SMALL_CODES, "categories by a step before")
+    error = check.refused(model, SMALL_CODES, "categories from a step before")
     assert "OrdinalEncoder" in str(error.remedy)
 
 

@@ -121,7 +121,7 @@ def test_quantiles_of_a_target(check: Any, shape: Any) -> None:
 
 def test_an_estimator_that_draws_its_answers(check: Any) -> None:
     model = DummyClassifier(strategy="stratified").fit(X, Y)
-    error = check.refused(model, X[:30], "draws its answers at random")
+    error = check.refused(model, X[:30], "gives random answers")
     assert "strategy='prior'" in error.remedy
 
 

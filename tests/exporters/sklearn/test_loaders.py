@@ -76,7 +76,7 @@ def test_skops(tmp_path: Path) -> None:
 def test_skops_with_what_it_does_not_know(tmp_path: Path) -> None:
     path = tmp_path / "model.skops"
     skops.io.dump(make_pipeline(FunctionTransformer(square), LinearRegression()).fit(X, X), path)
-    with pytest.raises(TargetError, match=r"types that skops does not vouch for.*square") as caught:
+    with pytest.raises(TargetError, match=r"types that skops does not trust.*square") as caught:
         load_target(str(path))
     assert "--trust" in caught.value.remedy
     assert load_target(str(path), trust=True).model.steps

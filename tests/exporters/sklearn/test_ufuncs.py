@@ -40,8 +40,8 @@ def test_every_function(check: Any, function: Any, dtype: str) -> None:
 @pytest.mark.parametrize(
     ("function", "options", "said"),
     [
-        (np.sinh, {}, "the function 'sinh' is not written as a graph"),
-        (expit, {}, "the function 'expit' is not written as a graph"),
+        (np.sinh, {}, "the function 'sinh' is not supported in a graph"),
+        (expit, {}, "the function 'expit' is not supported in a graph"),
         (np.clip, {"a_min": -1, "a_max": 1}, "the function 'clip' with a_min, a_max is not"),
         (lambda x: x, {}, "<lambda>' is Python code"),
     ],

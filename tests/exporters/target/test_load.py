@@ -163,7 +163,7 @@ def test_a_checkpoint(code: Path, checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_does_not_fit(code: Path, checkpoint: Path, tmp_path: Path) -> None:
-    told = refusal(checkpoint, "holds weights; the code that uses them is a Lightning class")
+    told = refusal(checkpoint, "contains weights; the code that uses them is a Lightning class")
     assert "--class module:LitModel" in told.remedy
     refusal(checkpoint, "is not a Lightning class", class_name=f"{code}:NotLit")
     refusal(checkpoint, "has no 'Other'", class_name=f"{code}:Other")
@@ -279,7 +279,7 @@ def test_a_program_wants_trust(tmp_path: Path) -> None:
     batch = torch.export.Dim("batch")
     program = torch.export.export(Net(), (torch.ones(2, 4),), dynamic_shapes=({0: batch},))
     torch.export.save(program, tmp_path / "net.pt2")
-    assert "--trust" in refusal(tmp_path / "net.pt2", "it can run any code").remedy
+    assert "--trust" in refusal(tmp_path / "net.pt2", "this can run any code").remedy
     loaded = load_target(str(tmp_path / "net.pt2"), trust=True)
     pack = onnxpack.export(loaded.model, torch.randn(3, 4), tmp_path / "pack")
     assert (onnxpack.Model(pack)(np.ones((5, 4), np.float32)) == 2).all()

@@ -106,14 +106,14 @@ def test_attributes(module: Path) -> None:
 @pytest.mark.parametrize(
     ("specs", "words"),
     [
-        (["x=1x3", "1x3"], "some inputs are named and some are not"),
+        (["x=1x3", "1x3"], "some inputs are named and others are not"),
         (["nonsense"], "'nonsense' is not a sample"),
         (["1x3x"], "'1x3x' is not a sample"),
         (["-1x3"], "is not a sample"),
         ([f"{MAX_ELEMENTS}x2"], f"has more than {MAX_ELEMENTS} elements"),
         (["99999999999999999999x99999999999999999999"], "elements"),
-        (["strange32[2]"], "names no dtype of numpy"),
-        (["complex64[2]"], "no random complex64 can be made up"),
+        (["strange32[2]"], "does not name a NumPy dtype"),
+        (["complex64[2]"], "no random complex64 can be generated"),
         (["nowhere.npy"], "nowhere.npy cannot be read as arrays"),
     ],
 )
@@ -178,7 +178,7 @@ def test_load_attribute(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("module", "'module' is not module:attr"),
         (":attr", "is not module:attr"),
         ("module:", "is not module:attr"),
-        ("nowhere.py:x", "there is no file nowhere.py"),
+        ("nowhere.py:x", "the file nowhere.py does not exist"),
         ("no_such_module_at_all:x", "no_such_module_at_all cannot be imported: ModuleNotFound"),
         ("collections.abc:Nothing", "collections.abc has no 'Nothing'"),
     ],

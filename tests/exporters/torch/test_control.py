@@ -267,29 +267,35 @@ PROVEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 }
 
 REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
-    "branch on values": (lambda: Calls(by_value), x, {}, ExportError, "values decide"),
+    "branch on values": (
+        lambda: Calls(by_value),
+        x,
+        {},
+        ExportError,
+        "depends on a tensor's values",
+    ),
 }
 
 TRACED: dict[str, tuple[Any, str]] = {
-    "while": (while_large, "values decide"),
-    "early exit": (early_exit, "values decide"),
-    "float": (lambda linear, x: linear(x) * float(x.max()), "decide"),
-    "tolist": (lambda linear, x: linear(x) * x.flatten().tolist()[0], "decide"),
+    "while": (while_large, "depends on a tensor's values"),
+    "early exit": (early_exit, "depends on a tensor's values"),
+    "float": (lambda linear, x: linear(x) * float(x.max()), "depends on"),
+    "tolist": (lambda linear, x: linear(x) * x.flatten().tolist()[0], "depends on"),
     "numpy": (
         lambda linear, x: linear(x) + torch.from_numpy(np.sort(x.detach().numpy(), -1)),
-        "decide",
+        "depends on",
     ),
-    "any": (lambda linear, x: linear(x) * (3 if (x > 5).any() else 1), "decide"),
-    "isnan": (lambda linear, x: x if torch.isnan(x).any() else linear(x), "decide"),
-    "index": (lambda linear, x: linear(x)[:, int(x.sum().abs()) % 4 :], "decide"),
-    "sort of python": (lambda linear, x: torch.stack(sorted(linear(x)[0])), "decide"),
-    "equal": (lambda linear, x: linear(x) * (2 if torch.equal(x, x.abs()) else 1), "decide"),
+    "any": (lambda linear, x: linear(x) * (3 if (x > 5).any() else 1), "depends on"),
+    "isnan": (lambda linear, x: x if torch.isnan(x).any() else linear(x), "depends on"),
+    "index": (lambda linear, x: linear(x)[:, int(x.sum().abs()) % 4 :], "depends on"),
+    "sort of python": (lambda linear, x: torch.stack(sorted(linear(x)[0])), "depends on"),
+    "equal": (lambda linear, x: linear(x) * (2 if torch.equal(x, x.abs()) else 1), "depends on"),
     "allclose": (
         lambda linear, x: linear(x) * (2 if torch.allclose(x, x.abs()) else 1),
-        "decide",
+        "depends on",
     ),
-    "match": (lambda linear, x: linear(x) if bool((x == 0).all()) else -linear(x), "decide"),
-    "contains": (lambda linear, x: linear(x) * (2 if 7.0 in x else 1), "decide"),
+    "match": (lambda linear, x: linear(x) if bool((x == 0).all()) else -linear(x), "depends on"),
+    "contains": (lambda linear, x: linear(x) * (2 if 7.0 in x else 1), "depends on"),
 }
 
 
@@ -313,7 +319,7 @@ def test_values_that_decide(check: Any, name: str) -> None:
         (lambda: Calls(lambda linear, x: linear(x) + torch.rand(4)), x, NondeterministicError, ""),
         (Counting, x, NondeterministicError, "keeps something between calls: self.calls"),
         (Moving, x, NondeterministicError, "keeps something between calls: self.mean"),
-        (Remembering, x, NondeterministicError, "by what it was asked first"),
+        (Remembering, x, NondeterministicError, "depend on its first input"),
         (lambda: Calls(lambda linear, x: linear(x).view(2, 4)), x, SampleError, "no other size"),
     ],
 )

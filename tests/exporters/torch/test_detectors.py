@@ -61,7 +61,10 @@ def test_the_decoder_is_put_back() -> None:
 def test_other_boxes_than_the_models_have_a_cause_of_their_own() -> None:
     output = SimpleNamespace(output="boxes", passed=False, max_abs=85.0)
     case: Any = SimpleNamespace(name="sample", outputs=(output,), passed=False)
-    attempts = [Attempt("trace", evidence=(case,)), Attempt("dynamo", error="values decide")]
+    attempts = [
+        Attempt("trace", evidence=(case,)),
+        Attempt("dynamo", error="depends on a tensor's values"),
+    ]
     assert diagnose(nn.Linear(4, 3), attempts, lambda: None) is UNSURE
 
 

@@ -171,7 +171,7 @@ FAULTS: dict[str, tuple[Plant, type[ExportError], str]] = {
         ParityError,
         "'first/Gemm' is the first node that differs: ",
     ),
-    "dropout in train mode": (train, ExportError, "draws at random, by Dropout"),
+    "dropout in train mode": (train, ExportError, "draws random numbers, by Dropout"),
     "output permuted": (
         lambda m: after(m, "Gather", [np.array([0, 2, 1])], axis=1),
         ParityError,

@@ -94,10 +94,10 @@ def test_a_size_that_decides_is_found(check: Any) -> None:
 
 
 def test_a_value_that_decides_is_refused(check: Any) -> None:
-    check.refused(ByValue, rows, ExportError, "Python decides from a tensor's values")
+    check.refused(ByValue, rows, ExportError, "Python code depends on a tensor's values")
 
 
 def test_the_cause_is_the_line(check: Any) -> None:
-    caught = check.refused(EachRow, rows, ExportError, "forward() differentiates in a way")
+    caught = check.refused(EachRow, rows, ExportError, "forward() computes a gradient in a way")
     assert "at test_gradients.py:" in caught.message
-    assert "give the formula" in caught.remedy
+    assert "write the derivative as a formula" in caught.remedy

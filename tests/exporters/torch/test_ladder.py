@@ -33,7 +33,7 @@ try:
     onnxpack.export(torch.jit.script(nn.Linear(2, 2)), torch.randn(2, 2), sys.argv[1])
 except ExportError as exc:
     assert exc.message.endswith("has no exporter for TorchScript modules."), exc.message
-    assert exc.remedy == "export the module that the script was made of"
+    assert exc.remedy == "export the module that the script was made from"
 else:
     raise SystemExit("it was exported")
 """
@@ -77,4 +77,4 @@ def test_a_script_that_raises_has_a_note(tmp_path: Path, *, scripted: bool) -> N
     model = torch.jit.script(Checked()) if scripted else Checked()
     pack = onnxpack.export(model, torch.randn(2, 3), tmp_path / "pack")
     assert pack.manifest is not None
-    assert any("a graph raises none" in note for note in pack.manifest.notes)
+    assert any("but a graph cannot" in note for note in pack.manifest.notes)

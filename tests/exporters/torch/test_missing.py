@@ -55,7 +55,7 @@ def test_an_order_of_nan_is_kept(check: Any, best: str) -> None:
     assert pack.manifest.source.strategy.endswith("NaN kept")
 
 
-LOSES = "nothing was asked with NaN"
+LOSES = "no case with NaN was tested"
 
 
 class Scaled(nn.Module):

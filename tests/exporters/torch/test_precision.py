@@ -125,7 +125,7 @@ def test_float64_without_kernels(check: Any) -> None:
     pack = check.proven(Wide, lambda n: torch.randn(n, 1, 6), fresh=(1, 4))
     assert pack.manifest.source.strategy == "torchscript trace in float32"
     assert [spec.dtype for spec in pack.manifest.signature.outputs] == ["float64", "float32"]
-    assert "is of float64" in pack.manifest.notes[-1]
+    assert "is float64" in pack.manifest.notes[-1]
 
 
 def test_float64_that_float32_cannot_hold(check: Any) -> None:
@@ -133,6 +133,6 @@ def test_float64_that_float32_cannot_hold(check: Any) -> None:
         lambda: Wide(offset=1e9),
         lambda n: torch.randn(n, 1, 6),
         onnxpack.errors.ParityError,
-        "does not fit into float32",
+        "do not fit into float32",
     )
     assert "possible cause" in str(refused)

@@ -206,5 +206,5 @@ class OnData(nn.Module):
 
 
 def test_packed_data_is_refused_with_the_cure(check: Any) -> None:
-    error = check.refused(OnData, padded, ExportError, "besides giving it to a recurrent", **BOTH)
+    error = check.refused(OnData, padded, ExportError, "than pass it to a recurrent", **BOTH)
     assert "pad_packed_sequence" in error.remedy

@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         x,
         {},
         ExportError,
-        "sizes decide in more than 32 ways",
+        "branches on sizes in more than 32 ways",
     ),
     "a size too large to try": (
         lambda: Calls(by_size(lambda n: n > 500_000), width=1024),
@@ -185,105 +185,105 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "count of elements": (
         lambda: Calls(lambda linear, x: linear(x) * (2 if x.shape.numel() > 60 else 1)),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "parts of sixteen": (
         lambda: Calls(lambda linear, x: sum(linear(p).sum(0) * i for i, p in parts(x, 16))),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "size in a set": (
         lambda: Calls(lambda linear, x: linear(x) * (2 if x.shape[0] in {7, 33} else 1)),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "loop over any time": (
         lambda: Calls(over_time),
         steps,
         {"dynamic": {"x": {1: "steps"}}},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "loop over the batch": (
         lambda: Calls(over_batch),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "chunks of the batch": (
         lambda: Calls(chunk_batch),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "parts of the batch": (
         lambda: Calls(split_batch),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "batch is 7": (
         lambda: Calls(by_size(lambda n: n == 7)),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "batch above 16": (
         lambda: Calls(by_size(lambda n: n > 16)),
         x,
         {},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "even batch": (
         lambda: Calls(by_size(lambda n: n % 2 == 0)),
         x,
         {},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "batch of many": (
         lambda: Calls(by_size(lambda n: n in (4, 17))),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "batch of one": (
         lambda: Calls(by_size(lambda n: n == 1)),
         x,
         {},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "batch between": (
         lambda: Calls(by_size(lambda n: 6 < n < 20)),
         x,
         {},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "batch mod eight": (
         lambda: Calls(by_size(lambda n: n % 8 == 1)),
         x,
         {},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "caught": (lambda: Calls(caught), x, {}, ExportError, "catches errors of tensor code"),
     "size by round": (
@@ -298,63 +298,63 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         x,
         {},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "size in a string": (
         lambda: Calls(lambda linear, x: linear(x) * len(f"{x.shape[0]}")),
         x,
         {},
         ExportError,
-        "a size that varies becomes text or a key",
+        "a dynamic size is used as text or as a key",
     ),
     "size in a dict": (
         lambda: Calls(lambda linear, x: linear(x) * {7: 3.0, 17: 4.0}.get(x.shape[0], 1.0)),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "nested, unscripted": (
         lambda: Calls(nested),
         steps,
         {"dynamic": {"x": {1: "steps"}}, "fresh": (1, 7, 17, 101)},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "one size behind another": (
         lambda: Calls(behind),
         x,
         {"fresh": (1, 7, 17, 101)},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "one size behind a batch of one": (
         lambda: Calls(behind_one),
         steps,
         {"dynamic": {"x": {1: "steps"}}},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "rows": (
         lambda: Calls(lambda linear, x: torch.stack([a + linear(a) for a in x])),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "unbound": (
         lambda: Calls(lambda linear, x: linear(x.unbind(0)[-1])),
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "numel decides": (
         lambda: Calls(lambda linear, x: linear(x) * (2 if x.numel() > 60 else 1)),
         x,
         {},
         ParityError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
     "bool of len": (
         lambda: Calls(lambda linear, x: linear(x) * (len(x) > 16)),
@@ -368,7 +368,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], type[ExportError], str]] = {
         x,
         {},
         ExportError,
-        "a size that varies decides",
+        "Python code depends on a dynamic size",
     ),
 }
 
@@ -423,7 +423,11 @@ def matched(linear: Any, x: Tensor) -> Tensor:
 def test_the_class_of_a_size_is_not_that_of_its_symbol(
     check: Any, function: Any, error: type[ExportError]
 ) -> None:
-    word = "matches a class of numbers" if function is matched else "a size that varies decides"
+    word = (
+        "matches a class of numbers"
+        if function is matched
+        else ("Python code depends on a dynamic size")
+    )
     check.refused(lambda: Calls(function), x, error, word)
     assert "isinstance" not in globals()
 
@@ -447,7 +451,7 @@ def test_the_class_of_what_is_no_size_may_be_asked(check: Any) -> None:
 )
 def test_text_of_a_size_is_refused(check: Any, function: Any) -> None:
     """``torch.export`` gives the name of the symbol, and its graph was proven."""
-    found = check.refused(lambda: Calls(function), x, ExportError, "becomes text or a key")
+    found = check.refused(lambda: Calls(function), x, ExportError, "is used as text or as a key")
     assert "dynamo: a size that varies becomes text" in found.message
 
 
@@ -457,7 +461,7 @@ def test_the_class_of_a_tensor_is_not_that_of_one_without_values(check: Any) -> 
             x = torch.where(x == -999, 0, x)
         return linear(x)
 
-    check.refused(lambda: Calls(function), x, ExportError, "a tensor's values decide")
+    check.refused(lambda: Calls(function), x, ExportError, "depends on a tensor's values")
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -236,14 +236,14 @@ def test_inputs(check: Any, name: str) -> None:
     [
         (lambda: Gives(lambda y: (y, 3)), x, ExportError, "a Python int"),
         (lambda: Gives(lambda y: {"y": y, "kind": "cat"}), x, ExportError, "a Python str"),
-        (lambda: Gives(lambda y: None), x, ExportError, "holds no tensor"),
+        (lambda: Gives(lambda y: None), x, ExportError, "contains no tensor"),
         (lambda: Gives(lambda y: {"a": {"b": y}, "a_b": y}), x, ExportError, "same name"),
         (lambda: Gives(lambda y: y[:0]), x, ExportError, "empty in every case"),
         (lambda: Gives(lambda y: y.to_sparse()), x, ExportError, "sparse"),
         (KeywordOnly, lambda n: (x(n), x(n)), SampleError, "does not fit forward"),
         (Optional, lambda n: {"x": x(n), "other": x(n)}, SampleError, "refuses the sample"),
         (Base, x, SampleError, "forward"),
-        (Numbers, lambda n: (3.0,), SampleError, "holds no tensor"),
+        (Numbers, lambda n: (3.0,), SampleError, "contains no tensor"),
         (OneDict, lambda n: {"a": {"b": x(n)}, "a_b": x(n)}, SampleError, "same name"),
         (lambda: nn.Linear(4, 3), lambda n: torch.randn(n, 5), SampleError, "refuses the sample"),
         (lambda: nn.Linear(4, 3), lambda n: None, SampleError, "a sample of its input"),
@@ -258,7 +258,7 @@ def test_refused(check: Any, make: Any, inputs: Any, error: Any, word: str) -> N
 def test_an_argument_held_constant_is_told(check: Any) -> None:
     told: list[str] = []
     check.proven(Numbers, lambda n: (x(n), 2.5), progress=told.append)
-    assert "argument 'scale' is held constant at 2.5" in told
+    assert "argument 'scale' is fixed at 2.5" in told
 
 
 def test_a_conjugate_and_its_parts_become_arrays() -> None:

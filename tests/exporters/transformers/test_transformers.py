@@ -199,7 +199,7 @@ def test_a_folder(tmp_path: Path) -> None:
 def test_a_folder_with_half_weights_is_taken_in_float32(tmp_path: Path) -> None:
     loaded = load_target(str(saved(tmp_path / "bert", bert().to(torch.bfloat16))))
     assert loaded.model.dtype is torch.float32
-    assert loaded.notes == ("the weights, stored as bfloat16, are taken as float32",)
+    assert loaded.notes == ("the weights, stored as bfloat16, are converted to float32",)
 
 
 class Boom:

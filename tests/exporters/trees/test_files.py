@@ -56,7 +56,7 @@ def test_a_table_with_categories(
     pack = tmp_path / "pack"
 
     assert main(["export", str(tmp_path / name), "-o", str(pack)]) == 2
-    assert "no sample can be made up" in capsys.readouterr().err
+    assert "no sample can be generated" in capsys.readouterr().err
     given = ["--sample", str(tmp_path / "rows.csv")]
     assert main(["export", str(tmp_path / name), *given, "-o", str(pack)]) == 0
     assert "random numbers" not in capsys.readouterr().err

@@ -94,10 +94,10 @@ def test_an_array_by_its_name_and_columns_by_theirs() -> None:
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        ("text", "a str is no sample of rows"),
-        ((np.ones((2, 2)),), "a tuple is no sample of rows"),
-        (np.ones((2, 2), int), "is of int64, expected float32 or float64"),
-        (np.ones((2, 2), np.float16), "is of float16"),
+        ("text", "a str is not a sample of rows"),
+        ((np.ones((2, 2)),), "a tuple is not a sample of rows"),
+        (np.ones((2, 2), int), "has dtype int64, expected float32 or float64"),
+        (np.ones((2, 2), np.float16), "has dtype float16"),
         (np.ones(2), r"has the shape \(2,\)"),
         (np.ones((0, 2)), r"has the shape \(0, 2\)"),
         (np.ones((2, 3)), "has 3 columns, expected 2 features"),

@@ -19,7 +19,7 @@ def read_categories(description: Description, sample: Any) -> dict[str, list[Any
         return {}
     if not hasattr(sample, "columns"):
         raise SampleError(
-            "the model has categorical features, so its sample is a data frame.",
+            "the model has categorical features, so its sample must be a data frame.",
             remedy="sample = pandas.DataFrame(sample).infer_objects()",
         )
     if len(sample.columns) < description.features:
@@ -56,8 +56,8 @@ def number_categories(
         if unseen:
             raise SampleError(
                 f"the model tests column {name!r} for {unseen} categories that the sample does "
-                "not show, and keeps only their hashes.",
-                remedy="give as the sample the whole frame that the model was trained on",
+                "not contain, and it stores only their hashes.",
+                remedy="give the whole frame that the model was trained on as the sample",
             )
     return codes
 

@@ -49,7 +49,7 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
         else:
             model = catboost.CatBoostRegressor().load_model(str(path))
     except catboost.CatBoostError as exc:
-        raise TargetError(f"{path} is no model of CatBoost's: {str(exc).splitlines()[0]}") from exc
-    note = "the sample is of random numbers, as many as the model has features"
+        raise TargetError(f"{path} is not a CatBoost model: {str(exc).splitlines()[0]}") from exc
+    note = "the sample is random numbers, one for each feature of the model"
     made_up = MadeUp(lambda: random_sample(model), note)
     return LoadedTarget(model, path.stem, made_up=made_up)

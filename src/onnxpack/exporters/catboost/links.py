@@ -42,7 +42,7 @@ def write_shares(graph: Graph, score: str, loss: str) -> str:
     if loss == SOFTMAX:
         return graph.add("Softmax", score, axis=1)
     raise ExportError(
-        f"the loss {loss!r} is not known, and so it is not known what its probabilities are.",
+        f"the loss {loss!r} is not supported: how it computes probabilities is not known.",
         remedy="train with loss_function='Logloss' or 'MultiClass'",
     )
 

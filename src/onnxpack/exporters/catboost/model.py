@@ -185,6 +185,6 @@ def _refusal(said: str) -> ExportError:
     """Return the error for a model of texts or embeddings, which CatBoost has no JSON for."""
     line = said.strip().splitlines()[-1].rpartition(": ")[2]
     return ExportError(
-        f"CatBoost does not state this model in JSON: {line}.",
-        remedy="turn texts and embeddings into numbers yourself, and train on these",
+        f"CatBoost cannot save this model as JSON: {line}.",
+        remedy="convert texts and embeddings to numbers before training, and train on those",
     )

@@ -166,8 +166,8 @@ def _in_training_order(model: Any, sample: Any) -> Any:
         model.predict(sample)
     except catboost.CatBoostError as exc:
         raise SampleError(
-            "CatBoost refuses the sample, whose columns are in another order than in training: "
-            f"{str(exc).splitlines()[0]}",
+            "CatBoost refuses the sample, whose columns are in a different order than in "
+            f"training: {str(exc).splitlines()[0]}",
             remedy=f"sample = sample[{names}]",
         ) from exc
     return ordered
@@ -182,8 +182,8 @@ def random_sample(model: Any) -> Array:
     description = Description.of(model)
     if description.categorical:
         raise TargetError(
-            "the model has categorical features and keeps only hashes of their categories, so no "
-            "sample can be made up.",
+            "the model has categorical features and stores only hashes of their categories, so "
+            "no sample can be generated.",
             remedy="give the frame that it was trained on: --sample rows.csv, or rows.parquet",
         )
     rows = np.random.default_rng(0).standard_normal((2, description.features))
@@ -200,8 +200,8 @@ def _loss_of(model: Any) -> str:
         known = model.get_all_params()
     except catboost.CatBoostError as exc:
         raise ExportError(
-            "this CatBoost model holds no training parameters, as one of sum_models() holds none, "
-            "so nothing says what its raw values mean.",
-            remedy="export the models that it was made of, each into a pack of its own",
+            "this CatBoost model has no training parameters, like a model made by sum_models(), "
+            "so it is not known what its raw values mean.",
+            remedy="export the models that it was made from, each to its own pack",
         ) from exc
     return str(known.get("loss_function", "RMSE")).partition(":")[0]

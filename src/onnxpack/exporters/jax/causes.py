@@ -10,26 +10,26 @@ from onnxpack.parity.ties import SCATTERED, ZEROS
 
 DECISIONS: Sequence[tuple[str, Cause]] = (
     (
-        r"a size that varies decides",
+        r"depends on a dynamic size",
         Cause(
-            "the function decides in Python from a size that is to vary",
-            "take sizes from the input, x.reshape(x.shape[0], -1), without if, dict look-ups and "
-            "text over them; or fix them on purpose with static=True (--static)",
+            "Python code in the function depends on a dynamic size",
+            "take sizes from the input, as in x.reshape(x.shape[0], -1), and do not use them in "
+            "if, dict look-ups or text; or fix all sizes with static=True (--static)",
         ),
     ),
     (
-        r"asks whether it is traced",
+        r"asks whether it is being traced",
         Cause(
-            "the function asks whether it is traced, so an exporter sees another function than its "
-            "users",
-            "take the question out of the function; decide with jnp.where(condition, a, b)",
+            "the function asks whether it is being traced, so an exporter sees a different "
+            "function than its users",
+            "remove that check from the function; decide with jnp.where(condition, a, b)",
         ),
     ),
     (
-        r"an error of JAX is caught",
+        r"a JAX error is caught",
         Cause(
-            "the function catches an error of JAX and goes on, which no graph can",
-            "choose with jnp.where(condition, a, b), or let the error end the function",
+            "the function catches a JAX error and continues, which a graph cannot do",
+            "choose with jnp.where(condition, a, b), or do not catch the error",
         ),
     ),
 )
@@ -39,7 +39,8 @@ CAUSES: Sequence[tuple[str, Cause]] = (
     (
         r"TracerBool|Concretization|TracerInteger|TracerArrayConversion",
         Cause(
-            "the function decides in Python from an array's values, or hands it to numpy",
+            "Python code in the function depends on an array's values, or passes the array to "
+            "numpy",
             "write it with jnp.where(condition, a, b), jax.lax.cond or jax.lax.while_loop, and "
             "jnp in place of np",
         ),
@@ -47,40 +48,38 @@ CAUSES: Sequence[tuple[str, Cause]] = (
     (
         r"where jax2onnx converts .*(requires a constant|InconclusiveDimension|_DimExpr)",
         Cause(
-            "jax2onnx takes one of the function's primitives for fixed sizes only",
-            "fix sizes on purpose with static=True (--static), or write it with other functions of "
-            "jnp",
+            "jax2onnx converts one of the function's primitives only for fixed sizes",
+            "fix all sizes with static=True (--static), or use other jnp functions",
         ),
     ),
     (
         # range(x.shape[0]) in the user's code
         r"used in a context that requires a constant|_DimExpr' object cannot be interpreted",
         Cause(
-            "the function needs a size that is to vary as a number, such as for a loop over it",
-            "take jax.lax.fori_loop in place of for; or fix sizes on purpose with static=True "
-            "(--static)",
+            "the function needs a dynamic size as a Python number, for example for a loop over it",
+            "use jax.lax.fori_loop instead of for; or fix all sizes with static=True (--static)",
         ),
     ),
     (
         r"InconclusiveDimension|[Ss]ymbolic dimension|symbolic shape",
         Cause(
-            "the function decides in Python from a size that is to vary",
-            "take sizes from the input, x.reshape(x.shape[0], -1), without if and for over them; "
-            "or fix them on purpose with static=True (--static)",
+            "Python code in the function depends on a dynamic size",
+            "take sizes from the input, as in x.reshape(x.shape[0], -1), and do not use them in "
+            "if or for; or fix all sizes with static=True (--static)",
         ),
     ),
     (
         r"[Nn]o plugins? registered|[Uu]nsupported primitive",
         Cause(
-            "the function uses a primitive of JAX that jax2onnx has no operator for",
-            "write it with simpler functions of jnp",
+            "the function uses a JAX primitive that jax2onnx cannot convert",
+            "use simpler jnp functions",
         ),
     ),
     (
         r"NotImplementedError",
         Cause(
-            "the function uses a primitive of JAX in a way that jax2onnx does not convert",
-            "write it with simpler functions of jnp",
+            "the function uses a JAX primitive in a way that jax2onnx cannot convert",
+            "use simpler jnp functions",
         ),
     ),
     (
@@ -94,24 +93,25 @@ CAUSES: Sequence[tuple[str, Cause]] = (
     (
         r"are both called",
         Cause(
-            "an input and an output of the model have one name, and a graph's values have one each",
-            "call the output otherwise: return {'scores': ...}",
+            "an input and an output of the model have the same name, but value names in a graph "
+            "must be unique",
+            "give the output another name: return {'scores': ...}",
         ),
     ),
     (
         r"was frozen at",
         Cause(
             "a size that should vary was fixed inside the graph",
-            "take sizes from the input, x.shape[0], not from a number; or fix them on purpose "
-            "with static=True (--static)",
+            "take sizes from the input, x.shape[0], not from a number; or fix all sizes with "
+            "static=True (--static)",
         ),
     ),
 )
 
 
 SIGNED_ZEROS = Cause(
-    "JAX sorts -0.0 below 0.0, and ONNX takes them for equal",
-    "take the sign off zeros before top_k, sort and argsort: jnp.where(x == 0, 0, x)",
+    "JAX sorts -0.0 below 0.0, but ONNX treats them as equal",
+    "remove the sign of zeros before top_k, sort and argsort: jnp.where(x == 0, 0, x)",
 )
 
 

@@ -104,8 +104,8 @@ def _refuse_shared_names(job: Job) -> None:
     shared = sorted(set(job.sample) & set(job.outputs))
     if shared:
         raise ExportError(
-            f"an input and an output are both called {shared[0]!r}, and a graph has one value "
-            "of a name"
+            f"an input and an output are both called {shared[0]!r}, but value names in a graph "
+            "must be unique"
         )
 
 

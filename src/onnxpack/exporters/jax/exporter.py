@@ -61,7 +61,7 @@ class JaxExporter:
 
         if sample is None:
             raise SampleError(
-                "a JAX model is exported with a sample of its input.",
+                "a JAX model needs a sample of its input.",
                 remedy="onnxpack.export(model, x[:2], ...) (--sample 2x28x28x1)",
             )
         if _is(model, "flax.linen", "Module"):
@@ -80,7 +80,7 @@ def _unbound(module: Any) -> tuple[Any, Any]:
     """
     if module.scope is None:
         raise TargetError(
-            f"a {type(module).__name__} of flax.linen holds no variables.",
+            f"a {type(module).__name__} of flax.linen has no variables.",
             remedy="onnxpack.export((model, variables), x, ...)",
         )
     unbound, variables = module.unbind()

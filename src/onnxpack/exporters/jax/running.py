@@ -36,7 +36,7 @@ def _running(join: Callable[[Any, Any], Any], array: Any, axis: int, *, reverse:
     """
     size = array.shape[axis]
     if not isinstance(size, int):
-        raise NotImplementedError(f"a running {join.__name__} over an axis that varies, {size}")
+        raise NotImplementedError(f"a running {join.__name__} over a dynamic axis, {size}")
     far = 1
     while far < size:
         first = lax.slice_in_dim(array, 0, size - far, axis=axis)

@@ -59,7 +59,7 @@ class Arguments:
         _refuse_shared_paths([path for path, _ in found], SampleError)
         arrays = {path: _as_input(path, leaf) for path, leaf in found if _is_array(leaf)}
         if not arrays:
-            raise SampleError("the sample holds no array, so the graph would have no input.")
+            raise SampleError("the sample contains no array, so the graph would have no input.")
         constants = {path: leaf for path, leaf in found if not _is_array(leaf)}
         leaves, tree = jax.tree.flatten(given)
         return cls(arrays, constants, leaves, tree, tuple(kwargs))
@@ -84,11 +84,11 @@ def name_outputs(answer: Any) -> dict[str, Any]:
     plain = [type(leaf).__name__ for _, leaf in found if not isinstance(leaf, jax.Array)]
     if plain:
         raise ExportError(
-            f"the model's answer holds a {plain[0]}, and a graph gives arrays only.",
-            remedy="return jnp.asarray(value) in its place, or leave it out",
+            f"the model's output contains a {plain[0]}, but a graph returns only arrays.",
+            remedy="return jnp.asarray(value) instead, or leave it out",
         )
     if not found:
-        raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no array.")
+        raise ExportError(f"the model's output, a {type(answer).__name__}, contains no array.")
     keyed = isinstance(answer, Mapping)
     _refuse_shared_paths([path for path, _ in found], ExportError)
     return {_output_name(path, keyed=keyed): leaf for path, leaf in found}
@@ -107,7 +107,7 @@ def to_array(value: Any) -> Array:
 
 def _no_bfloat16() -> ExportError:
     return ExportError(
-        "the model takes or gives bfloat16, for which ONNX Runtime has no kernels on CPU.",
+        "the model takes or returns bfloat16, for which ONNX Runtime has no kernels on CPU.",
         remedy="cast the weights first: jax.tree.map(lambda a: a.astype(jnp.float32), params), "
         "and give a float32 sample",
     )
@@ -120,7 +120,7 @@ def _as_input(path: str, leaf: Any) -> Array:
         raise _no_bfloat16()
     array = np.asarray(leaf)
     if array.dtype.kind not in "biufc":
-        raise SampleError(f"input {path!r} holds {array.dtype} values; JAX takes numbers.")
+        raise SampleError(f"input {path!r} contains {array.dtype} values, expected numbers.")
     return array.astype(dtype)
 
 
@@ -145,8 +145,8 @@ def _refuse_shared_paths(paths: Sequence[str], kind: type[OnnxpackError]) -> Non
     for path in paths:
         if paths.count(path) > 1:
             raise kind(
-                f"two values are both called {path!r}: a name is made of the names on the way to a "
-                "value, joined by _.",
+                f"two values would both be called {path!r}: the name of a value is made of the "
+                "keys on the path to it, joined by _.",
                 remedy="rename one of them",
             )
 

@@ -52,7 +52,7 @@ class JaxSubject(Subject):
         self.primitives = self._primitives()
         self.loops = "while" in self.primitives  # also one that a fori_loop became
         self.notes = tuple(
-            f"argument {name!r} is held constant at {value!r}"
+            f"argument {name!r} is fixed at {value!r}"
             for name, value in self._arguments.constants.items()
         ) + ((UNASKED,) if self.loops else ())
 
@@ -90,8 +90,8 @@ class JaxSubject(Subject):
         """
         if threads != read_budget().threads:
             raise UsageError(
-                f"JAX computes on all {read_budget().threads} threads of this process, and cannot "
-                f"be told to take {threads}.",
+                f"JAX computes on all {read_budget().threads} threads of this process, and "
+                f"cannot be limited to {threads}.",
                 remedy="limit the process: taskset -c 0 onnxpack bench ...",
             )
         yield

@@ -75,12 +75,12 @@ class Decisions:
             ExportError: a line was recorded.
         """
         for places, what in (
-            (self.sizes, "a size that varies decides"),
-            (self.tracer, "the function asks whether it is traced"),
-            (self.caught, "an error of JAX is caught"),
+            (self.sizes, "Python code depends on a dynamic size"),
+            (self.tracer, "the function asks whether it is being traced"),
+            (self.caught, "a JAX error is caught"),
         ):
             if places:
-                raise ExportError(f"not traced, since {what} at {next(iter(places))}")
+                raise ExportError(f"not traced, because {what} at {next(iter(places))}")
 
 
 @cache

@@ -17,7 +17,7 @@ def diagnose(model: Any) -> Cause | None:
             return Cause(
                 f"layer {layer.name!r} computes in {dtype}, for which ONNX Runtime lacks kernels "
                 "on CPU",
-                'make the model after keras.config.set_dtype_policy("float32"), and load its '
+                'create the model after keras.config.set_dtype_policy("float32"), and load its '
                 "weights",
             )
     return None

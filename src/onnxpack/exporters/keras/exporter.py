@@ -73,9 +73,10 @@ def _refuse_own_predict(model: Any) -> None:
     for name in PREDICTS:
         if not defined_in(getattr(getattr(model, name), "__func__", None), {"keras"}):
             raise ExportError(
-                f"{type(model).__name__}.{name} is not Keras's own, and a pack answers as "
-                "model(inputs, training=False) does: it may differ from what predict() gives.",
-                remedy=f"move what {name}() adds into call(), or leave it out of the class",
+                f"{type(model).__name__}.{name} is not Keras's own method, but a pack answers "
+                "like model(inputs, training=False): its answers may differ from those of "
+                "predict().",
+                remedy=f"move the code of {name}() into call(), or remove it from the class",
             )
 
 
@@ -84,15 +85,14 @@ def _refuse_layers(model: Any) -> None:
         kind = type(layer).__name__
         if getattr(layer, "stateful", False):
             raise ExportError(
-                f"layer {layer.name!r} ({kind}) keeps a state between calls, and a graph keeps "
-                "none.",
-                remedy=f"make it with stateful=False; to carry a state, take it as an input and "
-                f"return it: {kind}(..., return_state=True)",
+                f"layer {layer.name!r} ({kind}) keeps a state between calls, which a graph cannot.",
+                remedy="create it with stateful=False; to carry a state, take it as an input "
+                f"and return it: {kind}(..., return_state=True)",
             )
         if kind in BY_TABLES:
             raise ExportError(
-                f"layer {layer.name!r} ({kind}) looks its input up in a table of TensorFlow's, "
-                "which no graph has.",
+                f"layer {layer.name!r} ({kind}) looks its input up in a TensorFlow table, which "
+                "a graph cannot hold.",
                 remedy=f"call {layer.name} before the model, and export the rest: "
                 "keras.Model(the next layer's input, model.output)",
             )

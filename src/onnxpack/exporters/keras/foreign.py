@@ -37,7 +37,7 @@ class ForeignSubject(Subject):
     def __init__(self, model: Any, inputs: Inputs) -> None:
         self.model_class = f"{type(model).__module__}.{type(model).__qualname__}"
         self.sample = dict(inputs.sample)
-        self.notes = (f"asked on the {keras.config.backend()} backend", *inputs.notes)
+        self.notes = (f"run on the {keras.config.backend()} backend", *inputs.notes)
         self.dynamic = inputs.dynamic
         if inputs.fixed_batch:
             self.axes = {name: inputs.dynamic.get(name, {}) for name in self.sample}
@@ -69,9 +69,9 @@ class ForeignSubject(Subject):
         if found or not any(attempt.strategy.endswith("backend") for attempt in attempts):
             return found
         return Cause(
-            f"the model was made on the {keras.config.backend()} backend, and cannot be rebuilt on "
-            "another",
-            "make the model in a process whose backend is torch: KERAS_BACKEND=torch python ...",
+            f"the model was created on the {keras.config.backend()} backend and cannot be "
+            "rebuilt on another",
+            "create the model in a process whose backend is torch: KERAS_BACKEND=torch python ...",
         )
 
     def _answer(self, tensors: Sequence[Any]) -> dict[str, Any]:

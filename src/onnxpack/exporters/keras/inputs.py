@@ -58,7 +58,7 @@ class Inputs:
         if sample is None:
             if not stated:
                 raise SampleError(
-                    f"{model.name!r} states no inputs, so it is exported with a sample.",
+                    f"{model.name!r} does not declare its inputs, so it needs a sample.",
                     remedy="onnxpack.export(model, x_train[:2], ...) (--sample 2x28x28x1)",
                 )
             made = {each.name: _made(each) for each in stated}
@@ -69,7 +69,8 @@ class Inputs:
         given = _arranged(stated, sample)
         cast = {each.name: _as_stated(given[each.name], each) for each in stated}
         notes = (
-            f"input {name!r} is taken as {cast[name].dtype}, as Keras casts {given[name].dtype}"
+            f"input {name!r} is converted to {cast[name].dtype}, because Keras casts "
+            f"{given[name].dtype}"
             for name in cast
             if cast[name].dtype != given[name].dtype
         )
@@ -142,7 +143,7 @@ def _arranged(stated: Sequence[Stated], sample: Any) -> dict[str, Array]:
     if isinstance(sample, Mapping):
         if sample.keys() != set(names):
             raise SampleError(
-                f"the sample names {', '.join(map(str, sample))}; the model takes "
+                f"the sample has the inputs {', '.join(map(str, sample))}; the model takes "
                 f"{', '.join(names)}.",
                 remedy="name each input as the model does: {"
                 + ", ".join(f'"{name}": ...' for name in names)
@@ -154,7 +155,7 @@ def _arranged(stated: Sequence[Stated], sample: Any) -> dict[str, Array]:
         values = [sample]
     if len(values) != len(names):
         raise SampleError(
-            f"the sample holds {len(values)} inputs; the model takes {len(names)}: "
+            f"the sample has {len(values)} inputs; the model takes {len(names)}: "
             f"{', '.join(names)}."
         )
     return {name: _array(value) for name, value in zip(names, values, strict=True)}
@@ -167,7 +168,7 @@ def _unstated(model: Any, sample: Any) -> tuple[dict[str, Array], Any]:
     taken = next(iter(inspect.signature(model.call).parameters), "input")
     paths = keras.tree.flatten_with_path(sample)
     if not paths:
-        raise SampleError("the sample holds no array, so the graph would have no input.")
+        raise SampleError("the sample contains no array, so the graph would have no input.")
     names = ["_".join(map(str, path)) or taken for path, _ in paths]
     named = [
         name if isinstance(sample, dict) or name == taken else f"{taken}_{name}" for name in names
@@ -182,7 +183,8 @@ def _array(value: Any) -> Array:
     array = np.asarray(detached)
     if array.dtype.kind not in "biuf":
         raise SampleError(
-            f"the sample holds {array.dtype} values; a Keras model's graph takes numbers.",
+            f"the sample contains {array.dtype} values; the graph of a Keras model takes only "
+            "numbers.",
             remedy="turn words into numbers before the model",
         )
     return array
@@ -202,7 +204,9 @@ def _made(stated: Stated) -> Array:
         for axis, size in enumerate(stated.shape)
     ]
     if stated.dtype == "string":
-        raise SampleError(f"input {stated.name!r} takes words, and a Keras graph takes numbers.")
+        raise SampleError(
+            f"input {stated.name!r} takes words, but the graph of a Keras model takes only numbers."
+        )
     if "int" in stated.dtype:
         return random.integers(0, INTEGERS_BELOW, shape).astype(stated.dtype)
     if stated.dtype == "bool":

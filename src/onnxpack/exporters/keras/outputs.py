@@ -19,7 +19,7 @@ def name_outputs(model: Any, answer: Any) -> dict[str, Any]:
         (path, value) for path, value in keras.tree.flatten_with_path(answer) if value is not None
     ]
     if not paths:
-        raise ExportError(f"the answer of {model.name!r} holds no tensor.")
+        raise ExportError(f"the output of {model.name!r} contains no tensor.")
     if len(paths) == 1 and not isinstance(answer, dict):
         return {"output": paths[0][1]}
     layers = getattr(model, "output_names", None) or []

@@ -53,8 +53,7 @@ def refuse_own_classes(saved: Path) -> None:
 
 def _refusal(part: str) -> ExportError:
     return ExportError(
-        f"not tried, since {part} is code of your own, which can answer differently on another "
-        "backend"
+        f"not tried, because {part} is custom code, which can answer differently on another backend"
     )
 
 

@@ -44,11 +44,11 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
 
     text = path.read_text(errors="replace")
     if not text.startswith("tree\n"):
-        raise TargetError(f"{path} is no model of LightGBM's: it does not begin with 'tree'.")
+        raise TargetError(f"{path} is not a LightGBM model: it does not begin with 'tree'.")
     try:
         booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as exc:
-        raise TargetError(f"{path} is no model of LightGBM's: {exc}") from exc
-    note = "the sample is of random numbers, as many as the booster has features"
+        raise TargetError(f"{path} is not a LightGBM model: {exc}") from exc
+    note = "the sample is random numbers, one for each feature of the booster"
     made_up = MadeUp(lambda: random_sample(booster), note)
     return LoadedTarget(booster, path.stem, made_up=made_up)

@@ -37,8 +37,8 @@ def write_link(graph: Graph, score: str, objective: str, given: Mapping[str, str
     if objective == "multiclass":
         return graph.add("Softmax", score, axis=1)
     raise ExportError(
-        f"the objective {objective!r} is not one of LightGBM's own, and so it is not known what "
-        "its scores mean.",
+        f"the objective {objective!r} is not built into LightGBM, so it is not known what its "
+        "scores mean.",
         remedy="name the objective in params: objective='regression'",
     )
 

@@ -124,9 +124,10 @@ class LightGBMSubject(BoosterSubject):
         undecided = (gap > 0) & (gap <= LAST_BITS * np.abs(scores).max())
         if undecided.any():
             raise ExportError(
-                f"in {int(undecided.sum())} of {PROBES} rows two classes have the same score but "
-                "for its last bits, so that the label hangs on how LightGBM rounds.",
-                remedy="train so that classes differ: more rows, or features of more values",
+                f"in {int(undecided.sum())} of {PROBES} rows the scores of two classes differ "
+                "only in their last bits, so the label depends on how LightGBM rounds.",
+                remedy="train with more rows, or with features that have more values, so that "
+                "classes differ more clearly",
             )
 
     @cached_property
@@ -156,13 +157,13 @@ def _booster(model: Any) -> Any:
         raise TargetError(f"the {type(model).__name__} is not fitted.", remedy="model.fit(X, y)")
     if callable(model.objective) and isinstance(model, lightgbm.LGBMClassifier):
         raise ExportError(
-            "the objective is a function of the user's own, and so it is not known what its "
-            "scores mean.",
+            "the objective is a custom function, so it is not known what its scores mean.",
             remedy="name the objective: objective='binary'",
         )
     if str(model.get_params().get("pred_early_stop", False)).lower() in ("true", "1"):
         raise ExportError(
-            "the model has pred_early_stop, so that LightGBM leaves out trees where it is sure.",
+            "the model has pred_early_stop, so LightGBM skips trees for rows that it is already "
+            "sure of.",
             remedy="model.set_params(pred_early_stop=False)",
         )
     return model.booster_
@@ -184,8 +185,8 @@ def _known_categories(booster: Any, sample: Any) -> dict[str, list[Any]]:
         raise SampleError(
             f"the sample has {len(columns)} columns of categories or of texts, expected "
             f"{len(kept)}, as in training.",
-            remedy="give rows of the frame that it was trained on; a .parquet keeps what is a "
-            "category",
+            remedy="give rows of the frame that it was trained on; a .parquet file keeps the "
+            "category dtype",
         )
     return {str(name): values for name, values in zip(columns, kept, strict=False)}
 
@@ -197,9 +198,10 @@ def _notes_of_order(booster: Any, columns: Sequence[str]) -> Iterator[str]:
     if is_reordered(list(kept), names):
         place = next(at for at, name in enumerate(kept) if name != names[at])
         yield (
-            "the sample's columns are in another order than in training, and LightGBM takes them "
-            f"by place: input {columns[place]!r} is its feature {names[place]!r}; in the order of "
-            f"training they are sample[{[kept[name] for name in names]}]"
+            "the sample's columns are in a different order than in training, but LightGBM "
+            f"matches them by position: input {columns[place]!r} is its feature "
+            f"{names[place]!r}; in the order of training they are "
+            f"sample[{[kept[name] for name in names]}]"
         )
 
 
@@ -216,7 +218,8 @@ def random_sample(booster: Any) -> Array:
     """
     if booster.pandas_categorical:
         raise TargetError(
-            "the booster knows the categories of a data frame, so no sample can be made up.",
+            "the booster was trained on a data frame with categories, so no sample can be "
+            "generated.",
             remedy="give rows of the frame that it was trained on: --sample rows.csv, or "
             "rows.parquet",
         )

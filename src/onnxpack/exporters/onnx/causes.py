@@ -33,7 +33,8 @@ def open_model(pack: Pack, graph: ir.Model) -> Model:
         said = plain(exc.__cause__) if isinstance(exc.__cause__, Exception) else exc.message
         raise PackError(
             f"{name!r} cannot be loaded: its operators are those of opset {opset}, and ONNX "
-            f"Runtime knows many only from opset {FIRST_OPSET} on. It says: {said}.",
+            f"Runtime supports many operators only from opset {FIRST_OPSET} on. Its error: "
+            f"{said}.",
             remedy=f"onnx.save(onnx.version_converter.convert_version(onnx.load({name!r}), "
             f"{NEW_OPSET}), 'newer.onnx'), and export newer.onnx",
         ) from exc
@@ -48,8 +49,8 @@ def refuse_draws(path: Path, model: ir.Model) -> None:
     """
     for node in find_random(model):
         raise ExportError(
-            f"{path.name!r} draws at random, {place_of(node)}: no answer of it can be proven, "
-            "even where only some inputs reach this operator.",
+            f"{path.name!r} draws random numbers, {place_of(node)}: its answers cannot be "
+            "proven, even if only some inputs reach this operator.",
             remedy=_instead(path, model, node),
         )
 
@@ -58,13 +59,13 @@ def _instead(path: Path, model: ir.Model, node: ir.Node) -> str:
     if node.op_type in DROPOUTS:
         return (
             "save the model for inference, where Dropout does nothing: in PyTorch model.eval() "
-            "before torch.onnx.export; or take the third input, training_mode, off this node"
+            "before torch.onnx.export; or remove the third input, training_mode, from this node"
         )
     if node.graph is not model.graph:
-        return "take the random numbers as an input of the graph, and save it anew"
+        return "make the random numbers an input of the graph, and save it again"
     inputs = [value.name for value in (*model.graph.inputs, node.outputs[0])]
     outputs = [value.name for value in model.graph.outputs]
     return (
-        f"give the random numbers as an input: onnx.utils.extract_model({path.name!r}, "
+        f"make the random numbers an input: onnx.utils.extract_model({path.name!r}, "
         f"'given.onnx', {inputs}, {outputs}), and export given.onnx"
     )

@@ -109,7 +109,7 @@ class OnnxSubject(Subject):
         first = self._pack.golden[0]
         if len(first.outputs) != len(self._names):
             raise PackError(
-                f"{first.name} holds {len(first.outputs)} outputs, the graph gives "
+                f"{first.name} has {len(first.outputs)} outputs, but the graph gives "
                 f"{len(self._names)}."
             )
         feeds = signature.bind([read_tensor(path)[1] for path in first.inputs], {})
@@ -119,7 +119,7 @@ class OnnxSubject(Subject):
         wrong = [e for e in compare_all(expected, self.run(feeds), Tolerance()) if not e.passed]
         if wrong:
             raise ParityError(
-                f"the graph does not give its own golden data {first.name}: output "
+                f"the graph does not reproduce its own golden data {first.name}: output "
                 f"{wrong[0].output!r} {wrong[0].reason}."
             )
         return feeds
@@ -128,7 +128,7 @@ class OnnxSubject(Subject):
 def _random(spec: TensorSpec) -> Array:
     if spec.shape is None or spec.dtype == "str":
         raise SampleError(
-            f"no input can be made up for {spec.name!r}, {spec}.",
+            f"no input can be generated for {spec.name!r}, {spec}.",
             remedy=f"--sample {spec.name}=file.npy",
         )
     shape = [FREE_SIZE if isinstance(dim, str) else dim for dim in spec.shape]

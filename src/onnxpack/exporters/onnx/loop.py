@@ -42,6 +42,8 @@ class Loop(op_loop.Loop):
             state = outputs[: self.N]
             given.append(outputs[self.N :])
         if self.K and not given:
-            raise ValueError("the Loop had no turn, so the shape of what its turns give is unknown")
+            raise ValueError(
+                "the Loop ran no iteration, so the shape of what an iteration gives is unknown"
+            )
         turns = [np.stack(values) for values in zip(*given, strict=True)]
         return self._check_and_fix_outputs((*state, *turns))

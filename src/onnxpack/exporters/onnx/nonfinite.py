@@ -29,13 +29,13 @@ DIFFERENT = {
 ENDLESS = {"Loop", "RoiAlign"}
 """Operators that may take hours on these values: RoiAlign visits every point of a region."""
 NOT_ASKED = (
-    "the graph was not asked with NaN and infinities among its inputs, since its {} might not end "
-    "there"
+    "the graph was not tested with NaN and infinities among its inputs, because its {} might "
+    "not end there"
 )
 FAR = {"RoiAlign"}
 """Operators that may also take hours on large numbers in ONNX's evaluator, which is Python code."""
 NOT_ASKED_FAR = (
-    "the graph was asked nothing far from the sample: ONNX's evaluator, the reference of the "
+    "the graph was not tested far from the sample: ONNX's evaluator, the reference of the "
     "proof, takes too long for {} there"
 )
 
@@ -57,8 +57,8 @@ def notes_of_nonfinite(
         known = sorted(operators & DIFFERENT)
         likely = f" (it has {', '.join(known)})" if known else ""
         yield (
-            f"{' and '.join(differing)}: there the pack answers as ONNX Runtime does, and ONNX's "
-            f"own evaluator answers otherwise{likely}"
+            f"{' and '.join(differing)}: there the pack answers like ONNX Runtime, and ONNX's "
+            f"own evaluator answers differently{likely}"
         )
 
 

@@ -43,6 +43,7 @@ def refuse_uneven(run: Callable[[Feeds], Feeds], sample: Feeds) -> None:
         found = compare(name, array, np.concatenate(parts), CLOSE)
         if not found.passed:
             raise ExportError(
-                "the model answers differently to a row alone and to the same row among others, so "
-                f"that its answer hangs on how sums are rounded: output {name!r}: {found.reason}"
+                "the model answers differently to a row alone and to the same row among "
+                f"others, so its answer depends on how sums are rounded: output {name!r}: "
+                f"{found.reason}"
             )

@@ -33,7 +33,7 @@ def planned(model: Any) -> Mapping[str, str]:
     if hasattr(model, "transform"):
         return {TRANSFORMED: "transform"}
     raise ExportError(
-        f"{type(model).__name__} neither predicts new rows nor transforms them.",
+        f"{type(model).__name__} can neither predict new rows nor transform them.",
         remedy="fit it with novelty=True, so that it has predict()"
         if hasattr(model, "novelty")
         else "export an estimator that has predict() or transform()",
@@ -53,7 +53,9 @@ def answered(model: Any, x: Any) -> tuple[Mapping[str, str], Sequence[str]]:
     for name, other in others:
         failure = _failure(model, other, x)
         if failure:
-            notes.append(f"{other}() fails on the sample, so the pack has no {name!r}: {failure}")
+            notes.append(
+                f"{other}() failed on the sample, so the pack has no output {name!r}: {failure}"
+            )
         else:
             kept[name] = other
     return kept, notes
@@ -115,7 +117,7 @@ def _numbers(mixed: Array) -> Array:
     if all(issubclass(kind, int | float | np.number | np.bool_) for kind in kinds):
         return mixed.astype(np.float64)
     raise ExportError(
-        "the model answers with numbers and texts in one array, which a tensor cannot hold.",
+        "the model returns numbers and texts in one array, which a tensor cannot hold.",
         remedy="encode the texts, or leave them out: remainder='drop' in a ColumnTransformer",
     )
 

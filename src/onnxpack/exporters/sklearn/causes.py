@@ -10,42 +10,43 @@ from onnxpack.exporters.sklearn.convert import parts
 from onnxpack.exporters.sklearn.ufuncs import UFUNCS
 from onnxpack.parity.subject import Attempt, Cause
 
-CALLED = "call it before the pack, or use one of these functions of numpy's: " + ", ".join(
+CALLED = "call it before the pack, or use one of these numpy functions: " + ", ".join(
     f"np.{function.__name__}" for function in UFUNCS
 )
 REMEDIES: Mapping[str, str] = {
-    r"joins texts before they are hashed": "take ngram_range=(1, 1) and analyzer='word' before fit",
-    r"n_features=.* too large": "take n_features=2**14 before fit, or CountVectorizer, which keeps "
-    "a vocabulary",
-    r"are no tensors|more rows than it is given": "call its transform() before the pack, and "
+    r"joins texts before they are hashed": "use ngram_range=(1, 1) and analyzer='word' before fit",
+    r"n_features=.* too large": "use n_features=2**14 before fit, or CountVectorizer, which "
+    "keeps a vocabulary",
+    r"are not tensors|more rows than it is given": "call its transform() before the pack, and "
     "export what comes after it",
     r"in steps until they converge": "export what comes after it, and call its transform() "
-    "before; PCA and TruncatedSVD are one product, and can be exported",
-    r"numpy's .* of u?int\d+ is not written": "give floating-point numbers, before fit and in the "
-    "sample: X.astype('float64')",
-    r"the function .* is Python code|is not written as a graph|numpy's .* does not take": CALLED,
-    r"analyzer is Python code|changes texts in a way": "do that to the texts before fit and before "
+    "before; PCA and TruncatedSVD are a single product and can be exported",
+    r"numpy's .* of u?int\d+ is not supported": "give floating-point numbers, before fit and in "
+    "the sample: X.astype('float64')",
+    r"the function .* is Python code|is not supported in a graph|numpy's .* does not take": CALLED,
+    r"analyzer is Python code|changes texts in a way": "do this to the texts before fit and before "
     "the pack, and leave the option at its default",
-    r"token_pattern=": "take one of these, before fit",
+    r"token_pattern=": "use one of these, before fit",
     r"no term of the vocabulary": "make ngram_range as wide as the vocabulary's terms, before fit",
     r"to a row alone": "leave out features that do not vary, and scale the others: "
     "make_pipeline(VarianceThreshold(), StandardScaler(), model).fit(X, y)",
-    r"pooling_func is": "take pooling_func=np.mean, before fit",
-    r"Matern with nu": "take one of these, Matern(nu=1.5), before fit",
+    r"pooling_func is": "use pooling_func=np.mean, before fit",
+    r"Matern with nu": "use one of these, such as Matern(nu=1.5), before fit",
     r"solves a system of equations": "export what comes after it, and call its transform() before",
-    r"the metric .* is not written": "take metric='euclidean', 'manhattan', 'chebyshev', "
-    "'minkowski', 'cosine', 'canberra', 'braycurtis' or 'hamming', before fit",
-    r"function of the user's": "use one that scikit-learn names by a string",
+    r"the metric .* is not supported": "use metric='euclidean', 'manhattan', 'chebyshev', "
+    "'minkowski', 'cosine', 'canberra', 'braycurtis' or "
+    "'hamming', before fit",
+    r"custom function": "use one of scikit-learn's own, which are named by a string",
     r"others remain text": "encode every column of text, or drop it: remainder='drop'",
-    r"onnxpack does not know this class": "use an estimator of scikit-learn's, or export what "
-    "comes before and after it as packs of their own",
-    r"is not the library's own": "export the steps before and after it as packs of their own, and "
+    r"onnxpack does not support this class": "use a scikit-learn estimator, or export what comes "
+    "before and after it as separate packs",
+    r"is not the library's own": "export the steps before and after it as separate packs, and "
     "call its own code between them",
     r"can store zeros in a sparse matrix": "make rows dense before fit: sparse_threshold=0 in a "
     "ColumnTransformer, or sparse_output=False",
-    r"is handed categories by a step before it": "encode the categories as numbers before fit, "
+    r"receives categories from a step before it": "encode the categories as numbers before fit, "
     "with an OrdinalEncoder",
-    r"has no converter for": "export the steps before and after it as packs of their own",
+    r"has no converter for": "export the steps before and after it as separate packs",
 }
 """What users can do instead, by a pattern of the error message."""
 
@@ -70,9 +71,9 @@ def diagnose(model: Any, attempts: Sequence[Attempt]) -> Cause | None:
 
 
 TIES = Cause(
-    "some rows are equally far from several training rows, and which of them scikit-learn takes "
+    "some rows are equally far from several training rows, and which of them scikit-learn picks "
     "depends on how it searches",
-    "leave out training rows that stand twice, or take another estimator",
+    "remove duplicate training rows, or use another estimator",
 )
 
 

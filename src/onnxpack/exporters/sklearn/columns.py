@@ -29,7 +29,7 @@ def column_array(name: str, series: Any, notes: list[str]) -> Array:
         return _plain(name, series.astype(object), kind, missing, notes)
     if kind in "biu" and missing.any():
         kind = "f"
-        notes.append(f"column {name!r} has missing values: it is float64, and NaN is missing")
+        notes.append(f"column {name!r} has missing values: it is float64, and NaN means missing")
     return _plain(name, series, kind, missing, notes)
 
 

@@ -80,7 +80,7 @@ def call(model: Any, method: str, x: Table) -> Answer:
     if key not in graph.known:
         family = family_of(model)
         if family is None:
-            raise ExportError(f"{_class_of(model)}: onnxpack does not know this class")
+            raise ExportError(f"{_class_of(model)}: onnxpack does not support this class")
         refuse_own_code(model)
         function = getattr(family, method, None)
         if function is None:
@@ -103,7 +103,7 @@ def ask(model: Any, method: str, x: Table) -> Tensor:
     """
     answer = call(model, method, x)
     if isinstance(answer, list):
-        raise ExportError(f"{type(model).__name__}.{method}() gives several arrays")
+        raise ExportError(f"{type(model).__name__}.{method}() returns several arrays")
     return answer
 
 

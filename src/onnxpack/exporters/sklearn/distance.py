@@ -84,8 +84,8 @@ def _weighed(
 
 
 def _unwritten(metric: Any) -> ExportError:
-    named = repr(metric) if isinstance(metric, str) else "that is a function of the user's"
-    return ExportError(f"the metric {named} is not written")
+    named = repr(metric) if isinstance(metric, str) else "that is a custom function"
+    return ExportError(f"the metric {named} is not supported")
 
 
 def squares_in_order(x: Tensor, points: Array) -> Tensor:
@@ -152,7 +152,7 @@ def kernel_matrix(x: Tensor, points: Any, name: Any, settings: Mapping[str, Any]
     """
     points = dense(points)
     if not isinstance(name, str) or name not in _KERNELS:
-        raise ExportError(f"the kernel {name!r} is not written")
+        raise ExportError(f"the kernel {name!r} is not supported")
     default = {"gamma": 1.0 if name == "chi2" else 1.0 / points.shape[1], "degree": 3, "coef0": 1}
     given = {key: float(_or(settings.get(key), value)) for key, value in default.items()}
     return _KERNELS[name](_Kernel(n.floats(x), points, **given))

@@ -43,7 +43,7 @@ class SklearnExporter:
         _refuse_unfitted(model)
         if sample is None:
             raise SampleError(
-                "a scikit-learn model is exported with a sample of its rows.",
+                "a scikit-learn model needs a sample of its rows.",
                 remedy="onnxpack.export(model, X[:100], ...) (--sample rows.csv)",
             )
         searches = list(_searches(model))
@@ -83,7 +83,7 @@ def _refuse_unwritable(model: Any) -> None:
         if reason:
             cause = cause_of(reason)
             raise ExportError(
-                f"{cause.reason}, so no graph can answer as it does.", remedy=cause.remedy
+                f"{cause.reason}, so no graph can give the same answers.", remedy=cause.remedy
             )
 
 

@@ -15,8 +15,8 @@ from onnxpack.signature import Array
 LETTERS = frozenset("ςσığş\u0307")
 """Letters that are special in lower case; a vocabulary with them shows that such texts occur."""
 LOWER = (
-    "texts with İ, or with Σ at the end of a word, are refused by the pack, since ONNX Runtime "
-    "makes other letters of them than Python does: send text.lower()"
+    "the pack refuses texts with İ, or with Σ at the end of a word, because ONNX Runtime "
+    "lowercases them differently from Python: send text.lower()"
 )
 MISSING_TEXTS = "the model was fitted with missing texts: an empty text stands for them"
 HASHED = "the graph needs ONNX Runtime, whose own operator com.microsoft.MurmurHash3 hashes texts"
@@ -38,14 +38,15 @@ def refuse_other_kinds(model: Any, frame: Any) -> None:
         texts = bool(known) and all(isinstance(item, str) for item in known)
         if texts and kind in "biuf":
             raise SampleError(
-                f"column {name!r} of the sample is {frame[name].dtype}, and the model was fitted "
-                f"with texts such as {known[0]!r}, as when a table is read from CSV again.",
+                f"column {name!r} of the sample is {frame[name].dtype}, but the model was "
+                f"fitted with texts such as {known[0]!r}, as happens when a table is read back "
+                "from CSV.",
                 remedy=f"frame[{name!r}] = frame[{name!r}].astype(str){_filled(known)}",
             )
         numbers = np.asarray(categories)
         if numbers.dtype.kind in "biuf" and _holds_texts(frame[name]):
             raise SampleError(
-                f"column {name!r} of the sample holds texts, and the model was fitted with "
+                f"column {name!r} of the sample contains texts, but the model was fitted with "
                 f"{numbers.dtype}.",
                 remedy=f"frame[{name!r}] = frame[{name!r}].astype('{numbers.dtype}')",
             )
@@ -93,8 +94,8 @@ def refuse_unlike_letters(model: Any, feeds: Mapping[str, Array]) -> None:
             if name != "X":
                 cure = f"frame[{name!r}] = frame[{name!r}].str.lower()"
             raise SampleError(
-                f"text {found} of the sample has İ, or Σ at the end of a word, of which Python "
-                "makes other small letters than ONNX Runtime does.",
+                f"text {found} of the sample has İ, or Σ at the end of a word, which Python and "
+                "ONNX Runtime lowercase differently.",
                 remedy=f"{cure}; the model answers the same, and requests need it too",
             )
 

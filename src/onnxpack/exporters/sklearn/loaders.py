@@ -29,11 +29,11 @@ def skops(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
     try:
         unknown = get_untrusted_types(file=path)
     except Exception as exc:
-        raise TargetError(f"{path} is no file of skops: {type(exc).__name__}: {exc}") from exc
+        raise TargetError(f"{path} is not a skops file: {type(exc).__name__}: {exc}") from exc
     doubtful = [name for name in unknown if name not in HARMLESS]
     if doubtful and not trust:
         raise TargetError(
-            f"{path} holds types that skops does not vouch for, which could run code or reach "
+            f"{path} contains types that skops does not trust, which could run code or reach "
             f"into memory: {', '.join(doubtful)}.",
             remedy=TRUST,
         )
@@ -78,8 +78,8 @@ def _loaded(path: Path, load: Callable[[], Any]) -> LoadedTarget:
             ) from exc
     if not (hasattr(model, "predict") or hasattr(model, "transform")):
         raise TargetError(
-            f"{path} holds a {type(model).__name__}, expected a fitted estimator with predict() "
-            "or transform()."
+            f"{path} contains a {type(model).__name__}, expected a fitted estimator with "
+            "predict() or transform()."
         )
     notes = dict.fromkeys(note for warning in caught if (note := _version_note(warning.message)))
     return LoadedTarget(model, path.stem, notes=tuple(notes))
@@ -92,5 +92,6 @@ def _version_note(warning: Warning | str) -> str:
         return ""
     return (
         f"the model was saved by scikit-learn {saved} and is loaded by "
-        f"{getattr(warning, 'current_sklearn_version', 'another')}, which may read it otherwise"
+        f"{getattr(warning, 'current_sklearn_version', 'another')}, which may read it "
+        "differently"
     )

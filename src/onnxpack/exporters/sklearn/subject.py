@@ -131,7 +131,7 @@ class SklearnSubject(Subject):
         if not ties:
             return None
         return Cause(
-            f"in case {name!r} {ties}, and which of these scikit-learn takes depends on how it "
+            f"in case {name!r} {ties}, and which of these scikit-learn picks depends on how it "
             "searches: both answers are right",
             "" if name != "sample" else TIES.remedy,
         )
@@ -139,8 +139,9 @@ class SklearnSubject(Subject):
     def unsteadiness(self, feeds: Mapping[str, Array]) -> Cause | None:
         """Return the cause of unsteady answers: the estimator draws them at random."""
         return Cause(
-            f"a {type(self.model).__name__} or a part of it draws its answers at random",
-            "export an estimator that does not: of dummies, strategy='prior' or 'most_frequent'",
+            f"a {type(self.model).__name__} or a part of it gives random answers",
+            "export an estimator that does not; for a dummy estimator use strategy='prior' or "
+            "'most_frequent'",
         )
 
     def _answer(self, x: Any) -> dict[str, Array]:
@@ -183,7 +184,7 @@ class SklearnSubject(Subject):
         for name, array in own.items():
             if not compare(name, array, again[name], Tolerance()).passed:
                 raise SampleError(
-                    "the model answers otherwise to the sample with plain numpy dtypes: "
+                    "the model answers differently if the sample has plain numpy dtypes: "
                     f"{name!r} differs.",
                     remedy="fit and export with plain dtypes: frame.astype({'column': 'float64'})",
                 )

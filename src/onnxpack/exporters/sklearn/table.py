@@ -19,7 +19,8 @@ from onnxpack.signature import Array, dtype_name
 
 X = "X"
 SPARSE_NOTE = (
-    "the sparse sample is taken as a dense one: 0 stands for what the sparse matrix does not store"
+    "the sparse sample is converted to a dense one: 0 stands for what the sparse matrix does "
+    "not store"
 )
 
 
@@ -158,7 +159,7 @@ def read_rows(model: Any, sample: Any) -> Rows:
         return Matrix({X: sample.toarray()}, (SPARSE_NOTE,), type(sample))
     if isinstance(sample, str | bytes | tuple):
         raise SampleError(
-            f"a {type(sample).__name__} is no sample of rows.",
+            f"a {type(sample).__name__} is not a sample of rows.",
             remedy="give a 2-D array, a DataFrame, or a list of texts: model.predict(sample) "
             "must work",
         )
@@ -181,7 +182,8 @@ def _array(sample: Any) -> Array:
     texts_or_columns = array.ndim == 2 or _all_texts(array)
     if array.dtype.kind not in "biufO" or (array.dtype.kind == "O" and not texts_or_columns):
         raise SampleError(
-            f"an array of dtype {array.dtype} is not one of numbers or of texts alone.",
+            f"an array of dtype {array.dtype} is not supported, expected only numbers or only "
+            "texts.",
             remedy="give a DataFrame: each column has a dtype of its own",
         )
     if array.dtype == np.float16 or array.dtype.itemsize > 8:
@@ -266,7 +268,7 @@ def _known_columns(model: Any, frame: Any, notes: list[str]) -> Any:
         )
     unknown = [name for name in frame.columns if name not in set(known)]
     if unknown:
-        notes.append(f"the model does not know these columns, which are left out: {unknown}")
+        notes.append(f"the model does not know these columns, so they are left out: {unknown}")
     return frame[list(known)]
 
 

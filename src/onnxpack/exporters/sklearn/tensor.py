@@ -256,7 +256,7 @@ class Tensor:
         if self.dtype != "str":
             return _comparison("Equal", self, other)
         if isinstance(other, Tensor):
-            raise TypeError("texts are held against constant ones")
+            raise TypeError("texts are compared only with constant ones")
         texts = np.asarray(other, object)
         known = sorted({str(text) for text in texts.ravel()})
         numbers = np.array([known.index(str(text)) for text in texts.ravel()], np.int64)

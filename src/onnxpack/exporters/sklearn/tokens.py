@@ -23,7 +23,7 @@ _WORDS = re.compile(rf"(?:\(\?u\))?(?P<edge>(?:\\b)?)(?P<more>(?:\\w)*)\\w{_LEAS
 _LETTERS = re.compile(rf"(?:\(\?u\))?(?P<kind>\\S|\[(?:[a-zA-Z]-[a-zA-Z]|0-9|_)+\]){_LEAST}")
 UNLIKE = r"İ|Σ(?:[^\p{Lu}\p{Ll}\p{Lt}]|$)"
 """Letters whose lower case in Python has several characters, or depends on the next character."""
-GUARD = "a text has İ, or Σ at the end of a word, which Python makes lower case otherwise"
+GUARD = "a text has İ, or Σ at the end of a word, which Python lowercases differently"
 LOCALE = "C.UTF-8"
 END = "\0end"
 """Pads a text that is shorter than the longest one; no word or character equals it."""
@@ -142,7 +142,7 @@ def _written(pattern: str) -> str:
         kind = f"[^{SPACES}]" if match["kind"] == r"\S" else match["kind"]
         return f"{kind}{{{match['least'] or 1},}}"
     raise ExportError(
-        f"token_pattern={pattern!r} may be read otherwise by ONNX Runtime; what is read alike is "
-        r"\w, \S or a class of ASCII letters, at least once or as many times as it says: "
+        f"ONNX Runtime may read token_pattern={pattern!r} differently; supported are "
+        r"\w, \S or a class of ASCII letters, at least once or a given number of times: "
         r"\b\w\w+\b, \w{3,}, [a-z]+"
     )

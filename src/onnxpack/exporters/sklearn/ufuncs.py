@@ -67,7 +67,7 @@ def apply_ufunc(function: np.ufunc, x: Tensor) -> Tensor:
     """
     function = SAME.get(function, function)
     if function not in UFUNCS:
-        raise ExportError(f"the function {function.__name__!r} is not written as a graph")
+        raise ExportError(f"the function {function.__name__!r} is not supported in a graph")
     try:
         wanted = function(np.ones(1, x.dtype)).dtype
     except TypeError as exc:
@@ -90,7 +90,7 @@ def _of_integers(function: np.ufunc, x: Tensor, wanted: str) -> Tensor:
         ExportError: the function needs uint64 or a division.
     """
     if x.dtype == "uint64" or function is np.reciprocal:
-        raise ExportError(f"numpy's {function.__name__!r} of {x.dtype} is not written as a graph")
+        raise ExportError(f"numpy's {function.__name__!r} of {x.dtype} is not supported in a graph")
     return UFUNCS[function](x.cast("int64")).cast(wanted)
 
 

@@ -48,7 +48,7 @@ def _load_module(home: str) -> ModuleType:
     file = Path(home)
     is_file = file.suffix == ".py"
     if is_file and not file.is_file():
-        raise TargetError(f"there is no file {home}.")
+        raise TargetError(f"the file {home} does not exist.")
     make_importable(file.resolve().parent if is_file else Path.cwd())
     try:
         return _load_file(file.resolve()) if is_file else importlib.import_module(home)
@@ -64,7 +64,7 @@ def _load_file(file: Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no module")
+        raise ImportError(f"{file} is not a Python module")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -40,7 +40,7 @@ def load_target(text: str, *, class_name: str | None = None, trust: bool = False
     if found is None:
         return _load_code(text)
     if not path.exists():
-        raise TargetError(f"there is no file {text}.")
+        raise TargetError(f"the file {text} does not exist.")
     load: Loader = found.load()
     return load(path, class_name, trust)
 
@@ -65,7 +65,7 @@ def _is_model(found: object) -> bool:
 def _load_code(text: str) -> LoadedTarget:
     if ":" not in text:
         raise TargetError(
-            f"{text!r} names no model.",
+            f"{text!r} does not name a model.",
             remedy="use module:attr, file.py:attr, torchvision:resnet18, a folder of "
             f"transformers, or a file: {_suffixes()}",
         )

@@ -11,7 +11,7 @@ from onnxpack.parity.subject import Cause
 
 MADE_UP = "sample = numpy.random.default_rng(0).normal(size={}).astype('float32')"
 
-TAKES_ALL = ("in axis ", "was to be dynamic")
+TAKES_ALL = ("in axis ", "is declared dynamic")
 """Texts of errors that occur only after each array of the sample became an input."""
 
 
@@ -41,10 +41,10 @@ def _refuse_meta(sample: Any) -> None:
     for each in _shallow(sample):
         if str(getattr(each, "device", "")) == "meta":
             raise SampleError(
-                "the sample is a tensor on the meta device, which has a shape and no numbers.",
+                "the sample is a tensor on the meta device, which has a shape but no values.",
                 remedy=f"sample = torch.rand({tuple(each.shape)})"
                 if each is sample
-                else f"replace this tensor by torch.rand({tuple(each.shape)})",
+                else f"replace this tensor with torch.rand({tuple(each.shape)})",
             )
 
 
@@ -63,7 +63,7 @@ def _mistake(sample: Any, refusal: str) -> Cause | None:
     doubles = any(str(getattr(each, "dtype", "")) == "float64" for each in _shallow(sample))
     if doubles and any(word in refusal for word in ("Double", "double")):
         return Cause(
-            "the sample is float64, which NumPy makes of Python numbers, and the model is float32",
+            "the sample is float64, NumPy's default for Python numbers, but the model is float32",
             "sample = sample.astype('float32')"
             if hasattr(sample, "astype")
             else "make every array float32: array.astype('float32')",

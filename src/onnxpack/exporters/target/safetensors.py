@@ -20,7 +20,7 @@ def load(path: Path, class_name: str | None, _trust: bool) -> LoadedTarget:
     """
     if class_name is None:
         raise TargetError(
-            f"{path} holds weights, and not the code that uses them.",
+            f"{path} contains weights, but not the code that uses them.",
             remedy=f"onnxpack export {path} --class module:Net, or a function that makes the "
             "module: --class train.py:make_model",
         )
@@ -50,7 +50,9 @@ def _made(class_name: str) -> Any:
             "train.py:make_model",
         ) from exc
     if not isinstance(module, torch.nn.Module):
-        raise TargetError(f"{class_name} makes a {type(module).__name__}, not a torch.nn.Module.")
+        raise TargetError(
+            f"{class_name} makes a {type(module).__name__}, expected a torch.nn.Module."
+        )
     return module
 
 

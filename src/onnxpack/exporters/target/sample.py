@@ -47,7 +47,7 @@ def read_sample(specs: Sequence[str]) -> Any:
             plain.append(_read(spec, seed=index))
     if named and plain:
         raise SampleError(
-            "some inputs are named and some are not.", remedy="name all of them: --sample x=1x3"
+            "some inputs are named and others are not.", remedy="name all of them: --sample x=1x3"
         )
     if named:
         return named
@@ -91,13 +91,13 @@ def _random(spec: str, match: re.Match[str], random: np.random.Generator) -> Arr
     try:
         dtype = np.dtype(match["dtype"] or "float32")
     except TypeError as exc:
-        raise SampleError(f"{spec} names no dtype of numpy: {exc}.") from exc
+        raise SampleError(f"{spec} does not name a NumPy dtype: {exc}.") from exc
     if dtype.kind in "iu":
         return random.integers(0, INTEGERS_BELOW, shape).astype(dtype)
     if dtype.kind == "b":
         return np.ones(shape, dtype)
     if dtype.kind != "f":
-        raise SampleError(f"no random {dtype} can be made up.", remedy="--sample x=file.npy")
+        raise SampleError(f"no random {dtype} can be generated.", remedy="--sample x=file.npy")
     return random.standard_normal(shape).astype(dtype)
 
 

@@ -66,9 +66,9 @@ def diagnose(
     gradient = find_gradient(run)
     if gradient and not any(attempt.evidence for attempt in attempts):
         return Cause(
-            f"forward() differentiates in a way that has no form in ONNX, at {gradient}",
-            "give the formula of the derivative; or return what is differentiated, and take "
-            "gradients after it",
+            f"forward() computes a gradient in a way that ONNX cannot express, at {gradient}",
+            "write the derivative as a formula; or return the value to differentiate, and "
+            "compute gradients outside the model",
         )
     decided = _decision(said)
     if decided:
@@ -87,8 +87,8 @@ def diagnose(
 def _decision(said: str) -> Cause | None:
     """Return the cause for a line that decides in Python, with a way to write that line."""
     for words, kinds in (
-        ("values decide|decides from a tensor's values", ON_VALUES),
-        ("a size that varies decides", ON_SIZES),
+        ("depends on a tensor's values", ON_VALUES),
+        ("depends on a dynamic size", ON_SIZES),
     ):
         if not re.search(words, said):
             continue
@@ -98,7 +98,7 @@ def _decision(said: str) -> Cause | None:
         code = place[2] if place else ""
         what, remedy = next(rest for pattern, *rest in kinds if re.search(pattern, code))
         at = f", at {place[1]}:\n      {code}" if place else ""
-        return Cause(f"forward() {what}, which a graph cannot{at}", remedy)
+        return Cause(f"forward() {what}, which a graph cannot do{at}", remedy)
     return None
 
 
@@ -107,7 +107,7 @@ def _missing(operator: str, run: Callable[[], Any]) -> Cause:
     shown = f" at {place}" if place else ""
     return Cause(
         f"forward() calls {operator}, an operator that ONNX does not have,{shown}".rstrip(","),
-        "write it with other operators of torch; those of ONNX are listed at "
+        "write it with other torch operators; ONNX operators are listed at "
         "https://onnx.ai/onnx/operators",
     )
 
@@ -123,31 +123,31 @@ SHAPES = "shapes cannot be multiplied|size of tensor|[Ee]xpected .* (channels|di
 DTYPES = "scalar type|same dtype|dtype mismatch|Input type"
 CURES: Sequence[tuple[str, str]] = (
     ("meta tensor|on meta", "give the model its weights first: load_state_dict(..., assign=True)"),
-    ('required "forward"', "define forward() in the class, with this very name"),
-    ("index out of range", "give a sample of indices that the model knows"),
+    ('required "forward"', "define a method named forward() in the class"),
+    ("index out of range", "give a sample whose indices are in the model's range"),
     (DTYPES, "give the sample in the model's dtype: sample.float(), or sample.long() for indices"),
-    (SHAPES, "give a sample of the shape that the model takes, its batch first"),
-    ("tensors to be on the same device", "move the whole model: model.cpu()"),
+    (SHAPES, "give a sample with the shape that the model takes, batch axis first"),
+    ("tensors to be on the same device", "move the whole model to one device: model.cpu()"),
 )
 UNSURE = Cause(
-    "detections differ: among boxes whose scores or overlaps are all but equal, which are kept "
-    "hangs on float32's last digit, as with weights that were never trained",
-    "export the trained model, with a picture on which it is sure of what it finds",
+    "detections differ: the scores or overlaps of some boxes are nearly equal, so which boxes "
+    "are kept depends on float32's last digit, as with weights that were never trained",
+    "export the trained model, with a picture on which its detections are confident",
 )
 TOO_COARSE = Cause(
-    "the model computes in float64, for which ONNX Runtime lacks kernels of some operators on CPU; "
-    "and what it computes does not fit into float32",
-    "keep huge and tiny numbers apart: take offsets off the inputs before the model is called",
+    "the model computes in float64, for which ONNX Runtime lacks kernels of some operators on "
+    "CPU; and its values do not fit into float32",
+    "do not mix huge and tiny numbers: subtract offsets from the inputs before the model is called",
     certain=False,
 )
 RANDOM = Cause(
-    "forward() draws at random, if only for some inputs",
-    "take the noise as an input of forward(), or draw it only if self.training",
+    "forward() draws random numbers, at least for some inputs",
+    "make the noise an input of forward(), or draw it only if self.training",
 )
 FROZEN = Cause(
     "a size that should vary was fixed inside the graph",
-    "in forward() take sizes from the input, x.shape[0] or x.flatten(1), not from a number; "
-    "or fix them on purpose with static=True (--static)",
+    "in forward() take sizes from the input, x.shape[0] or x.flatten(1), not from a number; or "
+    "fix all sizes with static=True (--static)",
 )
 MAYBE_FROZEN = dataclasses.replace(FROZEN, certain=False)
 MISSING = r"ONNX has no operator for ([\w:.]+)"
@@ -155,40 +155,41 @@ OTHER_SHAPE = r"^is \w+\[.*\], expected \w+\[|cannot be reshaped to the requeste
 """Pattern of an output of another shape, or onnxruntime 1.32's error for a Reshape to a fixed
 size."""
 SCRIPTED = (
-    "let TorchScript take forward(), which keeps the loop: type hints, tensors, methods; no "
-    "lambdas, no **kwargs. Try it with torch.jit.script(model)"
+    "make forward() scriptable, which keeps the loop: use type hints, tensors and methods, but "
+    "no lambdas and no **kwargs. Try it with torch.jit.script(model)"
 )
 BY_VALUES, BY_SIZES = (
-    f"decides in Python from {what}" for what in ("a tensor's values", "a size that is to vary")
+    f"runs Python code that depends on {what}" for what in ("a tensor's values", "a dynamic size")
 )
-FIX = "; or fix the sizes on purpose with static=True (--static)"
+FIX = "; or fix all sizes with static=True (--static)"
 ON_VALUES: Sequence[tuple[str, str, str]] = (
     (
         r"\.numpy\(|\bnp\.|\bnumpy\.",
-        "hands a tensor to numpy",
-        "write it with torch in the place of numpy",
+        "passes a tensor to numpy",
+        "use torch instead of numpy",
     ),
     (
         r"one_hot\(",
         "counts the classes for one_hot",
-        "say how many classes there are: F.one_hot(x, num_classes=10)",
+        "pass the number of classes: F.one_hot(x, num_classes=10)",
     ),
     (
         r"\[int\(|\[[\w.]+\.item\(\)\]",
-        "picks one of several by a tensor's value",
-        "compute all of them and pick by a tensor: torch.stack([f(x) for f in self.heads])[index]",
+        "selects one of several by a tensor's value",
+        "compute all of them and select with a tensor: torch.stack([f(x) for f in "
+        "self.heads])[index]",
     ),
     (r"^while ", BY_VALUES, SCRIPTED),
     (
         r"^assert |^raise ",
         BY_VALUES,
-        "take the check out of forward(), to before the model is called",
+        "move the check out of forward(), and run it before the model is called",
     ),
     (
         r"\.item\(|\.tolist\(|\bint\(|\bfloat\(|^for ",
         BY_VALUES,
         (
-            "keep it a tensor, without .item(), int(tensor) and float(tensor): masks, "
+            "keep it a tensor, without .item(), int(tensor) and float(tensor): use masks, "
             "torch.index_select, torch.where(condition, a, b)"
         ),
     ),
@@ -211,14 +212,15 @@ KNOWN: Sequence[tuple[str, Cause]] = (
     (
         "kernel of unknown shape",
         Cause(
-            "forward() makes a convolution's weights, of a shape or groups that the input decides",
+            "forward() computes a convolution's weights, with a shape or groups that depend on "
+            "the input",
             f"make their shape the same for every input{FIX}",
         ),
     ),
     (
         "pack_padded_sequence or pad_packed_sequence",
         Cause(
-            "forward() uses a packed sequence besides giving it to a recurrent layer",
+            "forward() does more with a packed sequence than pass it to a recurrent layer",
             "unpack it first, with pad_packed_sequence, and work on the padded tensor",
         ),
     ),
@@ -270,7 +272,7 @@ def _translated(line: str) -> str:
     if missing and re.search(r"[Uu]nsupported|not supported|No ONNX function|no decomp", line):
         return f"ONNX has no operator for {missing.group(0)}"
     if "data-dependent" in line:
-        return "Python decides from a tensor's values"
+        return "Python code depends on a tensor's values"
     frozen = re.search(r"\.size\(\)\[(\d+)\] as dynamic but .* be a constant \((\d+)\)", line)
     if frozen:
         return f"the code works for one size only: axis {frozen[1]} was frozen at {frozen[2]}"

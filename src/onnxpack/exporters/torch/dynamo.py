@@ -116,7 +116,7 @@ class Dynamo:
                 verbose=False,
             )
             if converted is None:
-                raise ExportError("torch.onnx.export gave no program")
+                raise ExportError("torch.onnx.export returned no program")
             name_ports(converted.model.graph, list(self.setup.subject.sample), self.setup.outputs)
             converted.save(to)
 
@@ -132,4 +132,4 @@ def _no_text_of_sizes() -> Iterator[None]:
     with text_of_sizes(lambda _, place: places.setdefault(place)):
         yield
     if places:
-        raise ExportError(f"a size that varies becomes text or a key at {listed(places)}")
+        raise ExportError(f"a dynamic size is used as text or as a key at {listed(places)}")

@@ -54,7 +54,7 @@ class TorchExporter:
 
         if sample is None:
             raise SampleError(
-                "a PyTorch model is exported with a sample of its input.",
+                "a PyTorch model needs a sample of its input.",
                 remedy="onnxpack.export(model, torch.zeros(1, 3, 224, 224), ...) "
                 "(--sample 1x3x224x224)",
             )
@@ -147,10 +147,10 @@ def _refuse_first_impressions(subject: TorchSubject) -> None:
     names = kept_from_first_call(model, subject.run_first, subject.sample, lambda: unchanged(model))
     if names:
         raise NondeterministicError(
-            f"the model answers by what it was asked first: its first call sets "
-            f"{', '.join(names[:3])}, and with another first input it answers otherwise.",
+            "the model's answers depend on its first input: its first call sets "
+            f"{', '.join(names[:3])}, and with another first input it answers differently.",
             remedy="set it in __init__, or call the model before the export with the data that "
-            "decides",
+            "should set it",
         )
 
 
@@ -181,9 +181,9 @@ def _refuse_lasting_impressions(subject: TorchSubject) -> None:
         )
     if names:
         raise NondeterministicError(
-            f"the model answers by what earlier calls left behind: a call changes "
-            f"{', '.join(names[:3])}, and with another value there it answers otherwise.",
-            remedy="take it as an input of forward() and return it, or change it only if "
+            "the model's answers depend on earlier calls: a call changes "
+            f"{', '.join(names[:3])}, and with another value there it answers differently.",
+            remedy="make it an input of forward() and return it, or change it only if "
             "self.training",
         )
 
@@ -201,7 +201,7 @@ def _refuse_lazy(module: torch.nn.Module) -> None:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if is_lazy(tensor):
             raise TargetError(
-                f"the model has no weights yet: {name!r} is made in the first call.",
+                f"the model has no weights yet: {name!r} is created by the first call.",
                 remedy="call it once, train it or load its weights: model(sample)",
             )
 

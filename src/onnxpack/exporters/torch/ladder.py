@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from onnxpack.exporters.torch.torchscript import TorchScript
 
 NARROWED = (
-    "the model is of float64: the graph computes in float32, for which ONNX Runtime has kernels, "
+    "the model is float64: the graph computes in float32, for which ONNX Runtime has kernels, "
     "and is proven within the tolerance against the model in float64"
 )
 EMPTY_ROWS = ", zeros for empty rows"
@@ -91,7 +91,7 @@ def _scripts(setup: Setup) -> TorchScript:
     if not has_torchscript_exporter():
         raise ExportError(
             f"PyTorch {torch.__version__} has no exporter for TorchScript modules.",
-            remedy="export the module that the script was made of",
+            remedy="export the module that the script was made from",
         )
     from onnxpack.exporters.torch.torchscript import TorchScript  # it imports that exporter
 
@@ -130,8 +130,9 @@ def _refuse_hidden_by_precision(subject: TorchSubject) -> None:
     hidden = [place for place in narrow if place not in wide]
     if hidden:
         raise ExportError(
-            f"{subject.model_class} was not exported: in its own precision forward() decides "
-            f"from a tensor's values, which a graph cannot, at {listed(hidden)}.",
+            f"{subject.model_class} was not exported: in its own precision forward() runs "
+            "Python code that depends on a tensor's values, which a graph cannot do, at "
+            f"{listed(hidden)}.",
             remedy="export model.float() with a float32 sample",
         )
 

@@ -56,7 +56,7 @@ def save_program(
                 reasons.append(f"  {name}: {(str(exc) or type(exc).__name__).splitlines()[0]}")
             else:
                 return path
-    raise ExportError("\n".join(["PyTorch saved no program that answers as the pack:", *reasons]))
+    raise ExportError("\n".join(["PyTorch saved no program that answers like the pack:", *reasons]))
 
 
 def _write_script(subject: TorchSubject, _: Sequence[Example], path: Path) -> Callable[..., Any]:

@@ -60,8 +60,8 @@ def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Ten
     plain = [type(leaf).__name__ for leaf in _plain_leaves(answer)]
     if plain:
         raise ExportError(
-            f"the model's answer holds a Python {plain[0]}, and a graph gives tensors only.",
-            remedy="return a tensor in its place: torch.as_tensor(value), or leave it out",
+            f"the model's output contains a Python {plain[0]}, but a graph returns only tensors.",
+            remedy="return a tensor instead: torch.as_tensor(value), or leave it out",
         )
     named = list(flatten(answer))
     outputs: dict[str, torch.Tensor] = {}
@@ -71,7 +71,7 @@ def name_outputs(answer: Any, taken: Container[str] = ()) -> dict[str, torch.Ten
             raise ExportError(f"two outputs of the model have the same name: {name!r}.")
         outputs[name] = tensor
     if not outputs:
-        raise ExportError(f"the model's answer, a {type(answer).__name__}, holds no tensor.")
+        raise ExportError(f"the model's output, a {type(answer).__name__}, contains no tensor.")
     return outputs
 
 

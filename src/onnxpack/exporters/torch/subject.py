@@ -47,8 +47,8 @@ from onnxpack.parity.subject import Attempt, Baseline, Cause, Strategy, Subject
 from onnxpack.signature import Array
 
 WIDENED = (
-    "the model is of low precision: the graph computes with the same weights in float32, and is "
-    "proven against the model computed so"
+    "the model has low precision: the graph computes with the same weights in float32, and is "
+    "proven against the model computed in float32"
 )
 
 
@@ -59,7 +59,7 @@ KNOWN = {
 """Dtypes that inputs and outputs of a pack may have."""
 REMEDIES = dict.fromkeys(
     (torch.complex32, torch.complex64, torch.complex128),
-    "give the two parts as one more axis: torch.view_as_real(y); and take them so: "
+    "return the two parts as an extra axis: torch.view_as_real(y); and take them the same way: "
     "torch.view_as_complex(x)",
 )
 
@@ -106,9 +106,9 @@ class TorchSubject(Subject):
         self.sample = {path: to_array(_known(tensor)) for path, tensor in tensors}
         if not tensors:
             raise SampleError(
-                "the sample holds no tensor, so the graph would have no input: "
-                f"it is {', '.join(type(value).__name__ for _, value in given) or 'empty'}.",
-                remedy="turn text and other values into tensors first, and give the model those",
+                "the sample contains no tensor, so the graph would have no input: it is "
+                f"{', '.join(type(value).__name__ for _, value in given) or 'empty'}.",
+                remedy="convert text and other values to tensors first, and give the model those",
             )
         if len(self.sample) < len(tensors):
             raise SampleError(f"two inputs would have the same name: {[p for p, _ in tensors]}.")
@@ -350,15 +350,15 @@ def to_array(tensor: torch.Tensor) -> Array:
     dense = tensor.detach()
     if dense.is_sparse or dense.is_quantized:
         raise ExportError(
-            f"a {'quantized' if dense.is_quantized else 'sparse'} tensor goes in or out of the "
-            "model, and ONNX Runtime takes dense ones.",
+            f"the model takes or returns a {'quantized' if dense.is_quantized else 'sparse'} "
+            "tensor, but ONNX Runtime takes only dense ones.",
             remedy="return tensor.dequantize() or tensor.to_dense() from forward()",
         )
     if dense.dtype not in KNOWN:
         raise ExportError(
-            f"the model takes or gives {str(dense.dtype).removeprefix('torch.')}, for which ONNX "
-            "Runtime has no kernels on CPU.",
-            remedy=REMEDIES.get(dense.dtype, "take and give float32: tensor.float()"),
+            f"the model takes or returns {str(dense.dtype).removeprefix('torch.')}, for which "
+            "ONNX Runtime has no kernels on CPU.",
+            remedy=REMEDIES.get(dense.dtype, "take and return float32: tensor.float()"),
         )
     # A conjugate or its imaginary part is a view marked by a bit, which NumPy lacks.
     return dense.resolve_conj().resolve_neg().cpu().numpy().copy()
@@ -372,7 +372,7 @@ def _device(model: torch.nn.Module) -> torch.device:
 def _constants(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
     """Return a note for each argument that is not a tensor: the graph keeps the sample's value."""
     return tuple(
-        f"argument {name!r} is held constant at {value!r}"
+        f"argument {name!r} is fixed at {value!r}"
         for name, value in given
         if value is not None and not any(True for _ in flatten(value, name))
     )

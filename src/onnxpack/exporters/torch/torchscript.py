@@ -34,8 +34,8 @@ MAX_OPSET = 20
 
 
 SILENT = (
-    "forward() raises errors of its own (raise, assert), and a graph raises none: the pack answers "
-    "where the model would not"
+    "forward() raises errors (raise, assert), but a graph cannot: the pack answers where the "
+    "model would raise"
 )
 
 
@@ -54,7 +54,8 @@ class TorchScript:
             )
         if conversions:
             raise ExportError(
-                f"not traced, since a tensor's values decide at {listed(conversions)}"
+                "not traced, because Python code depends on a tensor's values at "
+                f"{listed(conversions)}"
             )
         # torchvision's detectors look for boxes in values, which a run without values cannot
         # follow; their own forward() is written for this tracer, and test_families.py proves it.
@@ -62,12 +63,12 @@ class TorchScript:
         observed = Observation((), ()) if known else self._witness(self.setup.tensors())
         if observed.decisions:
             raise ExportError(
-                "not traced, since a size that varies decides at "
+                "not traced, because Python code depends on a dynamic size at "
                 f"{listed(place for place, _ in observed.decisions)}"
             )
         if observed.stale:
             raise ExportError(
-                "not traced, since what was written in place is read through another view at "
+                "not traced, because a value written in place is read through another view at "
                 f"{listed(observed.stale)}"
             )
         with watch_trace() as learned:
@@ -75,7 +76,7 @@ class TorchScript:
         decisions = self._size_decisions() if learned else []
         if decisions:
             raise ExportError(
-                f"not traced, since a size that varies decides at {listed(decisions)}"
+                f"not traced, because Python code depends on a dynamic size at {listed(decisions)}"
             )
         return all_differing(observed.conditions)
 
@@ -92,7 +93,7 @@ class TorchScript:
                 return witness(self.setup.flat, tensors, axes, own)
         except ExportError as exc:
             raise ExportError(
-                f"not traced, since a run without values did not come to its end: {exc.message}"
+                f"not traced, because a run without values did not finish: {exc.message}"
             ) from exc
 
     def _size_decisions(self) -> list[Place]:

@@ -29,15 +29,17 @@ def folder(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
     cls = load_attribute(class_name) if class_name else _class_of(config, path, trust=trust)
     if not hasattr(cls, "from_pretrained"):
         raise TargetError(
-            f"{cls!r} is no class of transformers: it has no from_pretrained.",
+            f"{cls!r} is not a transformers class: it has no from_pretrained.",
             remedy="--class transformers:BertModel",
         )
     model = _load(cls, path, trust=trust)
     stored = config.get("dtype") or config.get("torch_dtype")
     wide = stored in (None, "float32")
-    notes = () if wide else (f"the weights, stored as {stored}, are taken as float32",)
+    notes = () if wide else (f"the weights, stored as {stored}, are converted to float32",)
     pooled = (path / "modules.json").is_file()
-    beyond = "modules.json tells of steps after the model, such as pooling; they are no part of it"
+    beyond = (
+        "modules.json lists steps after the model, such as pooling; they are not part of the pack"
+    )
     return LoadedTarget(model, path.resolve().name, notes=(*notes, *((beyond,) if pooled else ())))
 
 
@@ -47,7 +49,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as exc:
         raise TargetError(f"{path / 'config.json'} cannot be read: {exc}.") from exc
     if not isinstance(config, dict):
-        raise TargetError(f"{path / 'config.json'} holds no object.")
+        raise TargetError(f"{path / 'config.json'} does not contain a JSON object.")
     return config
 
 
@@ -64,8 +66,8 @@ def _class_of(config: dict[str, Any], path: Path, *, trust: bool) -> Any:
         return cls
     own = bool(config.get("auto_map"))
     raise TargetError(
-        f"{path} states the architecture {name!r}, which transformers does not have"
-        f"{'; the folder brings code of its own' if own else ''}.",
+        f"{path} names the architecture {name!r}, which transformers does not "
+        f"have{'; the folder brings code of its own' if own else ''}.",
         remedy=TRUST if own else "name the class: --class transformers:AutoModel",
     )
 

@@ -53,7 +53,7 @@ def make_sample(model: Any) -> MadeSample:
     wanted = [name for name in makers if name in _main_inputs(model, taken)]
     if not wanted:
         raise SampleError(
-            f"no sample can be made for {type(model).__name__}, whose main input is "
+            f"no sample can be generated for {type(model).__name__}, whose main input is "
             f"{model.main_input_name!r}.",
             remedy=f'give one: onnxpack.export(model, {{"{model.main_input_name}": ...}}, ...)',
         )
@@ -62,7 +62,7 @@ def make_sample(model: Any) -> MadeSample:
         inputs |= makers[name](model)
     if model.config.is_encoder_decoder and "decoder_input_ids" in taken:
         inputs["decoder_input_ids"] = _words(model, (ROWS, DECODED))
-    return MadeSample(inputs, (f"the sample was made up from the config: {', '.join(inputs)}",))
+    return MadeSample(inputs, (f"the sample was generated from the config: {', '.join(inputs)}",))
 
 
 def takes(model: Any) -> list[str]:
@@ -131,7 +131,7 @@ def _spectrograms(model: Any) -> dict[str, Array]:
     config = model.config
     if not hasattr(config, "num_mel_bins") or not hasattr(config, "max_source_positions"):
         raise SampleError(
-            f"no spectrogram can be made up for {type(model).__name__}.",
+            f"no spectrogram can be generated for {type(model).__name__}.",
             remedy="give one: onnxpack.export(model, {'input_features': features}, ...)",
         )
     return {"input_features": _normal((ROWS, config.num_mel_bins, 2 * config.max_source_positions))}

@@ -48,7 +48,9 @@ class TransformersSubject(TorchSubject):
         super().__init__(model, without_cache, framework="transformers")
         self.framework_version = __version__
         self.dynamic = _named_axes(self.sample)
-        cached = "keys and values of the attention (past_key_values) are neither taken nor given"
+        cached = (
+            "the pack neither takes nor returns the attention's keys and values (past_key_values)"
+        )
         switched = without_cache is not sample
         own = (note for note in self.notes if "'use_cache'" not in note)
         self.notes = (*notes, *own, *([cached] if switched else ()))

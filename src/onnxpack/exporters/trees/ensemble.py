@@ -86,7 +86,7 @@ class Tree:
         inner = ~self.leaves
         children = np.concatenate((self.left[inner], self.right[inner]))
         if not np.array_equal(np.sort(children), np.arange(1, len(self.left))):
-            raise ValueError("every node of a tree but its root is the child of one other node")
+            raise ValueError("every node of a tree except its root is the child of one other node")
         if np.isnan(self.threshold[inner]).any():
             raise ValueError("a threshold is NaN")
         if not np.isfinite(self.value[self.leaves]).all():

@@ -55,7 +55,7 @@ class BoosterExporter(ABC):
         refuse_overrides([model, *boosters], {self.module, "sklearn"})
         if sample is None:
             raise SampleError(
-                f"{self.a_model} is exported with a sample of its rows.",
+                f"{self.a_model} needs a sample of its rows.",
                 remedy="onnxpack.export(model, X[:5], ...) (--sample rows.npy)",
             )
         with unchanged(model):

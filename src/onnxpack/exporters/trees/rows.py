@@ -249,7 +249,7 @@ def _read(sample: Any, categories: Categories, *, plain: bool) -> Rows:
         return Matrix(_array(sample[X])) if list(sample) == [X] else _framed(sample, categories)
     if isinstance(sample, str | bytes | tuple):
         raise SampleError(
-            f"a {type(sample).__name__} is no sample of rows.",
+            f"a {type(sample).__name__} is not a sample of rows.",
             remedy="give a 2-D array of floats or a DataFrame: model.predict(sample) must work",
         )
     return Matrix(_array(sample))
@@ -321,7 +321,7 @@ def _check_categories(name: str, values: Any, known: tuple[Any, ...], *, is_cate
     strange = (held in "OUT") != texts if is_category else (held in "biu") == texts
     if len(values) and strange:
         raise SampleError(
-            f"column {name!r} of the sample holds {values.iloc[0]!r}, and its categories in "
+            f"column {name!r} of the sample contains {values.iloc[0]!r}, but its categories in "
             f"training were {known[:3]}.",
             remedy="give the rows of the frame that the model was trained on, its columns in the "
             "same order",
@@ -338,8 +338,9 @@ def _check_categories(name: str, values: Any, known: tuple[Any, ...], *, is_cate
 def _array(sample: Any) -> Array:
     if hasattr(sample, "toarray"):
         raise SampleError(
-            "the sample is sparse. What it leaves out is zero to some and missing to others.",
-            remedy="sample.toarray(); for XGBoost with np.nan where nothing stands",
+            "the sample is sparse, and the values that it does not store mean zero to some "
+            "libraries and missing to others.",
+            remedy="sample.toarray(); for XGBoost, with np.nan for values that are not stored",
         )
     try:
         array = np.asarray(sample)
@@ -347,7 +348,7 @@ def _array(sample: Any) -> Array:
         raise SampleError(f"the sample cannot be an array: {exc}.") from exc
     if array.dtype not in (np.float32, np.float64):
         raise SampleError(
-            f"the sample is of {array.dtype}, expected float32 or float64.",
+            f"the sample has dtype {array.dtype}, expected float32 or float64.",
             remedy="sample.astype('float32')"
             if hasattr(sample, "astype")
             else "numpy.asarray(sample, 'float32')",

@@ -25,8 +25,8 @@ PROBES, NEAREST = 5000, 300
 """Number of rows in which near ties between classes are searched, and number of ties to try."""
 UNKNOWN_NOTE = "a category that the model does not know counts as missing, not as an error"
 OWN_NOTE = (
-    "the objective is a function of the user's own: the prediction is the sum of the trees, as "
-    "predict() gives it"
+    "the objective is a custom function: the prediction is the sum of the trees, as predict() "
+    "returns it"
 )
 
 

@@ -25,9 +25,10 @@ def read_categories(description: Description, sample: Any) -> dict[str, list[Any
             found[name] = own
         elif any(isinstance(value, str) and not value.isascii() for value in kept):
             raise SampleError(
-                f"the booster keeps the categories of column {name!r} cut at wrong places, as "
-                "XGBoost does where they are not ASCII.",
-                remedy="give a sample whose column has the categories of training, in their order",
+                f"the booster stores the categories of column {name!r} split at wrong places, "
+                "as XGBoost does if they are not ASCII.",
+                remedy="give a sample whose column has the same categories as in training, in the "
+                "same order",
             )
         else:
             found[name] = kept
@@ -46,9 +47,9 @@ def refuse_missing_category(missing: float) -> None:
     """
     if missing >= 0 and missing.is_integer():
         raise ExportError(
-            f"the model has categories and missing={missing:g}: which category XGBoost takes as "
-            "missing hangs on the order of the categories in the frame that it is asked, which a "
-            "pack does not see.",
+            f"the model has categories and missing={missing:g}: which category XGBoost treats "
+            "as missing depends on the order of the categories in the frame that it is given, "
+            "which a pack does not see.",
             remedy="train it with missing=numpy.nan, the default, and put NaN where a number is "
             f"missing: frame[numbers] = frame[numbers].replace({missing:g}, numpy.nan)",
         )

@@ -47,7 +47,7 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
         booster.load_model(path)
     except (xgboost.core.XGBoostError, ValueError) as exc:
         line = str(exc).splitlines()[0]
-        raise TargetError(f"{path} is no model of XGBoost's: {line}") from exc
-    note = "the sample is of random numbers, as many as the booster has features"
+        raise TargetError(f"{path} is not an XGBoost model: {line}") from exc
+    note = "the sample is random numbers, one for each feature of the booster"
     made_up = MadeUp(lambda: random_sample(booster), note)
     return LoadedTarget(booster, path.stem, made_up=made_up)

@@ -43,8 +43,8 @@ def link_of(objective: str) -> Link:
     if objective == HINGE:
         return _sign
     raise ExportError(
-        f"the objective {objective!r} is not known, and so neither is what predict makes of its "
-        "margins."
+        f"the objective {objective!r} is not supported: how predict() transforms its margins is "
+        "not known."
     )
 
 

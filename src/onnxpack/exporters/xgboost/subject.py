@@ -181,8 +181,7 @@ def _booster(model: Any) -> Any:
 
     if callable(model.objective) and isinstance(model, xgboost.XGBClassifier):
         raise ExportError(
-            "the objective is a function of the user's own, and so XGBoost does not know what "
-            "its margins mean.",
+            "the objective is a custom function, so XGBoost does not know what its margins mean.",
             remedy="name the objective, such as objective='binary:logistic'; or export "
             "model.get_booster()",
         )
@@ -206,7 +205,8 @@ def random_sample(booster: Any) -> Array:
     rows = random.standard_normal((2, description.features)).astype(np.float32)
     if description.known_categories():
         raise TargetError(
-            "the booster knows the categories of a data frame, so no sample can be made up.",
+            "the booster was trained on a data frame with categories, so no sample can be "
+            "generated.",
             remedy="give rows of the frame that it was trained on: --sample rows.csv, or "
             "rows.parquet",
         )

@@ -76,8 +76,8 @@ def attempt(name: str, source: Path, to: Path) -> Iterator[Attempt]:
             state_types(model.graph)
             if inference_crashes(model.graph):
                 raise OptimizeError(
-                    f"{name} is not tried on {source.name}: shape inference, which it may call, "
-                    "ends the process at a classical operator behind one of another domain."
+                    f"{name} is not tried on {source.name}: it may call shape inference, which "
+                    "crashes at a classical operator behind one of another domain."
                 )
             yield Attempt(name, model, Path(scratch))
         except OnnxpackError:
@@ -129,9 +129,7 @@ def check_names(model: ModelProto, exclude: Collection[str], name: str) -> None:
     known = {node.name for graph in each_graph(model.graph) for node in graph.node}
     unknown = sorted(set(exclude) - known)
     if unknown:
-        raise OptimizeError(
-            f"{name} is to leave {unknown[0]!r} alone, which is not a node of the graph."
-        )
+        raise OptimizeError(f"{name} must skip {unknown[0]!r}, which is not a node of the graph.")
 
 
 def count_nodes(model: ModelProto, *operators: str) -> int:

@@ -47,7 +47,7 @@ def move_weights(source: Path, to: Path) -> Step:
                 weight.ClearField("raw_data")
                 moved += 1
         if not moved:
-            raise OptimizeError(f"external has nothing to do: no weight has {PAGE} bytes.")
+            raise OptimizeError(f"external has nothing to do: no weight has at least {PAGE} bytes.")
         # Not with onnx.save, which would write the weights again.
         (folder / to.name).write_bytes(model.SerializeToString(deterministic=True))
         publish(folder, to, "external")

@@ -53,7 +53,7 @@ def fuse(source: Path, to: Path) -> Step:
         if restated:
             if restated != attentions:
                 raise OptimizeError(
-                    f"fuse restated {restated} masked attentions of {source.name} and fused "
+                    f"fuse rewrote {restated} masked attentions of {source.name} and fused "
                     f"{attentions}; the others would answer differently to a mask of zeros."
                 )
             clear_masked(fused)

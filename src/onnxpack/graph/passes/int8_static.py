@@ -52,7 +52,8 @@ def quantize_static(
         narrow: use only 7 bits of the weights, so that the sum of two products fits into the 16
             bits of x86 processors without VNNI.
         ranges: a file of ranges. If it exists, no feed is read; else it is written. Ranges do not
-            depend on ``exclude`` and ``narrow``. If ONNX Runtime cannot store ranges, the feeds are read again.
+            depend on ``exclude`` and ``narrow``. If ONNX Runtime cannot store ranges, the feeds are
+            read again.
 
     Raises:
         OptimizeError: there is nothing to quantise, no feed is given, or the quantisation fails.

@@ -58,7 +58,7 @@ export async function withKey(load) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     if (error.status === 401) {
-      askForKey(keyed() ? "The server does not know this key." : "This server wants an API key.");
+      askForKey(keyed() ? "The server does not accept this key." : "This server needs an API key.");
       return false;
     }
     notice(error.message);
@@ -234,7 +234,7 @@ function showProof(badge, model) {
     ? `When the server started, the golden data was replayed here on ${model.provider}, and matched.`
     : model.evidence.length
       ? "Its golden data was not replayed on this machine."
-      : "It carries no golden data that could be replayed.";
+      : "It has no golden data to replay.";
 }
 
 function signatureRow(side, spec) {

@@ -77,7 +77,7 @@ class Pooled(Family):
             model.pooling_func
         )
         if pool is None:
-            raise ExportError("pooling_func is another function than numpy's mean, max, min or sum")
+            raise ExportError("pooling_func is not numpy's mean, max, min or sum")
         x = n.floats(x) if model.pooling_func is np.mean else x
         groups = [np.flatnonzero(model.labels_ == label) for label in np.unique(model.labels_)]
         wide = x.cast("float64") if model.pooling_func is np.mean else x

@@ -178,7 +178,7 @@ def _apply(function: Any, arguments: Any, x: Tensor) -> Tensor:
     name = getattr(function, "__qualname__", None) or repr(function)
     if getattr(np, name, None) is function:  # a user's function can have the name of a NumPy one
         given = f" with {', '.join(arguments)}" if arguments else ""
-        raise ExportError(f"the function {name!r}{given} is not written as a graph")
+        raise ExportError(f"the function {name!r}{given} is not supported in a graph")
     raise ExportError(f"the function {name!r} is Python code, which a graph cannot hold")
 
 

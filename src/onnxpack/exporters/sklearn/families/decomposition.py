@@ -125,7 +125,7 @@ class Embedding(Family):
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """Raise an error: ONNX has no solver of linear systems."""
-        raise ExportError("it solves a system of equations for each row, which ONNX cannot")
+        raise ExportError("it solves a system of equations for each row, which ONNX cannot do")
 
 
 class Factorised(Family):

@@ -23,14 +23,14 @@ def matches(x: Tensor, categories: Array) -> Tensor:
     if x.dtype == "str":
         texts = ["" if gone else item for item, gone in zip(categories, missing, strict=True)]
         if not all(isinstance(item, str) for item in texts):
-            raise ExportError("a column of text has categories that are no text")
+            raise ExportError("a column of text has categories that are not text")
         return n.equal(x, np.array(texts, object)[None])
     try:
         plain = [np.nan if gone else item for item, gone in zip(categories, missing, strict=True)]
         numbers = np.array(plain)
         numbers = numbers if numbers.dtype.kind in "biuf" else numbers.astype(np.float64)
     except (TypeError, ValueError) as exc:
-        raise ExportError("a column of numbers has categories that are no numbers") from exc
+        raise ExportError("a column of numbers has categories that are not numbers") from exc
     found = n.equal(x, numbers[None])
     if not missing.any():
         return found

@@ -84,7 +84,7 @@ class AdaBoost(Family):
         """Return the scores, [batch, classes]; for two classes, [batch]."""
         classes = model.n_classes_
         if classes == 1:
-            raise ExportError("there is one class")
+            raise ExportError("there is only one class")
         parts = []
         for each, weight in zip(model.estimators_, model.estimator_weights_, strict=False):
             own = chosen(ask(each, "predict", x), model.classes_)

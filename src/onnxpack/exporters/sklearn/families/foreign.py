@@ -50,7 +50,7 @@ class Foreign(Family):
 
 def _named(found: dict[str, Tensor], name: str) -> Tensor:
     if name not in found:
-        raise ExportError(f"it gives {', '.join(found)}, and no {name}")
+        raise ExportError(f"it returns {', '.join(found)}, but not {name}")
     return found[name]
 
 
@@ -84,11 +84,11 @@ def _entered(model: Any, x: Table) -> tuple[Any, list[Tensor]]:
     handed: Handed | None = x.graph.handed.get(id(model))
     name = type(model).__name__
     if handed is None or handed.varied:
-        raise ExportError(f"it is not known which rows the {name} is handed")
+        raise ExportError(f"it is not known which rows the {name} receives")
     if handed.framed and isinstance(x, Frame) and len(x.columns) == handed.rows.shape[1]:
         return handed.rows, list(x.columns.values())
     if handed.categories or _knows_categories(model):
-        raise ExportError(f"the {name} is handed categories by a step before it")
+        raise ExportError(f"the {name} receives categories from a step before it")
     rows = n.floats(x if isinstance(x, Tensor) else x.matrix())
     if handed.sparse and package_of(model) == "xgboost":
         _refuse_stored_zeros(name, x.graph.handed)
@@ -123,8 +123,8 @@ def _refuse_stored_zeros(name: str, record: Mapping[int, Handed]) -> None:
     for each in record.values():
         if each.stores_zeros:
             raise ExportError(
-                f"a {type(each.by).__name__} can store zeros in a sparse matrix: the {name} takes "
-                "these as 0 and all others as missing, and a graph cannot tell them apart"
+                f"a {type(each.by).__name__} can store zeros in a sparse matrix: the {name} "
+                "takes these as 0 and all others as missing, but a graph cannot tell them apart"
             )
 
 

@@ -33,7 +33,7 @@ class HashedWords(Family):
         if model.analyzer != "word" or tuple(model.ngram_range) != (1, 1):
             raise ExportError(
                 f"ngram_range={model.ngram_range} of analyzer={model.analyzer!r} joins texts "
-                "before they are hashed, which ONNX cannot at this opset"
+                "before they are hashed, which ONNX cannot do at this opset"
             )
         text, zero = n.flat(x), None
         if model.lowercase:
@@ -60,13 +60,13 @@ class HashedTexts(Family):
         The reason is that its inputs are not texts, or that it has too many columns.
         """
         if model.input_type != "string":
-            return "FeatureHasher takes dictionaries or pairs, which are no tensors"
+            return "FeatureHasher takes dictionaries or pairs, which are not tensors"
         return _too_wide(model)
 
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """Return the counts, [batch, hashes]."""
         if x.dtype != "str":
-            raise ExportError("FeatureHasher is given numbers in the place of texts")
+            raise ExportError("FeatureHasher receives numbers instead of texts")
         every = n.equal(x.number([END]), 1)
         found = _hashed(x, every, model.n_features, signed=model.alternate_sign)
         return found.cast(np.dtype(model.dtype).name)
@@ -76,8 +76,8 @@ def _too_wide(model: Any) -> str:
     if model.n_features <= MOST_FEATURES:
         return ""
     return (
-        f"n_features={model.n_features} makes rows that are too large without sparse tensors: at "
-        f"most {MOST_FEATURES} are written"
+        f"n_features={model.n_features} makes rows that are too large without sparse tensors: "
+        f"at most {MOST_FEATURES} are supported"
     )
 
 
@@ -89,7 +89,7 @@ def _hashed(texts: Tensor, kept: Tensor, size: int, *, signed: bool) -> Tensor:
     """
     graph = texts.graph
     if graph.opset < LEAST_OPSET:
-        raise ExportError(f"hashed texts are added up as of opset {LEAST_OPSET}")
+        raise ExportError(f"summing hashed texts needs opset {LEAST_OPSET} or newer")
     code = graph.op(
         "MurmurHash3", texts, dtype="int32", domain="com.microsoft", positive=0, seed=0
     ).cast("int64")

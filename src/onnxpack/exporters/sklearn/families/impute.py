@@ -56,7 +56,7 @@ def with_indicator(model: Any, x: Tensor, gone: Tensor) -> Tensor:
     if not model.add_indicator:
         return x
     if x.dtype == "str":
-        raise ExportError("add_indicator puts numbers beside texts")
+        raise ExportError("add_indicator puts numbers next to texts")
     return n.concat([x, n.gather(gone, model.indicator_.features_, axis=1).cast(x.dtype)])
 
 
@@ -78,7 +78,7 @@ class NeighborImputer(Family):
         Features that had no values in training are dropped unless the model keeps them.
         """
         if model.metric != "nan_euclidean":
-            raise ExportError(f"the metric {model.metric!r} is not written")
+            raise ExportError(f"the metric {model.metric!r} is not supported")
         x = n.floats(x)
         gone = is_missing(x, model.missing_values)
         known = np.asarray(private(model, "_valid_mask"))
@@ -147,7 +147,7 @@ class IterativeImputer(Family):
         Features that had no values in training are dropped unless the model keeps them.
         """
         if model.sample_posterior:
-            raise ExportError("sample_posterior=True draws at random")
+            raise ExportError("sample_posterior=True draws random numbers")
         x = n.floats(x)
         gone = is_missing(x, model.missing_values)
         empty = np.asarray(private(model, "_is_empty_feature"))
@@ -155,7 +155,7 @@ class IterativeImputer(Family):
         own, holes = x, gone
         if empty.any():
             if model.keep_empty_features:
-                raise ExportError("keep_empty_features=True with an empty feature is not written")
+                raise ExportError("keep_empty_features=True with an empty feature is not supported")
             kept = np.flatnonzero(~empty)
             own, holes = n.gather(x, kept, axis=1), n.gather(gone, kept, axis=1)
         columns = [n.column(filled, i) for i in range(int((~empty).sum()))]

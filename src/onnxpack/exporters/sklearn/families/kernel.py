@@ -137,7 +137,7 @@ def covariance(kernel: Any, x: Tensor, points: Array) -> Tensor:
     if name == "DotProduct":
         return x @ points.T + float(kernel.sigma_0**2)
     if name == "CompoundKernel":
-        raise ExportError("a CompoundKernel gives several matrices, which is not written")
+        raise ExportError("a CompoundKernel returns several matrices, which is not supported")
     return _stationary(kernel, name, x, points)
 
 
@@ -168,7 +168,7 @@ def _stationary(kernel: Any, name: str, x: Tensor, points: Array) -> Tensor:
         return n.exp(sine * sine * -2.0)
     if name == "Matern":
         return _matern(float(kernel.nu), n.sqrt(n.squared_distances(x / scale, points / scale)))
-    raise ExportError(f"the kernel {name} is not written")
+    raise ExportError(f"the kernel {name} is not supported")
 
 
 def _matern(nu: float, far: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ def _matern(nu: float, far: Tensor) -> Tensor:
     if nu == 2.5:
         scaled = far * float(np.sqrt(5))
         return (scaled * scaled / 3.0 + scaled + 1.0) * n.exp(-scaled)
-    raise ExportError(f"Matern with nu={nu} is not written; 0.5, 1.5, 2.5 and inf are")
+    raise ExportError(f"Matern with nu={nu} is not supported; 0.5, 1.5, 2.5 and inf are")
 
 
 class ProcessRegressor(Family):

@@ -117,7 +117,7 @@ def votes(chosen: list[Tensor], confidences: list[Tensor], classes: int) -> Tens
     found = []
     for vote_sum, confidence_sum in zip(won, summed, strict=True):
         if vote_sum is None or confidence_sum is None:
-            raise ExportError("there is a class of no pair")
+            raise ExportError("a class belongs to no pair")
         small = confidence_sum / ((n.absolute(confidence_sum) + 1.0) * 3.0)
         found.append(n.as_column(vote_sum + small))
     return n.concat(found)

@@ -71,7 +71,7 @@ def weights_of(weights: Any, near: Tensor) -> Tensor | None:
     if weights in (None, "uniform"):
         return None
     if weights != "distance":
-        raise ExportError("weights is a function of the user's, which a graph cannot hold")
+        raise ExportError("weights is a custom function, which a graph cannot hold")
     at = n.equal(near, 0.0)
     any_at = n.any_of(at, keepdims=True)
     return n.where(any_at, at.cast("float64"), 1.0 / n.where(at, 1.0, near))
@@ -147,7 +147,7 @@ class RadiusMean(Family):
         y = np.asarray(private(model, "_y"))
         if y.dtype.kind != "f":
             raise ExportError(
-                "the target holds whole numbers, in which a row without neighbours has no answer"
+                "the target has an integer dtype, in which a row without neighbours has no answer"
             )
         sums = n.total(weights, keepdims=True)
         found = (weights @ y.reshape(len(y), -1).astype(np.float64)) / sums
@@ -214,7 +214,7 @@ def _weights_within(model: Any, x: Tensor) -> Tensor:
         return near.cast("float64")
     weights = weights_of(model.weights, n.where(near, far, np.inf))
     if weights is None:
-        raise ExportError("weights are wanted")
+        raise ExportError("weights are needed")
     return n.where(near, weights, 0.0)
 
 
@@ -302,7 +302,7 @@ class Propagation(Family):
             _, places = nearest(model.nn_fit, x, model.n_neighbors)
             found = n.total(n.take(x.graph, model.label_distributions_, places), 1)
         else:
-            raise ExportError("the kernel is a function of the user's, which a graph cannot hold")
+            raise ExportError("the kernel is a custom function, which a graph cannot hold")
         return found / n.total(found, keepdims=True)
 
     def predict(self, model: Any, x: Tensor) -> Tensor:
@@ -324,7 +324,7 @@ class Isomap(Family):
     def transform(self, model: Any, x: Tensor) -> Tensor:
         """Return the embedded rows, [batch, components]."""
         if model.n_neighbors is None:
-            raise ExportError("neighbours within a radius are not written")
+            raise ExportError("neighbours within a radius are not supported")
         near, places = nearest(model.nbrs_, x, model.n_neighbors)
         along = n.take(x.graph, np.asarray(model.dist_matrix_, np.float64), places)
         far = n.smallest(along + n.unsqueeze(near, 2), 1)

@@ -26,7 +26,7 @@ def support_kernel(model: Any, x: Tensor) -> Tensor:
     if model.kernel == "precomputed":
         return n.gather(wide, model.support_, axis=1)
     if not isinstance(model.kernel, str):
-        raise ExportError("the kernel is a function of the user's, which a graph cannot hold")
+        raise ExportError("the kernel is a custom function, which a graph cannot hold")
     vectors = model.support_vectors_
     dense = vectors.toarray() if hasattr(vectors, "toarray") else vectors
     settings = {

@@ -75,11 +75,11 @@ def refuse_unwritten(model: Any) -> None:
     for name in ("tokenizer", "preprocessor", "strip_accents"):
         given = getattr(model, name)
         if given is not None and (name != "tokenizer" or model.analyzer == "word"):
-            raise ExportError(f"{name}={given!r} changes texts in a way that ONNX cannot")
+            raise ExportError(f"{name}={given!r} changes texts in a way that ONNX cannot do")
     if model.analyzer not in _WAYS:
         raise ExportError("analyzer is Python code, which a graph cannot hold")
     if model.input != "content":
-        raise ExportError(f"input={model.input!r} reads files, which a graph cannot")
+        raise ExportError(f"input={model.input!r} reads files, which a graph cannot do")
 
 
 Terms = Sequence[tuple[Sequence[str], int]]
@@ -162,7 +162,7 @@ def _parts(terms: Terms, *more: str) -> list[str]:
         ExportError: the list of terms is empty.
     """
     if not terms:
-        raise ExportError("no term of the vocabulary can stand in a text")
+        raise ExportError("no term of the vocabulary can occur in a text")
     return sorted({part for term, _ in terms for part in term}.union(more))
 
 
@@ -221,9 +221,9 @@ class Refused(Family):
 
 FAMILIES: dict[str, Family] = {
     "CountVectorizer": Counts(),
-    "DictVectorizer": Refused("takes dictionaries, which are no tensors"),
-    "MultiLabelBinarizer": Refused("takes sets of labels, which are no tensors"),
-    "PatchExtractor": Refused("takes pictures and gives more rows than it is given"),
+    "DictVectorizer": Refused("takes dictionaries, which are not tensors"),
+    "MultiLabelBinarizer": Refused("takes sets of labels, which are not tensors"),
+    "PatchExtractor": Refused("takes pictures and returns more rows than it is given"),
     "TfidfTransformer": Weights(),
     "TfidfVectorizer": WeightedCounts(),
 }

@@ -177,7 +177,7 @@ class Isolation(Family):
         size = float(_average_path_length(private(model, "_max_samples")))
         denominator = len(model.estimators_) * size
         if denominator == 0:
-            raise ExportError("it was fitted with one row a tree")
+            raise ExportError("it was fitted with one row per tree")
         scores = n.exp(depths * (-np.log(2.0) / denominator))
         return -scores - float(model.offset_)
 

@@ -38,7 +38,8 @@ def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
         )
     except pickle.UnpicklingError as exc:
         raise TargetError(
-            f"{path} holds pickled objects besides weights, which can run any code.", remedy=TRUST
+            f"{path} contains not only weights but pickled objects, which can run any code.",
+            remedy=TRUST,
         ) from exc
     except Exception as exc:
         raise TargetError(
@@ -57,7 +58,7 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
     """
     if not trust:
         raise TargetError(
-            f"{path} is read by torch.export.load, which unpickles: it can run any code.",
+            f"{path} is read by torch.export.load, which unpickles it: this can run any code.",
             remedy=TRUST,
         )
     try:
@@ -89,8 +90,8 @@ def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Mod
         loaded = torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as exc:
         raise TargetError(
-            f"{path} is not a TorchScript archive. It holds pickled objects, which can run any "
-            "code.",
+            f"{path} is not a TorchScript archive; it contains pickled objects, which can run "
+            "any code.",
             remedy=TRUST,
         ) from exc
     except ImportError as exc:
@@ -106,7 +107,7 @@ def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Mod
     if isinstance(loaded, torch.nn.Module):
         return loaded
     raise TargetError(
-        f"{path} holds a {type(loaded).__name__}: weights, and not the code that uses them.",
+        f"{path} contains a {type(loaded).__name__}: weights, but not the code that uses them.",
         remedy="write a function that makes the model and loads these weights, and name it: "
         "file.py:make_model",
     )

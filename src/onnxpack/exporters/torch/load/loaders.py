@@ -19,7 +19,7 @@ def checkpoint(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
 
     if class_name is None:
         raise TargetError(
-            f"{path} holds weights; the code that uses them is a Lightning class.",
+            f"{path} contains weights; the code that uses them is a Lightning class.",
             remedy=f"onnxpack export {path} --class module:LitModel",
         )
     return LoadedTarget(load_checkpoint(path, load_attribute(class_name), trust=trust), path.stem)

@@ -27,7 +27,7 @@ def load(text: str) -> LoadedTarget:
         close = difflib.get_close_matches(name, models.list_models(), n=3)
         raise TargetError(
             f"torchvision has no model {name!r}"
-            + (f"; close: {', '.join(close)}." if close else "."),
+            + (f"; similar names: {', '.join(close)}." if close else "."),
             remedy="python -c 'import torchvision; print(*torchvision.models.list_models())'",
         )
     return _pretrained(models, name, wanted) if wanted else _random(models, name)

@@ -159,7 +159,7 @@ def _linspace(graph: Any, start: Any, end: Any, steps: Any, dtype: Any, *_: Any)
     read: Any = symbolic_helper._get_const  # noqa: SLF001
     kind = read(dtype, "i", "dtype")  # 6 is torch.float32
     if kind not in (None, 6):
-        raise ExportError("torch.linspace of another dtype than float32 has no ONNX form here")
+        raise ExportError("torch.linspace with a dtype other than float32 has no ONNX form here")
     first, last = (graph.op("Cast", value, to_i=FLOAT) for value in (start, end))
     count = graph.op("Cast", steps, to_i=INT64)
     one = _constant(graph, 1)
@@ -226,7 +226,7 @@ def _refuse_other_neighbours(scales: Sequence[Any]) -> None:
     known = [factor for scale in scales for factor in _factors(scale)]
     if not known or not all(factor in POWERS for factor in known):
         raise ExportError(
-            "the nearest Resize of ONNX Runtime takes other neighbours than PyTorch, except "
+            "ONNX Runtime's nearest Resize takes different neighbours than PyTorch, except "
             "where a scale_factor is a power of two; a scripted model cannot be rewritten"
         )
 

@@ -101,5 +101,5 @@ def _is_slice(index: Any) -> bool:
 def _rank(value: Any) -> int:
     rank = symbolic_helper._get_tensor_rank(value)  # noqa: SLF001
     if rank is None:
-        raise ExportError("an index for several axes needs a number of axes that is known")
+        raise ExportError("an index for several axes needs a known number of axes")
     return int(rank)

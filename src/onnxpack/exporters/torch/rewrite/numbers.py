@@ -88,7 +88,7 @@ def _compare_in_float64(graph: Any, node: Any) -> None:
     given = list(node.inputs())
     if node.kind() not in COMPARES or not all(map(_is_exact, given)):
         raise ExportError(
-            "the script decides by a float of Python's, which a graph has in float32 only: "
+            "the script depends on a Python float, which a graph holds only in float32: "
             f"{str(node).strip()}",
             remedy="keep it a tensor: without float(), .item() and arithmetic on them",
         )

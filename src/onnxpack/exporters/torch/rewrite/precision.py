@@ -139,9 +139,9 @@ def refuse_far(narrow: Mapping[str, Tensor], wide: Mapping[str, Tensor]) -> None
         if far.max(initial=0.0) > 0:
             worst = int(far.argmax())
             raise ExportError(
-                f"output {name!r} of the model is {off[worst]:.3g} away from what its weights "
-                f"give in float32, where {common[worst]:.3g} is common: more than its low "
-                "precision explains.",
+                f"output {name!r} of the model differs by {off[worst]:.3g} from what its "
+                f"weights give in float32, where {common[worst]:.3g} is usual: more than its "
+                "low precision explains.",
                 remedy="export model.float() with a float32 sample",
             )
 

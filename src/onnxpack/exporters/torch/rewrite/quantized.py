@@ -21,8 +21,8 @@ def refuse_quantized(model: torch.nn.Module) -> None:
     name = _quantized(model)
     if name:
         raise ExportError(
-            f"{name} computes in int8 with PyTorch's own kernels, which round otherwise than ONNX "
-            "Runtime's: no graph can be proven equal to it.",
+            f"{name} computes in int8 with PyTorch's own kernels, which round differently from "
+            "ONNX Runtime's: no graph can be proven equal to it.",
             remedy="export the float model, then quantise the pack",
         )
 

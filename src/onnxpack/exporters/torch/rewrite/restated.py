@@ -39,9 +39,9 @@ def refuse_shortening(model: nn.Module) -> None:
     for name, part in model.named_modules():
         if "aten::embedding_renorm_" in scripted_code(part):
             raise ExportError(
-                f"{name or 'the model'} is TorchScript that shortens the rows of an embedding in "
-                "place (max_norm), which a graph cannot.",
-                remedy="export the module that it was made of; or shorten the rows once, with "
+                f"{name or 'the model'} is TorchScript that shortens the rows of an embedding "
+                "in place (max_norm), which a graph cannot do.",
+                remedy="export the module that it was made from; or shorten the rows once, with "
                 "torch.renorm(weight, 2, 0, max_norm), and leave max_norm out",
             )
 

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from onnxpack.errors import ExportError
 
 DROPOUTS = (torch.ops.aten.dropout.default, torch.ops.aten.alpha_dropout.default)
-LOST = "a view is written to in place that torch.onnx.export takes for a copy, the answer of "
+LOST = "a view that torch.onnx.export treats as a copy is written to in place, the result of "
 
 
 def with_known_views(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:

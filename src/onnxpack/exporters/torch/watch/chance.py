@@ -46,8 +46,9 @@ def find_draw(model: torch.nn.Module, run: Callable[[], Any]) -> Cause | None:
         return None
     at = f", at {places[0]}" if places else ""
     return Cause(
-        f"forward() draws from {', '.join(moved)}{at}; a graph would keep what was drawn once",
-        "take the random number as an input of forward(), or draw it only if self.training",
+        f"forward() draws from {', '.join(moved)}{at}; a graph would always use the numbers of "
+        "one draw",
+        "make the random number an input of forward(), or draw it only if self.training",
     )
 
 

@@ -79,8 +79,9 @@ class Copies:
         """
         if self.stale:
             raise ExportError(
-                f"{model} was not exported: what is written in place is read through another view "
-                f"of the same memory, of which a graph has a copy: {next(iter(self.stale))}.",
+                f"{model} was not exported: a value written in place is read through another "
+                "view of the same memory, but a graph has a copy of it: "
+                f"{next(iter(self.stale))}.",
                 remedy="write it without views: x = torch.where(mask, value, x)",
             )
 

@@ -65,7 +65,7 @@ def explore(
         if tuple(dims.items()) in found:
             continue
         if len(found) == MAX_REGIONS:
-            raise ExportError(f"sizes decide in more than {MAX_REGIONS} ways")
+            raise ExportError(f"the code branches on sizes in more than {MAX_REGIONS} ways")
         found[tuple(dims.items())] = None
         waiting += all_differing(conditions_at(dims))
     return [dict(dims) for dims in sorted(found)]

@@ -26,19 +26,19 @@ def find_unsteadiness(model: torch.nn.Module, run: Callable[[], Any]) -> Cause |
         run()
     if watch.dropout is not None:
         return Cause(
-            f"forward() drops at random in eval mode too, at {watch.dropout}",
+            f"forward() applies dropout in eval mode too, at {watch.dropout}",
             "F.dropout(x, p, training=self.training), or nn.Dropout in __init__",
         )
     if watch.random is not None:
         return Cause(
-            f"forward() draws at random, at {watch.random}",
-            "take the noise as an input of forward(), or draw it only if self.training",
+            f"forward() draws random numbers, at {watch.random}",
+            "make the noise an input of forward(), or draw it only if self.training",
         )
     changed = [name for name, value in _kept(model).items() if kept.get(name) != value]
     if changed:
         return Cause(
-            f"forward() keeps something between calls: {', '.join(sorted(changed)[:3])}",
-            "take it as an input of forward() and return it, or change it only if self.training",
+            f"forward() keeps a state between calls: {', '.join(sorted(changed)[:3])}",
+            "make it an input of forward() and return it, or change it only if self.training",
         )
     return None
 

@@ -47,7 +47,7 @@ def refuse_lost_writes(module: torch.nn.Module) -> None:
             stale = value.debugName() not in known and share(value, target)
             if stale and any(_is_after(use.user, step, value) for use in value.uses()):
                 raise ExportError(
-                    "what is written in place is read through another view; the exporter would "
+                    "a value written in place is read through another view; the exporter would "
                     f"lose that write: {str(step.node).strip()}",
                     remedy="write it without views: x = torch.where(mask, value, x)",
                 )

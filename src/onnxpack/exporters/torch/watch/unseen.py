@@ -70,19 +70,19 @@ ELSEWHERE: tuple[Callable[..., Any], ...] = (
 """Functions that hand work to another thread or process."""
 
 
-CATCHES = "catches errors of tensor code and goes on, which no graph can"
-ASKS = "asks whether it is being traced, so an exporter would see another model than its users"
-READS = "turns a tensor into text or reads its memory, neither of which a graph has"
+CATCHES = "catches errors of tensor code and continues, which a graph cannot do"
+ASKS = "asks whether it is being traced, so an exporter would see a different model than its users"
+READS = "converts a tensor to text or reads its memory, which a graph cannot do"
 CHECK_BEFORE = (
     "choose with torch.where(condition, a, b), or check before: torch.linalg.cholesky_ex(x) "
     "returns whether it failed"
 )
 LEAVE_OUT = (
-    "leave it out of forward(), prints of values too; decide with tensors: "
+    "remove it from forward(), prints of values too; decide with tensors: "
     "torch.where(condition, a, b)"
 )
-MATCHES = "matches a class of numbers, which a size is not while it is traced"
-HANDS_ON = "hands work to another thread or process, which no exporter follows"
+MATCHES = "matches a class of numbers, but a size is not a number while it is traced"
+HANDS_ON = "passes work to another thread or process, which exporters cannot follow"
 
 
 @dataclass
@@ -111,9 +111,9 @@ class Unseen:
         """Return why no exporter can be trusted with the model; None if nothing was found."""
         for places, what, remedy in (
             (self.caught, CATCHES, CHECK_BEFORE),
-            (self.asked, ASKS, "take the question out of forward(), or answer it in __init__"),
+            (self.asked, ASKS, "remove that check from forward(), or do it in __init__"),
             (self.read, READS, LEAVE_OUT),
-            (self.matched, MATCHES, "ask with if and ==, without case int()"),
+            (self.matched, MATCHES, "use if and ==, without case int()"),
             (self.elsewhere, HANDS_ON, "compute it in forward() itself"),
         ):
             if places:
