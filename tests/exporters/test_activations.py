@@ -152,6 +152,28 @@ def test_what_reads_the_tails_of_a_sigmoid(
             np.testing.assert_allclose(found, model(x).numpy(), rtol=1e-3, atol=1e-30)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: z.softmax(-1).log(),
+        lambda z: z.softmax(-1)[:, 1:].argmin(-1),
+        lambda z: (z.softmax(-1) > 0).sum(-1),
+        lambda z: -(z.softmax(-1) * z.softmax(-1).log()).nansum(-1),
+    ],
+    ids=["log", "least", "not zero", "entropy"],
+)
+def test_what_tells_a_share_from_zero(tmp_path: Path, function: Callable[[Tensor], Tensor]) -> None:
+    model = Applies(function).eval()
+    with torch.no_grad():
+        model.linear.weight.copy_(torch.eye(3, 4))
+        model.linear.bias.zero_()
+    pack = onnxpack.export(model, torch.randn(2, 4, generator=torch.manual_seed(0)), tmp_path / "p")
+    x = torch.tensor([[0.0, -90, -95, 0], [0, -100, -88, 0], [0, -103, -110, 0], [5, -95, 5, 0]])
+    (found,) = onnxpack.Model(pack).run({"x": x.numpy()}).values()
+    with torch.no_grad():
+        np.testing.assert_allclose(found, model(x).numpy(), rtol=2e-3, atol=1e-30)
+
+
 def test_tails_behind_a_product_are_exported_with_exact_activations(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = Applies(lambda z: (z.sigmoid() @ torch.eye(3)).log()).eval()

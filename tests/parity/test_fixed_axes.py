@@ -65,8 +65,9 @@ def test_axes_of_a_series_are_asked_one_by_one() -> None:
         (anything, IDS[:, :1], {}),
         (anything, np.ones((2, 3, 8, 8)), {}),
         (anything, np.ones(4), {}),
+        (anything, np.ones((2, 4), np.float32), {}),
     ],
-    ids=["refused", "named", "of one", "picture", "vector"],
+    ids=["refused", "named", "of one", "picture", "vector", "features"],
 )
 def test_nothing_is_said(accepts: Any, sample: Any, axes: Any) -> None:
     assert not [*doubts_of_fixed_axes(Takes(accepts, {"ids": sample}), axes)]

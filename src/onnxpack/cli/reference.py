@@ -41,8 +41,10 @@ def render() -> str:
     lines = [
         "# Command line",
         "",
-        "<!-- Written by python -m onnxpack.cli.reference; a test compares it with the "
-        "application. -->",
+        (
+            "<!-- Written by python -m onnxpack.cli.reference; a test compares it with the "
+            "application. -->"
+        ),
         "",
         _summary(main.app),
         "",

@@ -22,7 +22,7 @@ import onnx_ir as ir
 from onnx_ir.tape import Tape
 
 from onnxpack.exporters.dtypes import STANDARD, dtype_of, first_input, standard_nodes
-from onnxpack.exporters.splice import constant, put_in_place
+from onnxpack.exporters.splice import AXES_ARE_INPUTS, constant, put_in_place
 from onnxpack.parity.beside import save_beside
 
 SELU_ALPHA, SELU_GAMMA = 1.6732632, 1.0507010
@@ -37,6 +37,18 @@ CLOSE = {
     "Unique",
 }  # fmt: skip
 """Operators that decide by their input, or respond to its ratio to other numbers."""
+FROM_ZERO = {
+    "ArgMin", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Log", "NonZero",
+    "Reciprocal", "ReduceLogSum", "ReduceMin", "Sign",
+}  # fmt: skip
+"""Operators that tell a number below 1e-38 from 0."""
+MOVING = {
+    "Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Reshape",
+    "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze",
+}  # fmt: skip
+"""Operators that only move numbers."""
+SOFTMAX_OF_ONE_AXIS = 13
+"""The first opset in which Softmax does not flatten the axes after its own."""
 MIXING = {
     "Conv", "ConvTranspose", "DeformConv", "Einsum", "GRU", "Gemm", "LSTM", "LogSoftmax", "MatMul",
     "RNN", "Softmax",
@@ -48,8 +60,15 @@ def sharpen(model: ir.Model) -> None:
     """Make each activation exact, in place, if its small values count.
 
     The logarithm of ``1 - tanh(x)**2``, in the density of a squashed normal distribution, depends
-    on how far a Tanh is from 1.
+    on how far a Tanh is from 1. ONNX Runtime's Softmax is exact but for numbers below 1e-38, which
+    become 0: only a logarithm and a comparison distinguish them.
     """
+    if model.opset_imports.get("", 0) >= SOFTMAX_OF_ONE_AXIS:
+        for node in standard_nodes(model, ("Softmax",)):
+            if dtype_of(first_input(node)) == ir.DataType.FLOAT and _is_told_from_zero(node):
+                tape = Tape()
+                result = _softmax(tape, first_input(node), node)
+                put_in_place(node, tape.nodes, result)
     for node in _activations(model):
         if _is_read_closely(node.outputs[0]):
             _make_exact(node)
@@ -99,6 +118,33 @@ def _is_read_closely(value: ir.Value) -> bool:
         for node in users:
             open_values += () if node.op_type in MIXING else node.outputs
     return False
+
+
+def _is_told_from_zero(node: ir.Node) -> bool:
+    """Return whether the smallest of the shares decide something, with nothing added to them."""
+    open_values = [node.outputs[0]]
+    while open_values:
+        users = [user for user, _ in open_values.pop().uses()]
+        if any(user.op_type in FROM_ZERO for user in users):
+            return True
+        for user in users:
+            open_values += user.outputs if user.op_type in MOVING else ()
+    return False
+
+
+def _softmax(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
+    """Write a softmax with Exp, which ONNX Runtime computes down to 1e-45."""
+    axes = constant(tape, [node.attributes.get_int("axis", -1)], np.int64)
+    power = tape.op("Exp", [tape.op("Sub", [x, _largest(tape, x, axes, node)])])
+    return tape.op("Div", [power, tape.op("ReduceSum", [power, axes])])
+
+
+def _largest(tape: Tape, x: ir.Value, axes: ir.Value, node: ir.Node) -> ir.Value:
+    graph = node.graph
+    opset = graph.opset_imports.get("", AXES_ARE_INPUTS) if graph is not None else AXES_ARE_INPUTS
+    if opset >= AXES_ARE_INPUTS:
+        return tape.op("ReduceMax", [x, axes])
+    return tape.op("ReduceMax", [x], {"axes": [node.attributes.get_int("axis", -1)]})
 
 
 def _sigmoid(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:

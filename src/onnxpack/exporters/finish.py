@@ -13,7 +13,10 @@ import onnx_ir as ir
 from onnxpack.errors import ExportError
 from onnxpack.exporters.activations import sharpen
 from onnxpack.exporters.batch_statistics import write_batch_statistics
+from onnxpack.exporters.cast_chains import keep_middle_casts
 from onnxpack.exporters.empty_means import divide_by_count
+from onnxpack.exporters.empty_pools import keep_empty_windows
+from onnxpack.exporters.float16_integers import refuse_float16_integers
 from onnxpack.exporters.fourier import transform_in_float64
 from onnxpack.exporters.integers import add_exactly
 from onnxpack.exporters.open_clip import open_clips
@@ -45,8 +48,8 @@ def finish(
 
     Raises:
         ExportError: the graph's inputs or outputs are not those of the signature, the file that an
-            exporter wrote cannot be read, the graph draws at random, it would keep a state, or its
-            integers cannot be reduced exactly.
+            exporter wrote cannot be read, the graph draws at random, it would keep a state, its
+            integers cannot be reduced exactly, or it makes whole numbers of float16 arithmetic.
     """
     try:
         model = ir.load(source)
@@ -58,6 +61,9 @@ def finish(
     divide_by_count(model)
     divide_by_minus_one(model)
     add_exactly(model)
+    refuse_float16_integers(model)
+    keep_middle_casts(model)
+    keep_empty_windows(model)
     sharpen(model)
     transform_in_float64(model)
     add_unread(model.graph, signature.inputs)

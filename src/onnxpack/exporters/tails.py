@@ -32,13 +32,38 @@ def erfc(xp: Any, x: Any, erf: Callable[[Any], Any]) -> Any:
     size = xp.abs(x)
     size = xp.where(size > ZERO_FROM, ZERO_FROM, size)
     rough = xp.floor(size * STEP) / STEP
+    share, power = _share_and_power(xp, size)
+    tail = share * xp.exp(power - (size - rough) * (size + rough)) * xp.exp(-rough * rough)
+    far = xp.where(x < 0, 2 - tail, tail)
+    return xp.where(size < NEAR, 1 - erf(x), far)
+
+
+def erfcx(xp: Any, x: Any) -> Any:
+    """Return ``exp(x * x) * erfc(x)`` of float32, which falls as slowly as ``1 / x``."""
+    size = xp.abs(x)
+    share, power = _share_and_power(xp, size)
+    above = share * xp.exp(power)
+    return xp.where(x < 0, 2 * xp.exp(size * size) - above, above)
+
+
+def log_ndtr(xp: Any, x: Any, erf: Callable[[Any], Any]) -> Any:
+    """Return the logarithm of the share of a normal distribution below ``x``, in float32.
+
+    Below 0 it is the logarithm of the polynomial for erfc, taken before any exponential underflows.
+    """
+    size = xp.abs(x) * 0.5**0.5
+    share, power = _share_and_power(xp, size)
+    below = xp.log(share / 2) + power - size * size
+    return xp.where(x < 0, below, log1p(xp, -erfc(xp, size, erf) / 2))
+
+
+def _share_and_power(xp: Any, size: Any) -> tuple[Any, Any]:
+    """Return ``t`` and ``p`` of ``erfc(z) = t * exp(p - z * z)``, for ``z`` of at least 0."""
     share = 1 / (1 + size / 2)
     power = xp.zeros_like(share)
     for factor in LOGARITHM_OF_ERFC:
         power = power * share + factor
-    tail = share * xp.exp(power - (size - rough) * (size + rough)) * xp.exp(-rough * rough)
-    far = xp.where(x < 0, 2 - tail, tail)
-    return xp.where(size < NEAR, 1 - erf(x), far)
+    return share, power
 
 
 def log1p(xp: Any, x: Any) -> Any:

@@ -10,8 +10,8 @@ from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Subject
 from onnxpack.signature import Array
 
-RANKS = (2, 3)
-"""Ranks of tokens and series. Pictures, of rank 4, are resized to the size of the input."""
+RANK = 3
+"""The rank of a series. Tokens have 2, and pictures, which are resized to the input's size, 4."""
 
 
 def doubts_of_fixed_axes(subject: Subject, axes: Axes) -> Iterator[str]:
@@ -19,7 +19,7 @@ def doubts_of_fixed_axes(subject: Subject, axes: Axes) -> Iterator[str]:
 
     Such a model answers users in the framework, and its pack would refuse them.
     """
-    for axis in range(1, max(RANKS)):
+    for axis in range(1, RANK):
         fixed = _fixed(subject.sample, axes, axis)
         if fixed and _takes(subject, fixed, axis):
             size = subject.sample[fixed[0]].shape[axis]
@@ -37,9 +37,13 @@ def _fixed(sample: Mapping[str, Array], axes: Axes, axis: int) -> list[str]:
     having = {name: array for name, array in sample.items() if axis < array.ndim}
     if any(axis in axes.get(name, {}) for name in having):
         return []
-    series = {name: array.shape[axis] for name, array in having.items() if array.ndim in RANKS}
+    series = {name: each.shape[axis] for name, each in having.items() if _is_series(each)}
     size = next(iter(series.values()), 1)
     return [name for name, found in series.items() if found == size] if size > 1 else []
+
+
+def _is_series(array: Array) -> bool:
+    return array.ndim == RANK or (array.ndim == RANK - 1 and array.dtype.kind in "iu")
 
 
 def _takes(subject: Subject, inputs: list[str], axis: int) -> bool:

@@ -10,6 +10,7 @@ from onnxpack.signature import Array
 
 NEAR = {"negated": -1.0, "×30": 30.0, "×0.03": 0.03}
 FAR = {"×1e4": 1e4, "×1e-5": 1e-5}
+OTHER_SIDE = "×-30"
 OUTLIER = 1e4
 BOX_NUMBERS = 5
 """Columns of a box of ``roi_align``: the number of its picture, then four corners."""
@@ -22,6 +23,9 @@ Feeds = Mapping[str, Array]
 def near_stress(sample: Feeds) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield the sample negated, and scaled to sizes that real inputs may have."""
     yield from ((name, scaled(sample, factor)) for name, factor in NEAR.items())
+    if _is_one_sided(sample):
+        # Negated alone, a sample of shares or pixels reaches no further than -1.
+        yield OTHER_SIDE, scaled(sample, -NEAR["×30"])
 
 
 def far_stress(sample: Feeds, *, all_kinds: bool) -> Iterator[tuple[str, dict[str, Array]]]:
@@ -60,6 +64,14 @@ def with_picture_numbers(feeds: Feeds, numbered: Feeds, boxes: Iterable[str]) ->
         found[name] = found[name].copy()
         found[name][:, 0] = numbered[name][:, 0] % pictures
     return found
+
+
+def _is_one_sided(feeds: Feeds) -> bool:
+    """Return whether the floats of the inputs have one sign, and are not all 0."""
+    floats = [array for array in feeds.values() if array.dtype.kind == "f" and array.size]
+    least = min((float(array.min()) for array in floats), default=0.0)
+    most = max((float(array.max()) for array in floats), default=0.0)
+    return least * most >= 0 and least != most
 
 
 def _is_boxes(array: Array) -> bool:

@@ -37,5 +37,14 @@ def test_what_depends_on_the_batch() -> None:
         refuse_uneven(run, {"X": X})
 
 
+def test_a_model_that_refuses_a_row_alone_is_left_to_its_case() -> None:
+    def run(feeds: Any) -> Any:
+        if len(feeds["X"]) == 1:
+            raise ValueError("Expected 2D array, got 1D array instead")
+        return {"y": feeds["X"][:, 0] - feeds["X"].mean()}
+
+    refuse_uneven(run, {"X": X})
+
+
 def test_outputs_that_have_no_rows_are_left_to_others() -> None:
     refuse_uneven(lambda feeds: {"y": feeds["X"].sum(axis=0)}, {"X": X[:2]})

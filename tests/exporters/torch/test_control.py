@@ -317,8 +317,8 @@ def test_values_that_decide(check: Any, name: str) -> None:
     [
         (lambda: Calls(lambda linear, x: F.dropout(linear(x))), x, NondeterministicError, "twice"),
         (lambda: Calls(lambda linear, x: linear(x) + torch.rand(4)), x, NondeterministicError, ""),
-        (Counting, x, NondeterministicError, "keeps something between calls: self.calls"),
-        (Moving, x, NondeterministicError, "keeps something between calls: self.mean"),
+        (Counting, x, NondeterministicError, "keeps a state between calls: self.calls"),
+        (Moving, x, NondeterministicError, "keeps a state between calls: self.mean"),
         (Remembering, x, NondeterministicError, "depend on its first input"),
         (lambda: Calls(lambda linear, x: linear(x).view(2, 4)), x, SampleError, "no other size"),
     ],

@@ -452,7 +452,7 @@ def test_the_class_of_what_is_no_size_may_be_asked(check: Any) -> None:
 def test_text_of_a_size_is_refused(check: Any, function: Any) -> None:
     """``torch.export`` gives the name of the symbol, and its graph was proven."""
     found = check.refused(lambda: Calls(function), x, ExportError, "is used as text or as a key")
-    assert "dynamo: a size that varies becomes text" in found.message
+    assert "dynamo: a dynamic size is used as text or as a key" in found.message
 
 
 def test_the_class_of_a_tensor_is_not_that_of_one_without_values(check: Any) -> None:

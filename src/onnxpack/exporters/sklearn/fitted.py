@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,52 @@ def known_gaps(model: Any) -> dict[str, Any]:
         if _has_gap_among_texts(categories):
             found[name] = next(item for item in categories if item is None or item != item)
     return found
+
+
+def empty_categories(model: Any, names: Sequence[str]) -> set[str]:
+    """Return the columns in which an empty text is a category that the model was fitted with.
+
+    Args:
+        names: all columns; they are returned if such an encoder cannot be traced to its columns.
+    """
+    return _columns_in_which(model, names, "categories_", _has_empty_text)
+
+
+def filled_columns(model: Any, names: Sequence[str]) -> set[str]:
+    """Return the columns in which an imputer of the model fills missing texts."""
+    return _columns_in_which(model, names, "statistics_", lambda each: isinstance(each, str))
+
+
+def _columns_in_which(
+    model: Any, names: Sequence[str], fitted: str, holds: Callable[[Any], bool]
+) -> set[str]:
+    """Return the columns for which a fitted attribute of some part holds what is looked for."""
+    found: set[str] = set()
+    for part in parts(model):
+        known = getattr(part, fitted, None)
+        if known is None or not any(map(holds, known)):
+            continue
+        before = _columns_before(model, part)
+        columns = next((each for each in before if len(each) == len(known)), None)
+        if columns is None:
+            return set(names)
+        found.update(name for name, each in zip(columns, known, strict=True) if holds(each))
+    return found
+
+
+def _columns_before(model: Any, encoder: Any) -> Iterator[list[str]]:
+    """Yield the names of the columns that steps around an encoder receive, innermost last."""
+    for part in parts(model):
+        for _, each, columns in getattr(part, "transformers_", ()):
+            if isinstance(columns, list | np.ndarray) and any(p is encoder for p in parts(each)):
+                yield [*map(str, columns)]
+        names = getattr(part, "feature_names_in_", None)
+        if names is not None and any(inner is encoder for inner in parts(part)):
+            yield [*map(str, names)]
+
+
+def _has_empty_text(categories: Any) -> bool:
+    return any(isinstance(item, str) and not item for item in categories)
 
 
 def _has_gap_among_texts(categories: Any) -> bool:

@@ -12,9 +12,15 @@ import numpy as np
 from onnxpack.errors import SampleError
 from onnxpack.exporters.sklearn.columns import column_array, series_like
 from onnxpack.exporters.sklearn.convert import Frame, Table
-from onnxpack.exporters.sklearn.fitted import known_gaps, refuse_other_kinds
+from onnxpack.exporters.sklearn.fitted import (
+    empty_categories,
+    filled_columns,
+    known_gaps,
+    refuse_other_kinds,
+)
 from onnxpack.exporters.sklearn.tensor import Graph
 from onnxpack.exporters.value_names import input_names
+from onnxpack.runtime.frames import MISSING_TEXT
 from onnxpack.signature import Array, dtype_name
 
 X = "X"
@@ -252,7 +258,25 @@ def _read_frame(model: Any, frame: Any) -> Columns:
     feeds = {
         name: column_array(name, frame.iloc[:, at], notes)[:, None] for at, name in enumerate(names)
     }
-    return Columns(feeds, frame, notes, known_gaps(model))
+    return Columns(feeds, frame, notes, {**known_gaps(model), **_empty_texts(model, frame)})
+
+
+def _empty_texts(model: Any, frame: Any) -> dict[str, str]:
+    """Return an empty text as the gap of each column in which it is a category by itself.
+
+    Raises:
+        SampleError: the model also answers to missing texts in the column.
+    """
+    names = [*map(str, frame.columns)]
+    found, filled = empty_categories(model, names), filled_columns(model, names)
+    for name in frame.columns:
+        if str(name) in found and (str(name) in filled or frame[name].isna().any()):
+            raise SampleError(
+                f"column {name!r}: the model was fitted with empty texts as a category, and with "
+                "missing ones, which a graph cannot tell apart.",
+                remedy=f"before fit and here: frame[{name!r}] = frame[{name!r}].replace('', None)",
+            )
+    return dict.fromkeys(found, MISSING_TEXT)
 
 
 def _known_columns(model: Any, frame: Any, notes: list[str]) -> Any:

@@ -176,8 +176,10 @@ ON_VALUES: Sequence[tuple[str, str, str]] = (
     (
         r"\[int\(|\[[\w.]+\.item\(\)\]",
         "selects one of several by a tensor's value",
-        "compute all of them and select with a tensor: torch.stack([f(x) for f in "
-        "self.heads])[index]",
+        (
+            "compute all of them and select with a tensor: torch.stack([f(x) for f in "
+            "self.heads])[index]"
+        ),
     ),
     (r"^while ", BY_VALUES, SCRIPTED),
     (

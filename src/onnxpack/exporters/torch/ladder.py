@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from onnxpack.errors import ExportError
 from onnxpack.exporters.frames import listed
@@ -37,7 +36,6 @@ NARROWED = (
     "the model is float64: the graph computes in float32, for which ONNX Runtime has kernels, "
     "and is proven within the tolerance against the model in float64"
 )
-EMPTY_ROWS = ", zeros for empty rows"
 DIFFERENTIATED = "dynamo, differentiated"
 
 
@@ -65,10 +63,9 @@ def climb(setup: Setup) -> Iterator[Strategy]:
     if gradient:
         yield _strategy(setup, DIFFERENTIATED, Dynamo(setup).differentiate)
         return
-    for each, suffix in _by_empty_rows(setup):
-        if has_torchscript_exporter():
-            yield _strategy(each, f"torchscript trace{suffix}", _scripts(each).trace)
-        yield _strategy(each, f"dynamo{suffix}", Dynamo(each).export)
+    if has_torchscript_exporter():
+        yield _strategy(setup, "torchscript trace", _scripts(setup).trace)
+    yield _strategy(setup, "dynamo", Dynamo(setup).export)
     # If a model asks whether it is scripted, TorchScript takes a branch that its users never run.
     if has_torchscript_exporter() and not unseen.scripting:
         yield _script(setup, "torchscript script")
@@ -100,20 +97,6 @@ def _scripts(setup: Setup) -> TorchScript:
 
 def _strategy(setup: Setup, name: str, make: Callable[[Path], Probes]) -> Strategy:
     return Strategy(f"{name}{setup.subject.manner}", make)
-
-
-def _by_empty_rows(setup: Setup) -> list[tuple[Setup, str]]:
-    """Return the setups for both answers of attention to an empty row, likelier first.
-
-    PyTorch 2.14 gives NaN in the fast path of self-attention and with ``need_weights``, and zeros
-    elsewhere. Which of them applies depends on the model's call, so the proof decides.
-    """
-    parts = list(setup.flat.modules())
-    if not any(isinstance(part, nn.MultiheadAttention) for part in parts):
-        return [(setup, "")]
-    both = [(replace(setup, empty_rows=False), ""), (setup, EMPTY_ROWS)]
-    decodes = any(isinstance(part, nn.TransformerDecoderLayer) for part in parts)
-    return both[::-1] if decodes else both
 
 
 def _refuse_hidden_by_precision(subject: TorchSubject) -> None:

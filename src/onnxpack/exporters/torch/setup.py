@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,11 @@ from onnxpack.exporters.replaced import existing
 from onnxpack.exporters.torch.causes import plain_words
 from onnxpack.exporters.torch.decompose.mode import Decomposed
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
+from onnxpack.exporters.torch.patch.fast_attention import (
+    Layers,
+    empty_rows_answered,
+    fast_layers,
+)
 from onnxpack.exporters.torch.patch.forks import forks_inline
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.silence import quiet
@@ -36,8 +41,6 @@ class Setup:
     Attributes:
         opset: the opset of the graph.
         outputs: the names of the graph's outputs.
-        empty_rows: whether attention gives zeros for a row that may attend to nothing; otherwise it
-            gives NaN.
         modules: the namespace of each of the user's modules whose code runs in ``forward``.
     """
 
@@ -45,7 +48,6 @@ class Setup:
     axes: Axes
     opset: int
     outputs: tuple[str, ...]
-    empty_rows: bool = True
     modules: tuple[dict[str, Any], ...] = ()
 
     @cached_property
@@ -84,19 +86,38 @@ class Setup:
         """Return the sample at these sizes of the dynamic dims."""
         return self.subject.tensors(tile(self.subject.sample, self.axes, dims))
 
+    @cached_property
+    def _fast_attention(self) -> Layers:
+        """The attention layers that take PyTorch's fast path; determined once, as above."""
+        if not any(isinstance(part, nn.MultiheadAttention) for part in self.flat.modules()):
+            return frozenset()
+        return fast_layers(self.flat, lambda: self.subject.answer_of(self.flat))
+
     @contextmanager
-    def followed(self) -> Iterator[None]:
-        """Put the replacements in place while an exporter follows the model."""
+    def followed(self, *, compiled: bool = False) -> Iterator[None]:
+        """Put the replacements in place while an exporter follows the model.
+
+        Args:
+            compiled: whether TorchScript reads the source of the model's classes, which must then
+                be their own.
+        """
         with _vmaps_closed(), classes_answered(stands_in) as open_module:
             for names in self.modules:
                 open_module(names)
-            with quiet(), self.decomposed(), forks_inline(), _in_plain_words():
+            with (
+                quiet(),
+                self.decomposed(compiled=compiled),
+                forks_inline(),
+                _in_plain_words(),
+            ):
                 yield
 
     @contextmanager
-    def decomposed(self) -> Iterator[None]:
+    def decomposed(self, *, compiled: bool = False) -> Iterator[None]:
         """Put those replacements in place that change which functions of torch run."""
-        with padding_left_out(self._fast), Decomposed(empty_rows=self.empty_rows), masks_unasked():
+        layers = self._fast_attention
+        answered = nullcontext() if compiled else empty_rows_answered(layers)
+        with padding_left_out(self._fast), answered, Decomposed(), masks_unasked():
             yield
 
 

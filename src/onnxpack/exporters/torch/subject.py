@@ -108,7 +108,8 @@ class TorchSubject(Subject):
             raise SampleError(
                 "the sample contains no tensor, so the graph would have no input: it is "
                 f"{', '.join(type(value).__name__ for _, value in given) or 'empty'}.",
-                remedy="convert text and other values to tensors first, and give the model those",
+                remedy="convert text and other values to tensors first, and pass those to the "
+                "model",
             )
         if len(self.sample) < len(tensors):
             raise SampleError(f"two inputs would have the same name: {[p for p, _ in tensors]}.")
@@ -168,6 +169,10 @@ class TorchSubject(Subject):
     def answer(self, tensors: Sequence[torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
         """Return the module's answer as tensors, by default to the sample."""
         return self._answer(self.flat, self.tensors(self.sample) if tensors is None else tensors)
+
+    def answer_of(self, module: FlatModule) -> dict[str, torch.Tensor]:
+        """Return the answer of another form of the module to the sample."""
+        return self._answer(module, self.tensors(self.sample))
 
     def run_first(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a model that was not run before, and keep the answer for the next run."""

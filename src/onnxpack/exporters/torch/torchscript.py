@@ -114,7 +114,7 @@ class TorchScript:
     def script(self, to: Path) -> Probes:
         """Compile the model, so that its branches and loops stay in the graph."""
         model: Any = self.setup.flat.model
-        with self.setup.followed():
+        with self.setup.followed(compiled=True):
             if hasattr(model, "to_torchscript"):  # a LightningModule, which knows its own way
                 model = model.to_torchscript()
             elif isinstance(model, torch.jit.ScriptModule):

@@ -195,6 +195,11 @@ VALUES: dict[str, tuple[Any, list[Tensor], list[tuple[Tensor, ...]]]] = {
         [randn(2, 8)],
         [(BENDS,), (torch.arange(-32.0, 32.0).reshape(8, 8) / 4,)],
     ),
+    "log of a normal": (
+        lambda x: (torch.special.log_ndtr(x), torch.special.erfcx(x.clamp_min(-8))),
+        [torch.rand(2, 8)],
+        [(BENDS,), (torch.arange(-32.0, 32.0).reshape(8, 8) / 2,), (torch.full((1, 8), -200.0),)],
+    ),
     "erfinv": (
         torch.erfinv,
         [randn(2, 8).tanh()],

@@ -29,9 +29,3 @@ def scaled_dot_product_attention(
         return answer
     nothing = (attn_mask == -torch.inf).all(-1, keepdim=True)
     return torch.where(nothing, 0.0, answer)
-
-
-def nested(*args: Any, **options: Any) -> Any:
-    """Replace the call in ``F.multi_head_attention_forward``, which modes do not see."""
-    watched: int = torch._C._len_torch_function_stack()  # noqa: SLF001 - no public name
-    return (PLAIN if watched else scaled_dot_product_attention)(*args, **options)

@@ -44,20 +44,14 @@ from onnxpack.exporters.torch.decompose.outside import stand_ins
 
 
 class Decomposed(TorchFunctionMode):
-    """Replaces torch's functions by those of :data:`DECOMPOSITIONS`.
+    """Replaces torch's functions by those of :data:`DECOMPOSITIONS`."""
 
-    Args:
-        empty_rows: whether attention gives zeros for a row that may attend to nothing; otherwise it
-            gives NaN.
-    """
-
-    def __init__(self, *, empty_rows: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._outside = ExitStack()
-        self._empty_rows = empty_rows
 
     def __enter__(self) -> Self:
-        self._outside.enter_context(stand_ins(empty_rows=self._empty_rows))
+        self._outside.enter_context(stand_ins())
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -211,8 +205,10 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "sort": order.sort,
     "sparse_coo_tensor": sparse.from_places,
     "special_erfc": special.erfc,
+    "special_erfcx": special.erfcx,
     "special_erfinv": special.erfinv,
     "special_expm1": logarithms.expm1,
+    "special_log_ndtr": special.log_ndtr,
     "special_log1p": logarithms.log1p,
     "special_logit": logarithms.logit,
     "special_logsumexp": logarithms.logsumexp,

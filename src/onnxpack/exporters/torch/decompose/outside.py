@@ -8,24 +8,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional
 
 from onnxpack.exporters.replaced import existing, replaced, replaced_item
-from onnxpack.exporters.torch.decompose import attention, pictures
+from onnxpack.exporters.torch.decompose import pictures
 
 
 @contextmanager
-def stand_ins(*, empty_rows: bool = True) -> Iterator[None]:
-    """Put the replacements in place, and always restore the originals.
-
-    Args:
-        empty_rows: whether attention gives zeros for a row that may attend to nothing.
-    """
-    with ExitStack() as stack:
-        if empty_rows:
-            name = "scaled_dot_product_attention"
-            stack.enter_context(replaced(functional, name, attention.nested))
-        stack.enter_context(_crops(pictures.center_crop))
+def stand_ins() -> Iterator[None]:
+    """Put the replacements in place, and always restore the originals."""
+    with _crops(pictures.center_crop):
         yield
 
 

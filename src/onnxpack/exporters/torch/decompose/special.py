@@ -33,6 +33,16 @@ def ndtr(x: Tensor) -> Any:
     return erfc(-x * 0.5**0.5) / 2
 
 
+def log_ndtr(x: Tensor) -> Any:
+    """Decompose ``torch.special.log_ndtr``, for which torch 2.14.1 needs an exact ``erfcx``."""
+    return tails.log_ndtr(torch, x, torch.erf) if x.dtype is torch.float32 else NotImplemented
+
+
+def erfcx(x: Tensor) -> Any:
+    """Decompose ``torch.special.erfcx``: ``exp(x * x) * erfc(x)`` without its overflow."""
+    return tails.erfcx(torch, x) if x.dtype is torch.float32 else NotImplemented
+
+
 def erfinv(x: Tensor) -> Any:
     """Decompose ``torch.erfinv``, which no exporter of torch 2.14.1 writes."""
     if x.dtype is not torch.float32:
