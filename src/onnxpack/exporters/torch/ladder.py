@@ -63,6 +63,8 @@ def climb(setup: Setup) -> Iterator[Strategy]:
     if gradient:
         yield _strategy(setup, DIFFERENTIATED, Dynamo(setup).differentiate)
         return
+    # Determined here, where nothing is replaced yet that would turn the fast path off.
+    _ = setup.fast_attention
     if has_torchscript_exporter():
         yield _strategy(setup, "torchscript trace", _scripts(setup).trace)
     yield _strategy(setup, "dynamo", Dynamo(setup).export)

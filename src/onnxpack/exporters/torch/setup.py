@@ -87,8 +87,12 @@ class Setup:
         return self.subject.tensors(tile(self.subject.sample, self.axes, dims))
 
     @cached_property
-    def _fast_attention(self) -> Layers:
-        """The attention layers that take PyTorch's fast path; determined once, as above."""
+    def fast_attention(self) -> Layers:
+        """The attention layers that take PyTorch's fast path; determined once, as above.
+
+        Raises:
+            ExportError: a layer takes both paths.
+        """
         if not any(isinstance(part, nn.MultiheadAttention) for part in self.flat.modules()):
             return frozenset()
         return fast_layers(self.flat, lambda: self.subject.answer_of(self.flat))
@@ -115,7 +119,7 @@ class Setup:
     @contextmanager
     def decomposed(self, *, compiled: bool = False) -> Iterator[None]:
         """Put those replacements in place that change which functions of torch run."""
-        layers = self._fast_attention
+        layers = self.fast_attention
         answered = nullcontext() if compiled else empty_rows_answered(layers)
         with padding_left_out(self._fast), answered, Decomposed(), masks_unasked():
             yield

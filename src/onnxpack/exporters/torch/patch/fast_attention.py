@@ -55,8 +55,9 @@ def fast_layers(model: nn.Module, run: Callable[[], object]) -> Layers:
     for name, layer in model.named_modules():
         if layer in fast & usual:
             raise ExportError(
-                f"{name.rpartition('.')[2]} answers a row that is all padding in two ways: "
-                "NaN where query, key and value are the same, zeros elsewhere",
+                f"{name.rpartition('.')[2]} answers a row that is all padding in two ways: NaN "
+                "where query, key and value are the same, zeros elsewhere.",
+                remedy="use a layer of its own for each of the two calls",
             )
     return frozenset(fast)
 
