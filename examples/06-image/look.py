@@ -5,7 +5,7 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
-from onnxpack.oci.compress import decompressed
+from onnxpack.oci.layer.compress import decompressed
 from onnxpack.oci.media import compression_of
 from onnxpack.oci.read import read_image
 from onnxpack.oci.validate import validate

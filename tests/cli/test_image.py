@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from onnxpack.oci.entry import Entry
 from onnxpack.oci.image import make_image
 from onnxpack.oci.index import make_index
-from onnxpack.oci.layer import write_layer
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import write_layer
 from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.pull import resolve

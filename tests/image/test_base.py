@@ -9,9 +9,9 @@ from onnxpack.image import base as bases
 from onnxpack.image import debian
 from onnxpack.image.base import default_base, open_base
 from onnxpack.image.cache import Cache
-from onnxpack.oci.entry import Entry
 from onnxpack.oci.image import make_image
-from onnxpack.oci.layer import write_layer
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import write_layer
 from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
 
@@ -61,7 +61,7 @@ def test_a_python_that_is_too_old_is_named(layout, opened):
 
 def test_a_layer_that_is_no_tar(tmp_path, opened):
     (tmp_path / "layer").write_bytes(b"no tar" * 1000)
-    from onnxpack.oci.layer import existing_layer
+    from onnxpack.oci.layer.layer import existing_layer
 
     write_layout(make_image([existing_layer(tmp_path / "layer")]), tmp_path / "base")
     with pytest.raises(ImageError, match="no tar"):

@@ -10,7 +10,7 @@ import pytest
 from onnxpack.errors import ImageError
 from onnxpack.image import bytecode
 from onnxpack.image.bytecode import compile_tree, compiled, find_interpreter
-from onnxpack.oci.entry import Entry, Symlink
+from onnxpack.oci.layer.entry import Entry, Symlink
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 SOURCE = '''"""A module."""

@@ -4,8 +4,8 @@ import pytest
 
 from onnxpack.errors import ImageError
 from onnxpack.image.cache import Cache, key_of
-from onnxpack.oci.entry import Entry
-from onnxpack.oci.layer import write_layer
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import write_layer
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import subprocess
 import pytest
 
 from onnxpack.oci.archive import stream_archive, write_archive
-from onnxpack.oci.entry import Entry, Symlink
 from onnxpack.oci.image import append_layers, make_image
 from onnxpack.oci.index import make_index
-from onnxpack.oci.layer import write_layer
+from onnxpack.oci.layer.entry import Entry, Symlink
+from onnxpack.oci.layer.layer import write_layer
 from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.read import read_image

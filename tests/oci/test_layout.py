@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from onnxpack.errors import ImageError
 from onnxpack.oci import media
 from onnxpack.oci.archive import stream_archive, write_archive
-from onnxpack.oci.blobs import MAX_HEADER, ArchiveBlobs
+from onnxpack.oci.blobs import ArchiveBlobs
 from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.document import MAX_BYTES, encode
-from onnxpack.oci.entry import Entry
 from onnxpack.oci.image import make_artifact, make_image
 from onnxpack.oci.index import make_index
-from onnxpack.oci.layer import write_layer
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import write_layer
+from onnxpack.oci.layer.tarball import MAX_HEADER
 from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.read import read_content, read_image
@@ -218,7 +219,7 @@ def test_an_artifact_is_no_image_for_docker(tmp_path):
 
 def docker_save(image, tmp_path, *, config=None, tags=("team/model:1",), names=None):
     """As docker 20.10 writes it: layers plain, and links between those that are alike."""
-    from onnxpack.oci.layer import compress_layer
+    from onnxpack.oci.layer.layer import compress_layer
 
     path = tmp_path / "saved.tar"
     config = image.config if config is None else config

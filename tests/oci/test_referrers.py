@@ -16,7 +16,7 @@ from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.document import encode
 from onnxpack.oci.image import Image, make_artifact, make_image
 from onnxpack.oci.index import Index, make_index, members
-from onnxpack.oci.layer import blob_layer
+from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.pull import pull, resolve
 from onnxpack.oci.push import push, put_manifest
 from onnxpack.oci.reference import Reference

@@ -17,7 +17,7 @@ from onnxpack.oci.credentials import Credential
 from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.image import append_layers, make_artifact, make_image
 from onnxpack.oci.index import make_index
-from onnxpack.oci.layer import blob_layer
+from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.pull import pull, resolve
 from onnxpack.oci.push import push

@@ -14,8 +14,8 @@ from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.document import encode
 from onnxpack.oci.image import Image, image_of, make_image
 from onnxpack.oci.index import Index, make_index
-from onnxpack.oci.inspect import inspect_layer
-from onnxpack.oci.layer import Layer, existing_layer
+from onnxpack.oci.layer.layer import Layer, existing_layer
+from onnxpack.oci.layer.scan import scan_layer
 from onnxpack.oci.layout import write_layout
 from onnxpack.oci.validate import validate, validate_layout
 
@@ -149,7 +149,7 @@ def test_a_bomb_is_read_to_its_end_in_little_memory(tmp_path):
     layer = Layer(path, Descriptor(media.LAYER_GZIP, digest_of(b""), path.stat().st_size), "")
     tracemalloc.start()
     try:
-        found = inspect_layer(layer, "gzip")
+        found = scan_layer(layer, "gzip")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onnxpack.image.build import Built, Recipe
     from onnxpack.image.engine import Engine
     from onnxpack.image.publish import Published
-    from onnxpack.oci.compress import Compression
+    from onnxpack.oci.layer.compress import Compression
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.model import Pack
 

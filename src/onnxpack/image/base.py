@@ -11,10 +11,10 @@ from onnxpack.errors import ImageError
 from onnxpack.image import debian
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.target import Target
-from onnxpack.oci.compress import Compression
-from onnxpack.oci.entry import Entry, Folder, walk
 from onnxpack.oci.image import Image, make_image
-from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.layer.compress import Compression
+from onnxpack.oci.layer.entry import Entry, Folder, walk
+from onnxpack.oci.layer.layer import Layer, write_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.read import read_image
 from onnxpack.oci.reference import Reference

@@ -18,11 +18,11 @@ from onnxpack.image.sbom import BILL, write_bill
 from onnxpack.image.settings import config, labels
 from onnxpack.image.target import check_platform
 from onnxpack.image.wheels import install, requirements
-from onnxpack.oci.compress import Compression
-from onnxpack.oci.entry import Entry
 from onnxpack.oci.image import Image, append_layers
 from onnxpack.oci.index import Index, make_index
-from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.layer.compress import Compression
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import Layer, write_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.pack.files import check_files
 from onnxpack.pack.model import Pack, VariantFiles

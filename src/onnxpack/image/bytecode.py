@@ -18,7 +18,7 @@ from posixpath import dirname, join, normpath
 from tempfile import TemporaryDirectory
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.entry import Entry, Symlink, walk
+from onnxpack.oci.layer.entry import Entry, Symlink, walk
 
 SCRIPT = Path(__file__).with_name("compiler.py")
 

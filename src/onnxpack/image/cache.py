@@ -16,7 +16,7 @@ from onnxpack.oci.blobs import FOLDER
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import decode, encode, strings
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 
 
 class Cache:

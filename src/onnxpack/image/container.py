@@ -15,8 +15,8 @@ from pathlib import Path
 
 from onnxpack.errors import ImageError
 from onnxpack.image.settings import PORT
-from onnxpack.oci import compress
-from onnxpack.oci.layer import compress_layer
+from onnxpack.oci.layer import compress
+from onnxpack.oci.layer.layer import compress_layer
 from onnxpack.oci.read import read_image
 
 DEADLINE = 120.0

@@ -10,7 +10,7 @@ from onnxpack.image.sbom import whole_bill
 from onnxpack.oci.connection import Patience
 from onnxpack.oci.contents import Content, images_of
 from onnxpack.oci.image import Image, make_artifact
-from onnxpack.oci.layer import blob_layer
+from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.push import Pushed, push
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.referrers import attach

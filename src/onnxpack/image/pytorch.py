@@ -21,9 +21,9 @@ from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.runtime import PREFIX
 from onnxpack.image.settings import PORT, USER
 from onnxpack.image.wheels import install
-from onnxpack.oci.entry import Entry, Folder, walk
 from onnxpack.oci.image import Image, append_layers
-from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.layer.entry import Entry, Folder, walk
+from onnxpack.oci.layer.layer import Layer, write_layer
 from onnxpack.signature import Signature
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -17,9 +17,9 @@ from onnxpack.image.elf import stripped
 from onnxpack.image.prune import is_kept
 from onnxpack.image.target import Target
 from onnxpack.image.wheels import install
-from onnxpack.oci.compress import Compression
-from onnxpack.oci.entry import Entry, Folder, walk
-from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.layer.compress import Compression
+from onnxpack.oci.layer.entry import Entry, Folder, walk
+from onnxpack.oci.layer.layer import Layer, write_layer
 
 PREFIX = "opt/rt"
 SERVING = ("comparison", "pack", "runtime", "server")

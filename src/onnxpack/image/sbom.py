@@ -17,7 +17,7 @@ from onnxpack.image.debian import STATUS
 from onnxpack.image.prune import is_kept
 from onnxpack.oci.document import MAX_BYTES, decode
 from onnxpack.oci.image import Image
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 
 SPEC_VERSION = "1.6"
 BILL = "usr/share/onnxpack/SBOM.cdx.json"

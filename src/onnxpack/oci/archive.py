@@ -18,12 +18,12 @@ from onnxpack.oci.contents import (
     manifest_json,
 )
 from onnxpack.oci.digest import digest_stream
-from onnxpack.oci.entry import Entry, Folder
 from onnxpack.oci.fresh import fresh_file
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.entry import Entry, Folder
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.layer.tarball import END, header, padding
 from onnxpack.oci.layout import check_layer
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.tarball import END, header, padding
 
 
 def write_archive(content: Content, to: Path, *, name: Reference | None = None) -> None:

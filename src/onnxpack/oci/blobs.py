@@ -14,13 +14,11 @@ from onnxpack.errors import ImageError
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.document import MAX_BYTES
-from onnxpack.oci.layer import Layer
-from onnxpack.oci.tarball import opened
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.layer.tarball import Member, opened
 
 FOLDER = "blobs/sha256"
 MAX_MEMBERS = 100_000
-# Limit of a header with a long name: tarfile reads the header into memory whole.
-MAX_HEADER = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +122,6 @@ class ArchiveBlobs:
     def find(self, name: str) -> Place | None:
         """Return where the member is stored; old ``docker save`` links layers that are alike."""
         return self._places.get(self._links.get(name, name))
-
-
-class Member(tarfile.TarInfo):
-    """A member of a possibly hostile tar: large headers are refused."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Member:
-        """Check the size of each header before tarfile reads what it announces."""
-        found = super().frombuf(buf, encoding or "utf-8", errors)
-        extended = (
-            tarfile.XHDTYPE,
-            tarfile.XGLTYPE,
-            tarfile.SOLARIS_XHDTYPE,
-            tarfile.GNUTYPE_LONGNAME,
-            tarfile.GNUTYPE_LONGLINK,
-        )
-        if found.size < 0 or (found.type in extended and found.size > MAX_HEADER):
-            raise ImageError(f"a header of the tar has {found.size} bytes.")
-        return found
 
 
 def blob(blobs: Blobs, descriptor: Descriptor, *, what: str) -> Place:

@@ -14,7 +14,7 @@ from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import encode
 from onnxpack.oci.image import Image
 from onnxpack.oci.index import Index
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.reference import Reference
 
 Content: TypeAlias = Image | Index

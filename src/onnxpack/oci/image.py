@@ -12,7 +12,7 @@ from onnxpack.oci import media
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import digest_of
 from onnxpack.oci.document import decode, encode, objects, strings
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.platform import Platform
 
 

@@ -17,7 +17,7 @@ from onnxpack.oci.contents import (
 )
 from onnxpack.oci.digest import digest_stream
 from onnxpack.oci.fresh import fresh_folder
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.reference import Reference
 
 

@@ -11,7 +11,7 @@ from onnxpack.oci.connection import Patience
 from onnxpack.oci.contents import Content, images_of, layers_of
 from onnxpack.oci.credentials import Credential
 from onnxpack.oci.index import Index
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.refusal import refused
 from onnxpack.oci.repository import Repository

@@ -25,7 +25,7 @@ from onnxpack.oci.docker import read_docker
 from onnxpack.oci.document import decode, objects
 from onnxpack.oci.image import Image
 from onnxpack.oci.index import Index, choose, members
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.layout import check_layer
 from onnxpack.oci.platform import Platform
 

@@ -10,7 +10,7 @@ from onnxpack.errors import RegistryError
 from onnxpack.oci.address import follow, httpx
 from onnxpack.oci.auth import Scopes
 from onnxpack.oci.digest import CHUNK, digest_of
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.refusal import BrokenError, refused
 from onnxpack.oci.repository import Repository
 

@@ -17,8 +17,8 @@ from onnxpack.oci.digest import is_digest
 from onnxpack.oci.docker import every_docker
 from onnxpack.oci.document import decode, objects
 from onnxpack.oci.index import Index, members
-from onnxpack.oci.inspect import inspect_layer
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.layer.scan import scan_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.read import MAX_DEPTH, Parts, listed, open_blobs, read_manifest
 
@@ -199,7 +199,7 @@ def _layer(found: Layer, about: Descriptor, diff_id: str | None, faults: _Faults
     compression = media.compression_of(about.media_type)
     if compression is None and diff_id is not None:
         faults.add(f"{about.media_type} is no layer of an image.")
-    result = inspect_layer(found, compression)
+    result = scan_layer(found, compression)
     if result.digest != about.digest:
         faults.add(f"the blob has the digest {result.digest}, not {about.digest}.")
     if result.size != about.size:

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from onnxpack.errors import ImageError, OnnxpackError
 from onnxpack.oci import media
-from onnxpack.oci.entry import Entry, Folder, Symlink, arrange, walk
-from onnxpack.oci.layer import (
+from onnxpack.oci.layer.entry import Entry, Folder, Symlink, arrange, walk
+from onnxpack.oci.layer.layer import (
     blob_layer,
     compress_layer,
     existing_layer,
     write_layer,
 )
-from onnxpack.oci.tarball import BLOCK
+from onnxpack.oci.layer.tarball import BLOCK
 
 # One folder serves all of a property's examples.
 shared = settings(
@@ -153,8 +153,8 @@ def test_the_number_of_processors_does_not_count(compression, tmp_path):
     script = (
         "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from pathlib import Path\n"
-        "from onnxpack.oci.entry import Entry\n"
-        "from onnxpack.oci.layer import write_layer\n"
+        "from onnxpack.oci.layer.entry import Entry\n"
+        "from onnxpack.oci.layer.layer import write_layer\n"
         "made = write_layer([Entry('f', Path(sys.argv[1]))], Path(sys.argv[2]),"
         " compression=sys.argv[3])\n"
         "print(made.descriptor.digest)\n"
@@ -273,8 +273,8 @@ def test_a_missing_library_is_told_when_it_is_wanted(module, tmp_path):
         f"import sys; sys.modules[{module!r}] = None\n"
         "from pathlib import Path\n"
         "from onnxpack.errors import MissingExtraError\n"
-        "from onnxpack.oci.entry import Entry\n"
-        "from onnxpack.oci.layer import write_layer\n"
+        "from onnxpack.oci.layer.entry import Entry\n"
+        "from onnxpack.oci.layer.layer import write_layer\n"
         "kinds = {'isal': 'gzip', 'zstandard': 'zstd'}\n"
         "try:\n"
         f"    kind = kinds.get({module!r})\n"
@@ -295,7 +295,7 @@ def test_a_missing_library_is_told_when_it_is_wanted(module, tmp_path):
 def test_nothing_heavy_is_imported():
     script = (
         "import sys\n"
-        "import onnxpack.oci.layer, onnxpack.oci.image, onnxpack.oci.read\n"
+        "import onnxpack.oci.layer.layer, onnxpack.oci.image, onnxpack.oci.read\n"
         "import onnxpack.oci.archive, onnxpack.oci.validate\n"
         "print(sorted({'httpx', 'isal', 'zstandard', 'onnx', 'numpy', 'msgspec'} & {*sys.modules}))"
     )

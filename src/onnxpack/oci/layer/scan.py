@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.blobs import Member
-from onnxpack.oci.compress import decompressed
 from onnxpack.oci.digest import CHUNK
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.compress import decompressed
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.layer.tarball import Member
 
 MAX_FILES = 1_000_000
 MAX_UNPACKED = 2**38
@@ -21,7 +21,7 @@ MAX_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class Scanned:
     """The digests and size of a layer, and the faults found in its tar."""
 
     digest: str
@@ -30,7 +30,7 @@ class Inspected:
     faults: tuple[str, ...]
 
 
-def inspect_layer(layer: Layer, compression: str | None) -> Inspected:
+def scan_layer(layer: Layer, compression: str | None) -> Scanned:
     """Read a layer to its end, using little memory.
 
     Args:
@@ -45,7 +45,7 @@ def inspect_layer(layer: Layer, compression: str | None) -> Inspected:
         packed = _Summed(source)
         if compression is None:
             packed.drain()
-            return Inspected(packed.digest, packed.size, packed.digest, ())
+            return Scanned(packed.digest, packed.size, packed.digest, ())
         try:
             plain = _Summed(decompressed(io.BufferedReader(packed, CHUNK), compression))
             _read_tar(plain, faults)
@@ -55,7 +55,7 @@ def inspect_layer(layer: Layer, compression: str | None) -> Inspected:
             faults.append(exc.message)
             diff_id = ""
         packed.drain()
-    return Inspected(packed.digest, packed.size, diff_id, tuple(faults))
+    return Scanned(packed.digest, packed.size, diff_id, tuple(faults))
 
 
 class _Summed(io.RawIOBase):

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from onnxpack.errors import ImageError
-from onnxpack.oci import compress, media
-from onnxpack.oci.compress import Compression
+from onnxpack.oci import media
 from onnxpack.oci.descriptor import Descriptor
-from onnxpack.oci.digest import digest_stream
-from onnxpack.oci.entry import Entry, arrange
+from onnxpack.oci.digest import CHUNK, digest_stream
 from onnxpack.oci.fresh import fresh_file
-from onnxpack.oci.slice import Slice
-from onnxpack.oci.tarball import BLOCK, opened, tar_blocks
+from onnxpack.oci.layer import compress
+from onnxpack.oci.layer.compress import Compression
+from onnxpack.oci.layer.entry import Entry, arrange
+from onnxpack.oci.layer.tarball import BLOCK, opened, tar_blocks
 
 # Blocks in flight between the reader, the two digests and the compressor.
 _WINDOW = 8
@@ -55,7 +56,8 @@ class Layer:
             if self.offset + self.descriptor.size > size:
                 raise ImageError(f"{self.path} is shorter than the layer that it holds.")
             left = self.descriptor.size - start
-            yield Slice.buffered(source, self.offset + start, left)
+            part = _Part(source, self.offset + start, left)
+            yield io.BufferedReader(part, CHUNK)
 
     @contextmanager
     def unpacked(self) -> Iterator[BinaryIO]:
@@ -200,3 +202,21 @@ def _in_order() -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class _Part(io.RawIOBase):
+    """Reads ``size`` bytes of a file from ``start`` on; nothing else may read it meanwhile."""
+
+    def __init__(self, source: BinaryIO, start: int, size: int) -> None:
+        self._source = source
+        self._left = size
+        source.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = self._source.read(min(len(buffer), self._left))
+        buffer[: len(found)] = found
+        self._left -= len(found)
+        return len(found)

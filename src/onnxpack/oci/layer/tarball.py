@@ -1,4 +1,4 @@
-"""Write entries as a tar: the same bytes for the same entries, in blocks of one size."""
+"""Write entries as a tar, the same bytes each time, and read members of a tar within limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.entry import Entry, Folder, Symlink
+from onnxpack.oci.layer.entry import Entry, Folder, Symlink
 
 BLOCK = 2**20
 END = bytes(tarfile.BLOCKSIZE * 2)
+# Limit of a header with a long name: tarfile reads the header into memory whole.
+MAX_HEADER = 2**20
 
 
 def tar_blocks(entries: Iterable[Entry], *, mtime: int = 0) -> Iterator[bytes]:
@@ -99,3 +101,22 @@ def header(entry: Entry, mtime: int, *, size: int = 0) -> bytes:
 def padding(size: int) -> bytes:
     """Return the zero bytes that fill up the last block of a file."""
     return bytes(-size % tarfile.BLOCKSIZE)
+
+
+class Member(tarfile.TarInfo):
+    """A member of a possibly hostile tar: large headers are refused."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Member:
+        """Check the size of each header before tarfile reads what it announces."""
+        found = super().frombuf(buf, encoding or "utf-8", errors)
+        extended = (
+            tarfile.XHDTYPE,
+            tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE,
+            tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK,
+        )
+        if found.size < 0 or (found.type in extended and found.size > MAX_HEADER):
+            raise ImageError(f"a header of the tar has {found.size} bytes.")
+        return found
