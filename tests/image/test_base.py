@@ -12,8 +12,8 @@ from onnxpack.image.cache import Cache
 from onnxpack.oci.image import make_image
 from onnxpack.oci.layer.entry import Entry
 from onnxpack.oci.layer.layer import write_layer
-from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
+from onnxpack.oci.store.layout import write_layout
 
 AMD64 = Platform("amd64")
 

@@ -22,7 +22,7 @@ from onnxpack.oci.push import push, put_manifest
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.referrers import MAX_PAGES, attach, attached, tag_of
 from onnxpack.oci.repository import Repository
-from onnxpack.oci.validate import validate
+from onnxpack.oci.store.validate import validate
 
 KIND = "application/vnd.test+json"
 SUBJECT = digest_of(b"the subject")

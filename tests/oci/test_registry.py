@@ -21,10 +21,10 @@ from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.pull import pull, resolve
 from onnxpack.oci.push import push
-from onnxpack.oci.read import read_image
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.repository import Repository
-from onnxpack.oci.validate import validate, validate_layout
+from onnxpack.oci.store.read import read_image
+from onnxpack.oci.store.validate import validate, validate_layout
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ class _Delivery:
         if not output.absolute().parent.is_dir():
             raise UsageError(f"-o {output}: there is no folder {output.absolute().parent}.")
         if output.suffix != ".tar":
-            from onnxpack.oci.fresh import check_free
+            from onnxpack.oci.store.atomic import check_free
 
             check_free(output, force=self.force)
 
@@ -238,8 +238,8 @@ def _publish(built: Built, name: Reference) -> Published:
 
 
 def _write(built: Built, name: Reference, output: Path, *, force: bool) -> None:
-    from onnxpack.oci.archive import write_archive
-    from onnxpack.oci.layout import write_layout
+    from onnxpack.oci.store.archive import write_archive
+    from onnxpack.oci.store.layout import write_layout
 
     if output.suffix == ".tar":
         write_archive(built.content, output, name=name)

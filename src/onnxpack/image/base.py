@@ -16,8 +16,8 @@ from onnxpack.oci.layer.compress import Compression
 from onnxpack.oci.layer.entry import Entry, Folder, walk
 from onnxpack.oci.layer.layer import Layer, write_layer
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.read import read_image
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.read import read_image
 
 DEBIAN = "debian"
 OCI = "oci:"

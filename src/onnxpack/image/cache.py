@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.blobs import FOLDER
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import decode, encode, strings
 from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.store.blobs import FOLDER
 
 
 class Cache:

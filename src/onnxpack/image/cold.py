@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onnxpack.image.cache import Cache
-from onnxpack.oci.blobs import FOLDER
+from onnxpack.oci.store.blobs import FOLDER
 
 
 @contextmanager

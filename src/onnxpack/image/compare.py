@@ -40,9 +40,9 @@ from onnxpack.image.pytorch import (
     write_context,
 )
 from onnxpack.oci.image import Image
-from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.layout import write_layout
 from onnxpack.pack.model import Pack
 
 ONNX, PYTORCH, PLAIN_PYTORCH = "ONNX", "PyTorch", "PyTorch, plain Dockerfile"

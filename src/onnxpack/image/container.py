@@ -17,7 +17,7 @@ from onnxpack.errors import ImageError
 from onnxpack.image.settings import PORT
 from onnxpack.oci.layer import compress
 from onnxpack.oci.layer.layer import compress_layer
-from onnxpack.oci.read import read_image
+from onnxpack.oci.store.read import read_image
 
 DEADLINE = 120.0
 PAUSE = 0.005

@@ -19,7 +19,7 @@ from onnxpack.image.debian import default_python
 from onnxpack.image.runtime import PREFIX, own_files
 from onnxpack.image.settings import SECOND, config, labels
 from onnxpack.image.wheels import RUNTIMES, required, requirements
-from onnxpack.oci.fresh import fresh_folder
+from onnxpack.oci.store.atomic import atomic_folder
 from onnxpack.pack.model import Pack
 
 PIP_SETTINGS = (
@@ -64,7 +64,7 @@ def write_dockerfile(
     Raises:
         ImageError: ``to`` exists or cannot be written.
     """
-    with fresh_folder(to, force=force) as made:
+    with atomic_folder(to, force=force) as made:
         text = _dockerfile(pack, runtime, python or default_python())
         (made / "Dockerfile").write_text(text)
         (made / ".dockerignore").write_text(_IGNORED)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.archive import stream_archive
-from onnxpack.oci.contents import Content
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.archive import stream_archive
+from onnxpack.oci.store.contents import Content
 
 ENGINES = ("docker", "podman")
 SECONDS = 10

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 
 from onnxpack.image.sbom import whole_bill
 from onnxpack.oci.connection import Patience
-from onnxpack.oci.contents import Content, images_of
 from onnxpack.oci.image import Image, make_artifact
 from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.push import Pushed, push
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.referrers import attach
+from onnxpack.oci.store.contents import Content, images_of
 from onnxpack.oci.upload import Progress
 
 BILL_TYPE = "application/vnd.cyclonedx+json"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from onnxpack.errors import ImageError, RegistryError
 from onnxpack.oci import media
-from onnxpack.oci.blobs import FOLDER, FolderBlobs, layer
 from onnxpack.oci.connection import Patience
 from onnxpack.oci.credentials import Credential
 from onnxpack.oci.descriptor import Descriptor
@@ -16,9 +15,10 @@ from onnxpack.oci.document import decode
 from onnxpack.oci.image import Image
 from onnxpack.oci.index import choose, members
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.read import MAX_DEPTH, Parts, diff_ids, read_manifest
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.repository import Repository
+from onnxpack.oci.store.blobs import FOLDER, FolderBlobs, layer
+from onnxpack.oci.store.read import MAX_DEPTH, Parts, diff_ids, read_manifest
 
 AT_ONCE = 3
 

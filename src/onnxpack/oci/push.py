@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from onnxpack.errors import RegistryError, UsageError
 from onnxpack.oci.connection import Patience
-from onnxpack.oci.contents import Content, images_of, layers_of
 from onnxpack.oci.credentials import Credential
 from onnxpack.oci.index import Index
 from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.refusal import refused
 from onnxpack.oci.repository import Repository
+from onnxpack.oci.store.contents import Content, images_of, layers_of
 from onnxpack.oci.upload import Outcome, Progress, put_blob
 
 AT_ONCE = 3

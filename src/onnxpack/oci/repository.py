@@ -18,9 +18,9 @@ from onnxpack.oci.credentials import Credential, find_credential
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import digest_of, is_digest
 from onnxpack.oci.document import MAX_BYTES
-from onnxpack.oci.fresh import fresh_file
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.refusal import BrokenError, pieces, read, refused
+from onnxpack.oci.store.atomic import atomic_file
 
 ACCEPT = ", ".join(sorted(media.MANIFESTS | media.INDEXES))
 _DIGEST = "docker-content-digest"
@@ -171,7 +171,7 @@ class Repository:
             RegistryError: the blob is missing, or has another size or digest.
             ImageError: the file cannot be written.
         """
-        with fresh_file(to) as target:
+        with atomic_file(to) as target:
             found = hashlib.sha256()
             for piece in self.blob(descriptor):
                 found.update(piece)

@@ -295,8 +295,8 @@ def test_a_missing_library_is_told_when_it_is_wanted(module, tmp_path):
 def test_nothing_heavy_is_imported():
     script = (
         "import sys\n"
-        "import onnxpack.oci.layer.layer, onnxpack.oci.image, onnxpack.oci.read\n"
-        "import onnxpack.oci.archive, onnxpack.oci.validate\n"
+        "import onnxpack.oci.layer.layer, onnxpack.oci.image, onnxpack.oci.store.read\n"
+        "import onnxpack.oci.store.archive, onnxpack.oci.store.validate\n"
         "print(sorted({'httpx', 'isal', 'zstandard', 'onnx', 'numpy', 'msgspec'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -16,11 +16,11 @@ from onnxpack.errors import ImageError
 from onnxpack.oci import media
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import CHUNK, digest_stream
-from onnxpack.oci.fresh import fresh_file
 from onnxpack.oci.layer import compress
 from onnxpack.oci.layer.compress import Compression
 from onnxpack.oci.layer.entry import Entry, arrange
 from onnxpack.oci.layer.tarball import BLOCK, opened, tar_blocks
+from onnxpack.oci.store.atomic import atomic_file
 
 # Blocks in flight between the reader, the two digests and the compressor.
 _WINDOW = 8
@@ -94,7 +94,7 @@ def write_layer(
         MissingExtraError: the library that compresses it is not installed.
     """
     arranged = arrange(entries)
-    with fresh_file(to) as target:
+    with atomic_file(to) as target:
         diff_id, digest, size = _pump(tar_blocks(arranged, mtime=mtime), target, compression)
     return Layer(to, Descriptor(media.layer_type(compression), digest, size), diff_id)
 
@@ -128,7 +128,7 @@ def compress_layer(layer: Layer, to: Path, *, compression: Compression = "gzip")
     now = media.compression_of(layer.descriptor.media_type)
     if now is None:
         raise ImageError(f"{layer.descriptor.media_type} is no layer that can be compressed.")
-    with layer.open() as source, fresh_file(to) as target:
+    with layer.open() as source, atomic_file(to) as target:
         plain = compress.decompressed(source, now)
         diff_id, digest, size = _pump(iter(lambda: plain.read(BLOCK), b""), target, compression)
     return Layer(to, Descriptor(media.layer_type(compression), digest, size), diff_id)

@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from onnxpack.oci.blobs import FOLDER
-from onnxpack.oci.contents import (
+from onnxpack.oci.digest import digest_stream
+from onnxpack.oci.layer.entry import Entry, Folder
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.layer.tarball import END, header, padding
+from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.atomic import atomic_file
+from onnxpack.oci.store.blobs import FOLDER
+from onnxpack.oci.store.contents import (
     DOCKER_FILE,
     INDEX_FILE,
     LAYOUT,
@@ -17,13 +23,7 @@ from onnxpack.oci.contents import (
     index_json,
     manifest_json,
 )
-from onnxpack.oci.digest import digest_stream
-from onnxpack.oci.fresh import fresh_file
-from onnxpack.oci.layer.entry import Entry, Folder
-from onnxpack.oci.layer.layer import Layer
-from onnxpack.oci.layer.tarball import END, header, padding
-from onnxpack.oci.layout import check_layer
-from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.layout import check_layer
 
 
 def write_archive(content: Content, to: Path, *, name: Reference | None = None) -> None:
@@ -37,7 +37,7 @@ def write_archive(content: Content, to: Path, *, name: Reference | None = None) 
     Raises:
         ImageError: the file cannot be written, or a layer's file has changed.
     """
-    with fresh_file(to) as target:
+    with atomic_file(to) as target:
         stream_archive(content, target, name=name)
 
 

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from onnxpack.errors import ImageError
 from onnxpack.oci import media
-from onnxpack.oci.archive import stream_archive, write_archive
-from onnxpack.oci.blobs import ArchiveBlobs
 from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.document import MAX_BYTES, encode
 from onnxpack.oci.image import make_artifact, make_image
@@ -20,11 +18,13 @@ from onnxpack.oci.index import make_index
 from onnxpack.oci.layer.entry import Entry
 from onnxpack.oci.layer.layer import write_layer
 from onnxpack.oci.layer.tarball import MAX_HEADER
-from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.read import read_content, read_image
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.validate import validate, validate_layout
+from onnxpack.oci.store.archive import stream_archive, write_archive
+from onnxpack.oci.store.blobs import ArchiveBlobs
+from onnxpack.oci.store.layout import write_layout
+from onnxpack.oci.store.read import read_content, read_image
+from onnxpack.oci.store.validate import validate, validate_layout
 
 NAME = Reference.parse("team/model:1")
 shared = settings(

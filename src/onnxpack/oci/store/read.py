@@ -9,8 +9,15 @@ from typing import Any
 
 from onnxpack.errors import ImageError
 from onnxpack.oci import media
-from onnxpack.oci.blobs import ArchiveBlobs, Blobs, FolderBlobs, document, layer
-from onnxpack.oci.contents import (
+from onnxpack.oci.descriptor import Descriptor
+from onnxpack.oci.digest import check_digest, digest_stream
+from onnxpack.oci.document import decode, objects
+from onnxpack.oci.image import Image
+from onnxpack.oci.index import Index, choose, members
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.platform import Platform
+from onnxpack.oci.store.blobs import ArchiveBlobs, Blobs, FolderBlobs, document, layer
+from onnxpack.oci.store.contents import (
     CONTAINERD_NAME,
     DOCKER_FILE,
     INDEX_FILE,
@@ -19,15 +26,8 @@ from onnxpack.oci.contents import (
     Content,
     layers_of,
 )
-from onnxpack.oci.descriptor import Descriptor
-from onnxpack.oci.digest import check_digest, digest_stream
-from onnxpack.oci.docker import read_docker
-from onnxpack.oci.document import decode, objects
-from onnxpack.oci.image import Image
-from onnxpack.oci.index import Index, choose, members
-from onnxpack.oci.layer.layer import Layer
-from onnxpack.oci.layout import check_layer
-from onnxpack.oci.platform import Platform
+from onnxpack.oci.store.docker import read_docker
+from onnxpack.oci.store.layout import check_layer
 
 MAX_DEPTH = 4
 

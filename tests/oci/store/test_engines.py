@@ -8,16 +8,16 @@ import subprocess
 
 import pytest
 
-from onnxpack.oci.archive import stream_archive, write_archive
 from onnxpack.oci.image import append_layers, make_image
 from onnxpack.oci.index import make_index
 from onnxpack.oci.layer.entry import Entry, Symlink
 from onnxpack.oci.layer.layer import write_layer
-from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.read import read_image
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.validate import validate, validate_layout
+from onnxpack.oci.store.archive import stream_archive, write_archive
+from onnxpack.oci.store.layout import write_layout
+from onnxpack.oci.store.read import read_image
+from onnxpack.oci.store.validate import validate, validate_layout
 
 NAME = Reference.parse("team/greeting:1")
 

@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 from onnxpack.errors import ImageError
 from onnxpack.oci import media
-from onnxpack.oci.blobs import FOLDER
 from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import encode
 from onnxpack.oci.image import Image
 from onnxpack.oci.index import Index
 from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.blobs import FOLDER
 
 Content: TypeAlias = Image | Index
 

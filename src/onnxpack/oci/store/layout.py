@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.blobs import FOLDER
-from onnxpack.oci.contents import (
+from onnxpack.oci.digest import digest_stream
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.atomic import atomic_folder
+from onnxpack.oci.store.blobs import FOLDER
+from onnxpack.oci.store.contents import (
     INDEX_FILE,
     LAYOUT,
     LAYOUT_FILE,
@@ -15,10 +19,6 @@ from onnxpack.oci.contents import (
     files_of,
     index_json,
 )
-from onnxpack.oci.digest import digest_stream
-from onnxpack.oci.fresh import fresh_folder
-from onnxpack.oci.layer.layer import Layer
-from onnxpack.oci.reference import Reference
 
 
 def write_layout(
@@ -41,7 +41,7 @@ def write_layout(
     Raises:
         ImageError: ``to`` exists or cannot be written, or a layer's file has changed.
     """
-    with fresh_folder(to, force=force) as made:
+    with atomic_folder(to, force=force) as made:
         (made / FOLDER).mkdir(parents=True)
         _write(made / LAYOUT_FILE, LAYOUT)
         _write(made / INDEX_FILE, index_json(content, name))

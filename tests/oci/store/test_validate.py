@@ -16,8 +16,8 @@ from onnxpack.oci.image import Image, image_of, make_image
 from onnxpack.oci.index import Index, make_index
 from onnxpack.oci.layer.layer import Layer, existing_layer
 from onnxpack.oci.layer.scan import scan_layer
-from onnxpack.oci.layout import write_layout
-from onnxpack.oci.validate import validate, validate_layout
+from onnxpack.oci.store.layout import write_layout
+from onnxpack.oci.store.validate import validate, validate_layout
 
 
 def changed(image: Image, **change: object) -> Image:

@@ -7,14 +7,14 @@ from typing import Any
 
 from onnxpack.errors import ImageError
 from onnxpack.oci import media
-from onnxpack.oci.blobs import Blobs, Place
-from onnxpack.oci.contents import DOCKER_FILE
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import check_digest, digest_of, digest_stream, is_digest
 from onnxpack.oci.document import decode
 from onnxpack.oci.image import Image, image_of
 from onnxpack.oci.layer.compress import detect
 from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.store.blobs import Blobs, Place
+from onnxpack.oci.store.contents import DOCKER_FILE
 
 
 def read_docker(blobs: Blobs, *, name: str = "") -> Image:

@@ -14,7 +14,7 @@ from onnxpack.errors import ImageError
 
 
 @contextmanager
-def fresh_file(to: Path) -> Iterator[BinaryIO]:
+def atomic_file(to: Path) -> Iterator[BinaryIO]:
     """Yield a file that replaces ``to`` on success; on failure ``to`` stays unchanged.
 
     Raises:
@@ -33,7 +33,7 @@ def fresh_file(to: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def fresh_folder(to: Path, *, force: bool = False) -> Iterator[Path]:
+def atomic_folder(to: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield a folder that becomes ``to`` on success; on failure ``to`` stays unchanged.
 
     Args:

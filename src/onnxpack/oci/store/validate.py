@@ -10,17 +10,17 @@ from typing import Any
 
 from onnxpack.errors import ImageError
 from onnxpack.oci import media
-from onnxpack.oci.blobs import Blobs, blob, document
-from onnxpack.oci.contents import DOCKER_FILE, INDEX_FILE, LAYOUT_FILE, Content
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import is_digest
-from onnxpack.oci.docker import every_docker
 from onnxpack.oci.document import decode, objects
 from onnxpack.oci.index import Index, members
 from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.layer.scan import scan_layer
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.read import MAX_DEPTH, Parts, listed, open_blobs, read_manifest
+from onnxpack.oci.store.blobs import Blobs, blob, document
+from onnxpack.oci.store.contents import DOCKER_FILE, INDEX_FILE, LAYOUT_FILE, Content
+from onnxpack.oci.store.docker import every_docker
+from onnxpack.oci.store.read import MAX_DEPTH, Parts, listed, open_blobs, read_manifest
 
 _VERSION = "1.0.0"
 
