@@ -15,9 +15,9 @@ from onnxpack.oci.index import make_index
 from onnxpack.oci.layer.entry import Entry
 from onnxpack.oci.layer.layer import write_layer
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.pull import resolve
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.referrers import attached
+from onnxpack.oci.registry.pull import resolve
+from onnxpack.oci.registry.referrers import attached
 from onnxpack.oci.store.layout import write_layout
 from onnxpack.oci.store.read import read_content, read_image
 from onnxpack.oci.store.validate import validate_layout

@@ -19,9 +19,9 @@ from onnxpack.image import debian
 from onnxpack.image.build import Recipe, build_image
 from onnxpack.oci.image import make_image
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.pull import pull
-from onnxpack.oci.push import push
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.registry.pull import pull
+from onnxpack.oci.registry.push import push
 from onnxpack.oci.store.archive import write_archive
 from onnxpack.oci.store.layout import write_layout
 from onnxpack.pack.tensor import encode_tensor, read_tensor

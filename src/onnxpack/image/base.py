@@ -80,7 +80,7 @@ def open_base(
     if name.startswith(OCI):
         image = read_image(Path(name.removeprefix(OCI)), platform=platform)
     else:
-        from onnxpack.oci.pull import pull
+        from onnxpack.oci.registry.pull import pull
 
         image = pull(Reference.parse(name), cache.root, platform=platform)
     found = cache.fact(f"python-{image.digest[7:]}", lambda: _find_python(image, name))

@@ -279,7 +279,7 @@ def test_a_missing_library_is_told_when_it_is_wanted(module, tmp_path):
         "try:\n"
         f"    kind = kinds.get({module!r})\n"
         "    if kind is None:\n"
-        "        import onnxpack.oci.push\n"
+        "        import onnxpack.oci.registry.push\n"
         "    else:\n"
         "        write_layer([Entry('a', b'')], Path(sys.argv[1]), compression=kind)\n"
         "except MissingExtraError as exc:\n"

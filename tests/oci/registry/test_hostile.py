@@ -14,17 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxpack.errors import ImageError, OnnxpackError, RegistryError
-from onnxpack.oci import media, upload
-from onnxpack.oci.challenge import read_challenges
-from onnxpack.oci.credentials import Credential
+from onnxpack.oci import media
 from onnxpack.oci.descriptor import MAX_SIZE
 from onnxpack.oci.digest import digest_of
 from onnxpack.oci.document import MAX_BYTES, encode
 from onnxpack.oci.image import make_image
-from onnxpack.oci.pull import pull, resolve
-from onnxpack.oci.push import push
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.repository import Repository
+from onnxpack.oci.registry import upload
+from onnxpack.oci.registry.challenge import read_challenges
+from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.pull import pull, resolve
+from onnxpack.oci.registry.push import push
 
 MINE = Credential("anna", "hunter2")
 KIND = {"Content-Type": media.MANIFEST}
@@ -426,11 +427,11 @@ def test_a_no_without_words_is_told_as_well(body, server, name, tmp_path):
 
 def test_no_registry_at_all(server, name):
     server.respond = lambda asked: server.answer(200, {}, b"hello")
-    with Repository(name) as repository:
-        repository.ping()
+    with Client(name) as client:
+        client.ping()
     server.respond = lambda asked: server.answer(404, {}, b"hello")
-    with Repository(name) as repository, pytest.raises(RegistryError, match="to be a registry"):
-        repository.ping()
+    with Client(name) as client, pytest.raises(RegistryError, match="to be a registry"):
+        client.ping()
 
 
 class Uploads:
@@ -486,8 +487,8 @@ def test_an_upload_goes_on_where_it_broke(
     monkeypatch.setattr(upload, "CHUNK_SIZE", 2000)
     content = os.urandom(5000)
     server.respond = uploads = Uploads(server, breaks=breaks, status=status)
-    with Repository(name, patience=eager) as repository:
-        assert upload.put_blob(repository, content) == "sent"
+    with Client(name, patience=eager) as client:
+        assert upload.put_blob(client, content) == "sent"
     assert uploads.blobs == {digest_of(content): content}
     if status:
         assert uploads.begun == 1
@@ -507,16 +508,16 @@ def test_an_upload_that_the_registry_finds_invalid_begins_anew(server, name, mon
 
     server.respond = respond
     content = os.urandom(5000)
-    with Repository(name, patience=eager) as repository:
-        assert upload.put_blob(repository, content) == "sent"
+    with Client(name, patience=eager) as client:
+        assert upload.put_blob(client, content) == "sent"
     assert uploads.blobs == {digest_of(content): content}
     assert uploads.begun == 2
 
 
 def test_a_small_blob_whose_upload_broke_begins_anew(server, name, eager):
     server.respond = uploads = Uploads(server, breaks=("finish",))
-    with Repository(name, patience=eager) as repository:
-        assert upload.put_blob(repository, b"small") == "sent"
+    with Client(name, patience=eager) as client:
+        assert upload.put_blob(client, b"small") == "sent"
     assert list(uploads.blobs.values()) == [b"small"]
 
 

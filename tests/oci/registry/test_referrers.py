@@ -17,11 +17,11 @@ from onnxpack.oci.document import encode
 from onnxpack.oci.image import Image, make_artifact, make_image
 from onnxpack.oci.index import Index, make_index, members
 from onnxpack.oci.layer.layer import blob_layer
-from onnxpack.oci.pull import pull, resolve
-from onnxpack.oci.push import push, put_manifest
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.referrers import MAX_PAGES, attach, attached, tag_of
-from onnxpack.oci.repository import Repository
+from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.pull import pull, resolve
+from onnxpack.oci.registry.push import push, put_manifest
+from onnxpack.oci.registry.referrers import MAX_PAGES, attach, attached, tag_of
 from onnxpack.oci.store.validate import validate
 
 KIND = "application/vnd.test+json"
@@ -157,11 +157,11 @@ def test_what_others_wrote_into_the_index_stays(name, image, artifact_for):
     push(first, name.with_digest(first.digest))
     theirs = {**first.descriptor.to_json(), "urls": ["https://example.com/"]}
     index = encode({**json.loads(listing([theirs])), "annotations": {"theirs": "too"}})
-    with Repository(name) as repository:
-        put_manifest(repository, Index(index, ()), tag_of(image.digest))
+    with Client(name) as client:
+        put_manifest(client, Index(index, ()), tag_of(image.digest))
     attach(artifact_for(image, b"[2]"), name)
-    with Repository(name) as repository:
-        found = json.loads(repository.manifest(tag_of(image.digest))[1])
+    with Client(name) as client:
+        found = json.loads(client.manifest(tag_of(image.digest))[1])
     assert found["manifests"][0] == theirs
     assert found["annotations"] == {"theirs": "too"}
     assert len(found["manifests"]) == 2

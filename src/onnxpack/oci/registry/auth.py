@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from onnxpack.errors import RegistryError
-from onnxpack.oci.address import follow, httpx
-from onnxpack.oci.challenge import Challenge, read_challenges
-from onnxpack.oci.credentials import Credential
-from onnxpack.oci.refusal import denied
+from onnxpack.oci.registry.address import follow, httpx
+from onnxpack.oci.registry.challenge import Challenge, read_challenges
+from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.response import denied
 
 Scopes: TypeAlias = tuple[str, ...]
 # Sends a request, returns status and bounded body; never sends a registry's token to the realm.

@@ -11,23 +11,23 @@ from typing import Self
 
 from onnxpack.errors import RegistryError
 from onnxpack.oci import media
-from onnxpack.oci.address import httpx
-from onnxpack.oci.auth import Scopes
-from onnxpack.oci.connection import Connection, Patience
-from onnxpack.oci.credentials import Credential, find_credential
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import digest_of, is_digest
 from onnxpack.oci.document import MAX_BYTES
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.refusal import BrokenError, pieces, read, refused
+from onnxpack.oci.registry.address import httpx
+from onnxpack.oci.registry.auth import Scopes
+from onnxpack.oci.registry.credentials import Credential, find_credential
+from onnxpack.oci.registry.response import BrokenError, pieces, read, refused
+from onnxpack.oci.registry.transport import Patience, Transport
 from onnxpack.oci.store.atomic import atomic_file
 
 ACCEPT = ", ".join(sorted(media.MANIFESTS | media.INDEXES))
 _DIGEST = "docker-content-digest"
 
 
-class Repository:
-    """One repository of a registry; safe to use from several threads.
+class Client:
+    """A client of one repository in a registry; safe to use from several threads.
 
     Args:
         name: an image in the repository; tag and digest are ignored.
@@ -43,9 +43,7 @@ class Repository:
         patience: Patience | None = None,
     ) -> None:
         self.name = name.repository
-        self.connection = Connection(
-            name.url, credential or find_credential(name.registry), patience
-        )
+        self.transport = Transport(name.url, credential or find_credential(name.registry), patience)
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +54,7 @@ class Repository:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.connection.close()
+        self.transport.close()
 
     @property
     def reading(self) -> Scopes:
@@ -78,7 +76,7 @@ class Repository:
         Raises:
             RegistryError: the registry is not there, or denies access.
         """
-        with self.connection.send("GET", "/v2/") as answer:
+        with self.transport.send("GET", "/v2/") as answer:
             if answer.status_code != 200:
                 raise refused(answer, "to be a registry")
 
@@ -89,7 +87,7 @@ class Repository:
             RegistryError: the registry does not have it, or does not answer properly.
         """
         url = self.url(f"manifests/{target}")
-        with self.connection.send(
+        with self.transport.send(
             "HEAD", url, scopes=self.reading, headers={"Accept": ACCEPT}
         ) as answer:
             if answer.status_code != 200:
@@ -125,7 +123,7 @@ class Repository:
 
     def _get_manifest(self, target: str) -> AbstractContextManager[httpx.Response]:
         url = self.url(f"manifests/{target}")
-        return self.connection.send("GET", url, scopes=self.reading, headers={"Accept": ACCEPT})
+        return self.transport.send("GET", url, scopes=self.reading, headers={"Accept": ACCEPT})
 
     def _manifest(self, target: str, answer: httpx.Response) -> tuple[Descriptor, bytes]:
         if answer.status_code != 200:
@@ -146,7 +144,7 @@ class Repository:
             RegistryError: the registry does not answer properly.
         """
         url = self.url(f"blobs/{digest}")
-        with self.connection.send("HEAD", url, scopes=self.writing) as answer:
+        with self.transport.send("HEAD", url, scopes=self.writing) as answer:
             if answer.status_code not in (200, 404):
                 raise refused(answer, f"to tell of {digest}")
             return answer.status_code == 200
@@ -190,7 +188,7 @@ class Repository:
             RegistryError: the blob is missing, has another size, or the connection breaks too
                 often.
         """
-        done, patience = 0, self.connection.patience
+        done, patience = 0, self.transport.patience
         for attempt in range(patience.attempts):
             try:
                 for piece in self._from(descriptor, done):
@@ -211,7 +209,7 @@ class Repository:
         """Yield a blob from byte ``start`` on, even if the registry ignores ranges."""
         url = self.url(f"blobs/{descriptor.digest}")
         headers = {"Range": f"bytes={start}-"} if start else {}
-        with self.connection.send("GET", url, scopes=self.reading, headers=headers) as answer:
+        with self.transport.send("GET", url, scopes=self.reading, headers=headers) as answer:
             if answer.status_code not in ((200, 206) if start else (200,)):
                 raise refused(answer, f"the blob {descriptor.digest}")
             skip = start if answer.status_code == 200 else 0
@@ -225,7 +223,7 @@ class Repository:
 
     def _false(self, found: str, expected: str) -> RegistryError:
         return RegistryError(
-            f"{self.connection.root.host} gives {found} for {self.name}, not {expected}.",
+            f"{self.transport.root.host} gives {found} for {self.name}, not {expected}.",
             remedy="do not trust what this registry sends",
         )
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from onnxpack.errors import RegistryError
-from onnxpack.oci.credentials import Credential, find_credential
+from onnxpack.oci.registry.credentials import Credential, find_credential
 
 HELPER = """#!/bin/sh
 read -r registry

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from onnxpack.errors import RegistryError, UsageError
-from onnxpack.oci.connection import Patience
-from onnxpack.oci.credentials import Credential
 from onnxpack.oci.index import Index
 from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.refusal import refused
-from onnxpack.oci.repository import Repository
+from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.response import refused
+from onnxpack.oci.registry.transport import Patience
+from onnxpack.oci.registry.upload import Outcome, Progress, put_blob
 from onnxpack.oci.store.contents import Content, images_of, layers_of
-from onnxpack.oci.upload import Outcome, Progress, put_blob
 
 AT_ONCE = 3
 
@@ -64,12 +64,12 @@ def push(
     """
     if to.digest and to.digest != content.digest:
         raise UsageError(f"{to} cannot name what has the digest {content.digest}.")
-    with Repository(to, credential=credential, patience=patience) as repository:
-        outcomes = put_blobs(repository, content, mount_from=mount_from, progress=progress)
+    with Client(to, credential=credential, patience=patience) as client:
+        outcomes = put_blobs(client, content, mount_from=mount_from, progress=progress)
         if isinstance(content, Index):
             for image in content.images:
-                put_manifest(repository, image, image.digest)
-        put_manifest(repository, content, to.target)
+                put_manifest(client, image, image.digest)
+        put_manifest(client, content, to.target)
     sizes = _blobs(content)
     by_outcome = {
         kind: tuple(digest for digest, outcome in outcomes.items() if outcome == kind)
@@ -82,7 +82,7 @@ def push(
     )
 
 
-def put_manifest(repository: Repository, content: Content, target: str) -> str:
+def put_manifest(client: Client, content: Content, target: str) -> str:
     """Upload a manifest unchanged, under a tag or its digest.
 
     Returns the digest of the subject if the registry itself lists the manifest under it.
@@ -90,11 +90,11 @@ def put_manifest(repository: Repository, content: Content, target: str) -> str:
     Raises:
         RegistryError: the registry refuses the manifest, or reports another digest.
     """
-    what = f"the manifest {repository.name}:{target}"
-    with repository.connection.send(
+    what = f"the manifest {client.name}:{target}"
+    with client.transport.send(
         "PUT",
-        repository.url(f"manifests/{target}"),
-        scopes=repository.writing,
+        client.url(f"manifests/{target}"),
+        scopes=client.writing,
         headers={"Content-Type": content.media_type},
         body=content.manifest,
         repeatable=True,
@@ -105,13 +105,13 @@ def put_manifest(repository: Repository, content: Content, target: str) -> str:
         subject: str = answer.headers.get("oci-subject", "")
     if told != content.digest:
         raise RegistryError(
-            f"{repository.connection.root.host} took {what} for {told[:80]}, not {content.digest}."
+            f"{client.transport.root.host} took {what} for {told[:80]}, not {content.digest}."
         )
     return subject
 
 
 def put_blobs(
-    repository: Repository,
+    client: Client,
     content: Content,
     *,
     mount_from: Sequence[str] = (),
@@ -125,9 +125,7 @@ def put_blobs(
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         under_way = {
-            digest: pool.submit(
-                put_blob, repository, blob, mount_from=mount_from, progress=progress
-            )
+            digest: pool.submit(put_blob, client, blob, mount_from=mount_from, progress=progress)
             for digest, blob in _blobs(content).items()
         }
         return {digest: each.result() for digest, each in under_way.items()}

@@ -12,17 +12,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from onnxpack.errors import ImageError, RegistryError, UsageError
-from onnxpack.oci import upload
-from onnxpack.oci.credentials import Credential
 from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.image import append_layers, make_artifact, make_image
 from onnxpack.oci.index import make_index
 from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.pull import pull, resolve
-from onnxpack.oci.push import push
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.repository import Repository
+from onnxpack.oci.registry import upload
+from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.pull import pull, resolve
+from onnxpack.oci.registry.push import push
 from onnxpack.oci.store.read import read_image
 from onnxpack.oci.store.validate import validate, validate_layout
 
@@ -150,8 +150,8 @@ def test_a_large_blob_goes_in_chunks(name, make_layer, monkeypatch):
     assert told == sorted(told)
     assert told[-1] == (layer.descriptor.digest, layer.descriptor.size, layer.descriptor.size)
     assert len(told) > 4
-    with Repository(name) as repository:
-        assert repository.has_blob(layer.descriptor.digest)
+    with Client(name) as client:
+        assert client.has_blob(layer.descriptor.digest)
 
 
 @pytest.mark.parametrize("breaks", [[3_000_000], [5_500_000], [200, 300, 100_000]])
@@ -175,10 +175,8 @@ def test_an_upload_that_broke_between_chunks_goes_on_there(
     monkeypatch.setattr(upload, "CHUNK_SIZE", 2 * 2**20)
     line = make_line(registry.address, [2 * upload.CHUNK_SIZE + 5000])
     layer = make_layer(os.urandom(6 * 2**20), compression="none")
-    with Repository(
-        Reference.parse(f"{line.address}/{name.repository}"), patience=eager
-    ) as repository:
-        assert upload.put_blob(repository, layer) == "sent"
+    with Client(Reference.parse(f"{line.address}/{name.repository}"), patience=eager) as client:
+        assert upload.put_blob(client, layer) == "sent"
     assert line.whole
     assert line.sent < 1.1 * layer.descriptor.size
 
@@ -197,9 +195,9 @@ def test_what_is_not_there_is_told(name, registry, tmp_path):
     assert caught.value.remedy
     with pytest.raises(RegistryError, match="404"):
         resolve(name.with_digest(digest_of(b"")))
-    with Repository(name) as repository:
-        repository.ping()
-        assert not repository.has_blob(digest_of(b"nothing of that kind"))
+    with Client(name) as client:
+        client.ping()
+        assert not client.has_blob(digest_of(b"nothing of that kind"))
 
 
 def test_a_digest_that_is_not_the_images_is_refused(name, image):

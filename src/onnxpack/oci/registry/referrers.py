@@ -11,18 +11,18 @@ from dataclasses import replace
 
 from onnxpack.errors import ImageError, RegistryError, UsageError
 from onnxpack.oci import media
-from onnxpack.oci.address import follow, httpx, same_origin
-from onnxpack.oci.connection import Patience
-from onnxpack.oci.credentials import Credential
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import decode, encode, strings
 from onnxpack.oci.image import Image
 from onnxpack.oci.index import Index, members
-from onnxpack.oci.push import put_blobs, put_manifest
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.refusal import read, refused
-from onnxpack.oci.repository import Repository, bare
+from onnxpack.oci.registry.address import follow, httpx, same_origin
+from onnxpack.oci.registry.client import Client, bare
+from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.push import put_blobs, put_manifest
+from onnxpack.oci.registry.response import read, refused
+from onnxpack.oci.registry.transport import Patience
 
 MAX_PAGES = 20
 
@@ -53,10 +53,10 @@ def attach(
     subject = artifact.subject
     if subject is None:
         raise UsageError("an artifact without a subject is attached to nothing.")
-    with Repository(to, credential=credential, patience=patience) as repository:
-        put_blobs(repository, artifact)
-        if put_manifest(repository, artifact, artifact.digest) != subject.digest:
-            _add(repository, subject, _listed_as(artifact))
+    with Client(to, credential=credential, patience=patience) as client:
+        put_blobs(client, artifact)
+        if put_manifest(client, artifact, artifact.digest) != subject.digest:
+            _add(client, subject, _listed_as(artifact))
     return replace(to, tag="", digest=artifact.digest)
 
 
@@ -81,10 +81,10 @@ def attached(
         RegistryError: the registry refuses, or cannot be reached.
         ImageError: the list of attached artifacts is malformed.
     """
-    with Repository(to, credential=credential, patience=patience) as repository:
-        found = _by_api(repository, subject)
+    with Client(to, credential=credential, patience=patience) as client:
+        found = _by_api(client, subject)
         if found is None:
-            found = members(_by_tag(repository, subject), what=tag_of(subject))
+            found = members(_by_tag(client, subject), what=tag_of(subject))
     return tuple(each for each in found if artifact_type in ("", each.artifact_type))
 
 
@@ -108,40 +108,40 @@ def _listed_as(artifact: Image) -> Descriptor:
     )
 
 
-def _add(repository: Repository, subject: Descriptor, artifact: Descriptor) -> None:
+def _add(client: Client, subject: Descriptor, artifact: Descriptor) -> None:
     """Add an artifact to the tag's index; its other entries are kept."""
     tag = tag_of(subject.digest)
-    content = _by_tag(repository, subject.digest)
+    content = _by_tag(client, subject.digest)
     known = members(content, what=tag)
     if any(each.digest == artifact.digest for each in known):
         return
     document = decode(content, what=tag)
     document["manifests"] = [*document["manifests"], artifact.to_json()]
-    put_manifest(repository, Index(encode(document), ()), tag)
+    put_manifest(client, Index(encode(document), ()), tag)
 
 
-def _by_tag(repository: Repository, subject: str) -> bytes:
+def _by_tag(client: Client, subject: str) -> bytes:
     """Return the tag's index, or an empty index if there is none yet."""
     tag = tag_of(subject)
-    found = repository.find_manifest(tag)
+    found = client.find_manifest(tag)
     if found is None:
         return encode({"schemaVersion": 2, "mediaType": media.INDEX, "manifests": []})
     about, content = found
     if about.media_type != media.INDEX:
         raise ImageError(
-            f"{repository.name}:{tag} is {about.media_type}, not an index of what is attached.",
+            f"{client.name}:{tag} is {about.media_type}, not an index of what is attached.",
             remedy="delete this tag: it is reserved for it",
         )
     return content
 
 
-def _by_api(repository: Repository, subject: str) -> tuple[Descriptor, ...] | None:
+def _by_api(client: Client, subject: str) -> tuple[Descriptor, ...] | None:
     """Return what the registry lists, from all pages; None if it has no such API."""
-    root = repository.connection.root
-    url, found = root.join(repository.url(f"referrers/{subject}")), list[Descriptor]()
+    root = client.transport.root
+    url, found = root.join(client.url(f"referrers/{subject}")), list[Descriptor]()
     for _ in range(MAX_PAGES):
-        with repository.connection.send(
-            "GET", url, scopes=repository.reading, headers={"Accept": media.INDEX}
+        with client.transport.send(
+            "GET", url, scopes=client.reading, headers={"Accept": media.INDEX}
         ) as answer:
             if answer.status_code == 404:
                 return None

@@ -1,4 +1,4 @@
-"""Turn a registry's refusals into errors: its status codes, its JSON, and broken connections."""
+"""Read a registry's responses, and turn status codes and broken connections into errors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from onnxpack.errors import RegistryError
-from onnxpack.oci.address import httpx
 from onnxpack.oci.digest import CHUNK
 from onnxpack.oci.document import MAX_BYTES
+from onnxpack.oci.registry.address import httpx
 
 MAX_TOLD = 300
 

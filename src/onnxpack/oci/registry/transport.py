@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from onnxpack.errors import RegistryError
-from onnxpack.oci.address import LOCAL, follow, httpx, same_origin
-from onnxpack.oci.auth import Auth, Scopes
-from onnxpack.oci.credentials import Credential
-from onnxpack.oci.refusal import denied, read, unreachable
+from onnxpack.oci.registry.address import LOCAL, follow, httpx, same_origin
+from onnxpack.oci.registry.auth import Auth, Scopes
+from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.response import denied, read, unreachable
 
 MAX_REDIRECTS = 5
 # No content encoding: a digest is computed over the bytes before any decoding.
@@ -51,7 +51,7 @@ class Patience:
         time.sleep(min(seconds, self.longest))
 
 
-class Connection:
+class Transport:
     """HTTP with one registry; safe to use from several threads."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Connection:
         self._auth = Auth(self.root, credential, self._ask)
 
     def close(self) -> None:
-        """Close the sockets of the connection."""
+        """Close the sockets of all connections."""
         self._client.close()
 
     @contextmanager

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from onnxpack.errors import ImageError, RegistryError
 from onnxpack.oci import media
-from onnxpack.oci.connection import Patience
-from onnxpack.oci.credentials import Credential
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import decode
@@ -16,7 +14,9 @@ from onnxpack.oci.image import Image
 from onnxpack.oci.index import choose, members
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.repository import Repository
+from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.transport import Patience
 from onnxpack.oci.store.blobs import FOLDER, FolderBlobs, layer
 from onnxpack.oci.store.read import MAX_DEPTH, Parts, diff_ids, read_manifest
 
@@ -44,11 +44,11 @@ def pull(
         RegistryError: the registry refuses, cannot be reached, or sends something false.
         ImageError: the registry has none for the platform, or a malformed one.
     """
-    with Repository(reference, credential=credential, patience=patience) as repository:
-        parts = _chosen(repository, reference, platform)
-        config = repository.read_blob(parts.config)
+    with Client(reference, credential=credential, patience=patience) as client:
+        parts = _chosen(client, reference, platform)
+        config = client.read_blob(parts.config)
         ids = diff_ids(config, parts)
-        _fetch(repository, parts, store)
+        _fetch(client, parts, store)
     here = FolderBlobs(store)
     layers = tuple(
         layer(here, each, diff_id, what=f"layer {at}")
@@ -68,14 +68,14 @@ def resolve(
     Raises:
         RegistryError: the registry does not have it, or cannot be reached.
     """
-    with Repository(reference, credential=credential, patience=patience) as repository:
-        return repository.resolve(reference.target)
+    with Client(reference, credential=credential, patience=patience) as client:
+        return client.resolve(reference.target)
 
 
-def _chosen(repository: Repository, reference: Reference, platform: Platform | None) -> Parts:
+def _chosen(client: Client, reference: Reference, platform: Platform | None) -> Parts:
     target, size = reference.target, None
     for _ in range(MAX_DEPTH):
-        about, content = repository.manifest(target)
+        about, content = client.manifest(target)
         if size is not None and size != about.size:
             raise RegistryError(f"{target} has {about.size} bytes, and {size} were announced.")
         told = decode(content, what="the manifest").get("mediaType") or about.media_type
@@ -90,7 +90,7 @@ def _chosen(repository: Repository, reference: Reference, platform: Platform | N
     raise ImageError(f"{reference} has indexes in indexes, more than {MAX_DEPTH} deep.")
 
 
-def _fetch(repository: Repository, parts: Parts, store: Path) -> None:
+def _fetch(client: Client, parts: Parts, store: Path) -> None:
     folder = store / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def _fetch(repository: Repository, parts: Parts, store: Path) -> None:
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         under_way = [
-            pool.submit(repository.fetch_blob, each, folder / hex_of(digest))
+            pool.submit(client.fetch_blob, each, folder / hex_of(digest))
             for digest, each in wanted.items()
             if not _is_here(folder / hex_of(digest), each)
         ]

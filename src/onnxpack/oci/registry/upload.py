@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from onnxpack.errors import RegistryError
-from onnxpack.oci.address import follow, httpx
-from onnxpack.oci.auth import Scopes
 from onnxpack.oci.digest import CHUNK, digest_of
 from onnxpack.oci.layer.layer import Layer
-from onnxpack.oci.refusal import BrokenError, refused
-from onnxpack.oci.repository import Repository
+from onnxpack.oci.registry.address import follow, httpx
+from onnxpack.oci.registry.auth import Scopes
+from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.response import BrokenError, refused
 
 Outcome: TypeAlias = Literal["present", "mounted", "sent"]
 # Called with a blob's digest, the number of bytes sent so far, and its size.
@@ -27,7 +27,7 @@ _BROKEN = frozenset({416, 429, 500, 502, 503, 504})
 
 
 def put_blob(
-    repository: Repository,
+    client: Client,
     blob: bytes | Layer,
     *,
     mount_from: Sequence[str] = (),
@@ -36,7 +36,7 @@ def put_blob(
     """Upload a blob to a repository, by the shortest way.
 
     Args:
-        repository: repository to upload to.
+        client: client of the repository to upload to.
         blob: bytes, or a layer in its file.
         mount_from: repositories of the same registry that may have the blob.
         progress: called as the blob is uploaded.
@@ -44,19 +44,17 @@ def put_blob(
     Raises:
         RegistryError: the registry refuses the blob.
     """
-    return _Upload(repository, blob, progress).run(mount_from)
+    return _Upload(client, blob, progress).run(mount_from)
 
 
 class _Upload:
     """The upload of one blob: its URL, and how many bytes have arrived."""
 
-    def __init__(
-        self, repository: Repository, blob: bytes | Layer, progress: Progress | None
-    ) -> None:
-        self._repository = repository
+    def __init__(self, client: Client, blob: bytes | Layer, progress: Progress | None) -> None:
+        self._client = client
         self._blob = blob
         self._progress = progress
-        self._place = repository.connection.root
+        self._place = client.transport.root
         self._done = 0
         self._lost = False
         if isinstance(blob, bytes):
@@ -65,12 +63,12 @@ class _Upload:
             self._digest, self._size = blob.descriptor.digest, blob.descriptor.size
 
     def run(self, mount_from: Sequence[str]) -> Outcome:
-        if self._repository.has_blob(self._digest):
+        if self._client.has_blob(self._digest):
             return "present"
-        if any(self._mount(other) for other in mount_from if other != self._repository.name):
+        if any(self._mount(other) for other in mount_from if other != self._client.name):
             return "mounted"
         self._begin()
-        patience = self._repository.connection.patience
+        patience = self._client.transport.patience
         for attempt in range(patience.attempts):
             try:
                 self._send()
@@ -79,7 +77,7 @@ class _Upload:
                 if attempt == patience.attempts - 1:
                     raise
                 patience.wait(attempt)
-                if self._repository.has_blob(self._digest):
+                if self._client.has_blob(self._digest):
                     break
                 if self._lost:
                     self._begin()
@@ -89,17 +87,17 @@ class _Upload:
 
     def _mount(self, other: str) -> bool:
         """Mount the blob from another repository; a refusal begins an upload instead."""
-        scopes = (*self._repository.writing, f"repository:{other}:pull")
+        scopes = (*self._client.writing, f"repository:{other}:pull")
         return self._post({"mount": self._digest, "from": other}, scopes) == 201
 
     def _begin(self) -> None:
         self._done, self._lost = 0, False
-        self._post({}, self._repository.writing)
+        self._post({}, self._client.writing)
 
     def _post(self, parameters: dict[str, str], scopes: Scopes) -> int:
-        url = httpx.URL(self._repository.url("blobs/uploads/"), params=parameters)
+        url = httpx.URL(self._client.url("blobs/uploads/"), params=parameters)
         # Beginning twice leaves an unfinished upload behind: registries remove those.
-        with self._repository.connection.send(
+        with self._client.transport.send(
             "POST", url, scopes=scopes, body=b"", repeatable=True
         ) as answer:
             if answer.status_code == 202:
@@ -122,10 +120,10 @@ class _Upload:
             "Content-Length": str(stop - self._done),
             "Content-Range": f"{self._done}-{stop - 1}",
         }
-        with self._repository.connection.send(
+        with self._client.transport.send(
             "PATCH",
             self._place,
-            scopes=self._repository.writing,
+            scopes=self._client.writing,
             headers=headers,
             body=lambda: self._part(self._done, stop),
         ) as answer:
@@ -139,10 +137,10 @@ class _Upload:
             "Content-Type": "application/octet-stream",
             "Content-Length": str(self._size - start),
         }
-        with self._repository.connection.send(
+        with self._client.transport.send(
             "PUT",
             self._place.copy_merge_params({"digest": self._digest}),
-            scopes=self._repository.writing,
+            scopes=self._client.writing,
             headers=headers,
             body=lambda: self._part(start, self._size),
         ) as answer:
@@ -161,9 +159,7 @@ class _Upload:
         if self._size <= MONOLITHIC:
             self._begin()
             return
-        with self._repository.connection.send(
-            "GET", self._place, scopes=self._repository.writing
-        ) as answer:
+        with self._client.transport.send("GET", self._place, scopes=self._client.writing) as answer:
             told = _RANGE.fullmatch(answer.headers.get("range", ""))
             if answer.status_code == 204 and told is not None and int(told[1]) < self._size:
                 # Range names the last byte received; it is also 0 if nothing was received.
