@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from onnxpack.image.debian import SUITES, default_python
+from onnxpack.image.base.debian import SUITES, default_python
 from onnxpack.image.pytorch import pytorch_requirements
 from onnxpack.image.wheels import requirements
 

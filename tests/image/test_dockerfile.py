@@ -15,10 +15,10 @@ import pytest
 import onnxpack
 from onnxpack.cli.main import main
 from onnxpack.errors import ImageError, UsageError
+from onnxpack.image.base.debian import default_python
 from onnxpack.image.build import shipped
 from onnxpack.image.builder import build_with
 from onnxpack.image.container import try_image
-from onnxpack.image.debian import default_python
 from onnxpack.image.dockerfile import write_dockerfile
 from onnxpack.image.exchange import read_exchange
 from onnxpack.image.lean import make_lean

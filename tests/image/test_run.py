@@ -15,7 +15,7 @@ import onnx
 import pytest
 
 import onnxpack
-from onnxpack.image import debian
+from onnxpack.image.base import debian
 from onnxpack.image.build import Recipe, build_image
 from onnxpack.oci.image import make_image
 from onnxpack.oci.platform import Platform

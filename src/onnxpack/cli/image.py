@@ -157,7 +157,7 @@ def _recipe(
     pull: bool,
     quiet: bool,
 ) -> Recipe:
-    from onnxpack.image.base import default_base
+    from onnxpack.image.base.open import default_base
     from onnxpack.image.build import Recipe, source_date
     from onnxpack.oci.platform import Platform
 

@@ -83,7 +83,7 @@ def command(
     image is a fair one: a slim base, CPU wheels, no compiler. A plain Dockerfile, with a compiler,
     has a row of its own. The answers of every container must agree with the pack's golden data.
     """
-    from onnxpack.image.base import default_base
+    from onnxpack.image.base.open import default_base
     from onnxpack.image.compare import Plan, compare
     from onnxpack.pack.read import open_pack
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TypeAlias
 
 from onnxpack.errors import PackError, UsageError
-from onnxpack.image.base import Base, open_base
+from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.runtime import runtime_layer
 from onnxpack.image.sbom import BILL, write_bill

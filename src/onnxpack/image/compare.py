@@ -20,14 +20,14 @@ from time import perf_counter
 from typing import TypeAlias
 
 from onnxpack.errors import ImageError, PackError
-from onnxpack.image.base import Base, open_base
+from onnxpack.image.base.debian import default_python
+from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.build import Recipe, Told, build_image, with_variants
 from onnxpack.image.builder import build_with
 from onnxpack.image.cache import Cache
 from onnxpack.image.cold import cold
 from onnxpack.image.comparison import OURS, Comparison, Row
 from onnxpack.image.container import Trial, ask, compressed_size, inspect, try_image
-from onnxpack.image.debian import default_python
 from onnxpack.image.dockerfile import write_dockerfile
 from onnxpack.image.engine import Engine, find_engine
 from onnxpack.image.exchange import Exchange, read_exchange

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxpack.image import compiler, elf, lean, prune
+from onnxpack.image.base.debian import default_python
 from onnxpack.image.build import shipped, takes_pictures
-from onnxpack.image.debian import default_python
 from onnxpack.image.runtime import PREFIX, own_files
 from onnxpack.image.settings import SECOND, config, labels
 from onnxpack.image.wheels import RUNTIMES, required, requirements

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxpack.errors import ImageError
-from onnxpack.image.base import Base
+from onnxpack.image.base.open import Base
 from onnxpack.image.bytecode import compiled, find_interpreter
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.runtime import PREFIX

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from onnxpack.image.base import Base
-from onnxpack.image.debian import STATUS
+from onnxpack.image.base.debian import STATUS
+from onnxpack.image.base.open import Base
 from onnxpack.image.prune import is_kept
 from onnxpack.oci.document import MAX_BYTES, decode
 from onnxpack.oci.image import Image

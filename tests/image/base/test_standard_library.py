@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from onnxpack.image.standard_library import UNUSED
+from onnxpack.image.base.standard_library import UNUSED
 
 IMPORTS = """
 import importlib, pkgutil, sys
 import uvicorn.protocols.http.httptools_impl, uvloop, onnxruntime, numpy.linalg
 for name in ("pack", "runtime", "server"):
     package = importlib.import_module(f"onnxpack.{name}")
-    for found in pkgutil.iter_modules(package.__path__):
-        if "grpc" not in found.name and found.name not in ("inference_pb2", "__main__"):
-            importlib.import_module(f"onnxpack.{name}.{found.name}")
+    for found in pkgutil.walk_packages(package.__path__, f"onnxpack.{name}."):
+        if "grpc" not in found.name and not found.name.endswith(("inference_pb2", "__main__")):
+            importlib.import_module(found.name)
 print(*sys.modules)
 """
 

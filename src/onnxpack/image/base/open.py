@@ -1,4 +1,4 @@
-"""The base of an image: Debian's packages, or any image that contains Python."""
+"""Open the base of an image: packages from Debian, or any image that contains Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxpack.errors import ImageError
-from onnxpack.image import debian
+from onnxpack.image.base import debian
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.target import Target
 from onnxpack.oci.image import Image, make_image

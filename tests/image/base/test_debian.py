@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from onnxpack.errors import ImageError
-from onnxpack.image.debian import CERTIFICATES, LEFT_OUT, STATUS, _unpack, is_kept_package
+from onnxpack.image.base.debian import CERTIFICATES, LEFT_OUT, STATUS, _unpack, is_kept_package
 
 KEPT_PACKAGE, OTHER = "libc6", "bash"
 

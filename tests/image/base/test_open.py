@@ -5,9 +5,8 @@ import shutil
 import pytest
 
 from onnxpack.errors import ImageError
-from onnxpack.image import base as bases
-from onnxpack.image import debian
-from onnxpack.image.base import default_base, open_base
+from onnxpack.image.base import debian
+from onnxpack.image.base.open import DEBIAN, default_base, open_base
 from onnxpack.image.cache import Cache
 from onnxpack.oci.image import make_image
 from onnxpack.oci.layer.entry import Entry
@@ -102,7 +101,7 @@ def test_a_release_that_is_unknown_is_told(monkeypatch, opened):
     with pytest.raises(
         ImageError, match=r"no release of Debian is known here to have Python 3\.42"
     ):
-        opened(bases.DEBIAN)
+        opened(DEBIAN)
 
 
 def test_what_mmdebstrap_says_is_passed_on(opened, monkeypatch):
