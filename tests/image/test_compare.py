@@ -20,7 +20,7 @@ from onnxpack.image.comparison import Comparison, Row, ratios
 from onnxpack.image.exchange import read_exchange
 from onnxpack.image.figure import draw
 from onnxpack.image.pytorch import pytorch_requirements
-from onnxpack.image.wheels import requirements
+from onnxpack.image.runtime.wheels import requirements
 
 # The newest with a wheel for CPU alone where this was written.
 TORCH = "torch==2.13.0"

@@ -21,8 +21,8 @@ from onnxpack.image.builder import build_with
 from onnxpack.image.container import try_image
 from onnxpack.image.dockerfile import write_dockerfile
 from onnxpack.image.exchange import read_exchange
-from onnxpack.image.lean import make_lean
-from onnxpack.image.runtime import own_files
+from onnxpack.image.runtime.layer import own_files
+from onnxpack.image.runtime.lean import make_lean
 
 AWKWARD = 'says "$HOME" and \\n\nmore'
 

@@ -13,11 +13,11 @@ from typing import TypeAlias
 from onnxpack.errors import PackError, UsageError
 from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.cache import Cache, key_of
-from onnxpack.image.runtime import runtime_layer
+from onnxpack.image.runtime.layer import runtime_layer
+from onnxpack.image.runtime.wheels import install, requirements
 from onnxpack.image.sbom import BILL, write_bill
 from onnxpack.image.settings import config, labels
 from onnxpack.image.target import check_platform
-from onnxpack.image.wheels import install, requirements
 from onnxpack.oci.image import Image, append_layers
 from onnxpack.oci.index import Index, make_index
 from onnxpack.oci.layer.compress import Compression

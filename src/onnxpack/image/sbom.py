@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from onnxpack.image.base.debian import STATUS
 from onnxpack.image.base.open import Base
-from onnxpack.image.prune import is_kept
+from onnxpack.image.runtime.prune import is_kept
 from onnxpack.oci.document import MAX_BYTES, decode
 from onnxpack.oci.image import Image
 from onnxpack.oci.layer.layer import Layer

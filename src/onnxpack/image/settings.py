@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxpack.image.runtime import PREFIX
+from onnxpack.image.runtime.layer import PREFIX
 from onnxpack.pack.model import Pack
 
 USER = "65532:65532"

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from onnxpack.errors import ImageError
 from onnxpack.image.base.standard_library import UNUSED
-from onnxpack.image.bytecode import compile_tree, find_interpreter
 from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.runtime.bytecode import compile_tree, find_interpreter
 from onnxpack.oci.platform import Platform
 
 SUITES = {"3.11": "bookworm", "3.13": "trixie"}

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from onnxpack.errors import ImageError
-from onnxpack.image import bytecode
-from onnxpack.image.bytecode import compile_tree, compiled, find_interpreter
+from onnxpack.image.runtime import bytecode
+from onnxpack.image.runtime.bytecode import compile_tree, compiled, find_interpreter
 from onnxpack.oci.layer.entry import Entry, Symlink
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -6,8 +6,8 @@ import pytest
 
 from onnxpack.errors import ImageError, UsageError
 from onnxpack.image.cache import Cache
+from onnxpack.image.runtime.wheels import install, requirements
 from onnxpack.image.target import Target
-from onnxpack.image.wheels import install, requirements
 from onnxpack.oci.platform import Platform
 
 AMD64 = Target(Platform("amd64"), "3.11")

@@ -1,8 +1,8 @@
 """Make installed packages smaller in a Dockerfile's first stage, as a build without a daemon does.
 
-``python -m onnxpack.image.lean FOLDER`` removes what serving never opens and what only debuggers
-read, and replaces sources by byte code. It imports only the standard library and the modules beside
-it, which are in the build context.
+``python -m onnxpack.image.runtime.lean FOLDER`` removes what serving never opens and what only
+debuggers read, and replaces sources by byte code. It imports only the standard library and the
+modules beside it, which are in the build context.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from onnxpack.image.compiler import compile_one
-from onnxpack.image.elf import stripped
-from onnxpack.image.prune import is_kept
+from onnxpack.image.runtime.compiler import compile_one
+from onnxpack.image.runtime.elf import stripped
+from onnxpack.image.runtime.prune import is_kept
 
 
 def make_lean(folder: Path) -> None:

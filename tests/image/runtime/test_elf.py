@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxpack.image.elf import WORTH, stripped
+from onnxpack.image.runtime.elf import WORTH, stripped
 
 
 @pytest.fixture(scope="module")

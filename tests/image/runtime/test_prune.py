@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from onnxpack.image.prune import RULES, is_kept
+from onnxpack.image.runtime.prune import RULES, is_kept
+from onnxpack.image.runtime.wheels import install, requirements
 from onnxpack.image.target import Target
-from onnxpack.image.wheels import install, requirements
 from onnxpack.oci.platform import Platform
 
 

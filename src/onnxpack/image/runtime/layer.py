@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
-from onnxpack.image.bytecode import compiled, find_interpreter
 from onnxpack.image.cache import Cache, key_of
-from onnxpack.image.elf import stripped
-from onnxpack.image.prune import is_kept
+from onnxpack.image.runtime.bytecode import compiled, find_interpreter
+from onnxpack.image.runtime.elf import stripped
+from onnxpack.image.runtime.prune import is_kept
+from onnxpack.image.runtime.wheels import install
 from onnxpack.image.target import Target
-from onnxpack.image.wheels import install
 from onnxpack.oci.layer.compress import Compression
 from onnxpack.oci.layer.entry import Entry, Folder, walk
 from onnxpack.oci.layer.layer import Layer, write_layer
@@ -65,7 +65,7 @@ def runtime_layer(
 
 def own_files() -> Iterator[Entry]:
     """Yield the files of onnxpack that serving needs, with the metadata that states its version."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     for entry in walk(root):
         first, _, rest = entry.path.partition("/")
         is_served = first in SERVING if rest else first.endswith(".py") or first == "py.typed"

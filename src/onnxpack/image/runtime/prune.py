@@ -1,7 +1,7 @@
 """Rules for files of installed packages that serving never opens.
 
 Each rule is a pattern of a path below the folder of packages. The tests serve predictions from the
-remaining files; ``tests/image/test_prune.py`` checks that each rule still matches something.
+remaining files; ``tests/image/runtime/test_prune.py`` checks that each rule still matches a file.
 """
 
 from __future__ import annotations
