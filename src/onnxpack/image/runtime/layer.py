@@ -26,7 +26,8 @@ SERVING = ("comparison", "pack", "runtime", "server")
 """The packages of onnxpack that serving imports; top-level modules are always included."""
 
 _HOW = [
-    Entry(name, Path(__file__).with_name(name)) for name in ("bytecode.py", "elf.py", "prune.py")
+    Entry(name, Path(__file__).with_name(name))
+    for name in ("bytecode.py", "compiler.py", "elf.py", "prune.py")
 ]
 """The modules that shape the layer; their content is part of the cache key."""
 
