@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from onnxpack.image.base.debian import SUITES, default_python
-from onnxpack.image.pytorch import pytorch_requirements
+from onnxpack.image.compare.pytorch import pytorch_requirements
 from onnxpack.image.runtime.wheels import requirements
 
 NAME = "onnxpack-bench/stand-in"

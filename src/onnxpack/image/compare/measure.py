@@ -24,14 +24,10 @@ from onnxpack.image.base.debian import default_python
 from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.build import Recipe, Told, build_image, with_variants
 from onnxpack.image.builder import build_with
-from onnxpack.image.cache import Cache
-from onnxpack.image.cold import cold
-from onnxpack.image.comparison import OURS, Comparison, Row
-from onnxpack.image.container import Trial, ask, compressed_size, inspect, try_image
-from onnxpack.image.dockerfile import write_dockerfile
-from onnxpack.image.engine import Engine, find_engine
-from onnxpack.image.exchange import Exchange, read_exchange
-from onnxpack.image.pytorch import (
+from onnxpack.image.cache import Cache, cold_cache
+from onnxpack.image.compare.container import Trial, ask, compressed_size, stored_image, try_image
+from onnxpack.image.compare.golden_request import GoldenRequest, golden_request
+from onnxpack.image.compare.pytorch import (
     CPU_INDEX,
     FAIR,
     PLAIN,
@@ -39,6 +35,9 @@ from onnxpack.image.pytorch import (
     pytorch_requirements,
     write_context,
 )
+from onnxpack.image.compare.table import OURS, Comparison, Row
+from onnxpack.image.dockerfile import write_dockerfile
+from onnxpack.image.engine import Engine, find_engine
 from onnxpack.oci.image import Image
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
@@ -71,7 +70,7 @@ class Plan:
     runs: int = 3
 
 
-def compare(
+def compare_images(
     pack: Pack, program: Path, plan: Plan, *, cache: Cache | None = None, told: Told | None = None
 ) -> Comparison:
     """Build every image, start it if an engine answers, and measure.
@@ -100,7 +99,7 @@ def compare(
         write_context(program, pack.manifest.signature, context)
         base = open_base(plan.base, Platform.host(), cache, compression="gzip", mtime=0)
         bench = _Bench(
-            pack, context, plan, cache, base, find_engine(), read_exchange(pack), Path(work),
+            pack, context, plan, cache, base, find_engine(), golden_request(pack), Path(work),
             told or str,
         )  # fmt: skip
         rows: list[Row] = []
@@ -128,7 +127,7 @@ class _Bench:
     cache: Cache
     base: Base
     engine: Engine | None
-    exchange: Exchange
+    request: GoldenRequest
     work: Path
     told: Told
 
@@ -196,7 +195,7 @@ class _Bench:
             if self.engine is None:
                 return replace(row, size=_unpacked_size(made))
             self.engine.load(made, Reference.parse(_name(row)))
-        return replace(row, size=inspect(self.engine.name, _name(row)).size)
+        return replace(row, size=stored_image(self.engine.name, _name(row)).size)
 
     def _by_engine(
         self,
@@ -214,7 +213,7 @@ class _Bench:
             engine, context, name, arguments={**base, **arguments}, wheels=self.plan.wheels,
             cache=self.plan.cache, file=file,
         )  # fmt: skip
-        stored = inspect(engine, name)
+        stored = stored_image(engine, name)
         compressed = compressed_size(engine, name, self.work)
         return replace(
             row, build_seconds=seconds, size=stored.size, compressed=compressed,
@@ -225,13 +224,13 @@ class _Bench:
         """Return the rows with measured starts, taken in rounds since a machine's speed drifts."""
         if self.engine is None:
             return list(rows)
-        engine, exchange = self.engine.name, self.exchange
+        engine, request = self.engine.name, self.request
         trials: dict[Row, list[Trial]] = {row: [] for row in rows}
         for turn in range(self.plan.runs):
             self.told(f"starting each, {turn + 1} of {self.plan.runs}")
             for row, found in trials.items():
-                found.append(try_image(engine, _name(row), exchange.path, exchange.body))
-                exchange.check(found[-1].answer, name=_name(row))
+                found.append(try_image(engine, _name(row), request.path, request.body))
+                request.check(found[-1].answer, name=_name(row))
         return [_with_trials(row, found) for row, found in trials.items()]
 
     def clear(self, rows: Sequence[Row]) -> None:
@@ -245,7 +244,7 @@ class _Bench:
         if self.plan.cache:
             yield self.cache
         else:
-            with cold(self.cache) as fresh:
+            with cold_cache(self.cache) as fresh:
                 yield fresh
 
 

@@ -13,13 +13,12 @@ from onnxpack.cli.main import main
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import ExportError, ImageError, PackError
 from onnxpack.exporters.torch.program import Example, save_program
-from onnxpack.image import compare as comparing
-from onnxpack.image.cold import cold
-from onnxpack.image.compare import Plan, compare
-from onnxpack.image.comparison import Comparison, Row, ratios
-from onnxpack.image.exchange import read_exchange
-from onnxpack.image.figure import draw
-from onnxpack.image.pytorch import pytorch_requirements
+from onnxpack.image.compare import measure
+from onnxpack.image.compare.chart import draw
+from onnxpack.image.compare.golden_request import golden_request
+from onnxpack.image.compare.measure import Plan, compare_images
+from onnxpack.image.compare.pytorch import pytorch_requirements
+from onnxpack.image.compare.table import Comparison, Row, ratios
 from onnxpack.image.runtime.wheels import requirements
 
 # The newest with a wheel for CPU alone where this was written.
@@ -81,25 +80,15 @@ def test_the_chart_is_the_same_each_time(tmp_path):
 
 
 def test_an_answer_is_held_against_golden_data(packs):
-    exchange = read_exchange(onnxpack.open_pack(packs / "mlp"))
-    (name, wanted), *_ = exchange.expected.items()
-    exchange.check(msgspec.json.encode({"outputs": {name: wanted.tolist()}}), name="it")
+    request = golden_request(onnxpack.open_pack(packs / "mlp"))
+    (name, wanted), *_ = request.expected.items()
+    request.check(msgspec.json.encode({"outputs": {name: wanted.tolist()}}), name="it")
     wrong = msgspec.json.encode({"outputs": {name: (wanted + 1).tolist()}})
     with pytest.raises(ImageError, match="it answers otherwise than the pack: output"):
-        exchange.check(wrong, name="it")
+        request.check(wrong, name="it")
     for broken in (b"", b"[]", b"{}", b'{"outputs": {"output": "x"}}'):
         with pytest.raises(ImageError, match="answers no outputs"):
-            exchange.check(broken, name="it")
-
-
-def test_cold_has_bases_and_no_layer(built, cache):
-    with cold(cache) as fresh:
-        trees = [path.name for path in (fresh.root / "trees").iterdir()]
-        assert trees
-        assert all(name.startswith("debian-") for name in trees)
-        assert not (fresh.root / "layers").exists()
-    assert not fresh.root.exists()
-    assert all(layer.path.exists() for layer in built.images[0].layers)
+            request.check(broken, name="it")
 
 
 def test_a_program_is_torchscript_where_it_answers_right(tmp_path):
@@ -128,18 +117,18 @@ def test_a_program_by_export_where_tracing_keeps_one_branch(tmp_path):
 def test_without_golden_data_there_is_nothing_to_ask_by(packs, tmp_path):
     bare = onnxpack.open_pack(packs / "mlp/model.onnx")
     with pytest.raises(PackError, match="no pack with golden data"):
-        compare(bare, tmp_path, Plan("debian", {"cpu": TORCH}))
+        compare_images(bare, tmp_path, Plan("debian", {"cpu": TORCH}))
 
 
 def test_a_row_that_cannot_be_built_is_told_and_the_first_has_to_be(monkeypatch):
     def fail():
         raise ImageError("no wheel")
 
-    bench = object.__new__(comparing._Bench)
+    bench = object.__new__(measure._Bench)
     steps = {"first": lambda: ROWS[0], "second": fail}
     for name, value in {"plan": Plan("debian", {"cpu": TORCH}), "told": str}.items():
         object.__setattr__(bench, name, value)
-    monkeypatch.setattr(comparing._Bench, "steps", lambda *_: iter(steps.items()))
+    monkeypatch.setattr(measure._Bench, "steps", lambda *_: iter(steps.items()))
     rows = []
     assert bench.build_into(rows) == {"second": "no wheel"}
     assert rows == [ROWS[0]]

@@ -17,7 +17,7 @@ from onnxpack.signature import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class GoldenRequest:
     """A request's path and body, and the expected outputs by name."""
 
     path: str
@@ -48,11 +48,11 @@ class Exchange:
                 )
 
 
-def read_exchange(pack: Pack) -> Exchange:
-    """Return the exchange made from the first golden set."""
+def golden_request(pack: Pack) -> GoldenRequest:
+    """Return the request made from the first golden set."""
     golden = pack.golden[0]
     feeds = dict(read_tensor(path) for path in golden.inputs)
     body = msgspec.json.encode({name: array.tolist() for name, array in feeds.items()})
     path = f"/v2/models/{quote(pack.name, safe='')}/predict"
     expected = dict(read_tensor(path) for path in golden.outputs)
-    return Exchange(path, body, expected, pack.tolerance, pack.unordered)
+    return GoldenRequest(path, body, expected, pack.tolerance, pack.unordered)

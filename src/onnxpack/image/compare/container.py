@@ -49,7 +49,7 @@ class Trial:
     answer: bytes
 
 
-def inspect(engine: str, name: str) -> Stored:
+def stored_image(engine: str, name: str) -> Stored:
     """Return size and number of layers of an image in the engine's store."""
     told = json.loads(ask(engine, "image", "inspect", name))[0]
     return Stored(int(told["Size"]), len(told["RootFS"]["Layers"]))

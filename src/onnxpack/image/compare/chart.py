@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.image.comparison import Comparison, Row, name_of
+from onnxpack.image.compare.table import Comparison, Row, name_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
