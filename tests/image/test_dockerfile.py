@@ -17,10 +17,10 @@ from onnxpack.cli.main import main
 from onnxpack.errors import ImageError, UsageError
 from onnxpack.image.base.debian import default_python
 from onnxpack.image.build import shipped
-from onnxpack.image.builder import build_with
 from onnxpack.image.compare.container import try_image
 from onnxpack.image.compare.golden_request import golden_request
 from onnxpack.image.dockerfile import write_dockerfile
+from onnxpack.image.engine import build_with
 from onnxpack.image.runtime.layer import own_files
 from onnxpack.image.runtime.lean import make_lean
 

@@ -13,10 +13,10 @@ from typing import TypeAlias
 from onnxpack.errors import PackError, UsageError
 from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.config import config, labels
 from onnxpack.image.runtime.layer import runtime_layer
 from onnxpack.image.runtime.wheels import install, requirements
 from onnxpack.image.sbom import BILL, write_bill
-from onnxpack.image.settings import config, labels
 from onnxpack.image.target import check_platform
 from onnxpack.oci.image import Image, append_layers
 from onnxpack.oci.index import Index, make_index

@@ -15,10 +15,10 @@ from typing import Any
 
 from onnxpack.image.base.debian import default_python
 from onnxpack.image.build import shipped, takes_pictures
+from onnxpack.image.config import SECOND, config, labels
 from onnxpack.image.runtime import compiler, elf, lean, prune
 from onnxpack.image.runtime.layer import PREFIX, own_files
 from onnxpack.image.runtime.wheels import RUNTIMES, required, requirements
-from onnxpack.image.settings import SECOND, config, labels
 from onnxpack.oci.store.atomic import atomic_folder
 from onnxpack.pack.model import Pack
 

@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from onnxpack.errors import ImageError
-from onnxpack.image.settings import PORT
+from onnxpack.image.config import PORT
 from onnxpack.oci.layer import compress
 from onnxpack.oci.layer.layer import compress_layer
 from onnxpack.oci.store.read import read_image

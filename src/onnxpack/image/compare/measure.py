@@ -23,7 +23,6 @@ from onnxpack.errors import ImageError, PackError
 from onnxpack.image.base.debian import default_python
 from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.build import Recipe, Told, build_image, with_variants
-from onnxpack.image.builder import build_with
 from onnxpack.image.cache import Cache, cold_cache
 from onnxpack.image.compare.container import Trial, ask, compressed_size, stored_image, try_image
 from onnxpack.image.compare.golden_request import GoldenRequest, golden_request
@@ -37,7 +36,7 @@ from onnxpack.image.compare.pytorch import (
 )
 from onnxpack.image.compare.table import OURS, Comparison, Row
 from onnxpack.image.dockerfile import write_dockerfile
-from onnxpack.image.engine import Engine, find_engine
+from onnxpack.image.engine import Engine, build_with, find_engine
 from onnxpack.oci.image import Image
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference

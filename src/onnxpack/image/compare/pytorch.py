@@ -17,10 +17,10 @@ from typing import Any
 from onnxpack.errors import ImageError
 from onnxpack.image.base.open import Base
 from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.config import PORT, USER
 from onnxpack.image.runtime.bytecode import compiled, find_interpreter
 from onnxpack.image.runtime.layer import PREFIX
 from onnxpack.image.runtime.wheels import install
-from onnxpack.image.settings import PORT, USER
 from onnxpack.oci.image import Image, append_layers
 from onnxpack.oci.layer.entry import Entry, Folder, walk
 from onnxpack.oci.layer.layer import Layer, write_layer

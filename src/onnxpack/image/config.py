@@ -1,4 +1,4 @@
-"""The settings of an image: entry point, user, environment and labels."""
+"""The config of an image: entry point, user, environment and labels."""
 
 from __future__ import annotations
 
