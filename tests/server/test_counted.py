@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from onnxpack.pack.read import open_pack
-from onnxpack.server import app, exchange, served
-from onnxpack.server.repository import Repository
+from onnxpack.server import app, exchange
+from onnxpack.server.models import served
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 
@@ -115,7 +116,7 @@ import asyncio, sys
 import grpc
 from onnxpack.pack.read import open_pack
 from onnxpack.server import grpc as serving, grpc_call
-from onnxpack.server.repository import Repository
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 now = 1000.0

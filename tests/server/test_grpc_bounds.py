@@ -100,7 +100,7 @@ def test_the_health_service_knows_the_server_and_each_model(packs, serve):
 
 HELD = """
 import sys, onnxpack
-from onnxpack.server.repository import Repository
+from onnxpack.server.models.repository import Repository
 opened = Repository.open
 def held(self, packs, settings):
     sys.stdin.readline()

@@ -10,9 +10,7 @@ from typing import TypeAlias
 
 from onnxpack.server import openapi
 from onnxpack.server.access import log_access
-from onnxpack.server.batcher import Feeds
 from onnxpack.server.budget import Budget
-from onnxpack.server.describe import describe_model, describe_server, describe_state
 from onnxpack.server.exchange import (
     JSON_TYPE,
     Disconnected,
@@ -25,12 +23,14 @@ from onnxpack.server.exchange import (
     write_json,
 )
 from onnxpack.server.keys import Keys
-from onnxpack.server.metrics import Metrics
+from onnxpack.server.models.batcher import Feeds
+from onnxpack.server.models.describe import describe_model, describe_server, describe_state
+from onnxpack.server.models.metrics import Metrics
+from onnxpack.server.models.repository import Repository
+from onnxpack.server.models.served import Served
 from onnxpack.server.predict import LARGE, describe_answer, read_feeds, read_top
 from onnxpack.server.protocol import parse_request, write_response
 from onnxpack.server.refusal import Refusal, bad_request, explain, not_found, status_of
-from onnxpack.server.repository import Repository
-from onnxpack.server.served import Served
 from onnxpack.server.settings import Settings
 from onnxpack.signature import Array
 

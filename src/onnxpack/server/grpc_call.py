@@ -19,9 +19,9 @@ from onnxpack.server.access import log_access
 from onnxpack.server.budget import Budget
 from onnxpack.server.exchange import MAX_MESSAGE, SMALL_ANSWER
 from onnxpack.server.keys import Keys
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.predict import LARGE
 from onnxpack.server.refusal import Refusal, bad_request, explain
-from onnxpack.server.repository import Repository
 from onnxpack.server.settings import Settings
 
 T = TypeVar("T")

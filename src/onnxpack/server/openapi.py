@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from onnxpack.server.repository import Repository
+from onnxpack.server.models.repository import Repository
 
 _ERROR = {"$ref": "#/components/responses/Error"}
 

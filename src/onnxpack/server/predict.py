@@ -17,9 +17,9 @@ from numpy.lib import format as npy
 from onnxpack.errors import FeedError, MissingExtraError
 from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.server.datatypes import NAMES, count
+from onnxpack.server.models.served import Served
 from onnxpack.server.protocol import MALFORMED, read_json
 from onnxpack.server.refusal import Refusal, bad_request
-from onnxpack.server.served import Served
 from onnxpack.signature import Array, TensorSpec
 
 NUMPY = "application/x-npy"

@@ -25,7 +25,7 @@ try:
 
     from onnxpack.server.app import App
     from onnxpack.server.connection import Connection
-    from onnxpack.server.repository import Repository, Stopped, find_packs
+    from onnxpack.server.models.repository import Repository, Stopped, find_packs
 except ModuleNotFoundError as exc:
     raise MissingExtraError(str(exc.name), extra="serve") from exc
 

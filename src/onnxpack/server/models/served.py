@@ -15,13 +15,13 @@ from onnxpack.runtime.model import Model
 from onnxpack.runtime.replay import prove
 from onnxpack.runtime.threads import read_budget
 from onnxpack.runtime.variants import BASE
-from onnxpack.server.batcher import Batcher
 from onnxpack.server.datatypes import NAMES
-from onnxpack.server.intact import intact
-from onnxpack.server.policy import MAX_ROWS, measure
+from onnxpack.server.models.batcher import Batcher
+from onnxpack.server.models.intact import intact
+from onnxpack.server.models.policy import MAX_ROWS, measure
+from onnxpack.server.models.stats import Stats
 from onnxpack.server.refusal import Refusal
 from onnxpack.server.settings import Settings
-from onnxpack.server.stats import Stats
 from onnxpack.signature import Array, Signature
 
 INLINE_BYTES = 4096

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from onnxpack.server.served import Header, Served
+from onnxpack.server.models.served import Header, Served
 from onnxpack.signature import Array
 
 if TYPE_CHECKING:

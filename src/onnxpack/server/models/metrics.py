@@ -14,9 +14,9 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from onnxpack.server.repository import Repository
-from onnxpack.server.served import Served
-from onnxpack.server.stats import Histogram, Stats
+from onnxpack.server.models.repository import Repository
+from onnxpack.server.models.served import Served
+from onnxpack.server.models.stats import Histogram, Stats
 
 LABELS = ("model", "version")
 TRITON: dict[str, Callable[[Stats], float]] = {

@@ -12,8 +12,8 @@ import pytest
 from onnxpack.errors import ProviderError
 from onnxpack.pack.read import open_pack
 from onnxpack.server import __main__ as main_module
-from onnxpack.server.describe import describe_model, describe_state
-from onnxpack.server.repository import Repository
+from onnxpack.server.models.describe import describe_model, describe_state
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 ROWS = np.random.default_rng(4).standard_normal((8, 64)).astype(np.float32)

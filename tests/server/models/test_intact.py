@@ -6,7 +6,7 @@ import pytest
 
 from onnxpack.errors import PackError
 from onnxpack.pack.read import open_pack
-from onnxpack.server.repository import Repository
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from onnxpack.runtime.variants import BASE
 from onnxpack.server.datatypes import NAMES
-from onnxpack.server.served import Served
+from onnxpack.server.models.served import Served
 from onnxpack.signature import TensorSpec
 
 

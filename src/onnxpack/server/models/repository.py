@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from onnxpack.errors import PackError, ParityError, UsageError
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
+from onnxpack.server.models.served import Served
+from onnxpack.server.models.tracing import Traced, find_tracer
 from onnxpack.server.refusal import Refusal, not_found
-from onnxpack.server.served import Served
 from onnxpack.server.settings import Settings
-from onnxpack.server.tracing import Traced, find_tracer
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer

@@ -8,8 +8,8 @@ from onnxpack.errors import PackError
 from onnxpack.pack.model import GoldenSet, Pack
 from onnxpack.pack.tensor import encode_tensor
 from onnxpack.runtime.model import Model
-from onnxpack.server import policy as policy_module
-from onnxpack.server.policy import measure
+from onnxpack.server.models import policy as policy_module
+from onnxpack.server.models.policy import measure
 
 F = TensorProto.FLOAT
 VARIED = np.array([[1, 2, 3], [4, 5, 7]], np.float32)
