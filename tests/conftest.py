@@ -42,7 +42,7 @@ GROUPS = {
     r"tests/docs/test_pages\..*image": "pages of images",  # the user's cache
     r"tests/docs/test_site\.": "site",
     r"tests/parity/test_onnx_node_cases\.": "node cases",
-    r"tests/server/test_page\.": "browser",
+    r"tests/server/http/test_page\.": "browser",
     r"tests/exporters/torch/.*too large to try": "heavy",  # 9 GB, until the attempt is given up
 }
 """What is slow to make and shared: with several workers, one of them runs all that wants it."""

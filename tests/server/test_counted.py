@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from onnxpack.pack.read import open_pack
-from onnxpack.server import app, exchange
+from onnxpack.server.http import app, exchange
 from onnxpack.server.models import served
 from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnxpack.server.app import App
+from onnxpack.server.http.app import App
 from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 

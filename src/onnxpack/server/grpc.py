@@ -11,9 +11,9 @@ from typing import Any
 
 from onnxpack.errors import MissingExtraError, UsageError
 from onnxpack.server.budget import Budget
+from onnxpack.server.http.predict import LARGE
 from onnxpack.server.models.describe import describe_model, describe_server
 from onnxpack.server.models.repository import Repository
-from onnxpack.server.predict import LARGE
 from onnxpack.server.refusal import status_of
 from onnxpack.server.settings import Settings
 

@@ -17,10 +17,10 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnxpack.server.access import log_access
 from onnxpack.server.budget import Budget
-from onnxpack.server.exchange import MAX_MESSAGE, SMALL_ANSWER
+from onnxpack.server.http.exchange import MAX_MESSAGE, SMALL_ANSWER
+from onnxpack.server.http.predict import LARGE
 from onnxpack.server.keys import Keys
 from onnxpack.server.models.repository import Repository
-from onnxpack.server.predict import LARGE
 from onnxpack.server.refusal import Refusal, bad_request, explain
 from onnxpack.server.settings import Settings
 

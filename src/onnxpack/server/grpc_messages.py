@@ -18,14 +18,14 @@ from onnxpack.server.datatypes import (
     to_bytes,
     to_text,
 )
-from onnxpack.server.inference_pb2 import InferTensorContents, ModelInferResponse
-from onnxpack.server.protocol import (
+from onnxpack.server.http.infer import (
     NOT_SERVED,
     given_twice,
     no_datatype,
     no_output,
     not_served,
 )
+from onnxpack.server.inference_pb2 import InferTensorContents, ModelInferResponse
 from onnxpack.server.refusal import bad_request
 from onnxpack.signature import Array, Signature, describe
 

@@ -23,8 +23,8 @@ try:
     import uvicorn
     import uvloop  # noqa: F401 - uvicorn imports it by name
 
-    from onnxpack.server.app import App
-    from onnxpack.server.connection import Connection
+    from onnxpack.server.http.app import App
+    from onnxpack.server.http.connection import Connection
     from onnxpack.server.models.repository import Repository, Stopped, find_packs
 except ModuleNotFoundError as exc:
     raise MissingExtraError(str(exc.name), extra="serve") from exc

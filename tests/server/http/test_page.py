@@ -573,7 +573,7 @@ def test_nothing_sticks_out_and_text_is_legible(page, address, path, width, sche
 
 
 def test_the_files_name_no_other_host():
-    folder = Path(onnxpack.__file__).parent / "server" / "page"
+    folder = Path(onnxpack.__file__).parent / "server" / "http" / "page"
     for path in folder.iterdir():
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|[\"'(]//", text), path.name

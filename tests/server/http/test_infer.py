@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxpack.server.datatypes import NAMES, from_bytes, to_bytes
-from onnxpack.server.protocol import parse_request, write_response
+from onnxpack.server.http.infer import parse_request, write_response
 from onnxpack.server.refusal import Refusal
 from onnxpack.signature import Signature, TensorSpec
 

@@ -8,10 +8,10 @@ from importlib.resources import files
 from time import perf_counter
 from typing import TypeAlias
 
-from onnxpack.server import openapi
 from onnxpack.server.access import log_access
 from onnxpack.server.budget import Budget
-from onnxpack.server.exchange import (
+from onnxpack.server.http import openapi
+from onnxpack.server.http.exchange import (
     JSON_TYPE,
     Disconnected,
     Exchange,
@@ -22,14 +22,14 @@ from onnxpack.server.exchange import (
     number,
     write_json,
 )
+from onnxpack.server.http.infer import parse_request, write_response
+from onnxpack.server.http.predict import LARGE, describe_answer, read_feeds, read_top
 from onnxpack.server.keys import Keys
 from onnxpack.server.models.batcher import Feeds
 from onnxpack.server.models.describe import describe_model, describe_server, describe_state
 from onnxpack.server.models.metrics import Metrics
 from onnxpack.server.models.repository import Repository
 from onnxpack.server.models.served import Served
-from onnxpack.server.predict import LARGE, describe_answer, read_feeds, read_top
-from onnxpack.server.protocol import parse_request, write_response
 from onnxpack.server.refusal import Refusal, bad_request, explain, not_found, status_of
 from onnxpack.server.settings import Settings
 from onnxpack.signature import Array
@@ -104,7 +104,7 @@ class App:
             raise _no_method(exchange, READ)
         elif path in PAGE:
             name, media = PAGE[path]
-            content = files("onnxpack.server").joinpath("page", name).read_bytes()
+            content = files("onnxpack.server.http").joinpath("page", name).read_bytes()
             await exchange.answer(200, [(b"content-type", media), *PAGE_HEADERS], content)
         else:
             await self._server(exchange, path)

@@ -17,8 +17,8 @@ from numpy.lib import format as npy
 from onnxpack.errors import FeedError, MissingExtraError
 from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.server.datatypes import NAMES, count
+from onnxpack.server.http.infer import MALFORMED, read_json
 from onnxpack.server.models.served import Served
-from onnxpack.server.protocol import MALFORMED, read_json
 from onnxpack.server.refusal import Refusal, bad_request
 from onnxpack.signature import Array, TensorSpec
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from onnxpack.server.joined import LARGE, JoinedWrites
+from onnxpack.server.http.joined_writes import LARGE, JoinedWrites
 
 
 class Recorder(asyncio.Transport):

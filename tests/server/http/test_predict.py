@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from onnxpack.cli.answers import rank
 from onnxpack.errors import FeedError
-from onnxpack.server import predict
 from onnxpack.server.datatypes import MAX_ELEMENTS, NAMES, count
-from onnxpack.server.protocol import read_json
+from onnxpack.server.http import predict
+from onnxpack.server.http.infer import read_json
 from onnxpack.server.refusal import Refusal
 from onnxpack.signature import Signature, TensorSpec
 

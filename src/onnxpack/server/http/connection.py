@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from onnxpack.server.joined import JoinedWrites
+from onnxpack.server.http.joined_writes import JoinedWrites
 
 MAX_HEADER_BYTES = 64 * 1024
 """Most bytes of the request line and all headers together."""
