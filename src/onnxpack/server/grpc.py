@@ -10,11 +10,10 @@ from time import perf_counter
 from typing import Any
 
 from onnxpack.errors import MissingExtraError, UsageError
-from onnxpack.server.budget import Budget
-from onnxpack.server.http.predict import LARGE
+from onnxpack.server.errors import status_of
+from onnxpack.server.limits import LARGE_BODY, Budget
 from onnxpack.server.models.describe import describe_model, describe_server
 from onnxpack.server.models.repository import Repository
-from onnxpack.server.refusal import status_of
 from onnxpack.server.settings import Settings
 
 try:
@@ -146,7 +145,7 @@ class Inference:
         stats = served.stats
         stats.in_flight += 1
         try:
-            if request.ByteSize() > LARGE:
+            if request.ByteSize() > LARGE_BODY:
                 understood = await asyncio.to_thread(read_request, request, served.signature)
             else:
                 understood = read_request(request, served.signature)

@@ -15,13 +15,11 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from onnxpack.server.access import log_access
-from onnxpack.server.budget import Budget
-from onnxpack.server.http.exchange import MAX_MESSAGE, SMALL_ANSWER
-from onnxpack.server.http.predict import LARGE
-from onnxpack.server.keys import Keys
+from onnxpack.server.access_log import log_access
+from onnxpack.server.api_keys import Keys
+from onnxpack.server.errors import Refusal, bad_request, explain
+from onnxpack.server.limits import LARGE_BODY, MAX_MESSAGE, SMALL_ANSWER, Budget
 from onnxpack.server.models.repository import Repository
-from onnxpack.server.refusal import Refusal, bad_request, explain
 from onnxpack.server.settings import Settings
 
 T = TypeVar("T")
@@ -228,7 +226,7 @@ class Call:
         if len(content) > self._limit:
             raise Refusal(413, f"the message is larger than {self._limit} bytes")
         try:
-            if len(content) > LARGE:
+            if len(content) > LARGE_BODY:
                 return await asyncio.to_thread(kind.FromString, content)
             return kind.FromString(content)
         except DecodeError as exc:

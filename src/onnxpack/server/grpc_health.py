@@ -6,9 +6,9 @@ import asyncio
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from onnxpack.server.errors import Refusal, not_found
 from onnxpack.server.grpc_call import POLL_SECONDS, Call, Method
 from onnxpack.server.models.repository import Repository
-from onnxpack.server.refusal import Refusal, not_found
 
 SERVICE = "grpc.health.v1.Health"
 

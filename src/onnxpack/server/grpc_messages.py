@@ -12,21 +12,19 @@ from onnxpack.server.datatypes import (
     BINARY_ONLY,
     DTYPES,
     NAMES,
+    NOT_SERVED,
     count,
     datatype_of,
     from_bytes,
-    to_bytes,
-    to_text,
-)
-from onnxpack.server.http.infer import (
-    NOT_SERVED,
     given_twice,
     no_datatype,
     no_output,
     not_served,
+    to_bytes,
+    to_text,
 )
+from onnxpack.server.errors import bad_request
 from onnxpack.server.inference_pb2 import InferTensorContents, ModelInferResponse
-from onnxpack.server.refusal import bad_request
 from onnxpack.signature import Array, Signature, describe
 
 FIELDS = {

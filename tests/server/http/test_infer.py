@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxpack.server.datatypes import NAMES, from_bytes, to_bytes
+from onnxpack.server.errors import Refusal
 from onnxpack.server.http.infer import parse_request, write_response
-from onnxpack.server.refusal import Refusal
 from onnxpack.signature import Signature, TensorSpec
 
 NUMBERS = [np.dtype(name) for name in NAMES if name != "str"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from onnxpack.cli.answers import rank
 from onnxpack.errors import FeedError
 from onnxpack.server.datatypes import MAX_ELEMENTS, NAMES, count
+from onnxpack.server.errors import Refusal
 from onnxpack.server.http import predict
 from onnxpack.server.http.infer import read_json
-from onnxpack.server.refusal import Refusal
 from onnxpack.signature import Signature, TensorSpec
 
 VALUES = st.recursive(

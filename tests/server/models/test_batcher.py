@@ -6,9 +6,9 @@ import threading
 import numpy as np
 import pytest
 
+from onnxpack.server.errors import Refusal
 from onnxpack.server.models.batcher import Batcher
 from onnxpack.server.models.stats import Stats
-from onnxpack.server.refusal import Refusal
 
 
 def feeds(value, rows=1, width=2):

@@ -8,8 +8,9 @@ from importlib.resources import files
 from time import perf_counter
 from typing import TypeAlias
 
-from onnxpack.server.access import log_access
-from onnxpack.server.budget import Budget
+from onnxpack.server.access_log import log_access
+from onnxpack.server.api_keys import Keys
+from onnxpack.server.errors import Refusal, bad_request, explain, not_found, status_of
 from onnxpack.server.http import openapi
 from onnxpack.server.http.exchange import (
     JSON_TYPE,
@@ -23,14 +24,13 @@ from onnxpack.server.http.exchange import (
     write_json,
 )
 from onnxpack.server.http.infer import parse_request, write_response
-from onnxpack.server.http.predict import LARGE, describe_answer, read_feeds, read_top
-from onnxpack.server.keys import Keys
+from onnxpack.server.http.predict import describe_answer, read_feeds, read_top
+from onnxpack.server.limits import LARGE_BODY, Budget
 from onnxpack.server.models.batcher import Feeds
 from onnxpack.server.models.describe import describe_model, describe_server, describe_state
 from onnxpack.server.models.metrics import Metrics
 from onnxpack.server.models.repository import Repository
 from onnxpack.server.models.served import Served
-from onnxpack.server.refusal import Refusal, bad_request, explain, not_found, status_of
 from onnxpack.server.settings import Settings
 from onnxpack.signature import Array
 
@@ -179,7 +179,7 @@ class App:
     async def _infer(self, served: Served, exchange: Exchange) -> tuple[Headers, bytes]:
         body = await exchange.body(self.settings.max_body)
         length = _json_length(exchange)
-        if len(body) > LARGE:
+        if len(body) > LARGE_BODY:
             request = await asyncio.to_thread(parse_request, body, length, served.signature)
         else:
             request = parse_request(body, length, served.signature)

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from onnxpack.server.budget import Budget
-from onnxpack.server.refusal import Refusal
+from onnxpack.server.errors import Refusal
+from onnxpack.server.limits import MAX_MESSAGE, SMALL_ANSWER, Budget
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -18,10 +18,6 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
-MAX_MESSAGE = 1000
-"""Most characters of an error message, which may repeat what a client sent."""
-SMALL_ANSWER = 64 * 1024
-"""Bytes that a connection takes at once; memory of a larger answer is counted until it is sent."""
 
 
 class Disconnected(Refusal):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,18 +14,21 @@ from onnxpack.server.datatypes import (
     BINARY_ONLY,
     DTYPES,
     NAMES,
+    NOT_SERVED,
     count,
     datatype_of,
     from_bytes,
+    given_twice,
+    no_datatype,
+    no_output,
+    not_served,
     to_bytes,
 )
-from onnxpack.server.refusal import Refusal, bad_request
+from onnxpack.server.errors import bad_request
 from onnxpack.signature import Array, Signature, describe
 
 JSON = b"application/json"
 BINARY = b"application/octet-stream"
-NOT_SERVED = ("shared_memory_region", "classification")
-"""Triton's tensor parameters that would need a different answer, so they are refused."""
 
 
 class _TensorParameters(msgspec.Struct):
@@ -209,26 +212,6 @@ def _check_parameters(side: str, name: str, parameters: _TensorParameters) -> No
     for parameter in NOT_SERVED:
         if getattr(parameters, parameter) is not None:
             raise not_served(side, name, parameter)
-
-
-def not_served(side: str, name: str, parameter: str) -> Refusal:
-    """Return status 400: a tensor has one of the parameters in NOT_SERVED."""
-    return bad_request(f"{side} {name!r} has {parameter}, which is not served here")
-
-
-def no_output(name: str, known: Iterable[str]) -> Refusal:
-    """Return status 400: the model does not have the requested output."""
-    return bad_request(f"there is no output {name!r}; outputs: {', '.join(known)}")
-
-
-def no_datatype(name: str, datatype: str) -> Refusal:
-    """Return status 400: the protocol does not have the datatype of an input."""
-    return bad_request(f"input {name!r} has the datatype {datatype!r}; known: {', '.join(DTYPES)}")
-
-
-def given_twice(name: str) -> Refusal:
-    """Return status 400: an input is given twice."""
-    return bad_request(f"input {name!r} was given twice")
 
 
 def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Array:

@@ -17,16 +17,15 @@ from numpy.lib import format as npy
 from onnxpack.errors import FeedError, MissingExtraError
 from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.server.datatypes import NAMES, count
+from onnxpack.server.errors import Refusal, bad_request
 from onnxpack.server.http.infer import MALFORMED, read_json
+from onnxpack.server.limits import LARGE_BODY
 from onnxpack.server.models.served import Served
-from onnxpack.server.refusal import Refusal, bad_request
 from onnxpack.signature import Array, TensorSpec
 
 NUMPY = "application/x-npy"
 BINARY = "application/octet-stream"
 TOP = 5
-LARGE = 2**20
-"""Bodies larger than this, in bytes, are read in a thread, so that others are answered."""
 BROKEN_FILE = (
     ValueError, TypeError, SyntaxError, TokenError, LookupError, RecursionError, MemoryError
 )  # fmt: skip
@@ -57,7 +56,7 @@ async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str
     Raises:
         Refusal: the body cannot be parsed (400), or its type is not supported (415).
     """
-    if len(body) > LARGE or content_type.startswith("image/"):
+    if len(body) > LARGE_BODY or content_type.startswith("image/"):
         return await asyncio.to_thread(_read, served, content_type, body)
     return _read(served, content_type, body)
 

@@ -20,8 +20,8 @@ from time import perf_counter
 import numpy as np
 
 from onnxpack.errors import PackError
+from onnxpack.server.errors import Refusal
 from onnxpack.server.models.stats import Stats
-from onnxpack.server.refusal import Refusal
 from onnxpack.signature import Array
 
 Feeds = Mapping[str, Array]

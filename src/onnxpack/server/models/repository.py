@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from onnxpack.errors import PackError, ParityError, UsageError
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
+from onnxpack.server.errors import Refusal, not_found
 from onnxpack.server.models.served import Served
 from onnxpack.server.models.tracing import Traced, find_tracer
-from onnxpack.server.refusal import Refusal, not_found
 from onnxpack.server.settings import Settings
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from onnxpack.runtime.replay import prove
 from onnxpack.runtime.threads import read_budget
 from onnxpack.runtime.variants import BASE
 from onnxpack.server.datatypes import NAMES
+from onnxpack.server.errors import Refusal
 from onnxpack.server.models.batcher import Batcher
 from onnxpack.server.models.intact import intact
 from onnxpack.server.models.policy import MAX_ROWS, measure
 from onnxpack.server.models.stats import Stats
-from onnxpack.server.refusal import Refusal
 from onnxpack.server.settings import Settings
 from onnxpack.signature import Array, Signature
 

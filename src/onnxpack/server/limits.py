@@ -1,8 +1,15 @@
-"""Limit the memory that all requests together hold."""
+"""Limits that HTTP and gRPC share: sizes, and the memory that all requests together hold."""
 
 from __future__ import annotations
 
-from onnxpack.server.refusal import Refusal
+from onnxpack.server.errors import Refusal
+
+MAX_MESSAGE = 1000
+"""Most characters of an error message, which may repeat what a client sent."""
+SMALL_ANSWER = 64 * 1024
+"""Bytes that a connection takes at once; memory of a larger answer is counted until it is sent."""
+LARGE_BODY = 2**20
+"""Bodies larger than this, in bytes, are read in a thread, so that others are answered."""
 
 
 class Budget:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from onnxpack.errors import UsageError
-from onnxpack.server.refusal import Refusal
+from onnxpack.server.errors import Refusal
 
 
 class Keys:
