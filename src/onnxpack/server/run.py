@@ -64,7 +64,7 @@ def serve(
     with ExitStack() as stack:
         listener = stack.enter_context(_bound(settings))
         if settings.grpc_port is not None:
-            from onnxpack.server.grpc import reserved
+            from onnxpack.server.grpc.server import reserved
 
             settings = replace(settings, grpc_port=stack.enter_context(reserved(settings)))
         if settings.workers > 1:
@@ -170,7 +170,7 @@ class _Server(uvicorn.Server):
     async def _start_grpc(self) -> None:
         if self._settings.grpc_port is None:
             return
-        from onnxpack.server.grpc import grpc_server
+        from onnxpack.server.grpc.server import grpc_server
 
         serving = grpc_server(self._repository, self._settings, self._app.budget)
         try:

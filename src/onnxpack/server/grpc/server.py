@@ -20,11 +20,11 @@ try:
     import grpc
     from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-    from onnxpack.server import inference_pb2 as pb
-    from onnxpack.server.grpc_call import Call, Gate, Method
-    from onnxpack.server.grpc_health import SERVICE as HEALTH
-    from onnxpack.server.grpc_health import Health
-    from onnxpack.server.grpc_messages import read_request, write_response
+    from onnxpack.server.grpc import inference_pb2 as pb
+    from onnxpack.server.grpc.call import Call, Gate, Method
+    from onnxpack.server.grpc.health import SERVICE as HEALTH
+    from onnxpack.server.grpc.health import Health
+    from onnxpack.server.grpc.messages import read_request, write_response
 except ModuleNotFoundError as exc:
     raise MissingExtraError(str(exc.name), extra="grpc") from exc
 

@@ -7,7 +7,7 @@ import asyncio
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from onnxpack.server.errors import Refusal, not_found
-from onnxpack.server.grpc_call import POLL_SECONDS, Call, Method
+from onnxpack.server.grpc.call import POLL_SECONDS, Call, Method
 from onnxpack.server.models.repository import Repository
 
 SERVICE = "grpc.health.v1.Health"

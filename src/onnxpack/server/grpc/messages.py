@@ -24,7 +24,7 @@ from onnxpack.server.datatypes import (
     to_text,
 )
 from onnxpack.server.errors import bad_request
-from onnxpack.server.inference_pb2 import InferTensorContents, ModelInferResponse
+from onnxpack.server.grpc.inference_pb2 import InferTensorContents, ModelInferResponse
 from onnxpack.signature import Array, Signature, describe
 
 FIELDS = {

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-SOURCE = Path(__file__).parents[2] / "src"
+SOURCE = Path(__file__).parents[3] / "src"
 INFERENCE = "inference.GRPCInferenceService"
 X = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
 TYPES = {
@@ -330,7 +330,7 @@ sys.stdout.buffer.write(module.DESCRIPTOR.serialized_pb)
 
 
 def test_what_is_generated_is_up_to_date(tmp_path):
-    path = "onnxpack/server/inference.proto"
+    path = "onnxpack/server/grpc/inference.proto"
     subprocess.run(
         [sys.executable, "-m", "grpc_tools.protoc", "-I.", f"--python_out={tmp_path}", path],
         cwd=SOURCE,
