@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from onnxpack.errors import UsageError
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 
 
 class Keys:
@@ -27,7 +27,7 @@ class Keys:
         """Accept ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
 
         Raises:
-            Refusal: 401, the server has keys, and the request includes none of them.
+            RequestError: 401, the server has keys, and the request includes none of them.
         """
         if not self._keys:
             return
@@ -36,7 +36,7 @@ class Keys:
         # Compare with every key, so that the time does not reveal which key was close.
         matches = [hmac.compare_digest(given, key) for key in self._keys]
         if not any(matches):
-            raise Refusal(401, "an API key is needed: Authorization: Bearer KEY")
+            raise RequestError(401, "an API key is needed: Authorization: Bearer KEY")
 
 
 def read_keys(path: Path) -> tuple[str, ...]:

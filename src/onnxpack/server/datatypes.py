@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from onnxpack.server.errors import Refusal, bad_request
+from onnxpack.server.errors import RequestError, bad_request
 from onnxpack.signature import Array
 
 NAMES = {
@@ -54,8 +54,8 @@ def count(shape: Sequence[int], name: str) -> int:
     """Return the number of elements of a shape.
 
     Raises:
-        Refusal: there are too many axes, a size is negative, or there are more elements than any
-            body could hold.
+        RequestError: there are too many axes, a size is negative, or there are more elements than
+            any body could hold.
     """
     if len(shape) > MAX_RANK:
         raise bad_request(f"input {name!r} has {len(shape)} axes, expected at most {MAX_RANK}")
@@ -72,7 +72,7 @@ def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: s
     """Return a raw tensor as an array; arrays of numbers share the content's memory.
 
     Raises:
-        Refusal: the content has more or fewer bytes than the shape needs.
+        RequestError: the content has more or fewer bytes than the shape needs.
     """
     total = count(shape, name)
     if datatype == "BYTES":
@@ -120,7 +120,7 @@ def to_text(content: bytes, name: str) -> str:
     """Return an element of BYTES as text.
 
     Raises:
-        Refusal: the element is not UTF-8.
+        RequestError: the element is not UTF-8.
     """
     try:
         return content.decode()
@@ -128,21 +128,21 @@ def to_text(content: bytes, name: str) -> str:
         raise bad_request(f"input {name!r} holds text that is not UTF-8") from exc
 
 
-def not_served(side: str, name: str, parameter: str) -> Refusal:
+def not_served(side: str, name: str, parameter: str) -> RequestError:
     """Return status 400: a tensor has one of the parameters in NOT_SERVED."""
     return bad_request(f"{side} {name!r} has {parameter}, which is not served here")
 
 
-def no_output(name: str, known: Iterable[str]) -> Refusal:
+def no_output(name: str, known: Iterable[str]) -> RequestError:
     """Return status 400: the model does not have the requested output."""
     return bad_request(f"there is no output {name!r}; outputs: {', '.join(known)}")
 
 
-def no_datatype(name: str, datatype: str) -> Refusal:
+def no_datatype(name: str, datatype: str) -> RequestError:
     """Return status 400: the protocol does not have the datatype of an input."""
     return bad_request(f"input {name!r} has the datatype {datatype!r}; known: {', '.join(DTYPES)}")
 
 
-def given_twice(name: str) -> Refusal:
+def given_twice(name: str) -> RequestError:
     """Return status 400: an input is given twice."""
     return bad_request(f"input {name!r} was given twice")

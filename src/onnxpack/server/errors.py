@@ -13,7 +13,7 @@ from onnxpack.errors import FeedError, OnnxpackError
 _errors = logging.getLogger("onnxpack.server")
 
 
-class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fault
+class RequestError(Exception):
     """The answer to a request that cannot be served.
 
     Args:
@@ -45,33 +45,33 @@ class Refusal(Exception):  # noqa: N818 - it is the server's answer, not its fau
         return headers
 
 
-def bad_request(message: str) -> Refusal:
+def bad_request(message: str) -> RequestError:
     """Return status 400: the request itself is wrong."""
-    return Refusal(400, message)
+    return RequestError(400, message)
 
 
-def not_found(message: str) -> Refusal:
+def not_found(message: str) -> RequestError:
     """Return status 404: the path, model or version does not exist."""
-    return Refusal(404, message)
+    return RequestError(404, message)
 
 
 def status_of(exc: BaseException) -> int:
     """Return the status under which an exception is counted; 499 for a request that was dropped."""
-    if isinstance(exc, Refusal):
+    if isinstance(exc, RequestError):
         return exc.status
     if isinstance(exc, asyncio.CancelledError):
         return 499
     return 400 if isinstance(exc, FeedError) else 500
 
 
-def explain(exc: BaseException) -> Refusal:
+def explain(exc: BaseException) -> RequestError:
     """Return the error to send to the client; errors that clients cannot cause are logged."""
-    if isinstance(exc, Refusal):
+    if isinstance(exc, RequestError):
         return exc
     if isinstance(exc, FeedError):
         return bad_request(exc.message)
     if isinstance(exc, asyncio.CancelledError):
-        return Refusal(503, "the server is ending", retry_after=1)
+        return RequestError(503, "the server is ending", retry_after=1)
     _errors.error("a request failed", exc_info=exc)
     told = "the model failed on this input" if isinstance(exc, OnnxpackError) else "internal error"
-    return Refusal(500, told)
+    return RequestError(500, told)

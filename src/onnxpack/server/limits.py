@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 
 MAX_MESSAGE = 1000
 """Most characters of an error message, which may repeat what a client sent."""
@@ -29,10 +29,10 @@ class Budget:
         """Reserve ``size`` bytes.
 
         Raises:
-            Refusal: 503, other requests hold too much at the moment.
+            RequestError: 503, other requests hold too much at the moment.
         """
         if self.held + size > self.limit:
-            raise Refusal(503, "the server holds as much as it may; try again", retry_after=1)
+            raise RequestError(503, "the server holds as much as it may; try again", retry_after=1)
         self.held += size
 
     def give(self, size: int) -> None:

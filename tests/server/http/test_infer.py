@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxpack.server.datatypes import NAMES, from_bytes, to_bytes
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 from onnxpack.server.http.infer import parse_request, write_response
 from onnxpack.signature import Signature, TensorSpec
 
@@ -88,7 +88,7 @@ def test_json_data_is_read_exactly(datatype, data, value):
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(content, says):
-    with pytest.raises(Refusal, match=says) as refused:
+    with pytest.raises(RequestError, match=says) as refused:
         parse_request(content, None, SIGNATURE)
     assert refused.value.status == 400
 
@@ -97,8 +97,8 @@ def status_of(content, length):
     """None where it was understood."""
     try:
         parse_request(content, length, SIGNATURE)
-    except Refusal as refusal:
-        return refusal.status
+    except RequestError as error:
+        return error.status
     return None
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnxpack.cli.answers import rank
 from onnxpack.errors import FeedError
 from onnxpack.server.datatypes import MAX_ELEMENTS, NAMES, count
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 from onnxpack.server.http import predict
 from onnxpack.server.http.infer import read_json
 from onnxpack.signature import Signature, TensorSpec
@@ -46,7 +46,7 @@ def read(served, media, body):
     """None where it was refused, as it may be."""
     try:
         return predict._read(served, media, body)
-    except (FeedError, Refusal) as exc:
+    except (FeedError, RequestError) as exc:
         if getattr(exc, "status", 400) not in (400, 415):
             raise
         return None
@@ -112,7 +112,7 @@ def test_nested_rows_survive_exactly(array):
 def test_no_shape_is_too_much_for_numpy(shape):
     try:
         total = count(shape, "x")
-    except Refusal:
+    except RequestError:
         return
     assert total <= MAX_ELEMENTS
     if total == 0:

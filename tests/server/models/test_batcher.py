@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 from onnxpack.server.models.batcher import Batcher
 from onnxpack.server.models.stats import Stats
 
@@ -115,7 +115,7 @@ def test_a_full_queue_says_when_to_come_back():
         queue = batcher(session, max_queue=2)
         asked = [asyncio.ensure_future(queue.submit(feeds(i), 1)) for i in range(3)]
         await settle()
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             await queue.submit(feeds(9), 1)
         assert (refused.value.status, refused.value.retry_after) == (429, 1)
         session.gate.set()
@@ -128,7 +128,7 @@ def test_one_that_waits_too_long_is_given_up():
     async def go():
         session = Session()
         queue = batcher(session, timeout=0.05)
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(RequestError) as refused:
             await queue.submit(feeds(1), 1)
         assert refused.value.status == 504
         session.gate.set()

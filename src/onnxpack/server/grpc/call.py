@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnxpack.server.access_log import log_access
 from onnxpack.server.api_keys import Keys
-from onnxpack.server.errors import Refusal, bad_request, explain
+from onnxpack.server.errors import RequestError, bad_request, explain
 from onnxpack.server.limits import LARGE_BODY, MAX_MESSAGE, SMALL_ANSWER, Budget
 from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
@@ -95,9 +95,9 @@ class Gate:
             code = grpc.StatusCode.CANCELLED
             raise
         except Exception as exc:  # noqa: BLE001 - one request must never end the server
-            refusal = explain(exc)
-            code = CODES.get(refusal.status, grpc.StatusCode.INTERNAL)
-            await call.refuse(code, refusal)
+            error = explain(exc)
+            code = CODES.get(error.status, grpc.StatusCode.INTERNAL)
+            await call.refuse(code, error)
         finally:
             call.release()
             if self.settings.access_log:
@@ -148,8 +148,8 @@ class Call:
         """Return the only message of a unary request.
 
         Raises:
-            Refusal: the message is missing or malformed (400), too large (413), or too slow (408),
-                or others hold too much memory (503).
+            RequestError: the message is missing or malformed (400), too large (413), or too slow
+                (408), or others hold too much memory (503).
         """
         message = await self._read(kind)
         if message is None:
@@ -160,14 +160,14 @@ class Call:
         """Return the next message of a stream; None at its end.
 
         Raises:
-            Refusal: as in ``read``; also 503 if the server is ending.
+            RequestError: as in ``read``; also 503 if the server is ending.
         """
         self.release()
         reading = asyncio.ensure_future(self._read(kind))
         try:
             while not reading.done():
                 if self._gate.repository.draining:
-                    raise Refusal(503, "the server is ending", retry_after=1)
+                    raise RequestError(503, "the server is ending", retry_after=1)
                 await asyncio.wait([reading], timeout=POLL_SECONDS)
             return reading.result()
         finally:
@@ -177,7 +177,7 @@ class Call:
         """Send a message to the client.
 
         Raises:
-            Refusal: as in ``encode`` and ``send``.
+            RequestError: as in ``encode`` and ``send``.
         """
         await self.send(self.encode(message))
 
@@ -185,7 +185,7 @@ class Call:
         """Return a message in its encoded form.
 
         Raises:
-            Refusal: 503, other requests hold too much memory.
+            RequestError: 503, other requests hold too much memory.
         """
         content: bytes = message.SerializeToString()
         if len(content) > SMALL_ANSWER:
@@ -196,18 +196,18 @@ class Call:
         """Send an encoded message.
 
         Raises:
-            Refusal: 408, the client does not take it.
+            RequestError: 408, the client does not take it.
         """
-        untaken = Refusal(408, "the answer was not taken in time")
+        untaken = RequestError(408, "the answer was not taken in time")
         await _within(self._gate.settings.read_timeout, self._context.write(content), untaken)
 
-    async def refuse(self, code: Any, refusal: Refusal) -> None:
+    async def refuse(self, code: Any, error: RequestError) -> None:
         """End the call with an error status."""
         # Clients accept 8 KiB of metadata, in which a byte can take three.
-        message = refusal.message[:MAX_MESSAGE].encode()[:MAX_MESSAGE].decode(errors="ignore")
+        message = error.message[:MAX_MESSAGE].encode()[:MAX_MESSAGE].decode(errors="ignore")
         trailing: tuple[tuple[str, str], ...] = ()
-        if refusal.retry_after is not None:
-            trailing = (("grpc-retry-pushback-ms", str(refusal.retry_after * 1000)),)
+        if error.retry_after is not None:
+            trailing = (("grpc-retry-pushback-ms", str(error.retry_after * 1000)),)
         await self._context.abort(code, message, trailing)
 
     def release(self) -> None:
@@ -224,7 +224,7 @@ class Call:
         if content is None:
             return None
         if len(content) > self._limit:
-            raise Refusal(413, f"the message is larger than {self._limit} bytes")
+            raise RequestError(413, f"the message is larger than {self._limit} bytes")
         try:
             if len(content) > LARGE_BODY:
                 return await asyncio.to_thread(kind.FromString, content)
@@ -234,10 +234,10 @@ class Call:
 
     async def _content(self) -> bytes | None:
         gate = self._gate
-        busy = Refusal(503, "the server reads as much as it may; try again", retry_after=1)
+        busy = RequestError(503, "the server reads as much as it may; try again", retry_after=1)
         await _within(gate.settings.timeout, gate.reading.acquire(), busy)
         try:
-            late = Refusal(408, "the message did not come in time")
+            late = RequestError(408, "the message did not come in time")
             content = await _within(gate.settings.read_timeout, self._context.read(), late)
             if content is grpc.aio.EOF:
                 return None
@@ -248,9 +248,9 @@ class Call:
             gate.reading.release()
 
 
-async def _within(seconds: float, waiting: Awaitable[T], refusal: Refusal) -> T:
+async def _within(seconds: float, waiting: Awaitable[T], error: RequestError) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await waiting
     except TimeoutError:
-        raise refusal from None
+        raise error from None

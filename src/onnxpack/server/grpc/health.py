@@ -6,7 +6,7 @@ import asyncio
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from onnxpack.server.errors import Refusal, not_found
+from onnxpack.server.errors import RequestError, not_found
 from onnxpack.server.grpc.call import POLL_SECONDS, Call, Method
 from onnxpack.server.models.repository import Repository
 
@@ -51,7 +51,7 @@ class Health:
                 told = status
             # Also at the end: a client can lose a message that comes with the call's status.
             await asyncio.sleep(POLL_SECONDS)
-        raise Refusal(503, "the server is ending", retry_after=1)
+        raise RequestError(503, "the server is ending", retry_after=1)
 
     def _status(self, service: str) -> int:
         """Return the status of a service; no model has a name until all models are proven."""

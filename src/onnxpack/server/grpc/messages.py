@@ -65,7 +65,7 @@ def read_request(message: Any, signature: Signature) -> InferRequest:
     """Parse a ``ModelInferRequest``.
 
     Raises:
-        Refusal: 400, with the actual and the expected value.
+        RequestError: 400, with the actual and the expected value.
     """
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):

@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 from onnxpack.server.access_log import log_access
 from onnxpack.server.api_keys import Keys
-from onnxpack.server.errors import Refusal, bad_request, explain, not_found, status_of
+from onnxpack.server.errors import RequestError, bad_request, explain, not_found, status_of
 from onnxpack.server.http import openapi
 from onnxpack.server.http.exchange import (
     JSON_TYPE,
-    Disconnected,
+    DisconnectedError,
     Exchange,
     Headers,
     Message,
@@ -77,12 +77,12 @@ class App:
         start = perf_counter()
         try:
             await self._answer(exchange)
-        except Disconnected:
+        except DisconnectedError:
             exchange.status = 499
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - the server goes on
-            refusal = explain(exc)
+            error = explain(exc)
             if not exchange.status:
-                await exchange.refuse(refusal)
+                await exchange.refuse(error)
         finally:
             exchange.release()
         if self.settings.access_log:
@@ -209,7 +209,7 @@ async def _run(served: Served, exchange: Exchange, feeds: Feeds) -> dict[str, Ar
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Disconnected
+            raise DisconnectedError
         return task.result()
     finally:
         gone.cancel()
@@ -227,7 +227,7 @@ def _json_length(exchange: Exchange) -> int | None:
     return length
 
 
-def _no_method(exchange: Exchange, allowed: tuple[str, ...]) -> Refusal:
+def _no_method(exchange: Exchange, allowed: tuple[str, ...]) -> RequestError:
     listed = ", ".join(allowed)
     message = f"{exchange.method} is not for {exchange.path}; use {listed}"
-    return Refusal(405, message, allow=listed)
+    return RequestError(405, message, allow=listed)

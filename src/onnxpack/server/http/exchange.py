@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 from onnxpack.server.limits import MAX_MESSAGE, SMALL_ANSWER, Budget
 
 Message = MutableMapping[str, Any]
@@ -20,7 +20,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
 
 
-class Disconnected(Refusal):
+class DisconnectedError(RequestError):
     """The client went away; nobody waits for an answer."""
 
     def __init__(self) -> None:
@@ -78,9 +78,9 @@ class Exchange:
         """Return the whole body of the request.
 
         Raises:
-            Refusal: 413, the body is larger than ``limit`` bytes; 503, all bodies are too large
-                together.
-            Disconnected: the client went away before the end of the body.
+            RequestError: 413, the body is larger than ``limit`` bytes; 503, all bodies are too
+                large together.
+            DisconnectedError: the client went away before the end of the body.
         """
         declared = self.headers.get(b"content-length", b"0")
         if number(declared) > limit:
@@ -123,10 +123,10 @@ class Exchange:
         """Send a value as a JSON answer."""
         await self.answer(status, [JSON_TYPE], write_json(value))
 
-    async def refuse(self, refusal: Refusal) -> None:
+    async def refuse(self, error: RequestError) -> None:
         """Send an error in the protocol's format."""
-        content = orjson.dumps({"error": refusal.message[:MAX_MESSAGE]})
-        await self.answer(refusal.status, [JSON_TYPE, *refusal.headers], content)
+        content = orjson.dumps({"error": error.message[:MAX_MESSAGE]})
+        await self.answer(error.status, [JSON_TYPE, *error.headers], content)
 
     def release(self) -> None:
         """Release the memory that was counted for this request."""
@@ -141,7 +141,7 @@ class Exchange:
         parts, size = list[bytes](), 0
         while True:
             if message["type"] == "http.disconnect":
-                raise Disconnected
+                raise DisconnectedError
             part = message.get("body", b"")
             size += len(part)
             if size > limit:
@@ -165,5 +165,5 @@ def number(digits: bytes) -> int:
     return int(digits) if digits.isdigit() and len(digits) < 20 else -1
 
 
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, f"the body is larger than {limit} bytes")
+def _too_large(limit: int) -> RequestError:
+    return RequestError(413, f"the body is larger than {limit} bytes")

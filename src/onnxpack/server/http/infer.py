@@ -115,7 +115,7 @@ def parse_request(body: bytes, json_length: int | None, signature: Signature) ->
         signature: inputs and outputs of the model.
 
     Raises:
-        Refusal: 400, with the actual and the expected value.
+        RequestError: 400, with the actual and the expected value.
     """
     size = len(body) if json_length is None else json_length
     if not 0 <= size <= len(body):
@@ -218,7 +218,7 @@ def read_json(text: bytes, datatype: str, shape: Sequence[int], name: str) -> Ar
     """Return a JSON array, nested or flat, as an array of this datatype and shape.
 
     Raises:
-        Refusal: the text has other values, or another number of elements.
+        RequestError: the text has other values, or another number of elements.
     """
     total = count(shape, name)
     if datatype in BINARY_ONLY:

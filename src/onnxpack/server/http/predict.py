@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from onnxpack.errors import FeedError, MissingExtraError
 from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.server.datatypes import NAMES, count
-from onnxpack.server.errors import Refusal, bad_request
+from onnxpack.server.errors import RequestError, bad_request
 from onnxpack.server.http.infer import MALFORMED, read_json
 from onnxpack.server.limits import LARGE_BODY
 from onnxpack.server.models.served import Served
@@ -37,7 +37,7 @@ def read_top(query: Mapping[str, str]) -> int:
     """Return how many labels to return for each row, from ``?top=``.
 
     Raises:
-        Refusal: 400, the value is not a number from 1 to 10000.
+        RequestError: 400, the value is not a number from 1 to 10000.
     """
     text = query.get("top", str(TOP))
     if not re.fullmatch("[1-9][0-9]{0,3}|10000", text, re.ASCII):
@@ -54,7 +54,7 @@ async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str
         body: body of the request.
 
     Raises:
-        Refusal: the body cannot be parsed (400), or its type is not supported (415).
+        RequestError: the body cannot be parsed (400), or its type is not supported (415).
     """
     if len(body) > LARGE_BODY or content_type.startswith("image/"):
         return await asyncio.to_thread(_read, served, content_type, body)
@@ -87,7 +87,7 @@ def _read(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
         return {first.name: _numpy(body)}
     if content_type in ("application/json", ""):
         return _json(served, body)
-    raise Refusal(
+    raise RequestError(
         415, f"{content_type!r} is not understood; send application/json, image/*, or a .npy"
     )
 
@@ -98,7 +98,9 @@ def _picture(served: Served, body: bytes) -> Array:
     try:
         return read_picture(body, served.signature.inputs[0], served.model.preprocess)
     except MissingExtraError as exc:
-        raise Refusal(415, "this server cannot read pictures: Pillow is not installed") from exc
+        raise RequestError(
+            415, "this server cannot read pictures: Pillow is not installed"
+        ) from exc
     except FeedError as exc:
         if type(exc.__cause__).__name__ != "UnidentifiedImageError":
             raise

@@ -20,7 +20,7 @@ from time import perf_counter
 import numpy as np
 
 from onnxpack.errors import PackError
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 from onnxpack.server.models.stats import Stats
 from onnxpack.signature import Array
 
@@ -68,11 +68,11 @@ class Batcher:
         """Return the answer to one request, which contains only its own rows.
 
         Raises:
-            Refusal: the queue is full (429), or the request timed out (504).
+            RequestError: the queue is full (429), or the request timed out (504).
             OnnxpackError: the model refuses the inputs.
         """
         if len(self._queue) >= self._max_queue:
-            raise Refusal(429, "the queue is full", retry_after=1)
+            raise RequestError(429, "the queue is full", retry_after=1)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(feeds, rows, _key(feeds), loop.create_future())
         timer = loop.call_later(self._timeout, _give_up, waiting.answer, self._timeout)
@@ -159,7 +159,7 @@ def _key(feeds: Feeds) -> tuple[object, ...]:
 
 def _give_up(answer: asyncio.Future[dict[str, Array]], seconds: float) -> None:
     if not answer.done():
-        answer.set_exception(Refusal(504, f"no answer within {seconds:g} s"))
+        answer.set_exception(RequestError(504, f"no answer within {seconds:g} s"))
 
 
 def _run_together(run: Run, batch: list[_Waiting]) -> _Answers:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from onnxpack.errors import PackError, ParityError, UsageError
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
-from onnxpack.server.errors import Refusal, not_found
+from onnxpack.server.errors import RequestError, not_found
 from onnxpack.server.models.served import Served
 from onnxpack.server.models.tracing import Traced, find_tracer
 from onnxpack.server.settings import Settings
@@ -87,10 +87,10 @@ class Repository:
         """Return a model; without a version, its latest version.
 
         Raises:
-            Refusal: 404 if the model does not exist, 503 if the server is not ready.
+            RequestError: 404 if the model does not exist, 503 if the server is not ready.
         """
         if not self.ready:
-            raise Refusal(503, "the server is proving its models", retry_after=1)
+            raise RequestError(503, "the server is proving its models", retry_after=1)
         versions = self._models.get(name)
         if not versions:
             raise not_found(f"there is no model {name!r}; models: {', '.join(self._models)}")

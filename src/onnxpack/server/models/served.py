@@ -16,7 +16,7 @@ from onnxpack.runtime.replay import prove
 from onnxpack.runtime.threads import read_budget
 from onnxpack.runtime.variants import BASE
 from onnxpack.server.datatypes import NAMES
-from onnxpack.server.errors import Refusal
+from onnxpack.server.errors import RequestError
 from onnxpack.server.models.batcher import Batcher
 from onnxpack.server.models.intact import intact
 from onnxpack.server.models.policy import MAX_ROWS, measure
@@ -110,7 +110,7 @@ class Served:
 
         Raises:
             FeedError: the inputs do not fit the signature.
-            Refusal: too many rows (413), a full queue (429), or no answer in time (504).
+            RequestError: too many rows (413), a full queue (429), or no answer in time (504).
         """
         if not self.at_once(feeds):
             # Inputs that do not fit are refused here, before they join others in a batch.
@@ -134,7 +134,9 @@ class Served:
             return 1
         rows = int(next(iter(feeds.values())).shape[0])
         if rows > self._max_rows:
-            raise Refusal(413, f"{rows} rows in one request, expected at most {self._max_rows}")
+            raise RequestError(
+                413, f"{rows} rows in one request, expected at most {self._max_rows}"
+            )
         return rows
 
 
