@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 
 from onnxpack.errors import PackError
 from onnxpack.runtime.catalog import CPU
-from onnxpack.runtime.signature import agree, read_signature
 from onnxpack.runtime.session import open_session
+from onnxpack.runtime.signature import agree, read_signature
 from onnxpack.signature import Signature, TensorSpec
 
 
