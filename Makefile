@@ -59,8 +59,8 @@ soak: .venv/.done  ## ten minutes among hostile clients
 	$(BIN)/python benchmarks/serving/soak.py --minutes 10
 
 proto: .venv/.done  ## inference_pb2.py, without the check that ties it to one protobuf release
-	$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src src/onnxpack/server/inference.proto
-	sed -i -e '/runtime_version as/d' -e '/^_runtime_version/,/^)/d' src/onnxpack/server/inference_pb2.py
+	$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src src/onnxpack/server/grpc/inference.proto
+	sed -i -e '/runtime_version as/d' -e '/^_runtime_version/,/^)/d' src/onnxpack/server/grpc/inference_pb2.py
 
 clean:
 	rm -rf .venv .venv-peers site dist demo

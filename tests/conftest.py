@@ -38,11 +38,11 @@ HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"
 DEADLINE = 60.0
 GROUPS = {
     # A container engine; Debian and the wheels.
-    r"tests/(image/|cli/test_image\.|oci/test_(engines|registry)\.)": "images",
+    r"tests/(image/|cli/test_image\.|oci/(store/test_engines|registry/test_registry)\.)": "images",
     r"tests/docs/test_pages\..*image": "pages of images",  # the user's cache
     r"tests/docs/test_site\.": "site",
     r"tests/parity/test_onnx_node_cases\.": "node cases",
-    r"tests/server/test_page\.": "browser",
+    r"tests/server/http/test_page\.": "browser",
     r"tests/exporters/torch/.*too large to try": "heavy",  # 9 GB, until the attempt is given up
 }
 """What is slow to make and shared: with several workers, one of them runs all that wants it."""

@@ -15,8 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from onnxpack.image.cache import Cache
-from onnxpack.image.cold import cold
+from onnxpack.image.cache import Cache, cold_cache
 
 PROGRAM = Path(sys.executable).with_name("onnxpack")
 NOBODY = 65534
@@ -78,7 +77,7 @@ class Bench:
 
     def cold(self, pack: Path) -> Timed:
         """Wheels and the base's tree are there, and no layer."""
-        with cold(self.cache) as fresh:
+        with cold_cache(self.cache) as fresh:
             return self.build(pack, root=fresh.root)
 
     def changed(self, pack: Path) -> Timed:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from onnxpack.image.debian import SUITES, default_python
-from onnxpack.image.pytorch import pytorch_requirements
-from onnxpack.image.wheels import requirements
+from onnxpack.image.base.debian import SUITES, default_python
+from onnxpack.image.compare.pytorch import pytorch_requirements
+from onnxpack.image.runtime.wheels import requirements
 
 NAME = "onnxpack-bench/stand-in"
 # As the slim images: no manual pages, and pip may install beside Debian's packages.

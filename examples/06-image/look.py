@@ -5,10 +5,10 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
-from onnxpack.oci.compress import decompressed
+from onnxpack.oci.layer.compress import decompressed
 from onnxpack.oci.media import compression_of
-from onnxpack.oci.read import read_image
-from onnxpack.oci.validate import validate
+from onnxpack.oci.store.read import read_image
+from onnxpack.oci.store.validate import validate
 
 image = read_image(Path(sys.argv[1]))
 faults = validate(image)

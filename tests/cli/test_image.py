@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from onnxpack.oci.entry import Entry
 from onnxpack.oci.image import make_image
 from onnxpack.oci.index import make_index
-from onnxpack.oci.layer import write_layer
-from onnxpack.oci.layout import write_layout
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import write_layer
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.pull import resolve
-from onnxpack.oci.read import read_content, read_image
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.referrers import attached
-from onnxpack.oci.validate import validate_layout
+from onnxpack.oci.registry.pull import resolve
+from onnxpack.oci.registry.referrers import attached
+from onnxpack.oci.store.layout import write_layout
+from onnxpack.oci.store.read import read_content, read_image
+from onnxpack.oci.store.validate import validate_layout
 
 Run = Callable[..., Any]
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -14,7 +14,7 @@ import pytest
 
 from onnxpack import errors
 from onnxpack.cli import say
-from onnxpack.cli.verdict import NotOkError
+from onnxpack.cli.command import NotOkError
 
 Run = Callable[..., Any]
 PROGRAM = Path(sys.executable).with_name("onnxpack")

@@ -140,7 +140,7 @@ def test_a_pack_as_an_image_holds_it_is_served(varied: Any, tmp_path: Path) -> N
 
     from onnxpack.image.build import shipped, with_variants
     from onnxpack.pack.read import open_pack
-    from onnxpack.server.intact import find_faults
+    from onnxpack.server.models.intact import find_faults
 
     for name, source in shipped(with_variants(varied, ["small"])):
         place = tmp_path / "model" / name

@@ -17,7 +17,7 @@ from onnxpack.errors import ImageError, PackError
 from onnxpack.image.build import MIN_GOLDEN, Recipe, build_image, shipped
 from onnxpack.image.cache import Cache
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.validate import validate
+from onnxpack.oci.store.validate import validate
 
 AGAIN = """
 import sys

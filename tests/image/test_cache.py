@@ -3,9 +3,9 @@
 import pytest
 
 from onnxpack.errors import ImageError
-from onnxpack.image.cache import Cache, key_of
-from onnxpack.oci.entry import Entry
-from onnxpack.oci.layer import write_layer
+from onnxpack.image.cache import Cache, cold_cache, key_of
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import write_layer
 
 
 @pytest.fixture
@@ -100,3 +100,13 @@ def test_the_default_is_in_the_users_cache(monkeypatch, tmp_path):
 
 def test_a_key_tells_things_apart():
     assert key_of(a=1, b=2) == key_of(b=2, a=1) != key_of(a=1, b=3)
+
+
+def test_cold_has_bases_and_no_layer(built, cache):
+    with cold_cache(cache) as fresh:
+        trees = [path.name for path in (fresh.root / "trees").iterdir()]
+        assert trees
+        assert all(name.startswith("debian-") for name in trees)
+        assert not (fresh.root / "layers").exists()
+    assert not fresh.root.exists()
+    assert all(layer.path.exists() for layer in built.images[0].layers)

@@ -15,14 +15,14 @@ import pytest
 import onnxpack
 from onnxpack.cli.main import main
 from onnxpack.errors import ImageError, UsageError
+from onnxpack.image.base.debian import default_python
 from onnxpack.image.build import shipped
-from onnxpack.image.builder import build_with
-from onnxpack.image.container import try_image
-from onnxpack.image.debian import default_python
+from onnxpack.image.compare.container import try_image
+from onnxpack.image.compare.golden_request import golden_request
 from onnxpack.image.dockerfile import write_dockerfile
-from onnxpack.image.exchange import read_exchange
-from onnxpack.image.lean import make_lean
-from onnxpack.image.runtime import own_files
+from onnxpack.image.engine import build_with
+from onnxpack.image.runtime.layer import own_files
+from onnxpack.image.runtime.lean import make_lean
 
 AWKWARD = 'says "$HOME" and \\n\nmore'
 
@@ -173,10 +173,10 @@ def test_docker_is_told_the_same(docker, by_docker, built):
 
 
 def test_its_container_predicts(docker, by_docker, pack):
-    exchange = read_exchange(pack)
+    request = golden_request(pack)
     with environment(docker.environment):
-        trial = try_image("docker", by_docker, exchange.path, exchange.body)
-    exchange.check(trial.answer, name=by_docker)
+        trial = try_image("docker", by_docker, request.path, request.body)
+    request.check(trial.answer, name=by_docker)
 
 
 def test_buildah_builds_it(context, wheels, slim_archive):

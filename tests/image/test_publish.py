@@ -14,12 +14,12 @@ from onnxpack.errors import ImageError, RegistryError
 from onnxpack.image.build import MIN_GOLDEN, Recipe, build_image
 from onnxpack.image.publish import BILL_TYPE, publish
 from onnxpack.image.sbom import whole_bill
-from onnxpack.oci.connection import Patience
 from onnxpack.oci.index import make_index
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.pull import pull, resolve
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.referrers import attached
+from onnxpack.oci.registry.pull import pull, resolve
+from onnxpack.oci.registry.referrers import attached
+from onnxpack.oci.registry.transport import Patience
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ import onnx
 import pytest
 
 import onnxpack
-from onnxpack.image import debian
+from onnxpack.image.base import debian
 from onnxpack.image.build import Recipe, build_image
-from onnxpack.oci.archive import write_archive
 from onnxpack.oci.image import make_image
-from onnxpack.oci.layout import write_layout
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.pull import pull
-from onnxpack.oci.push import push
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.registry.pull import pull
+from onnxpack.oci.registry.push import push
+from onnxpack.oci.store.archive import write_archive
+from onnxpack.oci.store.layout import write_layout
 from onnxpack.pack.tensor import encode_tensor, read_tensor
 
 # No writing anywhere, no rights, no network but the host's, which the tests ask through.

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxpack.oci.connection import Patience
-from onnxpack.oci.entry import Entry, Folder, Symlink
 from onnxpack.oci.image import Image, make_image
-from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.layer.entry import Entry, Folder, Symlink
+from onnxpack.oci.layer.layer import Layer, write_layer
+from onnxpack.oci.registry.transport import Patience
 
 BUSYBOX = Path("/bin/busybox")
 

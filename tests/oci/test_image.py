@@ -18,9 +18,9 @@ from onnxpack.oci.image import (
     make_image,
 )
 from onnxpack.oci.index import choose, make_index, members
-from onnxpack.oci.layer import blob_layer
+from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.platform import Platform
-from onnxpack.oci.validate import validate
+from onnxpack.oci.store.validate import validate
 
 ARM = Platform("arm64", variant="v8")
 DIGEST = digest_of(b"")

@@ -56,7 +56,11 @@ def test_static_keeps_what_was_named() -> None:
         (SAMPLE, {"ids": ["a", "b", "c"]}, "no axis 2 to name 'c'"),
         (SAMPLE, {"ids": {1: "two words"}}, "'two words' cannot name an axis"),
         (SAMPLE, {"ids": {1: ""}}, "'' cannot name an axis"),
-        (SAMPLE, {"ids": {1: "batch"}}, "'batch' is 2 in axis 0 of 'ids', but 3 in axis 1 of 'ids'"),
+        (
+            SAMPLE,
+            {"ids": {1: "batch"}},
+            "'batch' is 2 in axis 0 of 'ids', but 3 in axis 1 of 'ids'",
+        ),
         ({"a": X, "b": X.T}, {}, "'batch' is 2 in axis 0 of 'a', but 3 in axis 0 of 'b'"),
         ({"a": X[:0]}, {}, "axis 0 of input 'a' is empty"),
     ],

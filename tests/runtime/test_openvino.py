@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxpack.errors import FeedError, PackError, ProviderError
-from onnxpack.runtime.interface import read_signature
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.openvino import load_openvino, open_openvino, plain
 from onnxpack.runtime.session import open_session
+from onnxpack.runtime.signature import read_signature
 from onnxpack.signature import Signature, TensorSpec
 
 pytest.importorskip("openvino")

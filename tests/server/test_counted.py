@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from onnxpack.pack.read import open_pack
-from onnxpack.server import app, exchange, served
-from onnxpack.server.repository import Repository
+from onnxpack.server.http import app, exchange
+from onnxpack.server.models import served
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 
@@ -114,8 +115,8 @@ GRPC = """
 import asyncio, sys
 import grpc
 from onnxpack.pack.read import open_pack
-from onnxpack.server import grpc as serving, grpc_call
-from onnxpack.server.repository import Repository
+from onnxpack.server.grpc import call, server
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 now = 1000.0
@@ -127,10 +128,10 @@ def passing(seconds, function):
         return function(*given)
     return call
 
-grpc_call.perf_counter = serving.perf_counter = lambda: now
-serving.read_request = passing(10, serving.read_request)
-serving.write_response = passing(100, serving.write_response)
-request = serving.pb.ModelInferRequest(model_name="mlp")
+call.perf_counter = server.perf_counter = lambda: now
+server.read_request = passing(10, server.read_request)
+server.write_response = passing(100, server.write_response)
+request = server.pb.ModelInferRequest(model_name="mlp")
 request.inputs.add(name="input", datatype="FP32", shape=[1, 64])
 request.raw_input_contents.append(bytes(256))
 repository = Repository()
@@ -139,7 +140,7 @@ repository.ready = True
 
 async def ask():
     async with (
-        serving.grpc_server(repository, Settings(grpc_port=0)) as port,
+        server.grpc_server(repository, Settings(grpc_port=0)) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnxpack.server.app import App
-from onnxpack.server.repository import Repository
+from onnxpack.server.http.app import App
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 ROOT = str(Path(__file__).parents[2])

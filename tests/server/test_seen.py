@@ -101,7 +101,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from onnxpack.errors import FeedError
 from onnxpack.pack.read import open_pack
-from onnxpack.server.repository import Repository
+from onnxpack.server.models.repository import Repository
 from onnxpack.server.settings import Settings
 
 kept = InMemorySpanExporter()
@@ -146,7 +146,7 @@ def test_tracing_is_loaded_only_where_an_endpoint_is_set(packs, endpoint):
     code = (
         "import sys\n"
         "from onnxpack.pack.read import open_pack\n"
-        "from onnxpack.server.repository import Repository\n"
+        "from onnxpack.server.models.repository import Repository\n"
         "from onnxpack.server.settings import Settings\n"
         "repository = Repository()\n"
         "repository.open([open_pack(sys.argv[1])], Settings())\n"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from onnxpack.cli import parameters, say, show
-from onnxpack.cli.command import Argument, Command
+from onnxpack.cli.command import Argument, Command, NotOkError
 from onnxpack.cli.speed import speed_cells
-from onnxpack.cli.verdict import NotOkError
 
 if TYPE_CHECKING:
     from onnxpack.optimizer.audit import Audited

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from onnxpack.cli import parameters, say
-from onnxpack.cli.command import Command
-from onnxpack.cli.verdict import NotOkError
+from onnxpack.cli.command import Command, NotOkError
 from onnxpack.errors import PackError, ProviderError
 
 if TYPE_CHECKING:

@@ -1,10 +1,14 @@
-"""Commands whose help explains their arguments and ends with an example."""
+"""Commands whose help explains their arguments and ends with an example, and how one fails."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import click
+
+
+class NotOkError(Exception):
+    """The check of a command failed, and everything about it was already printed."""
 
 
 class Argument(click.Argument):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxpack.cli import parameters, say
-from onnxpack.cli.command import Command
-from onnxpack.cli.verdict import NotOkError
+from onnxpack.cli.command import Command, NotOkError
 
 NAME = "doctor"
 EXAMPLE = """Example:

@@ -25,8 +25,8 @@ def by_dockerfile(
     json: bool,
 ) -> None:
     """Write the Dockerfile if a folder is given; build it if an engine is given."""
-    from onnxpack.image.builder import build_with
     from onnxpack.image.dockerfile import write_dockerfile
+    from onnxpack.image.engine import build_with
 
     told: dict[str, Any] = {}
     with TemporaryDirectory(prefix="onnxpack-") as work:

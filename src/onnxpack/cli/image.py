@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onnxpack.image.build import Built, Recipe
     from onnxpack.image.engine import Engine
     from onnxpack.image.publish import Published
-    from onnxpack.oci.compress import Compression
+    from onnxpack.oci.layer.compress import Compression
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.model import Pack
 
@@ -164,7 +164,7 @@ def _recipe(
     pull: bool,
     quiet: bool,
 ) -> Recipe:
-    from onnxpack.image.base import default_base
+    from onnxpack.image.base.open import default_base
     from onnxpack.image.build import Recipe, source_date
     from onnxpack.oci.platform import Platform
 
@@ -224,7 +224,7 @@ class _Delivery:
         if not output.absolute().parent.is_dir():
             raise UsageError(f"-o {output}: the folder {output.absolute().parent} does not exist.")
         if output.suffix != ".tar":
-            from onnxpack.oci.fresh import check_free
+            from onnxpack.oci.store.atomic import check_free
 
             check_free(output, force=self.force)
 
@@ -247,8 +247,8 @@ def _publish(built: Built, name: Reference) -> Published:
 
 
 def _write(built: Built, name: Reference, output: Path, *, force: bool) -> None:
-    from onnxpack.oci.archive import write_archive
-    from onnxpack.oci.layout import write_layout
+    from onnxpack.oci.store.archive import write_archive
+    from onnxpack.oci.store.layout import write_layout
 
     if output.suffix == ".tar":
         write_archive(built.content, output, name=name)

@@ -14,7 +14,7 @@ from onnxpack.cli import complete, parameters, say, show
 from onnxpack.cli.command import Command
 
 if TYPE_CHECKING:
-    from onnxpack.image.comparison import Comparison
+    from onnxpack.image.compare.table import Comparison
     from onnxpack.pack.model import Pack
 
 NAME = "image compare"
@@ -92,8 +92,8 @@ def command(
     image is a fair one: a slim base, CPU wheels, no compiler. A plain Dockerfile, with a compiler,
     has a row of its own. The answers of every container must agree with the pack's golden data.
     """
-    from onnxpack.image.base import default_base
-    from onnxpack.image.compare import Plan, compare
+    from onnxpack.image.base.open import default_base
+    from onnxpack.image.compare.measure import Plan, compare_images
     from onnxpack.pack.read import open_pack
 
     opened = open_pack(pack)
@@ -106,7 +106,7 @@ def command(
     )  # fmt: skip
     with TemporaryDirectory(prefix="onnxpack-") as work, show.progress(verbose=not json) as told:
         program = _save_program(opened, against, class_name, Path(work), trust=trust)
-        found = compare(opened, program, plan, told=told)
+        found = compare_images(opened, program, plan, told=told)
     if output is not None:
         _save(found, output)
     for name, why in found.failed.items():
@@ -152,13 +152,13 @@ def _save(found: Comparison, output: Path) -> None:
     if find_spec("matplotlib") is None:
         say.note("no chart: matplotlib is not installed")
         return
-    from onnxpack.image.figure import draw
+    from onnxpack.image.compare.chart import draw
 
     draw(found, output / "plot.svg")
 
 
 def _show(found: Comparison) -> None:
-    from onnxpack.image.comparison import HEADS, RATIO_HEADS, cells, ratio_cells
+    from onnxpack.image.compare.table import HEADS, RATIO_HEADS, cells, ratio_cells
 
     show.table(HEADS, [cells(row) for row in found.rows], right=HEADS[3:])
     say.out()

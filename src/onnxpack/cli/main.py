@@ -18,9 +18,9 @@ from pathlib import Path
 import click
 
 from onnxpack.cli import say
+from onnxpack.cli.command import NotOkError
 from onnxpack.cli.commands import COMPLETE, PROGRAM, Commands
 from onnxpack.cli.here import suggest
-from onnxpack.cli.verdict import NotOkError
 from onnxpack.errors import (
     ExportError,
     ImageError,

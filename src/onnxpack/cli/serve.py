@@ -186,7 +186,7 @@ def _is_local(host: str) -> bool:
 
 
 def _keys_of(path: Path) -> tuple[str, ...]:
-    from onnxpack.server.keys import read_keys
+    from onnxpack.server.api_keys import read_keys
 
     keys = read_keys(path)
     if path.stat().st_mode & 0o004:

@@ -11,18 +11,18 @@ from time import perf_counter
 from typing import TypeAlias
 
 from onnxpack.errors import PackError, UsageError
-from onnxpack.image.base import Base, open_base
+from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.cache import Cache, key_of
-from onnxpack.image.runtime import runtime_layer
+from onnxpack.image.config import config, labels
+from onnxpack.image.runtime.layer import runtime_layer
+from onnxpack.image.runtime.wheels import install, requirements
 from onnxpack.image.sbom import BILL, write_bill
-from onnxpack.image.settings import config, labels
 from onnxpack.image.target import check_platform
-from onnxpack.image.wheels import install, requirements
-from onnxpack.oci.compress import Compression
-from onnxpack.oci.entry import Entry
 from onnxpack.oci.image import Image, append_layers
 from onnxpack.oci.index import Index, make_index
-from onnxpack.oci.layer import Layer, write_layer
+from onnxpack.oci.layer.compress import Compression
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import Layer, write_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.pack.files import check_files
 from onnxpack.pack.model import Pack, VariantFiles

@@ -7,16 +7,18 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from onnxpack.errors import ImageError
-from onnxpack.oci.blobs import FOLDER
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import decode, encode, strings
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.store.blobs import FOLDER
 
 
 class Cache:
@@ -111,6 +113,23 @@ class Cache:
                 remedy="set XDG_CACHE_HOME to a folder that can be written",
             ) from exc
         return folder / f".{key}.{secrets.token_hex(6)}"
+
+
+@contextmanager
+def cold_cache(cache: Cache) -> Iterator[Cache]:
+    """Yield a temporary cache with the bases of another cache, but not its layers and wheels."""
+    with TemporaryDirectory(prefix=".cold-", dir=cache.root) as folder:
+        root = Path(folder)
+        (root / "trees").mkdir()
+        for tree in (cache.root / "trees").glob("debian-*"):
+            (root / "trees" / tree.name).symlink_to(tree)
+        (cache.root / "facts").mkdir(exist_ok=True)
+        (root / "facts").symlink_to(cache.root / "facts")
+        blobs = root / FOLDER
+        blobs.mkdir(parents=True)
+        for blob in (cache.root / FOLDER).glob("*"):  # includes the layers of the bases
+            (blobs / blob.name).hardlink_to(blob)
+        yield Cache(root)
 
 
 def key_of(**facts: Any) -> str:

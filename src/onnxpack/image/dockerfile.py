@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from onnxpack.image import compiler, elf, lean, prune
+from onnxpack.image.base.debian import default_python
 from onnxpack.image.build import shipped, takes_pictures
-from onnxpack.image.debian import default_python
-from onnxpack.image.runtime import PREFIX, own_files
-from onnxpack.image.settings import SECOND, config, labels
-from onnxpack.image.wheels import RUNTIMES, required, requirements
-from onnxpack.oci.fresh import fresh_folder
+from onnxpack.image.config import SECOND, config, labels
+from onnxpack.image.runtime import compiler, elf, lean, prune
+from onnxpack.image.runtime.layer import PREFIX, own_files
+from onnxpack.image.runtime.wheels import RUNTIMES, required, requirements
+from onnxpack.oci.store.atomic import atomic_folder
 from onnxpack.pack.model import Pack
 
 PIP_SETTINGS = (
@@ -40,7 +40,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ig
     --only-binary=:all: --no-compile --target=/{prefix} -r /requirements/${{RUNTIME}}.txt
 COPY own /{prefix}
 COPY tools /tools
-RUN PYTHONPATH=/tools PYTHONHASHSEED=0 python3 -m onnxpack.image.lean /{prefix}
+RUN PYTHONPATH=/tools PYTHONHASHSEED=0 python3 -m onnxpack.image.runtime.lean /{prefix}
 
 FROM ${{BASE}}
 COPY --from=runtime /{prefix} /{prefix}
@@ -64,7 +64,7 @@ def write_dockerfile(
     Raises:
         ImageError: ``to`` exists or cannot be written.
     """
-    with fresh_folder(to, force=force) as made:
+    with atomic_folder(to, force=force) as made:
         text = _dockerfile(pack, runtime, python or default_python())
         (made / "Dockerfile").write_text(text)
         (made / ".dockerignore").write_text(_IGNORED)
@@ -74,11 +74,11 @@ def write_dockerfile(
             _put(source, made / "model" / pack.name / name)
         for entry in own_files():
             _put(entry.source, made / "own" / entry.path)
-        for name in ("onnxpack/__init__.py", "onnxpack/image/__init__.py"):
-            _put(b"", made / "tools" / name)
+        for package in ("onnxpack", "onnxpack/image", "onnxpack/image/runtime"):
+            _put(b"", made / "tools" / package / "__init__.py")
         for module in _TOOLS:
             source = Path(str(module.__file__))
-            _put(source, made / "tools/onnxpack/image" / source.name)
+            _put(source, made / "tools/onnxpack/image/runtime" / source.name)
         _open_to_all(made)
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onnxpack.image.sbom import whole_bill
-from onnxpack.oci.connection import Patience
-from onnxpack.oci.contents import Content, images_of
 from onnxpack.oci.image import Image, make_artifact
-from onnxpack.oci.layer import blob_layer
-from onnxpack.oci.push import Pushed, push
+from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.referrers import attach
-from onnxpack.oci.upload import Progress
+from onnxpack.oci.registry.push import Pushed, push
+from onnxpack.oci.registry.referrers import attach
+from onnxpack.oci.registry.transport import Patience
+from onnxpack.oci.registry.upload import Progress
+from onnxpack.oci.store.contents import Content, images_of
 
 BILL_TYPE = "application/vnd.cyclonedx+json"
 _NAME = {"org.opencontainers.image.title": "SBOM.cdx.json"}

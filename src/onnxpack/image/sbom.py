@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from onnxpack.image.base import Base
-from onnxpack.image.debian import STATUS
-from onnxpack.image.prune import is_kept
+from onnxpack.image.base.debian import STATUS
+from onnxpack.image.base.open import Base
+from onnxpack.image.runtime.prune import is_kept
 from onnxpack.oci.document import MAX_BYTES, decode
 from onnxpack.oci.image import Image
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 
 SPEC_VERSION = "1.6"
 BILL = "usr/share/onnxpack/SBOM.cdx.json"

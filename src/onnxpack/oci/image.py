@@ -12,7 +12,7 @@ from onnxpack.oci import media
 from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import digest_of
 from onnxpack.oci.document import decode, encode, objects, strings
-from onnxpack.oci.layer import Layer
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.platform import Platform
 
 
@@ -178,7 +178,7 @@ def make_artifact(
         config_type: media type of the config.
         annotations: annotations in the manifest.
         subject: descriptor of the manifest that the artifact is attached to;
-            :func:`onnxpack.oci.referrers.attach` pushes it so that it is found from there.
+            :func:`onnxpack.oci.registry.referrers.attach` pushes it so that it is found from there.
     """
     about = Descriptor.of(config, config_type)
     return Image(

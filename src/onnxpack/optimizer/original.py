@@ -21,11 +21,11 @@ from onnxpack.optimizer.space import Plan
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MODEL
 from onnxpack.runtime.choose import open_on
-from onnxpack.runtime.interface import agree, read_signature
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.openvino import open_openvino
 from onnxpack.runtime.replay import Run, example_inputs, prove, read_example
 from onnxpack.runtime.session import OPENVINO, run
+from onnxpack.runtime.signature import agree, read_signature
 from onnxpack.runtime.variants import CPU_NAME
 from onnxpack.signature import Array, Signature
 

@@ -19,11 +19,11 @@ from onnxpack.pack.read import MODEL, VARIANTS
 from onnxpack.report import Level
 from onnxpack.runtime.catalog import CPU
 from onnxpack.runtime.choose import Opened, open_beyond_cpu, open_on
-from onnxpack.runtime.interface import agree, read_signature
 from onnxpack.runtime.openvino import open_openvino
 from onnxpack.runtime.providers import AUTO, resolve, short_name
 from onnxpack.runtime.replay import Example, Run, read_example, replay_example, replay_variant
 from onnxpack.runtime.session import OPENVINO, run
+from onnxpack.runtime.signature import agree, read_signature
 from onnxpack.signature import Array, Signature
 
 BASE = "base"

@@ -55,7 +55,7 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
     packs, keys = given.pop("packs"), given.pop("api_key_file")
     if keys is None:
         return packs, Settings(**given)
-    from onnxpack.server.keys import read_keys
+    from onnxpack.server.api_keys import read_keys
 
     return packs, Settings(**given, api_keys=read_keys(keys))
 

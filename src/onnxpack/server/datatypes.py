@@ -1,4 +1,4 @@
-"""The datatypes of the Open Inference Protocol, and the byte form of its raw tensors.
+"""The datatypes of the Open Inference Protocol, the byte form of its raw tensors, and their errors.
 
 Raw tensors are row-major and little-endian. Each element of BYTES is a 4-byte little-endian length
 followed by the bytes themselves.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from onnxpack.server.refusal import bad_request
+from onnxpack.server.errors import RequestError, bad_request
 from onnxpack.signature import Array
 
 NAMES = {
@@ -41,6 +41,8 @@ MAX_ELEMENTS = 2**40
 """More elements than any body has, and few enough for numpy to count."""
 BINARY_ONLY = {"FP16"}
 """Datatypes that have no JSON form."""
+NOT_SERVED = ("shared_memory_region", "classification")
+"""Triton's tensor parameters that would need a different answer, so they are refused."""
 
 
 def datatype_of(array: Array) -> str:
@@ -52,8 +54,8 @@ def count(shape: Sequence[int], name: str) -> int:
     """Return the number of elements of a shape.
 
     Raises:
-        Refusal: there are too many axes, a size is negative, or there are more elements than any
-            body could hold.
+        RequestError: there are too many axes, a size is negative, or there are more elements than
+            any body could hold.
     """
     if len(shape) > MAX_RANK:
         raise bad_request(f"input {name!r} has {len(shape)} axes, expected at most {MAX_RANK}")
@@ -72,7 +74,7 @@ def from_bytes(content: memoryview, datatype: str, shape: Sequence[int], name: s
     """Return a raw tensor as an array; arrays of numbers share the content's memory.
 
     Raises:
-        Refusal: the content has more or fewer bytes than the shape needs.
+        RequestError: the content has more or fewer bytes than the shape needs.
     """
     total = count(shape, name)
     if datatype == "BYTES":
@@ -120,9 +122,29 @@ def to_text(content: bytes, name: str) -> str:
     """Return an element of BYTES as text.
 
     Raises:
-        Refusal: the element is not UTF-8.
+        RequestError: the element is not UTF-8.
     """
     try:
         return content.decode()
     except UnicodeDecodeError as exc:
         raise bad_request(f"input {name!r} holds text that is not UTF-8") from exc
+
+
+def not_served(side: str, name: str, parameter: str) -> RequestError:
+    """Return status 400: a tensor has one of the parameters in NOT_SERVED."""
+    return bad_request(f"{side} {name!r} has {parameter}, which this server does not support")
+
+
+def no_output(name: str, known: Iterable[str]) -> RequestError:
+    """Return status 400: the model does not have the requested output."""
+    return bad_request(f"there is no output {name!r}; outputs: {', '.join(known)}")
+
+
+def no_datatype(name: str, datatype: str) -> RequestError:
+    """Return status 400: the protocol does not have the datatype of an input."""
+    return bad_request(f"input {name!r} has the datatype {datatype!r}; known: {', '.join(DTYPES)}")
+
+
+def given_twice(name: str) -> RequestError:
+    """Return status 400: an input is given twice."""
+    return bad_request(f"input {name!r} was given twice")

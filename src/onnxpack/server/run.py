@@ -23,9 +23,9 @@ try:
     import uvicorn
     import uvloop  # noqa: F401 - uvicorn imports it by name
 
-    from onnxpack.server.app import App
-    from onnxpack.server.connection import Connection
-    from onnxpack.server.repository import Repository, Stopped, find_packs
+    from onnxpack.server.http.app import App
+    from onnxpack.server.http.connection import Connection
+    from onnxpack.server.models.repository import Repository, Stopped, find_packs
 except ModuleNotFoundError as exc:
     raise MissingExtraError(str(exc.name), extra="serve") from exc
 
@@ -64,7 +64,7 @@ def serve(
     with ExitStack() as stack:
         listener = stack.enter_context(_bound(settings))
         if settings.grpc_port is not None:
-            from onnxpack.server.grpc import reserved
+            from onnxpack.server.grpc.server import reserved
 
             settings = replace(settings, grpc_port=stack.enter_context(reserved(settings)))
         if settings.workers > 1:
@@ -170,7 +170,7 @@ class _Server(uvicorn.Server):
     async def _start_grpc(self) -> None:
         if self._settings.grpc_port is None:
             return
-        from onnxpack.server.grpc import grpc_server
+        from onnxpack.server.grpc.server import grpc_server
 
         serving = grpc_server(self._repository, self._settings, self._app.budget)
         try:

@@ -23,8 +23,8 @@ from types import FrameType
 from onnxpack.errors import OnnxpackError, WorkerError
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.threads import read_budget
+from onnxpack.server.models.repository import Stopped
 from onnxpack.server.ready import Ready
-from onnxpack.server.repository import Stopped
 from onnxpack.server.run import Announce, serve_on
 from onnxpack.server.settings import Settings
 

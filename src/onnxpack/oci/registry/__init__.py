@@ -1,0 +1,1 @@
+"""Registries: pull, push and attach, with the credentials that docker and podman keep."""

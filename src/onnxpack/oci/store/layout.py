@@ -1,0 +1,93 @@
+"""Write an OCI image layout: a folder of blobs by digest, and an index."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from onnxpack.errors import ImageError
+from onnxpack.oci.digest import digest_stream
+from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.reference import Reference
+from onnxpack.oci.store.atomic import atomic_folder
+from onnxpack.oci.store.blobs import FOLDER
+from onnxpack.oci.store.contents import (
+    INDEX_FILE,
+    LAYOUT,
+    LAYOUT_FILE,
+    Content,
+    files_of,
+    index_json,
+)
+
+
+def write_layout(
+    content: Content,
+    to: Path,
+    *,
+    name: Reference | None = None,
+    link: bool = False,
+    force: bool = False,
+) -> None:
+    """Write an image or an index as a layout, completely or not at all.
+
+    Args:
+        content: the image or index; the digests of its layers are checked while they are read.
+        to: the folder to create.
+        name: name that ``docker load``, podman and containerd give to the image.
+        link: hard-link layers without a check; only for files that are never written to again.
+        force: replace an existing folder.
+
+    Raises:
+        ImageError: ``to`` exists or cannot be written, or a layer's file has changed.
+    """
+    with atomic_folder(to, force=force) as made:
+        (made / FOLDER).mkdir(parents=True)
+        _write(made / LAYOUT_FILE, LAYOUT)
+        _write(made / INDEX_FILE, index_json(content, name))
+        for path, source in files_of(content):
+            if isinstance(source, bytes):
+                _write(made / path, source)
+            else:
+                put_layer(source, made / path, link=link)
+
+
+def put_layer(layer: Layer, to: Path, *, link: bool = False) -> None:
+    """Copy or link a layer's blob to a file.
+
+    Raises:
+        ImageError: the layer's file has changed.
+    """
+    if link and _linked(layer, to):
+        return
+    with layer.open() as source, to.open("xb") as target:
+        found, _ = digest_stream(source, copy_to=target)
+    check_layer(layer, found)
+
+
+def check_layer(layer: Layer, found: str) -> None:
+    """Check that the digest of a layer's bytes is the one that the image states.
+
+    Raises:
+        ImageError: the digest differs.
+    """
+    if found != layer.descriptor.digest:
+        raise ImageError(
+            f"{layer.path} holds {found}, but the image says {layer.descriptor.digest}.",
+            remedy="create the layer again",
+        )
+
+
+def _linked(layer: Layer, to: Path) -> bool:
+    try:
+        if layer.path.stat().st_size != layer.descriptor.size or layer.path.is_symlink():
+            return False
+        os.link(layer.path, to)
+    except OSError:
+        return False  # another file system, or one without hard links
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as target:
+        target.write(content)

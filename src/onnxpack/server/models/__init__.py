@@ -1,0 +1,1 @@
+"""Models that are served: opened, proven, batched and counted, whatever the protocol."""
