@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 # How many tests run at once. Each worker may come to hold every framework: 4 GB.
 WORKERS ?= 2
 
-.PHONY: demo test check docs bench bench-export bench-images bench-optimize bench-serving soak proto clean
+.PHONY: demo test test-fast check release-check docs bench bench-export bench-images bench-optimize bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,12 +21,18 @@ demo: .venv/.done  ## train, export, prove, run: the main job end to end
 test: .venv/.done  ## every test, by so many workers as WORKERS says, of one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
+test-fast: .venv/.done  ## the tests of packs, running and the command line's parts; under two minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/comparison tests/pack tests/parity tests/runtime tests/architecture tests/test_*.py
+
 check: .venv/.done  ## style, language, types, and which way imports point
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python docs/check_style.py src
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+release-check: .venv/.done  ## build wheel and sdist, and try the wheel where no framework is
+	PYTHON=$(PYTHON) .ci/release-check
 
 docs: .venv/.done  ## the site, into site/
 	$(BIN)/mkdocs build --strict

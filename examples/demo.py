@@ -34,6 +34,7 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 def main() -> None:
     """A model that is trained here, from Python; then one of torchvision's, from the shell."""
     FOLDER.mkdir(exist_ok=True)
+    begun = time.perf_counter()
 
     heading("1. Train a model: handwritten digits, in Lightning")
     training, held_out = digits.load()
@@ -44,6 +45,7 @@ def main() -> None:
     say(f"{len(held_out.digits)} more are held out")
 
     heading("2. Export it")
+    started = time.perf_counter()
     code('pack = onnxpack.export(model, to="demo/digits", labels=digits.LABELS)')
     pack = onnxpack.export(
         model,  # it brings its own sample: example_input_array
@@ -55,6 +57,7 @@ def main() -> None:
     )
     say(f"{len(pack.manifest.parity.cases)} cases compared with Lightning's own answers, ", end="")
     say("all of them equal")
+    exported = time.perf_counter() - started
 
     heading("3. Check it: every digest, and its answers on this machine")
     shell("onnxpack", "check", "digits")
@@ -79,6 +82,11 @@ def main() -> None:
     shell("onnxpack", "inspect", "resnet18")
     shell("onnxpack", "run", "resnet18", "--input", "random")
 
+    heading("In short")
+    summarize(pack, wanted, scores, held_out.digits)
+    say(f"seconds     {spent:.1f} to train, {exported:.1f} to export and prove; ", end="")
+    say(f"{time.perf_counter() - begun:.0f} for the whole demo")
+
     heading("What to type next")
     name = "onnxpack" if shutil.which("onnxpack") == str(PROGRAM) else os.path.relpath(PROGRAM)
     say(f"{name} view demo/digits      # the graph, in a browser")
@@ -97,6 +105,16 @@ def compare(wanted: np.ndarray, scores: np.ndarray, digits_shown: np.ndarray) ->
     say(f"the same digit for {agree} of {len(ours)} pictures; ", end="")
     say(f"scores go up to {np.abs(wanted).max():.3g}, ", end="")
     say(f"and the largest difference is {np.abs(wanted - scores).max():.2g}")
+
+
+def summarize(
+    pack: onnxpack.Pack, wanted: np.ndarray, scores: np.ndarray, digits_shown: np.ndarray
+) -> None:
+    """Print the accuracy of both models, and the sizes of both packs."""
+    theirs, ours = ((each.argmax(1) == digits_shown).mean() for each in (wanted, scores))
+    say(f"accuracy    PyTorch {theirs:.2%}, the pack {ours:.2%}")
+    resnet = onnxpack.open_pack(FOLDER / "resnet18")
+    say(f"size        digits {pack.size / 1e3:.0f} kB, resnet18 {resnet.size / 1e6:.1f} MB")
 
 
 def draw(pictures: np.ndarray, answers: np.ndarray) -> None:
