@@ -45,7 +45,7 @@ def model(*dtypes):
 def read(served, media, body):
     """None where it was refused, as it may be."""
     try:
-        return predict._read(served, media, body)
+        return predict._read(served, media, body).feeds
     except (FeedError, RequestError) as exc:
         if getattr(exc, "status", 400) not in (400, 415):
             raise
@@ -79,7 +79,9 @@ def test_files_of_numpy_are_read_as_they_are(array):
     for order in ("C", "F"):
         file = io.BytesIO()
         np.save(file, np.asarray(array, order=order))
-        (found,) = predict._read(model("float32"), "application/x-npy", file.getvalue()).values()
+        (found,) = predict._read(
+            model("float32"), "application/x-npy", file.getvalue()
+        ).feeds.values()
         np.testing.assert_array_equal(found, array)
         assert found.dtype == array.dtype
 
@@ -88,7 +90,7 @@ def test_files_of_numpy_are_read_as_they_are(array):
 def test_every_version_of_the_file(version):
     file = io.BytesIO()
     np.lib.format.write_array(file, np.ones((1, 2)), version=version)
-    (found,) = predict._read(model("float32"), "application/x-npy", file.getvalue()).values()
+    (found,) = predict._read(model("float32"), "application/x-npy", file.getvalue()).feeds.values()
     assert found.tolist() == [[1, 1]]
 
 

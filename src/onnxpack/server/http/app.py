@@ -189,9 +189,9 @@ class App:
     async def _predict(self, served: Served, exchange: Exchange) -> tuple[Headers, bytes]:
         top = read_top(exchange.query)
         body = await exchange.body(self.settings.max_body)
-        feeds = await read_feeds(served, exchange.content_type, body)
+        feeds, ignored = await read_feeds(served, exchange.content_type, body)
         outputs = await _run(served, exchange, feeds)
-        return [JSON_TYPE], write_json(describe_answer(served, outputs, top))
+        return [JSON_TYPE], write_json(describe_answer(served, outputs, top, ignored))
 
     def _check_key(self, exchange: Exchange) -> None:
         self._keys.check(

@@ -105,6 +105,7 @@ def _predict() -> dict[str, Any]:
         "content": {
             "application/json": {"schema": {"type": ["array", "object"]}},
             "application/x-npy": raw,
+            "text/csv": {"schema": {"type": "string"}},
             "image/jpeg": raw,
             "image/png": raw,
         },
@@ -116,7 +117,7 @@ def _predict() -> dict[str, Any]:
         "schema": {"type": "integer", "minimum": 1, "maximum": 10000},
     }
     return {
-        "summary": "Predict from JSON rows, a picture or a .npy",
+        "summary": "Predict from JSON, CSV, a picture or a .npy",
         "parameters": [top],
         "requestBody": body,
         "responses": {"200": _answer("Object"), "415": _ERROR, **_REFUSALS},

@@ -1,11 +1,11 @@
-"""The plain predict endpoint: JSON rows, a picture or a ``.npy`` in, JSON with labels out."""
+"""The plain predict endpoint: JSON, CSV, a picture or a ``.npy`` in, JSON with labels out."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from tokenize import TokenError
 from typing import Any
@@ -19,6 +19,14 @@ from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.server.datatypes import NAMES, count
 from onnxpack.server.errors import RequestError, bad_request
 from onnxpack.server.http.infer import MALFORMED, read_json
+from onnxpack.server.http.records import (
+    CSV,
+    Records,
+    has_columns,
+    read_columns,
+    read_csv,
+    read_objects,
+)
 from onnxpack.server.limits import LARGE_BODY
 from onnxpack.server.models.served import Served
 from onnxpack.signature import Array, TensorSpec
@@ -45,12 +53,12 @@ def read_top(query: Mapping[str, str]) -> int:
     return int(text)
 
 
-async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
-    """Return the input arrays from a body of any supported kind.
+async def read_feeds(served: Served, content_type: str, body: bytes) -> Records:
+    """Return the input arrays from a body of any supported kind, and the columns left out.
 
     Args:
         served: the model.
-        content_type: ``application/json``, ``image/*``, or numpy's format.
+        content_type: ``application/json``, ``text/csv``, ``image/*``, or numpy's format.
         body: body of the request.
 
     Raises:
@@ -61,12 +69,15 @@ async def read_feeds(served: Served, content_type: str, body: bytes) -> dict[str
     return _read(served, content_type, body)
 
 
-def describe_answer(served: Served, outputs: Mapping[str, Array], top: int) -> dict[str, Any]:
+def describe_answer(
+    served: Served, outputs: Mapping[str, Array], top: int, ignored: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the answer as an object for JSON.
 
     Returns:
         ``outputs``: each output as nested lists; ``top``: for each row the best labels with
-        their probabilities, where the model has labels.
+        their probabilities, where the model has labels; ``ignored``: the columns that no input
+        takes, if there are any.
     """
     answer: dict[str, Any] = {
         "model_name": served.name,
@@ -76,20 +87,25 @@ def describe_answer(served: Served, outputs: Mapping[str, Array], top: int) -> d
     labels = served.model.labels
     if labels:
         answer["top"] = _best(outputs, labels, top)
+    if ignored:
+        answer["ignored"] = list(ignored)
     return answer
 
 
-def _read(served: Served, content_type: str, body: bytes) -> dict[str, Array]:
+def _read(served: Served, content_type: str, body: bytes) -> Records:
     first = served.signature.inputs[0]
     if content_type.startswith("image/"):
-        return {first.name: _picture(served, body)}
+        return Records({first.name: _picture(served, body)})
     if content_type == NUMPY or (content_type == BINARY and body.startswith(npy.MAGIC_PREFIX)):
-        return {first.name: _numpy(body)}
+        return Records({first.name: _numpy(body)})
     if content_type in ("application/json", ""):
         return _json(served, body)
-    raise RequestError(
-        415, f"{content_type!r} is not supported; send application/json, image/*, or a .npy"
-    )
+    known = "application/json, image/*, or a .npy"
+    if has_columns(served.signature):
+        if content_type == CSV:
+            return read_csv(body, served.signature)
+        known = "application/json, text/csv, or a .npy"
+    raise RequestError(415, f"{content_type!r} is not supported; send {known}")
 
 
 def _picture(served: Served, body: bytes) -> Array:
@@ -127,24 +143,38 @@ def _numpy(body: bytes) -> Array:
         raise bad_request("the body is not a .npy file without pickles") from exc
 
 
-def _json(served: Served, body: bytes) -> dict[str, Array]:
-    """Return the input arrays of a JSON object, or of the rows of the only input."""
-    specs = served.signature.inputs
+def _json(served: Served, body: bytes) -> Records:
+    """Return the inputs of JSON: tensors by input name or of the only input, or rows by column."""
     text = body.strip()
     try:
-        if text.startswith(b"{"):
-            entries = _RAW.decode(text)
-            known = {spec.name: spec for spec in specs}
-            unknown = [name for name in entries if name not in known]
-            if unknown:
-                raise bad_request(f"there is no input {unknown[0]!r}; inputs: {', '.join(known)}")
-            return {name: _rows(bytes(raw), known[name]) for name, raw in entries.items()}
-        if len(specs) > 1:
-            names = ", ".join(spec.name for spec in specs)
-            raise bad_request(f"the model has several inputs: send an object with {names}")
-        return {specs[0].name: _rows(text, specs[0])}
+        if has_columns(served.signature):
+            content = msgspec.json.decode(text)
+            if isinstance(content, list) and dict in map(type, content):
+                return read_objects(content, served.signature)
+            if isinstance(content, dict) and not any(map(_is_nested, content.values())):
+                return read_columns(content, served.signature)
+        return Records(_tensors(served.signature.inputs, text))
     except MALFORMED as exc:
         raise bad_request(f"the body is not JSON rows: {exc}") from exc
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list) and list in map(type, value)
+
+
+def _tensors(specs: Sequence[TensorSpec], text: bytes) -> dict[str, Array]:
+    """Return the tensors of an object by input name, or of the rows of the only input."""
+    if text.startswith(b"{"):
+        entries = _RAW.decode(text)
+        known = {spec.name: spec for spec in specs}
+        unknown = [name for name in entries if name not in known]
+        if unknown:
+            raise bad_request(f"there is no input {unknown[0]!r}; inputs: {', '.join(known)}")
+        return {name: _rows(bytes(raw), known[name]) for name, raw in entries.items()}
+    if len(specs) > 1:
+        names = ", ".join(spec.name for spec in specs)
+        raise bad_request(f"the model has several inputs: send an object with {names}")
+    return {specs[0].name: _rows(text, specs[0])}
 
 
 def _rows(text: bytes, spec: TensorSpec) -> Array:
