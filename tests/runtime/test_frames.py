@@ -52,8 +52,9 @@ def test_the_frame_of_the_export_is_taken(fitted: tuple[object, Model]) -> None:
 def test_columns_in_another_order_and_more_of_them(fitted: tuple[object, Model]) -> None:
     _, pack = fitted
     other = FRAME.assign(name="x")[["name", "pay", "city", "age"]]
-    with pytest.warns(UserWarning, match="columns without an input are ignored: name"):
+    with pytest.warns(UserWarning, match="columns without an input are ignored: name") as told:
         found = pack(other)
+    assert told[0].filename == __file__
     np.testing.assert_array_equal(found["label"], pack(FRAME)["label"])
 
 
@@ -61,6 +62,16 @@ def test_a_mapping_stands_for_all_inputs(fitted: tuple[object, Model]) -> None:
     _, pack = fitted
     feed = read_frame(FRAME, pack.signature)
     np.testing.assert_array_equal(pack(feed)["label"], pack(**feed)["label"])
+
+
+@pytest.mark.parametrize("orient", ["list", "series"])
+def test_a_mapping_of_flat_columns(fitted: tuple[object, Model], orient: str) -> None:
+    _, pack = fitted
+    columns = FRAME.to_dict(orient)
+    np.testing.assert_array_equal(pack(columns)["label"], pack(FRAME)["label"])
+    arrays = {name: FRAME[name].to_numpy() for name in FRAME if name != "city"}
+    found = pack({**arrays, "city": columns["city"]})
+    np.testing.assert_array_equal(found["label"], pack(FRAME)["label"])
 
 
 def test_a_missing_column_is_named() -> None:

@@ -125,6 +125,10 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is a case, and all cases passed or were accepted."""
         return bool(self.cases) and all(case.passed or case.accepted for case in self.cases)
 
+    def __repr__(self) -> str:
+        right = sum(case.passed or case.accepted for case in self.cases)
+        return f"<Parity {right} of {len(self.cases)} cases passed, {len(self.skipped)} not run>"
+
 
 class Preprocess(msgspec.Struct, frozen=True, kw_only=True):
     """How a picture is converted to the model's input.
@@ -305,6 +309,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     measurements: tuple[Measurement, ...] = ()
     variants: Annotated[dict[VariantName, Variant], msgspec.Meta(max_length=MAX_VARIANTS)] = {}
     files: dict[str, FileEntry]
+
+    def __repr__(self) -> str:
+        return f"<Manifest {self.name} {self.version} {self.signature} {self.parity!r}>"
 
 
 def encode(manifest: Manifest) -> bytes:

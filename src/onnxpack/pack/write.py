@@ -115,7 +115,9 @@ def check_destination(to: Path, *, force: bool) -> None:
             read-only; or the folder above cannot be written.
     """
     if to.name in ("", ".."):
-        raise PackError(f"{to} is not a valid name for a pack.", remedy="choose another -o")
+        raise PackError(
+            f"{to} is not a valid name for a pack.", remedy="choose another folder (-o)"
+        )
     above = next(place for place in to.absolute().parents if place.exists())
     if not (above.is_dir() and os.access(above, os.W_OK)):
         raise PackError(f"{to} cannot be written: {above} is read-only, or is not a folder.")
@@ -123,7 +125,8 @@ def check_destination(to: Path, *, force: bool) -> None:
         return
     if not force:
         raise PackError(
-            f"{to} exists already.", remedy="choose another -o, or replace it with --force"
+            f"{to} exists already.",
+            remedy="choose another folder (-o), or replace it with force=True (--force)",
         )
     if to.is_symlink() or not to.is_dir():
         raise PackError(f"{to} is not a folder; --force replaces only packs.")
@@ -138,7 +141,7 @@ def check_destination(to: Path, *, force: bool) -> None:
     except PackError as exc:
         raise PackError(
             f"{to} is not a pack, and --force replaces only packs: {exc.message}",
-            remedy="choose another -o",
+            remedy="choose another folder (-o)",
         ) from exc
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from onnxpack.errors import FeedError
 from onnxpack.signature import Array, Signature, TensorSpec, describe, dtype_name
 
+PACKAGE = "onnxpack."
+LISTS = (list, tuple, np.ndarray)
 MISSING_TEXT = ""
 """Replaces a missing text in a column of texts; a sample with both is rejected at export."""
 
@@ -31,8 +34,27 @@ def unpack(value: Any, signature: Signature) -> Mapping[str, Any] | None:
         FeedError: a column is missing, or cannot be converted to the input's dtype.
     """
     if isinstance(value, Mapping) and value:
-        return value
+        specs = {spec.name: spec for spec in signature.inputs}
+        return {name: _as_column(each, specs.get(name)) for name, each in value.items()}
     return read_frame(value, signature) if is_frame(value) else None
+
+
+def _as_column(value: Any, spec: TensorSpec | None) -> Any:
+    """Return a flat column as the rows of an input ``[n, 1]``; any other value unchanged."""
+    if spec is None or spec.shape is None or len(spec.shape) != 2 or spec.shape[1] != 1:
+        return value
+    if type(value).__name__ == "Series" and hasattr(value, "isna"):
+        return _column(value, spec)
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return value.reshape(-1, 1)
+    if isinstance(value, list | tuple) and not any(isinstance(each, LISTS) for each in value):
+        return [[_text(each) if spec.dtype == "str" else each] for each in value]
+    return value
+
+
+def _text(value: Any) -> Any:
+    """Return an empty text for a missing one, None or NaN; any other value unchanged."""
+    return MISSING_TEXT if value is None or value != value else value
 
 
 def read_frame(frame: Any, signature: Signature) -> dict[str, Array]:
@@ -70,8 +92,18 @@ def warn_of_ignored(columns: Sequence[str], wanted: Sequence[str]) -> None:
     ignored = [name for name in columns if name not in wanted]
     if ignored:
         warnings.warn(
-            f"columns without an input are ignored: {', '.join(ignored)}", UserWarning, stacklevel=5
+            f"columns without an input are ignored: {', '.join(ignored)}",
+            UserWarning,
+            stacklevel=_callers(),
         )
+
+
+def _callers() -> int:
+    """Return the ``stacklevel`` of the first caller outside of this package."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - as the warnings module does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _column(series: Any, spec: TensorSpec) -> Array:

@@ -67,8 +67,10 @@ def _columns(table: Any, path: Path, signature: Signature) -> dict[str, Array]:
     features = specs[0].shape[-1] if specs[0].shape else None
     if len(specs) == 1 and (features == len(names) or isinstance(features, str)):
         return {specs[0].name: _cast(table.to_numpy(), specs[0], path)}
-    wanted = f"{features} columns" if len(specs) == 1 else f"the columns {', '.join(missing)}"
-    raise UsageError(f"{path} has the columns {', '.join(names)}, expected {wanted}.")
+    wanted = f"expected {features} columns"
+    if len(specs) > 1:
+        wanted = f"expected {', '.join(spec.name for spec in specs)}; missing: {', '.join(missing)}"
+    raise UsageError(f"{path} has the columns {', '.join(names)}; {wanted}.")
 
 
 def _column(series: Any, spec: TensorSpec, path: Path) -> Array:

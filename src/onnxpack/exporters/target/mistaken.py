@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -49,8 +50,14 @@ def _refuse_meta(sample: Any) -> None:
 
 
 def _mistake(sample: Any, refusal: str) -> Cause | None:
-    if isinstance(sample, tuple) and sample and all(type(size) is int for size in sample):
-        return Cause(f"the sample {sample} is a shape, not an array", MADE_UP.format(sample))
+    shape = _shape(sample)
+    if shape:
+        return Cause(f"the sample {sample!r} is a shape, not an array", MADE_UP.format(shape))
+    if hasattr(sample, "dataset") and hasattr(sample, "__iter__"):
+        return Cause(
+            f"the sample is a {type(sample).__name__}, which gives batches of inputs",
+            "sample = next(iter(sample))[0]",
+        )
     arrays = isinstance(sample, list | tuple) and [_is_array(part) for part in sample]
     takes_all = any(words in refusal for words in TAKES_ALL)  # then no array is the target
     if arrays and len(arrays) > 1 and all(arrays) and not takes_all:
@@ -69,6 +76,14 @@ def _mistake(sample: Any, refusal: str) -> Cause | None:
             else "make every array float32: array.astype('float32')",
         )
     return None
+
+
+def _shape(sample: Any) -> tuple[int, ...] | None:
+    """Return the shape that was given in place of a sample: (1, 64), [1, 64] or "1x64"."""
+    if isinstance(sample, str) and re.fullmatch(r"\d+(x\d+)*", sample):
+        return tuple(map(int, sample.split("x")))
+    listed = isinstance(sample, list | tuple) and all(type(size) is int for size in sample)
+    return tuple(sample) if listed and sample else None
 
 
 def _is_array(part: Any) -> bool:

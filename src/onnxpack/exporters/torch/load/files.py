@@ -107,7 +107,7 @@ def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Mod
     if isinstance(loaded, torch.nn.Module):
         return loaded
     raise TargetError(
-        f"{path} contains a {type(loaded).__name__}: weights, but not the code that uses them.",
+        f"{path} contains weights ({type(loaded).__name__}), but not the code that uses them.",
         remedy="write a function that makes the model and loads these weights, and name it: "
         "file.py:make_model",
     )
