@@ -285,3 +285,14 @@ def test_a_program_wants_trust(tmp_path: Path) -> None:
     assert (onnxpack.Model(pack)(np.ones((5, 4), np.float32)) == 2).all()
     (tmp_path / "bad.pt2").write_bytes(b"no program")
     refusal(tmp_path / "bad.pt2", "is not a torch.export program", trust=True)
+
+
+def test_a_misspelled_attribute_and_a_file_without_one(code: Path) -> None:
+    assert refusal(f"{code}:make_nett", "has no 'make_nett'; it has:").remedy == f"{code}:make_net"
+    assert refusal(code, "is a file of Python code, expected the name of the model").remedy
+
+
+def test_code_that_needs_another_package(tmp_path: Path) -> None:
+    (tmp_path / "needs.py").write_text("import not_installed_here\n")
+    told = refusal(f"{tmp_path / 'needs.py'}:net", "No module named 'not_installed_here'")
+    assert "install what 'not_installed_here' comes from" in told.remedy

@@ -281,6 +281,15 @@ def test_refusals_have_a_status_and_words(server, path, content, media, status, 
     assert "site-packages" not in message
 
 
+@pytest.mark.parametrize("path", ["/predict", "/v2/mlp/infer", "/nothing"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_path_that_does_not_exist(server, method, path):
+    found, _, answer = server.ask(method, path, b"[[1]]" if method == "POST" else b"")
+    assert found == 404
+    assert f"{path} does not exist; models are at /v2/models/NAME" in json.loads(answer)["error"]
+    assert server.ask("POST", "/v2/models", b"")[0] == 405
+
+
 def test_a_request_id_comes_back(server):
     _, headers, _ = server.ask("GET", "/v2", X_Request_Id="abc")
     assert headers["x-request-id"] == "abc"

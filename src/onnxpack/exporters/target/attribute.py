@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from difflib import get_close_matches
 from functools import reduce
 from itertools import chain, count
 from pathlib import Path
@@ -33,8 +34,10 @@ def load_attribute(text: str) -> Any:
         return reduce(getattr, path.split("."), module)
     except AttributeError as exc:
         public = sorted(name for name in vars(module) if not name.startswith("_"))
+        near = get_close_matches(path, public, n=1)
         raise TargetError(
-            f"{home} has no {path!r}; it has: {', '.join(public[:20]) or 'nothing'}."
+            f"{home} has no {path!r}; it has: {', '.join(public[:20]) or 'nothing'}.",
+            remedy=f"{home}:{near[0]}" if near else "",
         ) from exc
 
 
@@ -53,7 +56,11 @@ def _load_module(home: str) -> ModuleType:
     try:
         return _load_file(file.resolve()) if is_file else importlib.import_module(home)
     except (Exception, SystemExit) as exc:
-        raise TargetError(f"{home} cannot be imported: {type(exc).__name__}: {exc}") from exc
+        absent = exc.name if isinstance(exc, ModuleNotFoundError) else None
+        raise TargetError(
+            f"{home} cannot be imported: {type(exc).__name__}: {exc}",
+            remedy=f"install what {absent!r} comes from, or cd to its folder" if absent else "",
+        ) from exc
 
 
 def _load_file(file: Path) -> ModuleType:

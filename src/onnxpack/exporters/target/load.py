@@ -63,6 +63,11 @@ def _is_model(found: object) -> bool:
 
 
 def _load_code(text: str) -> LoadedTarget:
+    if ":" not in text and Path(text).suffix == ".py" and Path(text).is_file():
+        raise TargetError(
+            f"{text!r} is a file of Python code, expected the name of the model in it as well.",
+            remedy=f"{text}:NAME, where NAME is the model, its class, or a function that makes it",
+        )
     if ":" not in text:
         raise TargetError(
             f"{text!r} does not name a model.",

@@ -257,7 +257,8 @@ class TorchSubject(Subject):
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """Yield PyTorch's strategies, each also with NaN kept if a graph loses it."""
         ladder = climb(Setup(self, axes, opset, tuple(outputs)))
-        return with_nan_kept(ladder, asked=self.asks_nan)
+        takes_nan = any(array.dtype.kind in "fc" for array in self.sample.values())
+        return with_nan_kept(ladder, asked=self.asks_nan or not takes_nan)
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the output of each module, by forward hooks; the last one if called repeatedly."""

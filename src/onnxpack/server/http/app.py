@@ -37,6 +37,8 @@ from onnxpack.signature import Array
 READ = ("GET", "HEAD")
 OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 """Paths that need no API key, since load balancers ask for them."""
+SERVER_PATHS = ("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models", "/metrics",
+    "/openapi.json")  # fmt: skip
 PAGE = {
     "/": ("index.html", b"text/html; charset=utf-8"),
     "/docs": ("docs.html", b"text/html; charset=utf-8"),
@@ -100,6 +102,8 @@ class App:
             self._check_key(exchange)
         if path.startswith("/v2/models/"):
             await self._model(exchange, path)
+        elif path not in PAGE and path not in SERVER_PATHS:
+            raise not_found(f"the path {path} does not exist; models are at /v2/models/NAME")
         elif exchange.method not in READ:
             raise _no_method(exchange, READ)
         elif path in PAGE:
@@ -124,10 +128,8 @@ class App:
         elif path == "/metrics":
             media, content = self.metrics.expose()
             await exchange.answer(200, [(b"content-type", media)], content)
-        elif path == "/openapi.json":
-            await exchange.answer_json(openapi.document(self.repository))
         else:
-            raise not_found(f"the path {path} does not exist")
+            await exchange.answer_json(openapi.document(self.repository))
 
     async def _model(self, exchange: Exchange, path: str) -> None:
         """Answer ``/v2/models/NAME[/versions/VERSION][/ready|/infer|/predict]``."""
