@@ -128,7 +128,7 @@ def test_a_sample_with_a_structure_is_asked_for(fast: None, tmp_path: Path) -> N
     pack = onnxpack.export(model, sample, tmp_path / "pair")
     with pytest.raises(SampleError) as caught:
         bench(pack, model, seconds=SECONDS)
-    assert "another model than the torch model of the pack" in caught.value.message
+    assert "it is not the torch model that the pack was made from" in caught.value.message
     assert caught.value.remedy is not None
     assert caught.value.remedy.endswith("give the same sample as at export: --sample SPEC")
     found = bench(pack, model, sample=sample, seconds=SECONDS)

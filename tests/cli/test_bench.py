@@ -62,7 +62,7 @@ def test_json(onnxpack: Callable[..., Any], tree: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--batch", "1,x"], "--batch 1,x is no list of sizes"),
+        (["--batch", "1,x"], "--batch 1,x is not a list of sizes"),
         (["--batch", "0"], "→ --batch 1,8,32"),
         (["--size", "batch=0"], "→ --size batch=1,8,32"),
         (["--batch", "2", "--size", "batch=3"], "the batch size is given twice: [2] and [3]."),
@@ -74,7 +74,7 @@ def test_json(onnxpack: Callable[..., Any], tree: Path) -> None:
             ["--size", "tokens=3"],
             "'tokens' is not a dynamic dim of this pack; its dynamic dims are: batch.",
         ),
-        (["--chart", "chart.pdf"], "chart.pdf is no chart"),
+        (["--chart", "chart.pdf"], "chart.pdf is not a chart file"),
         (["--against", "nothing.joblib"], "the file nothing.joblib does not exist."),
     ],
 )

@@ -75,10 +75,10 @@ def test_json(onnxpack: Callable[..., Any], quick: None, net: Path, tmp_path: Pa
     [
         (["--data", "nothing.npz"], 2, "the file nothing.npz does not exist"),
         (["--data", "nothing"], 2, "is not a folder, .npz"),
-        (["--passes", "fusion"], 2, "'fusion' is no pass"),
+        (["--passes", "fusion"], 2, "'fusion' is not a pass"),
         (["--max-loss", "0"], 2, "0"),
         (["--report", "page.pdf"], 2, "must end in .html"),
-        (["--metric", "best"], 2, "'best' is no metric"),
+        (["--metric", "best"], 2, "'best' is not a metric"),
     ],
 )
 def test_mistakes(

@@ -83,7 +83,7 @@ def test_each_is_judged(
         "renamed": Finding.BROKEN,
         "torn": Finding.BROKEN,
     }
-    assert "asked for 0.9800" in found["q8"].why
+    assert "required 0.9800" in found["q8"].why
     assert "its outputs are other: float32" in found["renamed"].why
     assert found["quantized"].kept is not None
     assert found["quantized"].kept.lower >= 0.98

@@ -182,11 +182,11 @@ def test_a_metric_is_found_by_its_name(tmp_path):
     ("metric", "words"),
     [
         (lambda r, c: 1 / 0, "m failed: ZeroDivisionError: division by zero"),
-        (lambda r, c: float("nan"), "gives nan, expected scores between 0 and 1"),
-        (lambda r, c: np.full(100, 1.5), "gives 1.5, expected scores between 0 and 1"),
+        (lambda r, c: float("nan"), "returned nan, expected scores between 0 and 1"),
+        (lambda r, c: np.full(100, 1.5), "returned 1.5, expected scores between 0 and 1"),
         (lambda r, c: np.ones(7), r"shape \[7\], expected a score for each of the 100 rows"),
         (lambda r, c: "good", "m failed: ValueError"),
-        (lambda r, c: None, "gives nan"),
+        (lambda r, c: None, "returned nan"),
     ],
 )
 def test_bad_metrics_are_explained(metric, words):
@@ -195,7 +195,7 @@ def test_bad_metrics_are_explained(metric, words):
 
 
 def test_answers_that_cannot_be_judged():
-    with pytest.raises(UsageError, match="'accuracy' is no metric"):
+    with pytest.raises(UsageError, match="'accuracy' is not a metric"):
         judge({"y": LOGITS}, {"y": LOGITS}, metric="accuracy")
     with pytest.raises(OptimizeError, match="gives no output 'y'"):
         judge({"y": LOGITS}, {})

@@ -261,7 +261,7 @@ def test_data_that_does_not_fit(
     ("body", "says"),
     [
         ("raise ValueError('no')", "failed: ValueError: no"),
-        ("return float('nan')", "gives nan"),
+        ("return float('nan')", "returned nan"),
         ("return 0.5", "returns 0.5 for two equal answers, expected 1"),
     ],
 )
@@ -284,7 +284,9 @@ def test_a_spent_budget_still_ends_with_a_pack(
     only(("rewrite",), ("slim",))
     found = optimize(digits, tmp_path / "fast", budget=1e-9)
     assert found.variants == ()
-    assert any(note.startswith("2 of 2 plans were not begun or not judged") for note in found.notes)
+    assert any(
+        note.startswith("2 of 2 plans were not started or not evaluated") for note in found.notes
+    )
     assert validate(found.pack).ok
     told: list[str] = []
     again = optimize(digits, tmp_path / "fast", force=True, progress=told.append)

@@ -159,7 +159,7 @@ def test_a_file_that_was_altered_does_not_become_proven(
     content[-1] ^= 1
     (varied.path / file).write_bytes(content)
     assert varied.manifest is not None
-    with pytest.raises(PackError, match=f"{file} was altered"):
+    with pytest.raises(PackError, match=f"altered files: {file}"):
         amend_pack(varied, tmp_path / "new", varied.manifest)
     assert not (tmp_path / "new").exists()
 

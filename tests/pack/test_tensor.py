@@ -148,8 +148,8 @@ def proto(**fields: Any) -> bytes:
     ("content", "said"),
     [
         (proto(dims=[3], raw_data=b"1234"), "needs 3 elements, but it has 1"),
-        (proto(dims=[1], raw_data=b"12345"), "holds 1.25"),
-        (proto(dims=[2], float_data=[1.0]), "asks for 2"),
+        (proto(dims=[1], raw_data=b"12345"), "has 1.25"),
+        (proto(dims=[2], float_data=[1.0]), "needs 2 elements"),
         (proto(dims=[-1], raw_data=b""), "negative size"),
         (proto(dims=[2**40, 2**40], raw_data=b""), "too many elements"),
         (proto(dims=[0, 2**62], raw_data=b""), "too many elements"),
@@ -202,7 +202,7 @@ def test_bounds_on_numbers_and_strings_written_one_by_one(monkeypatch: pytest.Mo
         decode_tensor(b"\x3a\x03\x01\x01\x01")
     with pytest.raises(PackError, match="more than 2 strings"):
         decode_tensor(b"\x32\x00" * 3)
-    with pytest.raises(PackError, match="at most 2 fit"):
+    with pytest.raises(PackError, match="expected at most 2"):
         encode_tensor("x", np.array(["a"] * 3))
 
 

@@ -166,9 +166,9 @@ def _add_output(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_rename, "inputs hold z: float32[batch, 3], expected x: float32[batch, 3]"),
-        (_freeze, "inputs hold x: float32[2, 3], expected x: float32[batch, 3]"),
-        (_rerank, "outputs hold y: float32[batch, 2, ?], expected y: float32[batch, 2]"),
+        (_rename, "inputs contain z: float32[batch, 3], expected x: float32[batch, 3]"),
+        (_freeze, "inputs contain x: float32[2, 3], expected x: float32[batch, 3]"),
+        (_rerank, "outputs contain y: float32[batch, 2, ?], expected y: float32[batch, 2]"),
         (_add_output, "the graph has 2 outputs, expected 1"),
     ],
 )
@@ -183,7 +183,7 @@ def test_another_dtype_is_told(pack: Pack) -> None:
     )
     found = faults(rewrite(pack, signature=signature))
     assert (
-        "signature: the graph's inputs hold x: float32[batch, 3], expected x: float64[batch, 3]."
+        "signature: the graph's inputs contain x: float32[batch, 3], expected x: float64[batch, 3]."
         in found
     )
     assert any("it is float32[1, 3], expected float64[batch, 3]" in fault for fault in found)
@@ -216,7 +216,7 @@ def test_golden_data_that_does_not_fit_is_told(pack: Pack) -> None:
     (folder / "output_0.pb").write_bytes(encode_tensor("y", np.zeros((5, 2), np.float32)))
     (pack.path / "test_data_set_0" / "output_0.pb").write_bytes(b"\xff")
     found = faults(rewrite(pack))
-    assert "test_data_set_1/input_0.pb: it holds 'z', expected 'x'." in found
+    assert "test_data_set_1/input_0.pb: it contains 'z', expected 'x'." in found
     assert any("float32[5, 2], expected float32[batch, 2] where batch = 2." in f for f in found)
     assert any("test_data_set_0/output_0.pb: " in f and "is not a tensor" in f for f in found)
 
@@ -225,8 +225,8 @@ def test_missing_and_surplus_tensors_are_told(pack: Pack) -> None:
     (pack.path / "test_data_set_0" / "output_1.pb").write_bytes(encode_tensor("y", np.zeros(1)))
     (pack.path / "test_data_set_1" / "input_0.pb").unlink()
     found = faults(open_pack(pack.path))
-    assert "test_data_set_0: it holds 2 outputs, expected 1." in found
-    assert "test_data_set_1: it holds 0 inputs, expected 1." in found
+    assert "test_data_set_0: it has 2 outputs, expected 1." in found
+    assert "test_data_set_1: it has 0 inputs, expected 1." in found
 
 
 def change_cases(pack: Pack, *changes: dict[str, Any]) -> Pack:

@@ -142,7 +142,7 @@ def test_a_variant_of_another_signature_is_an_error(varied: Pack) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, varied.path / "variants/exact/model.onnx")
-    assert "variants/exact: the graph's outputs hold z" in faults(open_pack(varied.path))
+    assert "variants/exact: the graph's outputs contain z" in faults(open_pack(varied.path))
 
 
 def test_golden_sets_that_do_not_fit_are_an_error(varied: Pack) -> None:
@@ -164,6 +164,6 @@ def test_evidence_names_every_set_and_output_once(varied: Pack, variants: Any) -
     assert "names test_data_set_9, which" in said(good, change(good, golden="test_data_set_9"))
     assert "names output 'z', which" in said(good, change(good, output="z"))
     assert "names 'y' of test_data_set_0 0 times" in said()
-    assert "keeps its agreement only in part, and no golden set" in said()
+    assert "keeps its agreement only in part, but no golden set" in said()
     for distance in (-0.1, 1.0, 5.0):
         assert "expected at least 0 and less than 1" in said(change(good, distance=distance))

@@ -73,7 +73,7 @@ def test_providers_by_any_name(graphs):
 
 
 def test_a_provider_that_runs_nothing_is_refused(graphs):
-    with pytest.raises(ProviderError, match="'azure' was asked for"):
+    with pytest.raises(ProviderError, match="'azure' was requested"):
         Model(graphs.double(), provider="azure")
 
 

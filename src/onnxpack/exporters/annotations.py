@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from onnxpack.errors import UsageError
 from onnxpack.pack.manifest import Preprocess
 from onnxpack.signature import Signature, TensorSpec
@@ -23,8 +25,15 @@ def check_labels(labels: Sequence[str], signature: Signature) -> None:
     segmentation have their classes elsewhere. A single score may stand for two classes.
 
     Raises:
-        UsageError: the numbers differ.
+        UsageError: the labels are not a list of texts, or the numbers differ.
     """
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise UsageError(
+            f"labels is {labels!r:.60}, expected a list with the name of each class.",
+            remedy=f"labels=pathlib.Path({labels!r:.60}).read_text().splitlines()"
+            if isinstance(labels, str)
+            else "labels=[str(label) for label in labels]",
+        )
     if len(signature.outputs) != 1:
         return
     (output,) = signature.outputs
@@ -40,11 +49,23 @@ def check_labels(labels: Sequence[str], signature: Signature) -> None:
 
 
 def check_preprocess(preprocess: Preprocess, signature: Signature) -> None:
-    """Check that the part that is cropped from a picture has the size of the input.
+    """Check the fields of a recipe, and that a cropped picture has the size of the input.
 
     Raises:
-        UsageError: the sizes differ.
+        UsageError: it is not a :class:`Preprocess`, a field is invalid, or the sizes differ.
     """
+    if not isinstance(preprocess, Preprocess):
+        raise UsageError(
+            f"preprocess is a {type(preprocess).__name__}, expected an onnxpack.Preprocess.",
+            remedy="preprocess=onnxpack.Preprocess(resize=256, crop=(224, 224))",
+        )
+    try:
+        msgspec.convert(msgspec.structs.asdict(preprocess), Preprocess)
+    except msgspec.ValidationError as exc:
+        raise UsageError(
+            f"preprocess is invalid: {exc}.",
+            remedy="preprocess=onnxpack.Preprocess(resize=256, crop=(224, 224))",
+        ) from exc
     if preprocess.crop is None:
         return
     for spec in signature.inputs:
@@ -54,7 +75,8 @@ def check_preprocess(preprocess: Preprocess, signature: Signature) -> None:
             raise UsageError(
                 f"the preprocessing crops pictures to {high} × {wide} pixels, but the input "
                 f"{spec.name!r} is {spec}.",
-                remedy=f'"crop": [{size[0]}, {size[1]}] in the file of --preprocess',
+                remedy=f"preprocess=onnxpack.Preprocess(crop={size}), or a file for --preprocess "
+                f'with "crop": [{size[0]}, {size[1]}]',
             )
 
 

@@ -71,7 +71,7 @@ def _is_one_sided(feeds: Feeds) -> bool:
     floats = [array for array in feeds.values() if array.dtype.kind == "f" and array.size]
     least = min((float(array.min()) for array in floats), default=0.0)
     most = max((float(array.max()) for array in floats), default=0.0)
-    return least * most >= 0 and least != most
+    return (least >= 0 or most <= 0) and least != most
 
 
 def _is_boxes(array: Array) -> bool:

@@ -113,7 +113,10 @@ def test_a_folder_of_the_model_zoo(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (X @ WEIGHT + 0.1, "does not give its own golden data test_data_set_0: output 'y' 9 of 9"),
+        (
+            X @ WEIGHT + 0.1,
+            "does not reproduce its own golden data test_data_set_0: output 'y' 9 of 9",
+        ),
         ((X @ WEIGHT).astype("f8"), "is float32[3, 3], expected float64[3, 3]"),
     ],
 )

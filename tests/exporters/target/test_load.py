@@ -138,7 +138,9 @@ def test_torchvision_with_a_backbone_downloads_nothing() -> None:
 
 
 def test_torchvision_suggests() -> None:
-    told = refusal("torchvision:resnet81", "torchvision has no model 'resnet81'; close: resnet")
+    told = refusal(
+        "torchvision:resnet81", "torchvision has no model 'resnet81'; similar names: resnet"
+    )
     assert "list_models" in told.remedy
     refusal("torchvision:qqqqqq", "torchvision has no model 'qqqqqq'.")
     refusal("torchvision:resnet18@BEST", "resnet18 has no weights 'BEST'; it has: IMAGENET1K_V1")
@@ -222,7 +224,9 @@ def test_a_loaded_torchscript_warns_of_nothing(tmp_path: Path) -> None:
 
 def test_weights_alone_are_no_model(tmp_path: Path) -> None:
     torch.save(nn.Linear(4, 3).state_dict(), tmp_path / "net.pt")
-    told = refusal(tmp_path / "net.pt", "holds a OrderedDict: weights, and not the code that uses")
+    told = refusal(
+        tmp_path / "net.pt", "contains weights (OrderedDict), but not the code that uses"
+    )
     assert "file.py:make_model" in told.remedy
     (tmp_path / "bad.pt").write_bytes(b"nothing of the kind")
     with pytest.raises(TargetError):

@@ -60,7 +60,7 @@ def test_a_python_that_is_too_old_is_named(layout, opened):
 
 def test_a_layer_that_is_no_tar(tmp_path, opened):
     (tmp_path / "layer").write_bytes(b"not a tar" * 1000)
-    from onnxpack.oci.layer import existing_layer
+    from onnxpack.oci.layer.layer import existing_layer
 
     write_layout(make_image([existing_layer(tmp_path / "layer")]), tmp_path / "base")
     with pytest.raises(ImageError, match="not a tar"):
