@@ -155,7 +155,7 @@ def test_fitted_with_sparse_rows(check: Any, model: Any) -> None:
 def test_a_method_that_always_fails_is_left_out(check: Any, model: Any, y: Any) -> None:
     pack = check.proven(model.fit(X[:80], y[:80]), X[:30], X)
     assert [spec.name for spec in pack.manifest.signature.outputs] == ["label"]
-    assert "predict_proba() fails on the sample" in pack.manifest.notes[0]
+    assert "predict_proba() failed on the sample" in pack.manifest.notes[0]
 
 
 def test_rows_at_the_radius_itself(check: Any) -> None:

@@ -51,7 +51,7 @@ def test_a_pickle_runs_only_where_it_is_trusted(tmp_path: Path, suffix: str) -> 
     assert "--trust" in caught.value.remedy
     assert "skops" in caught.value.remedy
     assert not touched.exists()
-    with pytest.raises(TargetError, match="holds a NoneType"):
+    with pytest.raises(TargetError, match="contains a NoneType"):
         load_target(str(path), trust=True)
     assert touched.exists()
 
@@ -109,7 +109,7 @@ def test_what_is_no_model(tmp_path: Path, name: str, content: bytes) -> None:
 def test_what_holds_no_estimator(tmp_path: Path) -> None:
     path = tmp_path / "model.joblib"
     joblib.dump({"weights": X}, path)
-    with pytest.raises(TargetError, match=r"holds a dict, expected a fitted estimator"):
+    with pytest.raises(TargetError, match=r"contains a dict, expected a fitted estimator"):
         load_target(str(path), trust=True)
 
 

@@ -199,7 +199,7 @@ WRONG = {
     "raw text": (request("words", [tensor("x", "BYTES", [1])], [b"\4\0\0\0abc"]), "ends within"),
     "shared memory": (
         request(inputs=[with_parameter(tensor(), "shared_memory_region", REGION)]),
-        "shared_memory_region, which is not served",
+        "shared_memory_region, which this server does not support",
     ),
     "classes": (
         request(
@@ -207,7 +207,7 @@ WRONG = {
             raw=[RAW],
             outputs=[with_parameter(OUTPUT(name="output"), "classification", PARAMETER)],
         ),
-        "classification, which is not served",
+        "classification, which this server does not support",
     ),
     "long name": (request(inputs=[tensor("日" * 99_999)], raw=[RAW]), "inputs found: 日日"),
 }
@@ -242,7 +242,10 @@ def test_other_refusals_have_a_code(stub, server):
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelInfer(rows)
     assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
-    assert caught.value.details() == "65 rows in one request, expected at most 64"
+    assert caught.value.details() == (
+        "65 rows in one request, expected at most 64: send them in parts, or start the server with "
+        "--max-batch 65"
+    )
     with pytest.raises(grpc.RpcError) as caught:
         stub.RepositoryIndex(pb.RepositoryIndexRequest())
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
@@ -262,7 +265,7 @@ def test_damaged_messages_cost_the_server_nothing(channel, client):
     refusals = {code.INVALID_ARGUMENT, code.NOT_FOUND, code.OUT_OF_RANGE}
     assert code.INVALID_ARGUMENT in codes
     assert codes <= refusals | {code.OK}
-    with pytest.raises(grpc.RpcError, match=r"is no inference\.ModelInferRequest"):
+    with pytest.raises(grpc.RpcError, match=r"is not a valid inference\.ModelInferRequest"):
         call(b"\xff\xff")
     with pytest.raises(grpc.RpcError, match="the request has no message"):
         channel.stream_unary(f"/{INFERENCE}/ServerLive")(iter(()))

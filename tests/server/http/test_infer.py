@@ -80,8 +80,11 @@ def test_json_data_is_read_exactly(datatype, data, value):
         (body("FP32", parameters={"binary_data_size": 8}), "0 are left"),
         (body("FP32", [1, 2], parameters={"binary_data_size": 8}), "both"),
         (body("FP32", parameters={"shared_memory_region": "r"}), "shared_memory_region, which"),
-        (asking(classification=2), "classification, which is not served"),
-        (asking(shared_memory_region="r"), "shared_memory_region, which is not served"),
+        (asking(classification=2), "classification, which this server does not support"),
+        (
+            asking(shared_memory_region="r"),
+            "shared_memory_region, which this server does not support",
+        ),
         (b"{", "not an inference request"),
         (b"[" * 100_000, "not an inference request"),
         (b'{"inputs": []} trailing', "not an inference request"),

@@ -57,7 +57,7 @@ def test_missing_and_unnamed_files_are_faults(pack):
         opened(pack)
     _, missing, unnamed = caught.value.message.splitlines()
     assert missing == f"  README.md: {pack}/README.md does not exist."
-    assert unnamed.startswith("  more: it is in the folder, and ")
+    assert unnamed.startswith("  more: it is in the folder, but ")
 
 
 def test_of_many_faults_some_are_shown(pack):

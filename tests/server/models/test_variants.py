@@ -65,7 +65,7 @@ def test_a_variant_is_chosen_by_name(varied):
     served = opened(varied, variant="base")
     assert describe_model(served, ["1"])["parameters"]["variant"] == "base"
     assert served.proven
-    with pytest.raises(ProviderError, match="variant 'wrong' does not answer here"):
+    with pytest.raises(ProviderError, match="variant 'wrong' answers differently here"):
         opened(varied, variant="wrong")
 
 
