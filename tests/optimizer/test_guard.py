@@ -197,7 +197,7 @@ def test_bad_metrics_are_explained(metric, words):
 def test_answers_that_cannot_be_judged():
     with pytest.raises(UsageError, match="'accuracy' is not a metric"):
         judge({"y": LOGITS}, {"y": LOGITS}, metric="accuracy")
-    with pytest.raises(OptimizeError, match="gives no output 'y'"):
+    with pytest.raises(OptimizeError, match="returns no output 'y'"):
         judge({"y": LOGITS}, {})
     with pytest.raises(OptimizeError, match="no answers to evaluate"):
         judge({}, {})

@@ -179,7 +179,7 @@ def test_every_fault_of_a_layout_is_told(image, tmp_path):
         blob.write(b"\0\0")
     found = validate_layout(tmp_path / "layout")
     for each in (
-        "oci-layout tells of another version",
+        "oci-layout names a version other than",
         "the config in",
         "lacks layer 0",
         "layer 1: the blob has the digest",
