@@ -97,7 +97,7 @@ def test_tables(suffix, tmp_path):
         named = read_data(str(path), takes(*columns))
     assert named.arrays["b"][:2].tolist() == [[1], [4]]
     assert named.arrays["c"].dtype == object
-    with pytest.raises(UsageError, match="has the columns a, b, c, expected 7 columns"):
+    with pytest.raises(UsageError, match="has the columns a, b, c; expected 7 columns"):
         read_data(str(path), takes(TensorSpec("x", "float32", ("batch", 7))))
 
 
