@@ -104,5 +104,5 @@ def test_a_release_that_is_unknown_is_told(monkeypatch, opened):
 
 def test_what_mmdebstrap_says_is_passed_on(opened, monkeypatch):
     monkeypatch.setitem(debian.SUITES, debian.default_python(), "no-such-suite")
-    with pytest.raises(ImageError, match="made no no-such-suite"):
+    with pytest.raises(ImageError, match="could not build no-such-suite"):
         opened("debian")
