@@ -210,7 +210,7 @@ def test_a_model_on_the_jax_backend(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout == "keras, jax2onnx, asked on the jax backend\n", done.stderr
+    assert done.stdout == "keras, jax2onnx, run on the jax backend\n", done.stderr
 
 
 def test_a_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from keras import layers
 
 import onnxpack
@@ -64,7 +65,10 @@ def test_gelu_is_exported_with_a_note_about_infinities(tmp_path: Path, seed: int
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="gelu")])
     pack = onnxpack.export(model, to=tmp_path / "pack")
     assert pack.manifest is not None
-    assert any("the model returns NaN, but the pack" in note for note in pack.manifest.notes)
+    # With AVX-512 it is NaN at both ends; with AVX2 it answers as ONNX Runtime does.
+    differs = bool(torch.nn.functional.gelu(torch.full((64,), torch.inf)).isnan().any())
+    said = any("the model returns NaN, but the pack" in note for note in pack.manifest.notes)
+    assert said is differs
     assert onnxpack.Model(pack).prove().ok
 
 

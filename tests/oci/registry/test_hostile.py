@@ -309,7 +309,9 @@ def test_a_redirect_of_what_writes_is_not_followed(server, name, image, make_ser
 def test_a_realm_that_nobody_should_be_told_a_password(realm, server, name, image, tmp_path):
     asks = server.answer(401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'})
     server.respond = lambda asked: asks
-    with pytest.raises(RegistryError, match=r"log-in|returned no token|does not accept these credentials"):
+    with pytest.raises(
+        RegistryError, match=r"log-in|returned no token|does not accept these credentials"
+    ):
         pull(name, tmp_path / "store", credential=MINE)
 
 
