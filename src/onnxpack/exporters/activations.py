@@ -63,11 +63,12 @@ def sharpen(model: ir.Model) -> None:
     on how far a Tanh is from 1. ONNX Runtime's Softmax is exact but for numbers below 1e-38, which
     become 0: only a logarithm and a comparison distinguish them.
     """
-    if model.opset_imports.get("", 0) >= SOFTMAX_OF_ONE_AXIS:
+    opset = model.opset_imports.get("", 0)
+    if opset >= SOFTMAX_OF_ONE_AXIS:
         for node in standard_nodes(model, ("Softmax",)):
             if dtype_of(first_input(node)) == ir.DataType.FLOAT and _is_told_from_zero(node):
                 tape = Tape()
-                result = _softmax(tape, first_input(node), node)
+                result = _softmax(tape, node, opset)
                 put_in_place(node, tape.nodes, result)
     for node in _activations(model):
         if _is_read_closely(node.outputs[0]):
@@ -132,19 +133,16 @@ def _is_told_from_zero(node: ir.Node) -> bool:
     return False
 
 
-def _softmax(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
+def _softmax(tape: Tape, node: ir.Node, opset: int) -> ir.Value:
     """Write a softmax with Exp, which ONNX Runtime computes down to 1e-45."""
-    axes = constant(tape, [node.attributes.get_int("axis", -1)], np.int64)
-    power = tape.op("Exp", [tape.op("Sub", [x, _largest(tape, x, axes, node)])])
-    return tape.op("Div", [power, tape.op("ReduceSum", [power, axes])])
-
-
-def _largest(tape: Tape, x: ir.Value, axes: ir.Value, node: ir.Node) -> ir.Value:
-    graph = node.graph
-    opset = graph.opset_imports.get("", AXES_ARE_INPUTS) if graph is not None else AXES_ARE_INPUTS
+    x, axis = first_input(node), node.attributes.get_int("axis", -1)
+    axes = constant(tape, [axis], np.int64)
     if opset >= AXES_ARE_INPUTS:
-        return tape.op("ReduceMax", [x, axes])
-    return tape.op("ReduceMax", [x], {"axes": [node.attributes.get_int("axis", -1)]})
+        largest = tape.op("ReduceMax", [x, axes])
+    else:
+        largest = tape.op("ReduceMax", [x], {"axes": [axis]})
+    power = tape.op("Exp", [tape.op("Sub", [x, largest])])
+    return tape.op("Div", [power, tape.op("ReduceSum", [power, axes])])
 
 
 def _sigmoid(tape: Tape, x: ir.Value, _node: ir.Node) -> ir.Value:

@@ -14,13 +14,13 @@ from onnxpack.errors import ExportError
 from onnxpack.exporters.dtypes import dtype_of, first_input, standard_nodes
 
 WHOLE = ("Cast", "Ceil", "Equal", "Floor", "Mod", "Round")
-"""Operators by which numbers become whole, or are told apart exactly."""
+"""Operators that make numbers whole, or compare them exactly."""
 CARRIED = {
     "Cast", "Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity",
     "Max", "Pad", "Reshape", "ScatterElements", "ScatterND", "Slice", "Split", "Squeeze", "Tile",
     "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
-"""Operators that round nothing."""
+"""Operators that move or cast numbers, and compute nothing."""
 
 
 def refuse_float16_integers(model: ir.Model) -> None:

@@ -24,7 +24,7 @@ def near_stress(sample: Feeds) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield the sample negated, and scaled to sizes that real inputs may have."""
     yield from ((name, scaled(sample, factor)) for name, factor in NEAR.items())
     if _is_one_sided(sample):
-        # Negated alone, a sample of shares or pixels reaches no further than -1.
+        # If it is only negated, a sample of shares or pixels reaches no further than -1.
         yield OTHER_SIDE, scaled(sample, -NEAR["×30"])
 
 
