@@ -32,6 +32,7 @@ from onnxpack.exporters.sklearn.handed import watched
 from onnxpack.exporters.torch.decompose.outside import stand_ins
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
+from onnxpack.exporters.torch.patch.fast_attention import empty_rows_answered, fast_layers
 from onnxpack.exporters.torch.patch.forks import forks_inline
 from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
@@ -85,6 +86,12 @@ def fast_paths_asked() -> Iterator[None]:
 
 
 @contextmanager
+def layers_asked() -> Iterator[None]:
+    fast_layers(ENCODER, lambda: None)
+    yield
+
+
+@contextmanager
 def boosters_watched() -> Iterator[None]:
     watched(lambda: None)
     yield
@@ -109,7 +116,9 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast watched": watch_autocast,
     "classes": classes_known,
     "detectors": boxes_may_lack,
+    "empty rows": lambda: empty_rows_answered(frozenset()),
     "encoders": lambda: padding_left_out(frozenset({ENCODER})),
+    "fast layers": layers_asked,
     "fast paths": fast_paths_asked,
     "forks": forks_inline,
     "forms": lambda: forms_known(18),
@@ -192,9 +201,9 @@ def test_every_module_that_replaces_is_asked() -> None:
     root = Path(onnxpack.__file__).parent
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
-        "attention", "classes", "detectors", "encoders", "forks", "forms", "gradients", "handed",
-        "masks", "outside", "packed", "plugins", "precision", "recurrent", "restated", "silence",
-        "sizes", "symbolic", "traced",
+        "attention", "classes", "detectors", "encoders", "fast_attention", "forks", "forms",
+        "gradients", "handed", "masks", "outside", "packed", "plugins", "precision", "recurrent",
+        "restated", "silence", "sizes", "symbolic", "traced",
     }  # fmt: skip
     assert users == asked
 

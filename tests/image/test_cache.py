@@ -110,3 +110,11 @@ def test_cold_has_bases_and_no_layer(built, cache):
         assert not (fresh.root / "layers").exists()
     assert not fresh.root.exists()
     assert all(layer.path.exists() for layer in built.images[0].layers)
+
+
+def test_a_cache_that_is_a_dangling_link_is_refused_with_a_cure(tmp_path):
+    link = tmp_path / "cache"
+    link.symlink_to(tmp_path / "absent")
+    with pytest.raises(ImageError, match="cannot be made") as caught, cold_cache(Cache(link)):
+        pass
+    assert "XDG_CACHE_HOME" in caught.value.remedy

@@ -103,7 +103,12 @@ class Cache:
             return None
         return Layer(blob, descriptor, str(found.get("diff_id")))
 
-    def _fresh(self, kind: str, key: str) -> Path:
+    def folder(self, kind: str = "") -> Path:
+        """Return the folder of a kind of parts, or the cache itself; it is created if needed.
+
+        Raises:
+            ImageError: the folder cannot be created.
+        """
         folder = self.root / kind
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -112,19 +117,21 @@ class Cache:
                 f"the cache {folder} cannot be made: {exc.strerror}.",
                 remedy="set XDG_CACHE_HOME to a folder that can be written",
             ) from exc
-        return folder / f".{key}.{secrets.token_hex(6)}"
+        return folder
+
+    def _fresh(self, kind: str, key: str) -> Path:
+        return self.folder(kind) / f".{key}.{secrets.token_hex(6)}"
 
 
 @contextmanager
 def cold_cache(cache: Cache) -> Iterator[Cache]:
     """Yield a temporary cache with the bases of another cache, but not its layers and wheels."""
-    with TemporaryDirectory(prefix=".cold-", dir=cache.root) as folder:
+    with TemporaryDirectory(prefix=".cold-", dir=cache.folder()) as folder:
         root = Path(folder)
         (root / "trees").mkdir()
         for tree in (cache.root / "trees").glob("debian-*"):
             (root / "trees" / tree.name).symlink_to(tree)
-        (cache.root / "facts").mkdir(exist_ok=True)
-        (root / "facts").symlink_to(cache.root / "facts")
+        (root / "facts").symlink_to(cache.folder("facts"))
         blobs = root / FOLDER
         blobs.mkdir(parents=True)
         for blob in (cache.root / FOLDER).glob("*"):  # includes the layers of the bases

@@ -156,7 +156,7 @@ def test_the_real_thing(docker, slim, packs, cache, tmp_path, capsys, monkeypatc
     subprocess.run([*pip, *pins], check=True)
     (tmp_path / "net.py").write_text(NET)
     home.mkdir()
-    (home / "onnxpack").symlink_to(cache.root)
+    (home / "onnxpack").symlink_to(cache.folder())
     for name, value in {**docker.environment, "XDG_CACHE_HOME": str(home)}.items():
         monkeypatch.setenv(name, value)
     code = main([
@@ -164,8 +164,9 @@ def test_the_real_thing(docker, slim, packs, cache, tmp_path, capsys, monkeypatc
         "--torch", TORCH, "--wheels", str(wheels), "--docker-base", slim, "--runs", "1",
         "--no-cache", "-o", str(tmp_path / "out"), "--json",
     ])  # fmt: skip
-    told = json.loads(capsys.readouterr().out)
-    assert code == 0
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    told = json.loads(shown.out)
     assert told == json.loads((tmp_path / "out/results.json").read_text())
     assert [(row["image"], row["builder"]) for row in told["rows"]] == [
         ("ONNX", "onnxpack"), ("PyTorch", "onnxpack"), ("ONNX", "docker"), ("PyTorch", "docker"),

@@ -377,7 +377,7 @@ def test_indexes_in_indexes_come_to_an_end(layout):
     ("change", "why"),
     [
         ({"layers": {}}, "not a list"),
-        ({"layers": []}, "tells of 2 layers"),
+        ({"layers": []}, "lists 2 layers, but the manifest lists 0"),
         ({"config": None}, "not a descriptor"),
         ({"layers": [{"mediaType": "a", "size": 1, "digest": "sha256:../x"}]}, "digest of layer 0"),
     ],

@@ -53,7 +53,7 @@ def test_every_fault_is_told(image, make_layer, tmp_path):
     [
         ({"rootfs": None}, "not a list of digests"),
         ({"rootfs": {"diff_ids": ["sha256:x"]}}, "not a list of digests"),
-        ({"rootfs": {"diff_ids": []}}, "tells of 0 layers, not 2"),
+        ({"rootfs": {"diff_ids": []}}, "lists 0 layers, expected 2"),
         ({"history": [1]}, "not a list of objects"),
         ({"architecture": 7}, "not made of strings"),
     ],

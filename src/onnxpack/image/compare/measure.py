@@ -94,7 +94,8 @@ def compare_images(
             remedy="onnxpack export SOURCE --sample SPEC",
         )
     cache = cache or Cache()
-    with TemporaryDirectory(prefix="onnxpack-", dir=_folder(cache)) as work:
+    # In the cache's folder, on the file system of its blobs, a layout can hard-link them.
+    with TemporaryDirectory(prefix="onnxpack-", dir=cache.folder()) as work:
         context = Path(work) / "pytorch"
         write_context(program, pack.manifest.signature, context)
         base = open_base(plan.base, Platform.host(), cache, compression="gzip", mtime=0)
@@ -109,12 +110,6 @@ def compare_images(
         finally:
             bench.clear(rows)
     return Comparison(pack.name, tuple(found), _versions(pack, plan, base, bench.engine), failed)
-
-
-def _folder(cache: Cache) -> Path:
-    """Return the cache's folder: on the blobs' file system, a layout can hard-link them."""
-    cache.root.mkdir(parents=True, exist_ok=True)
-    return cache.root
 
 
 @dataclass(frozen=True)
