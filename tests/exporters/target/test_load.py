@@ -101,7 +101,10 @@ def test_code(code: Path, attr: str, name: str) -> None:
     loaded = load_target(f"{code}:{attr}")
     assert isinstance(loaded.model, nn.Module)
     assert loaded.name == name
-    assert (loaded.labels, loaded.preprocess, loaded.notes) == (None, None, ())
+    assert (loaded.labels, loaded.preprocess) == (None, None)
+    assert [f"{code}:{attr} has random weights" in note for note in loaded.notes] == (
+        [] if attr == "net" else [True]
+    )
 
 
 def test_code_that_fails(code: Path) -> None:

@@ -191,6 +191,17 @@ def test_large_integers(check: Any) -> None:
     check.proven(lambda: Calls(divided), numbers, fresh=(1, 4), factors=(1,))
 
 
+@pytest.mark.parametrize("pool", ["adaptive_avg_pool2d", "adaptive_max_pool2d"])
+def test_adaptive_pools_of_any_picture(check: Any, pool: str) -> None:
+    function = getattr(torch.nn.functional, pool)
+    check.proven(
+        lambda: Calls(lambda x: function(x, (5, 3))),
+        lambda n: torch.randn(n, 2, 3 + 4 * n, 2 + 5 * n),
+        fresh=(1, 4),
+        dynamic={"x": {2: "height", 3: "width"}},
+    )
+
+
 def test_windows_of_any_number(check: Any) -> None:
     check.proven(
         lambda: Calls(lambda x: x.unfold(-1, 4, 2).amax(-1)),

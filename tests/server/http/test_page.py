@@ -350,6 +350,8 @@ def test_every_dtype_can_be_tried(page, echoes):
     page.open(echoes).card("uint8-4")
     for dtype in DTYPES:
         small, large = (page.card(f"{dtype}-{size}") for size in (4, 1500))
+        for card in (small, large):
+            part(card, "summary").click()
         for button in ("[data-slot=zeros]", "[data-slot=random]"):
             for card in (small, large):
                 part(card, button).click()
@@ -362,8 +364,42 @@ def test_every_dtype_can_be_tried(page, echoes):
     assert page.complaints == []
 
 
+def test_many_models_are_sorted_folded_and_found_by_a_filter(page, echoes):
+    page.open(echoes).card("bool-4")
+    index = page.all("#index")[0]
+    names = [each.text for each in page.all("#index a")]
+    assert names == [each.text for each in page.all(".card h2")]
+    assert len(names) == 2 * len(DTYPES)
+    assert names[:4] == ["bool-4", "bool-1500", "float16-4", "float16-1500"]
+    assert not any(each.is_displayed() for each in page.all(".try"))
+    write(part(index, "input"), "UINT8")
+    assert [each.text for each in page.all("#index a")] == ["uint8-4", "uint8-1500"]
+    assert [each.text for each in page.all(".card h2") if each.is_displayed()] == [
+        "uint8-4", "uint8-1500",
+    ]  # fmt: skip
+    part(index, "a").click()
+    assert part(page.card("uint8-4"), ".try").is_displayed()
+    assert page.driver.current_url.endswith("#uint8-4%2F1")
+    write(part(index, "input"), "no such model")
+    assert part(index, "p").text == "No model matches."
+    assert page.complaints == []
+
+
+def test_the_address_of_a_model_opens_it(page, echoes):
+    card = page.open(f"{echoes}/#int8-4/1").card("int8-4")
+    page.until(part(card, ".try").is_displayed)
+    assert sum(each.is_displayed() for each in page.all(".try")) == 1
+
+
+def test_few_models_are_open_without_an_index(page, address):
+    page.open(address).card("weather")
+    assert [each.text for each in page.all(".card h2")] == ["picture", "tokens", "weather"]
+    assert all(each.is_displayed() for each in page.all(".try"))
+    assert not page.all("#index")[0].is_displayed()
+
+
 def test_whole_numbers_that_javascript_would_round_are_exact(page, echoes):
-    card = page.open(echoes).card("int64-4")
+    card = page.open(f"{echoes}/#int64-4/1").card("int64-4")
     numbers = [[2**63 - 1, -(2**53) - 1, 0, 7]]
     write(part(card, "textarea"), json.dumps(numbers))
     assert parts(page.answer(card), "pre") == [json.dumps(numbers)]
@@ -452,12 +488,14 @@ def test_latency_follows_calls_that_others_make(page, packs):
     with served(packs.mlp.path) as address:
         card = page.open(address).card("weather")
         assert part(card, "[data-slot=calls]").text == "no calls yet"
-        assert part(card, "[data-slot=p50]").text == "–"
+        assert not part(card, ".latency").is_displayed()
+        assert not part(card, ".spark").is_displayed()
         url = f"{address}/v2/models/weather/predict"
         headers = ["-H", "Content-Type: application/json", "-d", "[[1, 2, 3, 4]]"]
         for _ in range(3):
             subprocess.run(["curl", "-sSf", url, *headers], check=True, capture_output=True)
         page.until(lambda: part(card, "[data-slot=calls]").text == "3 calls")
+        assert page.all("#server")[0].text == "1 model · 3 calls"
         assert re.fullmatch(r"[\d.]+ (µs|ms|s)", part(card, "[data-slot=p99]").text)
         assert part(card, ".calls").get_attribute("d").count("M") == 3
         assert "last 3 calls" in part(card, ".spark").get_attribute("aria-label")
@@ -482,10 +520,13 @@ def test_a_model_without_proof_says_so(page, packs):
         page.open(address)
         badges = page.until(lambda: len(page.all(".badge")) == 2 and page.all(".badge"))
         assert [badge.text for badge in badges] == ["served unproven"] * 2
-        titles = [badge.get_attribute("title") for badge in badges]
-        assert "was not replayed" in titles[0]
-        assert "has no golden data to replay" in titles[1]
-        card = page.all("article.card")[1]
+        titles = {
+            part(card, "h2").text: part(card, ".badge").get_attribute("title")
+            for card in page.all("article.card")
+        }
+        assert "was not replayed" in titles["weather"]
+        assert "has no golden data to replay" in titles["model"]
+        card = page.card("model")
         assert part(card, ".evidence").text == "Evidence: none came with this model"
         assert (
             "its inputs" in part(card, ".facts").text or "golden data" in part(card, ".facts").text

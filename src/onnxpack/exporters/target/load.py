@@ -10,6 +10,7 @@ from pathlib import Path
 from onnxpack.errors import TargetError
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.exporters.target.loaded import LoadedTarget, Loader
+from onnxpack.exporters.target.untrained import call_watched
 from onnxpack.plugins import collections, exporters, loaders
 
 FOLDER = "folder"
@@ -80,6 +81,11 @@ def _load_code(text: str) -> LoadedTarget:
     if not makes or _is_model(found):
         return LoadedTarget(found, name)
     try:
-        return LoadedTarget(found(), name)
+        model, is_untrained = call_watched(found)
     except (Exception, SystemExit) as exc:
         raise TargetError(f"calling {text} failed: {type(exc).__name__}: {exc}") from exc
+    note = (
+        f"{text} has random weights: it loaded none. For trained ones, name a function that loads "
+        "them into the model and returns it"
+    )
+    return LoadedTarget(model, name, notes=(note,) if is_untrained else ())

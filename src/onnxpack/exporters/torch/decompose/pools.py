@@ -12,31 +12,53 @@ from onnxpack.exporters.torch.decompose.linear import fixed_size
 
 
 def adaptive(reduce: Callable[..., Tensor], count: int) -> Callable[..., Any]:
-    """Return an adaptive pool over the last axes, made window by window."""
+    """Return an adaptive pool over the last axes, made window by window.
+
+    Args:
+        reduce: ``torch.mean`` or ``torch.amax``.
+        count: number of axes, the last ones.
+    """
 
     def pool(x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         wanted = _each(output_size, count)
         sizes = [fixed_size(x, axis) for axis in range(-count, 0)]
         pairs = list(zip(sizes, wanted, strict=True))
-        if return_indices or None in sizes or all(map(_divides, pairs)):
+        if return_indices or all(map(_divides, pairs)):
             return NotImplemented
         for axis, (size, parts) in enumerate(pairs, -count):
-            if parts is not None and parts != size:
-                x = _windowed(x, axis, int(size or 0), parts, reduce)
+            if parts is None or parts == size:
+                continue
+            if size is None:
+                x = _masked(x, axis, parts, reduce)
+            else:
+                x = _sliced(x, axis, size, parts, reduce)
         return x
 
     return pool
 
 
 def _divides(pair: tuple[Any, Any]) -> bool:
+    """Whether exporters support the pool: windows of one size, or one of the whole axis."""
     size, parts = pair
-    return parts is None or size % parts == 0
+    return parts in (None, 1) or (size is not None and size % parts == 0)
 
 
-def _windowed(x: Tensor, axis: int, size: int, parts: int, reduce: Callable[..., Tensor]) -> Tensor:
+def _sliced(x: Tensor, axis: int, size: int, parts: int, reduce: Callable[..., Tensor]) -> Tensor:
     spans = [(part * size // parts, -(-(part + 1) * size // parts)) for part in range(parts)]
     windows = (x.narrow(axis, start, end - start) for start, end in spans)
     return torch.cat([reduce(window, dim=axis, keepdim=True) for window in windows], axis)
+
+
+def _masked(x: Tensor, axis: int, parts: int, reduce: Callable[..., Tensor]) -> Tensor:
+    """Reduce the windows of an axis that varies: there, the ends of a slice would be guards."""
+    size, rest = x.shape[axis], (1,) * (-axis - 1)
+    place, part = torch.arange(size), torch.arange(parts).unsqueeze(1)
+    starts, ends = part * size // parts, ((part + 1) * size + parts - 1) // parts
+    inside = ((place >= starts) & (place < ends)).reshape(parts, size, *rest)
+    if reduce is torch.amax:
+        return torch.where(inside, x.unsqueeze(axis - 1), -torch.inf).amax(axis)
+    total = torch.where(inside, x.unsqueeze(axis - 1), 0).sum(axis)
+    return total / (ends - starts).reshape(parts, *rest).to(x.dtype)
 
 
 def divided(plain: Callable[..., Tensor], count: int) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ const MADE = 4_000_000; // numbers that are made here at most
 const SHOWN = 500; // numbers of an output that are shown
 const ROWS = 8; // rows of labels that are shown
 const SLOTS = 200; // calls that the server remembers
+const FEW = 3; // models up to which each card is open and there is no index
 
 // ---- asking the server ------------------------------------------------------------------------
 
@@ -214,6 +215,7 @@ const small = (value) => {
 function makeCard(model) {
   const card = document.getElementById("model").content.cloneNode(true).firstElementChild;
   for (const name of ["name", "description"]) slot(card, name).textContent = model[name];
+  card.id = `${model.name}/${model.version}`;
   slot(card, "version").textContent = `version ${model.version}`;
   slot(card, "description").hidden = !model.description;
   showProof(slot(card, "badge"), model);
@@ -252,9 +254,18 @@ function facts(model) {
     ["Batching", model.batching ? "requests run together" : `one by one: ${model.batching_reason}`],
     ["Small requests", model.inline ? "in the event loop" : "in a thread of their own"],
   ];
-  if (source) found.push(["Made from", `${source.framework} ${source.framework_version}, ${source.model_class}, opset ${source.opset}`]);
+  if (source) {
+    const made = `${source.framework} ${source.framework_version}, ${source.model_class}, opset ${source.opset}`;
+    found.push(["Made from", breakable(made)]);
+  }
   if (model.digest) found.push(["Digest", digestOf(model.digest)]);
   return found;
+}
+
+/** Text whose long names may break after a dot, rather than inside of a word. */
+function breakable(text) {
+  const parts = text.split(/(?<=\w\.)(?=[A-Za-z_])/);
+  return make("span", "", ...parts.flatMap((part, i) => (i ? [make("wbr"), part] : [part])));
 }
 
 function digestOf(digest) {
@@ -292,6 +303,8 @@ function showLatency(card, model) {
   const { recent } = model.latency_seconds;
   const calls = recent.length === model.requests ? count(recent.length, "call") : `last ${recent.length} of ${count(model.requests, "call")}`;
   slot(card, "calls").textContent = recent.length ? calls : "no calls yet";
+  const spark = card.querySelector(".spark");
+  for (const chart of [card.querySelector(".latency"), spark]) chart.toggleAttribute("hidden", !recent.length);
   if (!recent.length) return;
   const sorted = [...recent].sort((a, b) => a - b);
   for (const percent of [50, 90, 99]) {
@@ -300,7 +313,6 @@ function showLatency(card, model) {
   const top = sorted.at(-1);
   const bars = recent.map((seconds, i) =>
     `M${SLOTS - recent.length + i + 0.5} 39V${(39 - 37 * Math.max(0.03, seconds / top)).toFixed(1)}`);
-  const spark = card.querySelector(".spark");
   spark.querySelector(".calls").setAttribute("d", bars.join(""));
   spark.setAttribute("aria-label", `The last ${count(recent.length, "call")}: ${spoken(sorted[0])} to ${spoken(top)}`);
 }
@@ -509,20 +521,25 @@ async function look() {
 }
 
 function show(models) {
-  const words = models.length ? count(models.length, "model") : "proving its models…";
-  document.getElementById("server").textContent = words;
+  document.getElementById("server").textContent = totals(models);
   if (!models.length) return; // a server that starts anew: what a person has typed stays
   const seen = new Set();
-  for (const model of models) {
+  let before = null;
+  for (const model of [...models].sort(byName)) {
     // A server that was started anew may hold another model under this name.
     const { requests, latency_seconds, ...identity } = model;
     const id = JSON.stringify(identity);
     seen.add(id);
     if (!cards.has(id)) {
-      cards.set(id, makeCard(model));
-      document.getElementById("models").append(cards.get(id));
+      const card = makeCard(model);
+      cards.set(id, card);
+      if (before) before.after(card);
+      else document.getElementById("models").prepend(card);
+      card.querySelector("details").open = models.length <= FEW || isNamed(card);
+      if (isNamed(card)) card.scrollIntoView();
     }
-    showLatency(cards.get(id), model);
+    before = cards.get(id);
+    showLatency(before, model);
   }
   for (const [id, card] of cards) {
     if (!seen.has(id)) {
@@ -530,10 +547,52 @@ function show(models) {
       cards.delete(id);
     }
   }
+  listCards();
+}
+
+function totals(models) {
+  if (!models.length) return "proving its models…";
+  const calls = sum(models.map(({ requests }) => requests));
+  return count(models.length, "model") + (calls ? ` · ${count(calls, "call")}` : "");
+}
+
+const byName = (a, b) =>
+  a.name.localeCompare(b.name, "en", { numeric: true }) || a.version.localeCompare(b.version, "en", { numeric: true });
+
+/** Whether the page's address names this card. */
+const isNamed = (card) => [card.id, encodeURIComponent(card.id)].includes(location.hash.slice(1));
+
+// ---- an index of many models ------------------------------------------------------------------
+
+/** List the cards that match the filter, and hide the others; with few models there is no list. */
+function listCards() {
+  const index = document.getElementById("index");
+  const shown = [...document.querySelectorAll(".card")];
+  index.hidden = shown.length <= FEW;
+  const wanted = index.hidden ? "" : index.querySelector("input").value.trim().toLowerCase();
+  for (const card of shown) card.hidden = !summaryOf(card).toLowerCase().includes(wanted);
+  const found = shown.filter((card) => !card.hidden);
+  const list = index.querySelector("ul");
+  const ids = found.map(({ id }) => id).join("\n");
+  if (list.dataset.ids !== ids) {
+    list.dataset.ids = ids;
+    list.replaceChildren(...found.map((card) => make("li", "", linkTo(card))));
+  }
+  index.querySelector("p").textContent = found.length ? "" : "No model matches.";
+}
+
+const summaryOf = (card) => `${slot(card, "name").textContent} ${slot(card, "description").textContent}`;
+
+function linkTo(card) {
+  const link = make("a", "", slot(card, "name").textContent);
+  link.href = `#${encodeURIComponent(card.id)}`;
+  link.onclick = () => (card.querySelector("details").open = true);
+  return link;
 }
 
 if (document.getElementById("models")) {
   onKey(look);
+  document.querySelector("#index input").oninput = listCards;
   document.addEventListener("visibilitychange", look);
   for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
   look();
