@@ -29,7 +29,9 @@ from onnxpack.exporters.keras.traced import calls_while_loop, open_sizes
 from onnxpack.exporters.replaced import added, existing, replaced, replaced_item
 from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.sklearn.handed import watched
+from onnxpack.exporters.target.untrained import call_watched
 from onnxpack.exporters.torch.decompose.outside import stand_ins
+from onnxpack.exporters.torch.patch.attention import written_out
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
 from onnxpack.exporters.torch.patch.fast_attention import empty_rows_answered, fast_layers
@@ -43,7 +45,6 @@ from onnxpack.exporters.torch.rewrite.precision import watch_autocast, without_a
 from onnxpack.exporters.torch.watch import symbolic
 from onnxpack.exporters.torch.watch.gradients import find_gradient
 from onnxpack.exporters.torch.watch.sizes import watch_trace
-from onnxpack.exporters.transformers.attention import written_out
 from onnxpack.testing import changes, object_state, process_state
 
 IMPORT = re.compile(r"exporters\.replaced import .*replaced")
@@ -98,6 +99,12 @@ def boosters_watched() -> Iterator[None]:
 
 
 @contextmanager
+def weights_watched() -> Iterator[None]:
+    call_watched(lambda: None)
+    yield
+
+
+@contextmanager
 def classes_known() -> Iterator[None]:
     with classes_answered(lambda thing: None) as open_module:
         open_module(globals())
@@ -137,6 +144,7 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "recurrent": shapes_of_recurrent_layers,
     "sizes": watch_trace,
     "truth": lambda: watch._truth_asked({}),
+    "random weights": weights_watched,
     "symbolic": lambda: symbolic.text_of_sizes(lambda size, place: None),
 }
 
@@ -203,7 +211,7 @@ def test_every_module_that_replaces_is_asked() -> None:
     asked = {
         "attention", "classes", "detectors", "encoders", "fast_attention", "forks", "forms",
         "gradients", "handed", "masks", "outside", "packed", "plugins", "precision", "recurrent",
-        "restated", "silence", "sizes", "symbolic", "traced",
+        "restated", "silence", "sizes", "symbolic", "traced", "untrained",
     }  # fmt: skip
     assert users == asked
 

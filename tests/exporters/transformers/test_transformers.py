@@ -19,7 +19,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 import onnxpack
 from onnxpack.errors import ExportError, SampleError, TargetError
 from onnxpack.exporters.target.load import load_target
-from onnxpack.exporters.transformers.attention import attend, written_out
+from onnxpack.exporters.torch.patch.attention import attend, written_out
 from onnxpack.exporters.transformers.exporter import TransformersExporter
 from onnxpack.exporters.transformers.samples import make_sample
 from onnxpack.exporters.transformers.subject import class_names
@@ -84,6 +84,39 @@ def test_padding_is_answered_as_the_model_does(padded: tuple[Any, Pack], mask: s
         feeds["token_type_ids"] = np.random.default_rng(4).integers(0, 2, (2, 9))
     for wanted, found in zip(answer(model, **feeds), run(pack, **feeds), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+
+
+class Classifier(torch.nn.Module):
+    """A model of the user's around one of transformers, with a head on its first or last token."""
+
+    def __init__(self, body: Any, *, last: bool) -> None:
+        super().__init__()
+        self.body, self.head, self.last = body, torch.nn.Linear(16, 3), last
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        states = self.body(input_ids=input_ids, attention_mask=attention_mask)[0]
+        places = attention_mask.sum(1) - 1 if self.last else torch.zeros_like(input_ids[:, 0])
+        found: torch.Tensor = self.head(states[torch.arange(states.shape[0]), places])
+        return found
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_module_around_it_answers_padding_as_it_does(tmp_path: Path, last: bool) -> None:
+    body = llama().model if last else bert()
+    model = Classifier(body, last=last).eval()
+    ids = torch.randint(5, 50, (2, 7))
+    axes = {name: {1: "tokens"} for name in ("input_ids", "attention_mask")}
+    sample = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    pack = onnxpack.export(model, sample, tmp_path / "pack", dynamic=axes)
+    places = np.arange(9)
+    masks = np.stack([places < 9, places < 5, places > 3, places != 4, places < 0])
+    feeds = {
+        "input_ids": np.random.default_rng(3).integers(5, 50, (5, 9)),
+        "attention_mask": masks.astype(np.int64),
+    }
+    with torch.no_grad():
+        expected = model(**{name: torch.from_numpy(each) for name, each in feeds.items()})
+    np.testing.assert_allclose(run(pack, **feeds)[0], expected.numpy(), atol=1e-5)
 
 
 def test_names_and_sizes(tmp_path: Path) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transformers import __version__
 
 from onnxpack.exporters.torch.subject import TorchSubject
-from onnxpack.exporters.transformers.attention import written_out
 from onnxpack.exporters.transformers.padding import make_edges
 from onnxpack.exporters.transformers.samples import takes
 from onnxpack.parity.axes import name_axes
-from onnxpack.parity.cases import Axes
-from onnxpack.parity.subject import Probes, Strategy
 from onnxpack.signature import Array
 
 NAMED = {
@@ -56,12 +51,6 @@ class TransformersSubject(TorchSubject):
         self.notes = (*notes, *own, *([cached] if switched else ()))
         self.labels = class_names(model)
 
-    def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
-        """Yield PyTorch's strategies, with attention written out as plain operators."""
-        ladder = list(super().strategies(axes, opset, outputs))
-        for strategy in ladder:
-            yield replace(strategy, make=_attention_written_out(strategy.make))
-
     def edges(self) -> Iterator[tuple[str, Mapping[str, Array]]]:
         """Yield inputs with padding, and lengths that matter to this model."""
         axes = name_axes(self.sample, self.dynamic, static=False)
@@ -93,11 +82,3 @@ def class_names(model: Any) -> tuple[str, ...] | None:
     if "Classification" not in type(model).__name__ or not told:
         return None
     return tuple(str(names[number]) for number in sorted(names))
-
-
-def _attention_written_out(make: Callable[[Path], Probes]) -> Callable[[Path], Probes]:
-    def made(to: Path) -> Probes:
-        with written_out():
-            return make(to)
-
-    return made

@@ -1,4 +1,4 @@
-"""Write attention as plain operators while a graph is made.
+"""Write the attention of transformers as plain operators while a graph is made.
 
 PyTorch's fused attention answers zero for a row in which every key is masked, such as the padding
 at the left of a causal model. The graphs that its exporters make of it give another answer there.
@@ -8,9 +8,11 @@ only there, "sdpa" is written out, and every mask is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,8 +22,23 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask,
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from onnxpack.exporters.replaced import existing, replaced, replaced_item
+from onnxpack.parity.subject import Probes, Strategy
 
 FUSED, PLAIN, GROUPED = "sdpa", "eager", "grouped_mm"
+
+
+def with_attention_written_out(ladder: Iterable[Strategy]) -> Iterator[Strategy]:
+    """Yield the same strategies; each makes its graph with :func:`written_out`."""
+
+    def within(make: Callable[[Path], Probes]) -> Callable[[Path], Probes]:
+        def made(to: Path) -> Probes:
+            with written_out():
+                return make(to)
+
+        return made
+
+    for strategy in ladder:
+        yield replace(strategy, make=within(strategy.make))
 
 
 @contextmanager
