@@ -32,6 +32,7 @@ from onnxpack.exporters.sklearn.handed import watched
 from onnxpack.exporters.target.untrained import call_watched
 from onnxpack.exporters.torch.decompose.outside import stand_ins
 from onnxpack.exporters.torch.patch.attention import written_out
+from onnxpack.exporters.torch.patch.bags import bags_checked
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack
 from onnxpack.exporters.torch.patch.encoders import fast_encoders, padding_left_out
 from onnxpack.exporters.torch.patch.fast_attention import empty_rows_answered, fast_layers
@@ -121,6 +122,7 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "attention": written_out,
     "autocast off": without_autocast,
     "autocast watched": watch_autocast,
+    "bags": bags_checked,
     "classes": classes_known,
     "detectors": boxes_may_lack,
     "empty rows": lambda: empty_rows_answered(frozenset()),
@@ -209,7 +211,7 @@ def test_every_module_that_replaces_is_asked() -> None:
     root = Path(onnxpack.__file__).parent
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
-        "attention", "classes", "detectors", "encoders", "fast_attention", "forks", "forms",
+        "attention", "bags", "classes", "detectors", "encoders", "fast_attention", "forks", "forms",
         "gradients", "handed", "masks", "outside", "packed", "plugins", "precision", "recurrent",
         "restated", "silence", "sizes", "symbolic", "traced", "untrained",
     }  # fmt: skip

@@ -159,7 +159,8 @@ def test_what_exists_is_not_replaced_unasked(parts: Any, pack: Pack, tmp_path: P
     for place in (pack.path, tmp_path / "empty"):
         with pytest.raises(PackError, match="exists already") as caught:
             parts.write(place)
-        assert "--force" in caught.value.remedy
+        assert "force=True" in caught.value.remedy
+        assert caught.value.options == f"-o {place}-2"
     assert snapshot(pack.path) == before
 
 

@@ -6,15 +6,14 @@ import shlex
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 MANIFEST = "pack.json"
 SHOWN = 3
 """Packs, and files of models, for which commands are suggested."""
-MODELS = {
-    ".pt": "", ".pt2": "", ".pth": "", ".ckpt": "", ".onnx": "", ".keras": "", ".skops": "",
-    ".cbm": "", ".ubj": "", ".joblib": " --trust", ".pkl": " --trust",
-}  # fmt: skip
-"""Suffixes of models' files, with the option that such a file needs."""
+TORCH, PICKLED = {".pt", ".pth"}, {".joblib", ".pkl"}
+MODELS = {".pt2", ".ckpt", ".onnx", ".keras", ".skops", ".cbm", ".ubj", *TORCH, *PICKLED}
+"""Suffixes of models' files."""
 
 
 def suggest(folder: Path) -> list[str]:
@@ -34,4 +33,16 @@ def _for_models(folder: Path) -> Iterator[str]:
     for path in islice(files, SHOWN):
         name = shlex.quote(path.name)
         to = shlex.quote(path.stem)
-        yield f"onnxpack export {name} --sample SPEC -o {to}{MODELS[path.suffix]}"
+        trust = " --trust" if path.suffix in PICKLED or _is_pickled(path) else ""
+        yield f"onnxpack export {name} --sample SPEC -o {to}{trust}"
+
+
+def _is_pickled(path: Path) -> bool:
+    """Return whether torch.save wrote a file, not torch.jit.save, whose archive has constants."""
+    if path.suffix not in TORCH or not is_zipfile(path):
+        return False
+    try:
+        with ZipFile(path) as archive:
+            return not any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, BadZipFile):
+        return False

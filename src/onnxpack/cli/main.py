@@ -150,6 +150,20 @@ def _tell(exc: Exception, argv: list[str]) -> int:
     return code
 
 
+def _with_option(argv: list[str], option: str) -> str:
+    """Return the command line with an option added or replaced; empty without an option."""
+    if not option:
+        return ""
+    name, *value = shlex.split(option)
+    kept: list[str] = []
+    for word in argv:
+        if kept[-1:] == [name] and value:
+            kept.pop()
+        elif not word.startswith(f"{name}="):
+            kept.append(word)
+    return shlex.join([PROGRAM, *kept, name, *value])
+
+
 def _kind(exc: Exception) -> str:
     """Return the name of the documented error class that an exception belongs to."""
     public = (kind for kind in type(exc).__mro__ if kind.__module__ == OnnxpackError.__module__)
@@ -159,7 +173,7 @@ def _kind(exc: Exception) -> str:
 def _words(exc: Exception, argv: list[str]) -> tuple[str, str, int]:
     if isinstance(exc, OnnxpackError):
         code = next((code for kind, code in _CODES if isinstance(exc, kind)), BUG)
-        return exc.message, exc.remedy, code
+        return exc.message, _with_option(argv, exc.options) or exc.remedy, code
     if isinstance(exc, click.ClickException):
         context = getattr(exc, "ctx", None)
         where = context.command_path if context else PROGRAM

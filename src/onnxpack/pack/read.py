@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from onnxpack.errors import PackError
@@ -39,9 +41,21 @@ def open_pack(path: str | Path) -> Pack:
         raise PackError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
 
 
+def _beside(path: Path) -> Iterator[Path]:
+    """Yield the packs and graphs in the folder of a path."""
+    with suppress(OSError):
+        for each in path.parent.iterdir():
+            if each.suffix == ".onnx" or (each / MANIFEST).is_file():
+                yield each
+
+
 def _open_file(path: Path) -> Pack:
     if not path.exists():
-        raise PackError(f"{path} does not exist; expected a pack, or an .onnx file.")
+        near = get_close_matches(path.name, [each.name for each in _beside(path)], n=1)
+        raise PackError(
+            f"{path} does not exist; expected a pack, or an .onnx file.",
+            remedy=str(path.with_name(near[0])) if near else "",
+        )
     if path.suffix != ".onnx":
         raise PackError(
             f"{path} is neither a pack nor an .onnx file.",

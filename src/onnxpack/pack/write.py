@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -126,7 +127,8 @@ def check_destination(to: Path, *, force: bool) -> None:
     if not force:
         raise PackError(
             f"{to} exists already.",
-            remedy="choose another folder (-o), or replace it with force=True (--force)",
+            remedy="choose another folder, or replace it with force=True",
+            options=f"-o {shlex.quote(f'{to}-2')}",
         )
     if to.is_symlink() or not to.is_dir():
         raise PackError(f"{to} is not a folder; --force replaces only packs.")

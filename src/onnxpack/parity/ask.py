@@ -280,7 +280,8 @@ def _changing_outputs(
     return ExportError(
         f"the model returns other outputs in case {case.name!r} ({', '.join(found)}) than for "
         f"the sample ({', '.join(expected)}), but a graph's outputs are fixed.",
-        remedy="export it for the sample's own sizes: static=True (--static)",
+        remedy="export it for the sample's own sizes: static=True",
+        options="--static",
     )
 
 
@@ -292,12 +293,23 @@ def _refuse_unvaried(
         for axis, dim in named.items():
             if all(question.case.dims[dim] == own[dim] for question in questions):
                 reasons = [case.reason for case in skipped if f"{dim}=" in case.name]
+                shape = questions[0].case.feeds[name].shape
+                alone = len(shape) == 1 and len(axes) == 1
                 raise SampleError(
                     f"axis {axis} of input {name!r} is declared dynamic ({dim!r}), but the "
                     f"model itself takes no other size than {own[dim]}: {reasons[0]}",
-                    remedy=f"in the model take the size from the input, x.shape[{axis}], not "
+                    remedy="if the sample is one row, give it a batch axis: sample[None]"
+                    if alone
+                    else f"in the model take the size from the input, x.shape[{axis}], not "
                     f"from a number; or {_fix(axis)}",
+                    options=f"--sample {_one_row(questions[0].case.feeds[name])}" if alone else "",
                 )
+
+
+def _one_row(values: Array) -> str:
+    """Return the SPEC of random values like these, with a batch axis of one."""
+    dtype, size = dtype_name(values.dtype), values.shape[0]
+    return f"1x{size}" if dtype == "float32" else f"{dtype}[1,{size}]"
 
 
 def _fix(axis: int) -> str:

@@ -26,6 +26,7 @@ from onnxpack.parity.dims import (
     sizes,
 )
 from onnxpack.parity.masks import draw_mask, is_mask, masked_rows
+from onnxpack.parity.offsets import with_offsets
 from onnxpack.parity.stress import (
     far_stress,
     hold_boxes,
@@ -143,7 +144,7 @@ def tile(feeds: Mapping[str, Array], axes: Axes, dims: Mapping[str, int]) -> dic
         return array
 
     found = {name: resized(name, array) for name, array in feeds.items()}
-    return with_picture_numbers(found, found, hold_boxes(feeds))
+    return with_picture_numbers(with_offsets(found, feeds), found, hold_boxes(feeds))
 
 
 def fresh(
@@ -159,15 +160,17 @@ def fresh(
 
     shaped = tile(sample, axes, dims)
     found = {name: drawn(name, like, shaped[name].shape) for name, like in sample.items()}
-    return with_picture_numbers(found, shaped, hold_boxes(sample))
+    return with_picture_numbers(with_offsets(found, sample), shaped, hold_boxes(sample))
 
 
 def _draw(random: np.random.Generator, like: Array, shape: tuple[int, ...]) -> Array:
     if like.dtype.kind == "f":
         return _draw_float(random, like, shape)
     if like.dtype.kind == "c":
-        parts = [_draw_float(random, part, shape) for part in (like.real, like.imag)]
-        return (parts[0] + 1j * parts[1]).astype(like.dtype)
+        drawn = np.empty(shape, like.dtype)  # 1j times an infinity would be NaN
+        drawn.real = _draw_float(random, like.real, shape)
+        drawn.imag = _draw_float(random, like.imag, shape)
+        return drawn
     values = np.unique(like) if like.dtype.kind in "biu" else like.ravel()
     if like.dtype.kind in "iu" and values.size > 2:
         drawn = random.integers(

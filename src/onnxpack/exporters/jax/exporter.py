@@ -62,7 +62,8 @@ class JaxExporter:
         if sample is None:
             raise SampleError(
                 "a JAX model needs a sample of its input.",
-                remedy="onnxpack.export(model, x[:2], ...) (--sample 2x28x28x1)",
+                remedy="onnxpack.export(model, x[:2], ...)",
+                options="--sample 2x28x28x1",
             )
         if _is(model, "flax.linen", "Module"):
             model = _unbound(model)

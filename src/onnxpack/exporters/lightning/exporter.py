@@ -41,7 +41,8 @@ class LightningExporter:
             raise SampleError(
                 f"{type(model).__name__} has no example_input_array, and no sample was given.",
                 remedy="set self.example_input_array = torch.zeros(1, ...) in __init__, or pass "
-                "a sample (--sample 1x3x224x224)",
+                "a sample",
+                options="--sample 1x3x224x224",
             )
         with inference_mode_of(model):
             subject = TorchSubject(model, sample, framework="lightning")

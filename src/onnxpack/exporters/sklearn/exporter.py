@@ -44,7 +44,8 @@ class SklearnExporter:
         if sample is None:
             raise SampleError(
                 "a scikit-learn model needs a sample of its rows.",
-                remedy="onnxpack.export(model, X[:100], ...) (--sample rows.csv)",
+                remedy="onnxpack.export(model, X[:100], ...)",
+                options="--sample rows.csv",
             )
         searches = list(_searches(model))
         refuse_overrides(filter(_is_derived, searches), LIBRARIES)

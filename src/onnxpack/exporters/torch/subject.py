@@ -21,6 +21,7 @@ from onnxpack.exporters.torch.causes import cure, diagnose
 from onnxpack.exporters.torch.edges import edges
 from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.ladder import climb
+from onnxpack.exporters.torch.patch.bags import bags_checked
 from onnxpack.exporters.torch.patch.detectors import has_no_order, is_detector
 from onnxpack.exporters.torch.patch.regions import regions_inside
 from onnxpack.exporters.torch.patch.settings import not_compiled
@@ -298,6 +299,13 @@ class TorchSubject(Subject):
 
     def cure(self, exc: Exception) -> str:
         """Return a remedy for the error with which the model refuses its sample."""
+        args, _ = self.flat.arguments
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            takes = ", ".join(each.name for each in parameters_of(self.model) or ())
+            return (
+                f"forward() takes {takes}, and the sample is a dict of {', '.join(args[0])}: "
+                "name its entries as forward() does"
+            )
         return cure(exc)
 
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
@@ -333,7 +341,13 @@ class TorchSubject(Subject):
         # Kernels of sparse tensors read and write wherever an index points, also outside of memory;
         # with the check an input of wrong indices is refused by the model, as elsewhere.
         checked: Any = torch.sparse.check_sparse_tensor_invariants
-        with torch.no_grad(), not_compiled(), regions_inside(), checked(enable=True):
+        with (
+            torch.no_grad(),
+            not_compiled(),
+            regions_inside(),
+            bags_checked(),
+            checked(enable=True),
+        ):
             return name_outputs(flat.answer(*tensors), self.sample)
 
 

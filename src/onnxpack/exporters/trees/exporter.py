@@ -56,7 +56,8 @@ class BoosterExporter(ABC):
         if sample is None:
             raise SampleError(
                 f"{self.a_model} needs a sample of its rows.",
-                remedy="onnxpack.export(model, X[:5], ...) (--sample rows.npy)",
+                remedy="onnxpack.export(model, X[:5], ...)",
+                options="--sample rows.npy",
             )
         with unchanged(model):
             yield self.make_subject(model, sample)

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from onnxpack.exporters.torch.decompose import (
     arithmetic,
     attention,
+    bags,
     checks,
     complexes,
     deform,
@@ -90,6 +91,7 @@ def _decomposed(func: Any, args: Any, options: Any) -> Any:
 METHODS: dict[Any, Callable[..., Any]] = {
     Tensor.__setitem__: complexes.set_item,
     Tensor.unfold: index.windows,
+    functional.embedding_bag: bags.embedding_bag,
 }
 """Methods that share their name with a function that does something else."""
 DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
