@@ -20,6 +20,8 @@ TRUTH = {
 }  # fmt: skip
 PLACES = {"ArgMax", "ArgMin", "NonMaxSuppression", "NonZero", "Shape", "Size"}
 """Operators whose result is an index or a size, in int64."""
+FLOATS = {"ConstantOfShape", "TfIdfVectorizer"}
+"""Operators whose result is float32, unless an attribute states another dtype."""
 SECOND = {"CastLike": 1, "DequantizeLinear": 1, "OneHot": 2, "QuantizeLinear": 2, "Where": 1}
 """Operators whose result has the dtype of another input than the first."""
 OTHER_OUTPUTS = {"TopK", "Unique"}
@@ -73,7 +75,7 @@ def _given(node: ir.Node, place: int) -> ir.Value | ir.DataType | None:
     constant = node.attributes.get("value")
     if constant is not None:
         return constant.as_tensor().dtype
-    return ir.DataType.FLOAT if node.op_type == "ConstantOfShape" else _source(node, place)
+    return ir.DataType.FLOAT if node.op_type in FLOATS else _source(node, place)
 
 
 def _source(node: ir.Node, place: int) -> ir.Value | None:

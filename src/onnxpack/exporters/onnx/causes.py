@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from onnxpack.errors import ExportError, PackError
@@ -38,6 +39,26 @@ def open_model(pack: Pack, graph: ir.Model) -> Model:
             remedy=f"onnx.save(onnx.version_converter.convert_version(onnx.load({name!r}), "
             f"{NEW_OPSET}), 'newer.onnx'), and export newer.onnx",
         ) from exc
+
+
+def refuse_other_values(path: Path) -> None:
+    """Raise an error for a graph whose inputs or outputs are not tensors, such as those of ZipMap.
+
+    Raises:
+        PackError: there is such a value; the error names it.
+    """
+    graph = onnx.load(path, load_external_data=False).graph
+    for value in (*graph.input, *graph.output):
+        kind = value.type.WhichOneof("value")
+        if kind not in (None, "tensor_type"):
+            raise PackError(
+                f"{path.name!r} has {value.name!r}, a {kind.removesuffix('_type')}, expected "
+                "tensors only.",
+                remedy="export the scikit-learn model itself, or convert it again without maps: "
+                "skl2onnx.to_onnx(model, X, options={'zipmap': False})"
+                if any(node.op_type == "ZipMap" for node in graph.node)
+                else "",
+            )
 
 
 def refuse_draws(path: Path, model: ir.Model) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from onnx.reference import ReferenceEvaluator
 
 from onnxpack.errors import ExportError, OnnxpackError, PackError
-from onnxpack.exporters.onnx.loop import Loop
+from onnxpack.exporters.onnx.operators import corrected
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
 
@@ -25,11 +25,11 @@ class Evaluator:
         PackError: the evaluator cannot load the graph.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[str], model: Model) -> None:
+    def __init__(self, path: Path, outputs: Sequence[str], model: Model, *, opset: int) -> None:
         self._outputs, self._model = outputs, model
         self._has_answered = False
         try:
-            self._evaluator = ReferenceEvaluator(str(path), new_ops=[Loop])
+            self._evaluator = ReferenceEvaluator(str(path), new_ops=corrected(opset))
         except Exception as exc:
             raise PackError(f"onnx's reference evaluator cannot load the graph: {exc}") from exc
 
@@ -46,7 +46,21 @@ class Evaluator:
             raise
         self._has_answered = True
         pairs = zip(self._outputs, answers, strict=True)
-        return {name: np.asarray(answer) for name, answer in pairs}
+        found = {name: _as_array(answer) for name, answer in pairs}
+        if not all(each.size for each in found.values()) and all(a.size for a in feeds.values()):
+            self._refuse_too_small(feeds)
+        return found
+
+    def _refuse_too_small(self, feeds: Mapping[str, Array]) -> None:
+        """Raise an error if ONNX Runtime refuses an input for which the evaluator gives nothing.
+
+        For a picture that is smaller than the kernel of a convolution or a pool, the evaluator
+        returns an empty output.
+        """
+        try:
+            self._model.run(feeds)
+        except OnnxpackError as exc:
+            raise ValueError(exc.message) from exc
 
     def _blame(self, exc: Exception, feeds: Mapping[str, Array]) -> None:
         """Raise an error if the evaluator fails on the sample but ONNX Runtime does not."""
@@ -62,3 +76,9 @@ class Evaluator:
             "compare its answer with.",
             remedy="export the model from the framework that it was trained in",
         ) from exc
+
+
+def _as_array(answer: object) -> Array:
+    """Return an answer as an array; texts are objects, as in ONNX Runtime."""
+    found = np.asarray(answer)
+    return found.astype(object) if found.dtype.kind == "U" else found

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnxpack.comparison.detections import compare_all
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import PackError, ParityError, SampleError
-from onnxpack.exporters.onnx.causes import open_model, refuse_draws
+from onnxpack.exporters.onnx.causes import open_model, refuse_draws, refuse_other_values
 from onnxpack.exporters.onnx.evaluator import Evaluator
 from onnxpack.exporters.onnx.inputs import make_constant, notes_of_constants
 from onnxpack.exporters.onnx.nonfinite import FAR, notes_of_nonfinite
@@ -61,6 +61,7 @@ class OnnxSubject(Subject):
     def __init__(self, pack: Pack, sample: Any) -> None:
         self.model_class = pack.model_path.name
         self._pack = pack
+        refuse_other_values(pack.model_path)
         self._graph = ir.load(pack.model_path)
         self._constants = make_constant(self._graph)
         self._model = open_model(pack, self._graph)
@@ -72,7 +73,9 @@ class OnnxSubject(Subject):
         self._names = [spec.name for spec in signature.outputs]
         self.loops = any(node.op_type in FAR for node in self._graph.graph.all_nodes())
         refuse_draws(pack.model_path, self._graph)
-        self._evaluate = Evaluator(pack.model_path, self._names, self._model)
+        self._evaluate = Evaluator(
+            pack.model_path, self._names, self._model, opset=self._graph.opset_imports.get("", 1)
+        )
         self.sample = self._choose_sample(signature, sample)
 
     @cached_property

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer
 
 from onnxpack.errors import SampleError
 from onnxpack.exporters.sklearn.columns import column_array, series_like
 from onnxpack.exporters.sklearn.convert import Frame, Table
+from onnxpack.exporters.sklearn.families.compose import is_idle, read_places
 from onnxpack.exporters.sklearn.fitted import (
     empty_categories,
     filled_columns,
@@ -280,8 +282,8 @@ def _empty_texts(model: Any, frame: Any) -> dict[str, str]:
 
 
 def _known_columns(model: Any, frame: Any, notes: list[str]) -> Any:
-    """Return the columns that the model was fitted with, in the model's order."""
-    known = getattr(model, "feature_names_in_", None)
+    """Return the columns that the model reads, in the order in which it was fitted."""
+    known = _read_names(model)
     if known is None:
         return frame
     missing = [name for name in known if name not in frame.columns]
@@ -292,8 +294,21 @@ def _known_columns(model: Any, frame: Any, notes: list[str]) -> Any:
         )
     unknown = [name for name in frame.columns if name not in set(known)]
     if unknown:
-        notes.append(f"the model does not know these columns, so they are left out: {unknown}")
+        notes.append(f"the model does not read these columns, so they are left out: {unknown}")
     return frame[list(known)]
+
+
+def _read_names(model: Any) -> Any:
+    """Return the columns that the model was fitted with, save those that its first step drops.
+
+    scikit-learn takes a frame without these, and a date or an identifier has no place in a graph.
+    """
+    known = getattr(model, "feature_names_in_", None)
+    first = model
+    while first is not None and hasattr(first, "steps"):
+        first = next((step for _, step in first.steps if not is_idle(step)), None)
+    read = None if not isinstance(first, ColumnTransformer) else read_places(first)
+    return known if known is None or not read else [known[place] for place in read]
 
 
 def _listed(names: Any) -> str:

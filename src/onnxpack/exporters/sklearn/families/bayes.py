@@ -130,7 +130,7 @@ def _roots(model: Any) -> list[Any]:
     if model.covariance_type == "diag":
         return [np.diag(root) for root in roots]
     if model.covariance_type == "spherical":
-        return [root * np.eye(features) for root in roots]
+        return [root * np.eye(features, dtype=roots.dtype) for root in roots]
     return list(roots)
 
 

@@ -47,11 +47,11 @@ class Pipeline(Family):
 
 
 def _last(model: Any, method: str, x: Table) -> Answer:
-    steps = [(i, name, each) for i, (name, each) in enumerate(model.steps, 1) if not _idle(each)]
+    steps = [(i, name, each) for i, (name, each) in enumerate(model.steps, 1) if not is_idle(each)]
     for number, name, each in steps[:-1]:
         with within(f'step {number}, "{name}"'):
             x = ask(each, "transform", x)
-    if method == "transform" and (not steps or _idle(model.steps[-1][1])):
+    if method == "transform" and (not steps or is_idle(model.steps[-1][1])):
         for number, name, each in steps[-1:]:
             with within(f'step {number}, "{name}"'):
                 return call(each, "transform", x)
@@ -61,7 +61,8 @@ def _last(model: Any, method: str, x: Table) -> Answer:
         return call(each, method, x)
 
 
-def _idle(step: Any) -> bool:
+def is_idle(step: Any) -> bool:
+    """Return whether a step of a pipeline passes its rows on unchanged."""
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
@@ -79,7 +80,7 @@ class ColumnTransformer(Family):
             if (isinstance(each, str) and each == "drop") or not len(index):
                 continue
             with within(f'transformer "{name}"'):
-                chosen = _chosen(x, index)
+                chosen = _chosen(model, x, index)
                 if np.isscalar(columns):
                     chosen = n.flat(chosen if isinstance(chosen, Tensor) else chosen.matrix())
                 found = _through(each, chosen)
@@ -127,11 +128,24 @@ def _slice(model: Any, columns: slice) -> list[int]:
     return list(range(start, stop))[:: columns.step]
 
 
-def _chosen(x: Table, index: list[int]) -> Table:
+def _chosen(model: Any, x: Table, index: list[int]) -> Table:
     if isinstance(x, Tensor):
         return n.gather(x, index, axis=1)
     items = list(x.columns.items())
-    return Frame(dict(items[place] for place in index))
+    given = read_places(model) if len(items) < model.n_features_in_ else range(len(items))
+    known = dict(zip(given, items, strict=True))
+    return Frame(dict(known[place] for place in index))
+
+
+def read_places(model: Any) -> list[int]:
+    """Return the numbers of the columns that a ``ColumnTransformer`` does not drop."""
+    read = {
+        place
+        for _, each, columns in model.transformers_
+        if not (isinstance(each, str) and each == "drop")
+        for place in _places(model, columns)
+    }
+    return sorted(read)
 
 
 class FeatureUnion(Family):

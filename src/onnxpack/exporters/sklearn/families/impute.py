@@ -159,6 +159,7 @@ class IterativeImputer(Family):
             kept = np.flatnonzero(~empty)
             own, holes = n.gather(x, kept, axis=1), n.gather(gone, kept, axis=1)
         columns = [n.column(filled, i) for i in range(int((~empty).sum()))]
+        initial = n.concat(columns)
         low, high = private(model, "_min_value"), private(model, "_max_value")
         for step in model.imputation_sequence_ if model.n_iter_ else ():
             at = int(step.feat_idx)
@@ -166,7 +167,10 @@ class IterativeImputer(Family):
             guess = n.as_column(ask(step.estimator, "predict", rows))
             guess = n.clip(guess, float(low[at]), float(high[at])).cast(x.dtype)
             columns[at] = n.where(n.column(holes, at), guess, columns[at])
-        result = n.where(holes, n.concat(columns), own)
+        # If nothing is known in the whole batch, scikit-learn stops after the initial values.
+        known = n.any_of(n.any_of(~holes, keepdims=True), 0, keepdims=True)
+        guessed = n.where(known, n.concat(columns), initial)
+        result = n.where(holes, guessed, own)
         return with_indicator(model, result, gone)
 
 
