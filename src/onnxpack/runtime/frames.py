@@ -147,6 +147,6 @@ def _is_numeric(series: Any) -> bool:
 
 def _keeps_values(found: Array, wanted: np.dtype[Any]) -> bool:
     """Return whether numbers keep their values in the input's dtype, whatever they are."""
-    if found.dtype.kind == "b":  # as an integer it is a category; a bool among floats is a mistake
-        return wanted.kind in "biu"
-    return bool(np.can_cast(found.dtype, wanted, "safe"))
+    return bool(np.can_cast(found.dtype, wanted, "safe")) and (
+        (found.dtype.kind == "b") == (wanted.kind == "b")
+    )
