@@ -41,6 +41,7 @@ from onnxpack.exporters.torch.patch.masks import masks_unasked
 from onnxpack.exporters.torch.patch.packed import plainly_packed
 from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
 from onnxpack.exporters.torch.patch.silence import quiet
+from onnxpack.exporters.torch.patch.traced_sizes import sizes_kept_open
 from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.precision import watch_autocast, without_autocast
 from onnxpack.exporters.torch.watch import symbolic
@@ -145,6 +146,7 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "primitives restated": primitives_restated,
     "recurrent": shapes_of_recurrent_layers,
     "sizes": watch_trace,
+    "sizes kept open": lambda: sizes_kept_open({}),
     "truth": lambda: watch._truth_asked({}),
     "random weights": weights_watched,
     "symbolic": lambda: symbolic.text_of_sizes(lambda size, place: None),
@@ -213,7 +215,8 @@ def test_every_module_that_replaces_is_asked() -> None:
     asked = {
         "attention", "bags", "classes", "detectors", "encoders", "fast_attention", "forks", "forms",
         "gradients", "handed", "masks", "outside", "packed", "plugins", "precision", "recurrent",
-        "restated", "silence", "sizes", "symbolic", "traced", "untrained",
+        "restated", "silence", "sizes", "symbolic", "traced", "traced_sizes",
+        "untrained",
     }  # fmt: skip
     assert users == asked
 

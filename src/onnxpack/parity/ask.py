@@ -86,7 +86,7 @@ def ask(
         sets,
         remedy=REMEMBERING,
     )
-    _refuse_unvaried(axes, questions, skipped)
+    _refuse_unvaried(subject, axes, questions, skipped)
     kept, restless = set_aside_restless(questions)
     _refuse_empty(kept)
     return tuple(kept), (*skipped, *restless)
@@ -257,7 +257,18 @@ def _refuse_nondeterministic(
     unordered: Sets,
     remedy: str = UNSTEADY,
 ) -> None:
-    again = subject.run(case.feeds)
+    try:
+        again = subject.run(case.feeds)
+    except OnnxpackError:
+        raise
+    except Exception as exc:
+        raise NondeterministicError(
+            f"the model refuses an input that it answered before, {when}: {_brief(exc)}"
+            f"{place_of(exc)}. A call with other sizes changed it.",
+            remedy="give layers no state that depends on the sizes of an input, or fix the sizes: "
+            "static=True",
+            options="--static",
+        ) from exc
     if again.keys() == expected.keys():
         found = compare_all(expected, again, tolerance, unordered=unordered)
         different = [evidence for evidence in found if not evidence.passed]
@@ -286,7 +297,7 @@ def _changing_outputs(
 
 
 def _refuse_unvaried(
-    axes: Axes, questions: Sequence[Question], skipped: Sequence[SkippedCase]
+    subject: Subject, axes: Axes, questions: Sequence[Question], skipped: Sequence[SkippedCase]
 ) -> None:
     own = questions[0].case.dims
     for name, named in axes.items():
@@ -300,7 +311,8 @@ def _refuse_unvaried(
                     f"model itself takes no other size than {own[dim]}: {reasons[0]}",
                     remedy="if the sample is one row, give it a batch axis: sample[None]"
                     if alone
-                    else f"in the model take the size from the input, x.shape[{axis}], not "
+                    else subject.fix_of_size(dim, own[dim])
+                    or f"in the model take the size from the input, x.shape[{axis}], not "
                     f"from a number; or {_fix(axis)}",
                     options=f"--sample {_one_row(questions[0].case.feeds[name])}" if alone else "",
                 )

@@ -194,6 +194,15 @@ class Subject(ABC):
         """Return a remedy for the error of a model that refuses its sample; empty if unknown."""
         return ""
 
+    def fix_of_size(self, dim: str, size: int) -> str:
+        """Return a command that fixes a size which the model declares; empty if it declares none.
+
+        Args:
+            dim: name of the dynamic dim.
+            size: the only size that the model takes.
+        """
+        return ""
+
     def diagnose(self, attempts: Sequence[Attempt]) -> Cause | None:
         """Return the likely cause of a failure of every strategy; None if it is not known."""
         return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import onnxpack
-from onnxpack.errors import ExportError, PackError
+from onnxpack.errors import ExportError, PackError, SampleError
 from onnxpack.pack.validate import validate
 
 X = np.random.default_rng(0).normal(size=(2, 4)).astype("f4")
@@ -139,3 +142,26 @@ def test_an_old_opset_is_refused_with_a_cure_that_works(
     monkeypatch.chdir(tmp_path)
     exec(caught.value.remedy.partition(", and")[0], {"onnx": onnx})
     assert onnxpack.Model(onnxpack.export("newer.onnx", X, tmp_path / "pack")).prove().ok
+
+
+def test_an_axis_that_the_file_declares_wrongly_is_fixed_by_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [value("x", TensorProto.FLOAT, ["batch", "in put"])],
+        [value("y", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(WEIGHT, "w")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    monkeypatch.chdir(tmp_path)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), "g.onnx")
+    with pytest.raises(SampleError, match="takes no other size than 4") as caught:
+        onnxpack.export("g.onnx", X, "pack")
+    python, *arguments = shlex.split(caught.value.remedy)
+    assert python == "python"
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    pack = onnxpack.export("fixed.onnx", X, "pack")
+    assert pack.manifest.signature.inputs[0].shape == ("batch", 4)

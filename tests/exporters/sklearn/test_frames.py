@@ -224,3 +224,19 @@ def test_a_gap_that_training_had_and_the_sample_lacks_is_noted(check: Any, gap: 
     assert note in check.proven(model, whole, frame).manifest.notes
     whole_model = model.fit(whole, Y[frame["city"].notna()])
     assert note not in check.proven(whole_model, whole, force=True).manifest.notes
+
+
+@pytest.mark.parametrize("rest", ["drop", "passthrough"])
+def test_columns_that_the_first_step_drops_are_no_inputs(check: Any, rest: str) -> None:
+    frame = people().assign(when=pd.Timestamp("2024-01-01"), number=np.arange(ROWS))
+    parts = [("words", OneHotEncoder(), WORDS), ("scaled", StandardScaler(), NUMBERS)]
+    parts += [("gone", "drop", ["when", "number"])] * (rest == "passthrough")
+    model = make_pipeline(ColumnTransformer(parts, remainder=rest), LogisticRegression())
+    model.fit(frame, Y)
+    read = [*NUMBERS, *["member"] * (rest == "passthrough"), *WORDS]
+    for sample in (frame.head(20), frame[read].head(20)):
+        pack = check.proven(model, sample, frame[read], force=True)
+        assert [spec.name for spec in pack.manifest.signature.inputs] == read
+    with pytest.raises(SampleError, match="has no column 'age'") as caught:
+        onnxpack.export(model, frame[read[1:]].head(20), check.folder / "other")
+    assert "when" not in str(caught.value)

@@ -124,3 +124,10 @@ def test_rows_at_no_distance_from_two_donors_are_asked(check: Any) -> None:
     error = check.refused(model, known, "case 'training rows with gaps' some rows are equally far")
     assert "accept=['training rows with gaps']" in str(error.remedy)
     check.proven(model, known, accept=["training rows with gaps"])
+
+
+def test_a_batch_without_any_value_gets_the_initial_values(check: Any) -> None:
+    model = IterativeImputer(random_state=0).fit(HOLED)
+    pack = check.proven(model, HOLED, gaps(X, 0.5))
+    for rows in (np.full((3, 4), np.nan), np.vstack([np.full((2, 4), np.nan), X[:1]])):
+        np.testing.assert_allclose(onnxpack.Model(pack)(rows), model.transform(rows), rtol=1e-6)

@@ -128,3 +128,8 @@ def test_what_cannot_be_made_lower_case_alike_fails_aloud(check: Any, text: str)
 def test_refused(check: Any, vectorizer: Any, word: str) -> None:
     error = check.refused(vectorizer.fit(SPOKEN), SPOKEN, word)
     assert error.remedy
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", None])
+def test_counts_in_float32(check: Any, norm: Any) -> None:
+    check.proven(TfidfVectorizer(dtype=np.float32, norm=norm).fit(SPOKEN), SPOKEN, fine=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -92,6 +93,14 @@ class OnnxSubject(Subject):
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """Yield the only strategy: the unchanged graph."""
         yield Strategy("adopted", self._copy)
+
+    def fix_of_size(self, dim: str, size: int) -> str:
+        """Return a command that writes a file in which the dim has this size."""
+        given = shlex.quote(self.model_class)
+        return (
+            "python -m onnxruntime.tools.make_dynamic_shape_fixed "
+            f"--dim_param {shlex.quote(dim)} --dim_value {size} {given} fixed.onnx"
+        )
 
     def _copy(self, to: Path) -> Probes:
         """Write the graph, with all its weights in one file next to it."""

@@ -8,7 +8,7 @@ If PyTorch has removed it, the ladder goes on without it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from onnxpack.errors import ExportError
 from onnxpack.exporters.frames import Place, listed
 from onnxpack.exporters.torch.patch.detectors import boxes_may_lack, has_no_order
 from onnxpack.exporters.torch.patch.packed import plainly_packed
+from onnxpack.exporters.torch.patch.traced_sizes import sizes_kept_open
 from onnxpack.exporters.torch.rewrite.forms import forms_known
 from onnxpack.exporters.torch.rewrite.numbers import with_numbers_kept
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
@@ -71,7 +72,8 @@ class TorchScript:
                 "not traced, because a value written in place is read through another view at "
                 f"{listed(observed.stale)}"
             )
-        with watch_trace() as learned:
+        kept_open = nullcontext() if known else sizes_kept_open(observed.varying)
+        with kept_open, watch_trace() as learned:
             self._export(self.setup.flat, to)
         decisions = self._size_decisions() if learned else []
         if decisions:

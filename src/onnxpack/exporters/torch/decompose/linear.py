@@ -7,17 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from onnxpack.exporters.torch.decompose.known_sizes import fixed_size
+
 LARGEST = 16
 """The side of the largest matrix that is eliminated in this way: each row takes a dozen nodes."""
 WIDEST, SWEEPS = 4, 6
 """The most columns for which singular values are computed, and the number of sweeps over all
 pairs."""
-
-
-def fixed_size(x: Tensor, axis: int) -> int | None:
-    """Return the size of an axis; None if it varies."""
-    size: Any = x.shape[axis]
-    return None if isinstance(size, torch.SymInt) else int(size)
 
 
 def solve(matrix: Tensor, wanted: Tensor, *, left: bool = True) -> Any:

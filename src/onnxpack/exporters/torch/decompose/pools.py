@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from onnxpack.exporters.torch.decompose.linear import fixed_size
+from onnxpack.exporters.torch.decompose.known_sizes import fixed_size
 
 
 def adaptive(reduce: Callable[..., Tensor], count: int) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from torch._C import (  # type: ignore[attr-defined]
 )
 from torch.nn import functional
 
-from onnxpack.exporters.torch.decompose.linear import fixed_size
+from onnxpack.exporters.torch.decompose.known_sizes import fixed_size
 
 NEAREST = ("nearest", "nearest-exact")
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -35,6 +35,7 @@ from torch.utils._sympy.printers import PythonPrinter
 from onnxpack.errors import ExportError
 from onnxpack.exporters.frames import Place, module_of, of_torch, user_line
 from onnxpack.exporters.replaced import replaced
+from onnxpack.exporters.torch.decompose.known_sizes import Varying
 from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
 from onnxpack.exporters.torch.watch.conditions import Condition
 from onnxpack.exporters.torch.watch.writes import Writes
@@ -74,11 +75,13 @@ class Observation:
             be a case of the proof.
         stale: lines that read a value written through another view, see
             :mod:`onnxpack.exporters.torch.watch.writes`.
+        varying: for each shape that a tensor had, which of its sizes vary.
     """
 
     decisions: tuple[tuple[Place, Condition], ...]
     conditions: tuple[Condition, ...]
     stale: tuple[str, ...] = ()
+    varying: Varying = field(default_factory=dict)
 
 
 def witness(
@@ -123,26 +126,26 @@ def witness(
             writes.returned(run(*fakes))
         except Exception:
             # A size as a dict key raises an error, as does code after a decision that went wrong.
-            seen = _observation(env.asked, writes, names, own)
+            seen = _observation(env, writes, names, own)
             if seen.decisions:
                 return seen
             raise
-    return _observation(env.asked, writes, names, own)
+    return _observation(env, writes, names, own)
 
 
 def _observation(
-    asked: Sequence[_Asked], writes: Writes, names: Mapping[str, str], own: Mapping[str, int]
+    env: _RecordingEnv, writes: Writes, names: Mapping[str, str], own: Mapping[str, int]
 ) -> Observation:
     decisions: dict[Place, Condition] = {}
     conditions: dict[str, Condition] = {}
-    for question in asked:
+    for question in env.asked:
         condition = Condition.of_symbols(question.code, names, own)
         if question.place is None:
             conditions.setdefault(question.code, condition)
         elif question.place not in decisions and condition.varies():
             decisions[question.place] = condition
     varying = tuple(each for each in conditions.values() if each.varies())
-    return Observation(tuple(decisions.items()), varying, tuple(writes.stale))
+    return Observation(tuple(decisions.items()), varying, tuple(writes.stale), env.varying)
 
 
 def _context(tensor: torch.Tensor, named: Mapping[int, str]) -> StatelessSymbolicContext[Any, Any]:
@@ -198,6 +201,7 @@ class _RecordingEnv(ShapeEnv):
     def __init__(self) -> None:
         super().__init__(allow_scalar_outputs=True, allow_dynamic_output_shape_ops=True)
         self.asked: list[_Asked] = []
+        self.varying: dict[tuple[int, ...], tuple[bool, ...]] = {}
         self.operator: Any = None
 
     def evaluate_expr(self, orig_expr: Any, hint: Any = None, *args: Any, **options: Any) -> Any:
@@ -225,6 +229,21 @@ class _RecordingEnv(ShapeEnv):
             self.write(expr, user_line(_of_tensors))
         elif decides:
             self.write(expr, user_line(of_torch))
+
+    def note_shapes(self, value: Any) -> None:
+        """Record, for each tensor in a value, which of its sizes vary."""
+        if isinstance(value, torch.Tensor):
+            sizes: list[Any] = list(value.shape)
+            hints = tuple(map(_hint, sizes))
+            if -1 not in hints:  # else it has a count of found elements, which always varies
+                masks = tuple(map(_varies, sizes))
+                before = self.varying.get(hints, (False,) * len(hints))
+                self.varying[hints] = tuple(map(max, before, masks))
+        elif isinstance(value, list | tuple):
+            for part in value:
+                self.note_shapes(part)
+        elif isinstance(value, dict):
+            self.note_shapes(list(value.values()))
 
     def _get_user_frame(self) -> FrameType | None:
         """Return the calling frame, in place of torch's search for the user's frame.
@@ -271,6 +290,7 @@ class _Operators(TorchDispatchMode):
             result = func(*args, **(kwargs or {}))
         finally:
             self._env.operator = outer
+        self._env.note_shapes((args, kwargs or {}, result))
         self._writes.note(func, (args, kwargs or {}), result)
         return result
 
@@ -295,6 +315,16 @@ def text_of_sizes(note: Callable[[Any, Place], None]) -> Iterator[None]:
 
             stack.enter_context(replaced(kind, name, watched))
         yield
+
+
+def _hint(size: Any) -> int:
+    """Return a size of this run; -1 for a count of found elements, which is not known."""
+    hint = size.node.hint if isinstance(size, torch.SymInt) else size
+    return -1 if hint is None else int(hint)
+
+
+def _varies(size: Any) -> bool:
+    return isinstance(size, torch.SymInt) and bool(size.node.expr.free_symbols)
 
 
 def _name(operator: Any) -> str:
