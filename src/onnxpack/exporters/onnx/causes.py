@@ -16,6 +16,11 @@ from onnxpack.runtime.session import plain
 FIRST_OPSET = 7
 """ONNX Runtime lacks kernels for many operators of earlier opsets than this one."""
 NEW_OPSET = 18
+TENSORS = (
+    "export the scikit-learn model itself, or convert it again without maps: "
+    "skl2onnx.to_onnx(model, X, options={'zipmap': False})"
+)
+"""The cure for a classifier of skl2onnx, whose ZipMap makes a map of each row's probabilities."""
 
 
 def open_model(pack: Pack, graph: ir.Model) -> Model:
@@ -41,24 +46,25 @@ def open_model(pack: Pack, graph: ir.Model) -> Model:
         ) from exc
 
 
-def refuse_other_values(path: Path) -> None:
-    """Raise an error for a graph whose inputs or outputs are not tensors, such as those of ZipMap.
+def read_graph(path: Path) -> ir.Model:
+    """Read a graph.
 
     Raises:
-        PackError: there is such a value; the error names it.
+        PackError: an input or output is not a tensor, as the maps of ZipMap; the error names it.
     """
-    graph = onnx.load(path, load_external_data=False).graph
-    for value in (*graph.input, *graph.output):
-        kind = value.type.WhichOneof("value")
-        if kind not in (None, "tensor_type"):
-            raise PackError(
-                f"{path.name!r} has {value.name!r}, a {kind.removesuffix('_type')}, expected "
-                "tensors only.",
-                remedy="export the scikit-learn model itself, or convert it again without maps: "
-                "skl2onnx.to_onnx(model, X, options={'zipmap': False})"
-                if any(node.op_type == "ZipMap" for node in graph.node)
-                else "",
-            )
+    try:
+        return ir.load(path)
+    except ir.serde.SerdeError as exc:
+        graph = onnx.load(path, load_external_data=False).graph
+        for value in (*graph.input, *graph.output):
+            kind = value.type.WhichOneof("value") or "tensor_type"
+            if kind != "tensor_type":
+                raise PackError(
+                    f"{path.name!r} has {value.name!r}, a {kind.removesuffix('_type')}, expected "
+                    "tensors only.",
+                    remedy=TENSORS if any(node.op_type == "ZipMap" for node in graph.node) else "",
+                ) from exc
+        raise PackError(f"{path.name!r} cannot be read: {exc}") from exc
 
 
 def refuse_draws(path: Path, model: ir.Model) -> None:

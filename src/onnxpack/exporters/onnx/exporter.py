@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
 from onnxpack.comparison.detections import compare_all
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import PackError, ParityError, SampleError
-from onnxpack.exporters.onnx.causes import open_model, refuse_draws, refuse_other_values
+from onnxpack.exporters.onnx.causes import open_model, read_graph, refuse_draws
 from onnxpack.exporters.onnx.evaluator import Evaluator
 from onnxpack.exporters.onnx.inputs import make_constant, notes_of_constants
 from onnxpack.exporters.onnx.nonfinite import FAR, notes_of_nonfinite
@@ -62,8 +61,7 @@ class OnnxSubject(Subject):
     def __init__(self, pack: Pack, sample: Any) -> None:
         self.model_class = pack.model_path.name
         self._pack = pack
-        refuse_other_values(pack.model_path)
-        self._graph = ir.load(pack.model_path)
+        self._graph = read_graph(pack.model_path)
         self._constants = make_constant(self._graph)
         self._model = open_model(pack, self._graph)
         signature = self._model.signature
