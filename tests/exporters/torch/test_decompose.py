@@ -202,6 +202,21 @@ def test_adaptive_pools_of_any_picture(check: Any, pool: str) -> None:
     )
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_a_spatial_transformer_of_any_picture(check: Any, align_corners: bool) -> None:
+    def turned(x: Tensor) -> Tensor:
+        theta = x.mean((1, 3))[:, :3].repeat(1, 2).reshape(-1, 2, 3).tanh() * 2
+        grid = torch.nn.functional.affine_grid(theta, x.shape, align_corners)
+        return torch.nn.functional.grid_sample(x, grid, align_corners=align_corners)
+
+    check.proven(
+        lambda: Calls(turned),
+        lambda n: torch.randn(n, 2, 3 + 4 * n, 2 + 5 * n),
+        fresh=(1, 4),
+        dynamic={"x": {2: "height", 3: "width"}},
+    )
+
+
 def test_windows_of_any_number(check: Any) -> None:
     check.proven(
         lambda: Calls(lambda x: x.unfold(-1, 4, 2).amax(-1)),

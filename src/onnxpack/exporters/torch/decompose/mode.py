@@ -111,6 +111,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "adaptive_max_pool1d": pools.adaptive(torch.amax, 1),
     "adaptive_max_pool2d": pools.adaptive(torch.amax, 2),
     "adaptive_max_pool3d": pools.adaptive(torch.amax, 3),
+    "affine_grid": resample.affine_grid,
     "all": reductions.all_true,
     "angle": arithmetic.angle,
     "any": reductions.any_true,

@@ -17,6 +17,8 @@ from torch.nn import functional
 from onnxpack.exporters.torch.decompose.known_sizes import fixed_size
 
 NEAREST = ("nearest", "nearest-exact")
+PICTURES = 4
+"""Axes of pictures: batch, channels, height, width."""
 
 
 def interpolate(
@@ -55,6 +57,27 @@ def upsample(
 
 FAR = 8.0
 """Beyond this coordinate everything is outside, whatever the size and the kernel."""
+
+
+def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Any:
+    """Decompose ``F.affine_grid`` for pictures; the operator would keep their size as a number."""
+    if len(size) != PICTURES:
+        return NotImplemented
+    tall, wide = (_centres(each, theta, bool(align_corners)) for each in (size[-2], size[-1]))
+    rows, columns = tall.unsqueeze(1) + wide * 0, tall.unsqueeze(1) * 0 + wide
+    base = torch.stack([columns, rows, torch.ones_like(rows)], -1).flatten(0, 1)
+    found = base @ theta.transpose(1, 2)
+    return found.reshape(theta.shape[0], rows.shape[0], rows.shape[1], 2)
+
+
+def _centres(size: Any, like: Tensor, align_corners: bool) -> Tensor:
+    """Return the coordinates of the pixels of one axis, from -1 to 1."""
+    place = torch.arange(size, device=like.device).to(like.dtype)
+    if not align_corners:
+        return (place * 2 + 1) / size - 1
+    last = place[-1:]
+    found: Tensor = torch.where(last > 0, place * 2 / last.clamp(min=1) - 1, 0)
+    return found
 
 
 def grid_sample(
