@@ -66,17 +66,18 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     tall, wide = (_centres(each, theta, bool(align_corners)) for each in (size[-2], size[-1]))
     rows, columns = tall.unsqueeze(1) + wide * 0, tall.unsqueeze(1) * 0 + wide
     base = torch.stack([columns, rows, torch.ones_like(rows)], -1).flatten(0, 1)
-    found = base @ theta.transpose(1, 2)
+    found: Tensor = base @ theta.transpose(1, 2)
     return found.reshape(theta.shape[0], rows.shape[0], rows.shape[1], 2)
 
 
 def _centres(size: Any, like: Tensor, align_corners: bool) -> Tensor:
     """Return the coordinates of the pixels of one axis, from -1 to 1."""
     place = torch.arange(size, device=like.device).to(like.dtype)
-    if not align_corners:
-        return (place * 2 + 1) / size - 1
-    last = place[-1:]
-    found: Tensor = torch.where(last > 0, place * 2 / last.clamp(min=1) - 1, 0)
+    if align_corners:
+        last = place[-1:]
+        found: Tensor = torch.where(last > 0, place * 2 / last.clamp(min=1) - 1, 0)
+    else:
+        found = (place * 2 + 1) / size - 1
     return found
 
 
