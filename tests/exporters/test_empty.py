@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.feature_extraction.text import CountVectorizer
 from torch import Tensor, nn
 
 import onnxpack
@@ -61,3 +62,13 @@ def test_a_mean_of_nothing_is_nan(tmp_path: Path) -> None:
     for shape in ((2, 0, 3), (0, 6, 3)):
         x = torch.zeros(shape)
         np.testing.assert_array_equal(model(x.numpy()), Mean()(x).numpy())
+
+
+@pytest.mark.parametrize("options", [{}, {"lowercase": False}, {"dtype": np.float32}])
+def test_a_batch_without_texts_is_refused_with_a_cure(options: Any, tmp_path: Path) -> None:
+    texts = np.array(["a fox jumps", "the dog", "fox dog cat"], dtype=object)
+    model = CountVectorizer(**options).fit(texts)
+    pack = onnxpack.export(model, texts, tmp_path / "pack")
+    with pytest.raises(FeedError, match="'batch' is 0") as caught:
+        onnxpack.Model(pack)(np.array([], dtype=object))
+    assert "leave out empty inputs" in caught.value.remedy
