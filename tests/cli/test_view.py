@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 import urllib.error
@@ -22,7 +23,13 @@ PROGRAM = str(Path(sys.executable).with_name("onnxpack"))
 
 @contextmanager
 def viewing(path: Path) -> Iterator[tuple[Any, str]]:
-    child = pexpect.spawn(PROGRAM, ["view", str(path), "--no-browser"], encoding="utf-8")
+    # A shell's background jobs ignore Ctrl-C, and so do their children unless told otherwise.
+    child = pexpect.spawn(
+        PROGRAM,
+        ["view", str(path), "--no-browser"],
+        encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         child.expect(r"(http://localhost:\d+) \(Ctrl-C stops it\)\r\n")
         yield child, child.match[1]

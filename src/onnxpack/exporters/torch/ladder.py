@@ -98,7 +98,20 @@ def _scripts(setup: Setup) -> TorchScript:
 
 
 def _strategy(setup: Setup, name: str, make: Callable[[Path], Probes]) -> Strategy:
+    if _has_transformers(setup.subject.model):
+        from onnxpack.exporters.torch.patch.attention import with_attention_written_out
+
+        make = with_attention_written_out(make)
     return Strategy(f"{name}{setup.subject.manner}", make)
+
+
+def _has_transformers(model: torch.nn.Module) -> bool:
+    """Return whether the model, or a part of it, is a module of Hugging Face transformers."""
+    return any(
+        kind.__module__.startswith("transformers.")
+        for part in model.modules()
+        for kind in type(part).__mro__
+    )
 
 
 def _refuse_hidden_by_precision(subject: TorchSubject) -> None:

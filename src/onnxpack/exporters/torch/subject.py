@@ -258,10 +258,6 @@ class TorchSubject(Subject):
     def strategies(self, axes: Axes, opset: int, outputs: Sequence[str]) -> Iterator[Strategy]:
         """Yield PyTorch's strategies, each also with NaN kept if a graph loses it."""
         ladder = climb(Setup(self, axes, opset, tuple(outputs)))
-        if _has_transformers(self.model):
-            from onnxpack.exporters.torch.patch.attention import with_attention_written_out
-
-            ladder = with_attention_written_out(ladder)
         takes_nan = any(array.dtype.kind in "fc" for array in self.sample.values())
         return with_nan_kept(ladder, asked=self.asks_nan or not takes_nan)
 
@@ -399,13 +395,4 @@ def _constants(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
         f"argument {name!r} is fixed at {value!r}"
         for name, value in given
         if value is not None and not any(True for _ in flatten(value, name))
-    )
-
-
-def _has_transformers(model: torch.nn.Module) -> bool:
-    """Return whether the model, or a part of it, is a module of Hugging Face transformers."""
-    return any(
-        kind.__module__.startswith("transformers.")
-        for part in model.modules()
-        for kind in type(part).__mro__
     )

@@ -8,9 +8,8 @@ only there, "sdpa" is written out, and every mask is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,23 +21,19 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask,
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from onnxpack.exporters.replaced import existing, replaced, replaced_item
-from onnxpack.parity.subject import Probes, Strategy
+from onnxpack.parity.subject import Probes
 
 FUSED, PLAIN, GROUPED = "sdpa", "eager", "grouped_mm"
 
 
-def with_attention_written_out(ladder: Iterable[Strategy]) -> Iterator[Strategy]:
-    """Yield the same strategies; each makes its graph with :func:`written_out`."""
+def with_attention_written_out(make: Callable[[Path], Probes]) -> Callable[[Path], Probes]:
+    """Return a function that makes the same graph, but with :func:`written_out`."""
 
-    def within(make: Callable[[Path], Probes]) -> Callable[[Path], Probes]:
-        def made(to: Path) -> Probes:
-            with written_out():
-                return make(to)
+    def made(to: Path) -> Probes:
+        with written_out():
+            return make(to)
 
-        return made
-
-    for strategy in ladder:
-        yield replace(strategy, make=within(strategy.make))
+    return made
 
 
 @contextmanager
