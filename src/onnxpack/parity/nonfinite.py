@@ -25,7 +25,8 @@ def nonfinite_values(sample: Mapping[str, Array]) -> Iterator[tuple[str, Mapping
 
     Whether an operator loses NaN can depend on its place: ONNX Runtime's ``ReduceMax`` keeps NaN at
     the first place, and skips it elsewhere. Each sign of infinity is tried in every row, since the
-    answer of an activation such as ``gelu`` depends on the sign that a layer has made of it.
+    answer of an activation such as ``gelu`` depends on the sign that a layer has made of it. One
+    row holds nothing but minus infinity, as a mask leaves it.
     """
     if not any(array.dtype.kind == "f" and array.size for array in sample.values()):
         return
@@ -65,4 +66,7 @@ def _alone(value: float, random: np.random.Generator, array: Array) -> Array:
 
 def _infinite(random: np.random.Generator, array: Array) -> Array:
     signed = np.copysign(np.inf, random.normal(size=array.shape))
-    return np.where(random.random(array.shape) < SHARE, signed, array).astype(array.dtype)
+    changed = np.where(random.random(array.shape) < SHARE, signed, array).astype(array.dtype)
+    if changed.ndim and len(changed) > 1:
+        changed[-1] = -np.inf
+    return changed

@@ -88,6 +88,13 @@ def test_what_differs_only_there_is_refused_and_can_be_accepted(tmp_path: Path) 
     assert any(case.accepted for case in pack.manifest.parity.cases)
 
 
+def test_a_row_of_minus_infinities_is_asked(tmp_path: Path) -> None:
+    sample = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    with pytest.raises(ParityError, match="infinities among the numbers"):
+        # XLA's rank is 1.9999999, the graph's 2.0, whose weight of the next value is 0.
+        onnxpack.export(jax.jit(lambda x: jnp.percentile(x, 40, axis=1)), sample, tmp_path / "pack")
+
+
 def test_integers_are_not_asked_with_nan(tmp_path: Path) -> None:
     function = jax.jit(lambda a: jnp.max(a, 1))
     pack, _ = exported(tmp_path, function, ROWS.astype(np.int32))
