@@ -47,7 +47,7 @@ def open_model(pack: Pack, graph: ir.Model) -> Model:
 
 
 def read_graph(path: Path) -> ir.Model:
-    """Read a graph.
+    """Read the graph of a file whose inputs and outputs are tensors.
 
     Raises:
         PackError: an input or output is not a tensor, as the maps of ZipMap; the error names it.
