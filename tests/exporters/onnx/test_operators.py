@@ -58,7 +58,9 @@ CASES: dict[str, tuple[int, Any, Any, Any]] = {
     **{
         f"{kind} {opset}, axis {axis}": (opset, sample, [node(kind, axis=axis)], {})
         for kind in ("Softmax", "LogSoftmax", "Hardmax")
-        for opset, axis, sample in ((9, 1, PIXEL), (11, 2, PICTURES), (13, 1, PICTURES))
+        for opset, axis, sample in (
+            (9, 1, PIXEL), (11, 2, PICTURES), (11, -1, PICTURES), (11, 0, ROWS), (13, 1, PICTURES)
+        )
     },
     "LogSoftmax without an axis": (9, PIXEL, [node("LogSoftmax")], {}),
     "LRN": (17, PICTURES, [node("LRN", size=3)], {}),

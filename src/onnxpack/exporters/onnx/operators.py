@@ -89,7 +89,7 @@ class _OfRows(OpRun):
             return (x,)
         if self.opset >= ROWS_UNTIL:
             return (self.along(x, axis).astype(x.dtype),)
-        rows = x.reshape(int(np.prod(x.shape[: axis % (x.ndim + 1)])), -1)
+        rows = x.reshape(int(np.prod(x.shape[: axis % x.ndim])), -1)
         return (self.along(rows, 1).reshape(x.shape).astype(x.dtype),)
 
     def along(self, x: Array, axis: int) -> Array:
