@@ -30,15 +30,15 @@ class OnnxpackError(Exception):
     Args:
         message: names the thing, the actual value, and the expected value.
         remedy: a command or a line of code to type next; empty if there is none.
-        options: what to add to the command line for the same effect, if the remedy is Python:
-            one option with its value.
+        option: the option, with its value, that has the same effect on the command line, if the
+            remedy is Python.
     """
 
-    def __init__(self, message: str, *, remedy: str = "", options: str = "") -> None:
+    def __init__(self, message: str, *, remedy: str = "", option: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
-        self.options = options
+        self.option = option
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message

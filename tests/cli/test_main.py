@@ -71,6 +71,35 @@ def test_with_json_the_error_is_the_one_document_on_stdout(onnxpack: Run) -> Non
 
 
 @pytest.mark.parametrize(
+    ("argv", "typed"),
+    [
+        (["--sample", "64"], "--sample 1x64"),
+        (["--sample=64"], "--sample 1x64"),
+        ([], "--sample 1x3x224x224"),
+    ],
+)
+def test_a_cure_is_the_line_that_was_typed_with_the_option_that_mends_it(
+    onnxpack: Run, tmp_path: Path, argv: list[str], typed: str
+) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\nnet = nn.Linear(64, 10)\n")
+    target = f"{tmp_path}/net.py:net"
+    told = onnxpack("export", target, *argv, "-o", tmp_path / "pack")
+    assert told.err.splitlines()[-1] == f"→ onnxpack export {target} -o {tmp_path}/pack {typed}"
+
+
+def test_a_name_that_forward_lacks_is_told(onnxpack: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\nnet = nn.Linear(64, 10)\n")
+    argv = ("--sample", "img=1x64", "-o", tmp_path / "pack")
+    told = onnxpack("export", f"{tmp_path}/net.py:net", *argv)
+    assert "→ forward() takes input, and the sample is a dict of img" in told.err
+
+
+def test_a_pack_of_nearly_this_name_is_named(onnxpack: Run, pack: Any) -> None:
+    told = onnxpack("run", f"{pack.path}s", "-i", "random")
+    assert told.err.splitlines()[-1] == f"→ {pack.path}"
+
+
+@pytest.mark.parametrize(
     ("argv", "message", "remedy"),
     [
         (["bogus"], "No such command 'bogus'.", "onnxpack --help"),

@@ -160,7 +160,7 @@ def test_what_exists_is_not_replaced_unasked(parts: Any, pack: Pack, tmp_path: P
         with pytest.raises(PackError, match="exists already") as caught:
             parts.write(place)
         assert "force=True" in caught.value.remedy
-        assert caught.value.options == f"-o {place}-2"
+        assert caught.value.option == f"-o {place}-2"
     assert snapshot(pack.path) == before
 
 

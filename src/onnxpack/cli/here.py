@@ -13,7 +13,7 @@ SHOWN = 3
 """Packs, and files of models, for which commands are suggested."""
 TORCH, PICKLED = {".pt", ".pth"}, {".joblib", ".pkl"}
 MODELS = {".pt2", ".ckpt", ".onnx", ".keras", ".skops", ".cbm", ".ubj", *TORCH, *PICKLED}
-"""Suffixes of models' files."""
+"""Suffixes of files that hold a model, for which an export is suggested."""
 
 
 def suggest(folder: Path) -> list[str]:

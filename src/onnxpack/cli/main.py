@@ -173,7 +173,7 @@ def _kind(exc: Exception) -> str:
 def _words(exc: Exception, argv: list[str]) -> tuple[str, str, int]:
     if isinstance(exc, OnnxpackError):
         code = next((code for kind, code in _CODES if isinstance(exc, kind)), BUG)
-        return exc.message, _with_option(argv, exc.options) or exc.remedy, code
+        return exc.message, _with_option(argv, exc.option) or exc.remedy, code
     if isinstance(exc, click.ClickException):
         context = getattr(exc, "ctx", None)
         where = context.command_path if context else PROGRAM

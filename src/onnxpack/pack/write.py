@@ -128,7 +128,7 @@ def check_destination(to: Path, *, force: bool) -> None:
         raise PackError(
             f"{to} exists already.",
             remedy="choose another folder, or replace it with force=True",
-            options=f"-o {shlex.quote(f'{to}-2')}",
+            option=f"-o {shlex.quote(f'{to}-2')}",
         )
     if to.is_symlink() or not to.is_dir():
         raise PackError(f"{to} is not a folder; --force replaces only packs.")

@@ -267,7 +267,7 @@ def _refuse_nondeterministic(
             f"{place_of(exc)}. A call with other sizes changed it.",
             remedy="give layers no state that depends on the sizes of an input, or fix the sizes: "
             "static=True",
-            options="--static",
+            option="--static",
         ) from exc
     if again.keys() == expected.keys():
         found = compare_all(expected, again, tolerance, unordered=unordered)
@@ -292,7 +292,7 @@ def _changing_outputs(
         f"the model returns other outputs in case {case.name!r} ({', '.join(found)}) than for "
         f"the sample ({', '.join(expected)}), but a graph's outputs are fixed.",
         remedy="export it for the sample's own sizes: static=True",
-        options="--static",
+        option="--static",
     )
 
 
@@ -304,18 +304,22 @@ def _refuse_unvaried(
         for axis, dim in named.items():
             if all(question.case.dims[dim] == own[dim] for question in questions):
                 reasons = [case.reason for case in skipped if f"{dim}=" in case.name]
-                shape = questions[0].case.feeds[name].shape
-                alone = len(shape) == 1 and len(axes) == 1
-                raise SampleError(
-                    f"axis {axis} of input {name!r} is declared dynamic ({dim!r}), but the "
-                    f"model itself takes no other size than {own[dim]}: {reasons[0]}",
-                    remedy="if the sample is one row, give it a batch axis: sample[None]"
-                    if alone
-                    else subject.fix_of_size(dim, own[dim])
-                    or f"in the model take the size from the input, x.shape[{axis}], not "
-                    f"from a number; or {_fix(axis)}",
-                    options=f"--sample {_one_row(questions[0].case.feeds[name])}" if alone else "",
+                message = (
+                    f"axis {axis} of input {name!r} is declared dynamic ({dim!r}), but the model "
+                    f"itself takes no other size than {own[dim]}: {reasons[0]}"
                 )
+                values = questions[0].case.feeds[name]
+                if values.ndim == 1 and len(axes) == 1:
+                    raise SampleError(
+                        message,
+                        remedy="if the sample is one row, give it a batch axis: sample[None]",
+                        option=f"--sample {_one_row(values)}",
+                    )
+                remedy = subject.fix_of_size(dim, own[dim]) or (
+                    f"in the model take the size from the input, x.shape[{axis}], not from a "
+                    f"number; or {_fix(axis)}"
+                )
+                raise SampleError(message, remedy=remedy)
 
 
 def _one_row(values: Array) -> str:

@@ -62,7 +62,7 @@ def test_without_any_sample_the_remedy_is_a_line(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match="Lit has no example_input_array") as caught:
         onnxpack.export(make(lightning, None), None, tmp_path / "pack")
     assert "self.example_input_array = torch.zeros(1, ...)" in caught.value.remedy
-    assert caught.value.options == "--sample 1x3x224x224"
+    assert caught.value.option == "--sample 1x3x224x224"
 
 
 class Decides(lightning.LightningModule):

@@ -25,7 +25,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     SplineTransformer,
 )
-from tests.exporters.sklearn.conftest import feeds_of
+from tests.exporters.sklearn.conftest import feeds_of, run_with_what_is_read
 from xgboost import XGBClassifier, XGBRegressor
 
 import onnxpack
@@ -155,9 +155,7 @@ SMALL_CODES = SOLD[KIND < 9].head(12)
 
 def holds(check: Any, model: Any, sample: Any, rows: Any) -> None:
     pack = onnxpack.export(model, sample, check.folder / "pack")
-    loaded = onnxpack.Model(pack, provider="cpu")
-    read = {spec.name for spec in loaded.signature.inputs}
-    found = loaded.run({name: each for name, each in fed(rows).items() if name in read})
+    found = run_with_what_is_read(pack, fed(rows))
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), FLOAT32, 1e-6)
 
 

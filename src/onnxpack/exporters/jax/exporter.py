@@ -63,7 +63,7 @@ class JaxExporter:
             raise SampleError(
                 "a JAX model needs a sample of its input.",
                 remedy="onnxpack.export(model, x[:2], ...)",
-                options="--sample 2x28x28x1",
+                option="--sample 2x28x28x1",
             )
         if _is(model, "flax.linen", "Module"):
             model = _unbound(model)

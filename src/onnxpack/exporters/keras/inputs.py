@@ -60,7 +60,7 @@ class Inputs:
                 raise SampleError(
                     f"{model.name!r} does not declare its inputs, so it needs a sample.",
                     remedy="onnxpack.export(model, x_train[:2], ...)",
-                    options="--sample 2x28x28x1",
+                    option="--sample 2x28x28x1",
                 )
             made = {each.name: _made(each) for each in stated}
             shapes = ", ".join(f"{name} {array.shape}" for name, array in made.items())

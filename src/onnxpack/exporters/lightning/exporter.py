@@ -42,7 +42,7 @@ class LightningExporter:
                 f"{type(model).__name__} has no example_input_array, and no sample was given.",
                 remedy="set self.example_input_array = torch.zeros(1, ...) in __init__, or pass "
                 "a sample",
-                options="--sample 1x3x224x224",
+                option="--sample 1x3x224x224",
             )
         with inference_mode_of(model):
             subject = TorchSubject(model, sample, framework="lightning")

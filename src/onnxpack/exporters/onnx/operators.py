@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,8 +79,8 @@ class Loop(op_loop.Loop):
 class _OfRows(OpRun):
     """An operator on the rows of a matrix, or along an axis.
 
-    Before opset 13 the axes from ``axis`` on are one axis (its default is 1); the evaluator
-    always takes ``axis`` alone.
+    Before opset 13 the axes from ``axis`` on are one axis (its default is 1). The evaluator follows
+    opset 13 in every graph.
     """
 
     opset: int
@@ -92,13 +93,13 @@ class _OfRows(OpRun):
         rows = x.reshape(int(np.prod(x.shape[: axis % x.ndim])), -1)
         return (self.along(rows, 1).reshape(x.shape).astype(x.dtype),)
 
+    @abstractmethod
     def along(self, x: Array, axis: int) -> Array:
         """Return the result along one axis."""
-        raise NotImplementedError
 
 
 class Softmax(_OfRows):
-    """The operator Softmax."""
+    """The operator Softmax before opset 13, which the evaluator takes along one axis only."""
 
     def along(self, x: Array, axis: int) -> Array:
         """Return exp(x) divided by its sum."""
@@ -116,7 +117,7 @@ class LogSoftmax(_OfRows):
 
 
 class Hardmax(_OfRows):
-    """The operator Hardmax."""
+    """The operator Hardmax before opset 13, which the evaluator takes along one axis only."""
 
     def along(self, x: Array, axis: int) -> Array:
         """Return 1 at the first largest element, and 0 elsewhere."""
@@ -156,7 +157,7 @@ class BatchNormalization(OpRun):
         **_: Any,
     ) -> tuple[Array]:
         if not spatial or len(self.onnx_node.output) > 1:
-            raise NotImplementedError("BatchNormalization that is trained, or not by channel")
+            raise ValueError("BatchNormalization that is trained, or not by channel")
         each = (-1, *(1,) * (x.ndim - 2))
         scale, bias, mean, variance = (a.reshape(each) for a in (scale, bias, mean, variance))
         return ((scale * (x - mean) / np.sqrt(variance + epsilon) + bias).astype(x.dtype),)

@@ -45,7 +45,7 @@ class SklearnExporter:
             raise SampleError(
                 "a scikit-learn model needs a sample of its rows.",
                 remedy="onnxpack.export(model, X[:100], ...)",
-                options="--sample rows.csv",
+                option="--sample rows.csv",
             )
         searches = list(_searches(model))
         refuse_overrides(filter(_is_derived, searches), LIBRARIES)

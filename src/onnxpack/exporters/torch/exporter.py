@@ -56,7 +56,7 @@ class TorchExporter:
             raise SampleError(
                 "a PyTorch model needs a sample of its input.",
                 remedy="onnxpack.export(model, torch.zeros(1, 3, 224, 224), ...)",
-                options="--sample 1x3x224x224",
+                option="--sample 1x3x224x224",
             )
         if _is_program(model):
             module = model.module()

@@ -296,7 +296,7 @@ class TorchSubject(Subject):
     def cure(self, exc: Exception) -> str:
         """Return a remedy for the error with which the model refuses its sample."""
         args, _ = self.flat.arguments
-        if len(args) == 1 and isinstance(args[0], Mapping):
+        if len(args) == 1 and isinstance(args[0], Mapping) and "dict" in str(exc):
             takes = ", ".join(each.name for each in parameters_of(self.model) or ())
             return (
                 f"forward() takes {takes}, and the sample is a dict of {', '.join(args[0])}: "

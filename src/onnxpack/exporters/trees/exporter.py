@@ -57,7 +57,7 @@ class BoosterExporter(ABC):
             raise SampleError(
                 f"{self.a_model} needs a sample of its rows.",
                 remedy="onnxpack.export(model, X[:5], ...)",
-                options="--sample rows.npy",
+                option="--sample rows.npy",
             )
         with unchanged(model):
             yield self.make_subject(model, sample)

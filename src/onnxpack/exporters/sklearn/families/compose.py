@@ -77,7 +77,7 @@ class ColumnTransformer(Family):
         weights = model.transformer_weights or {}
         for name, each, columns in model.transformers_:
             index = _places(model, columns)
-            if (isinstance(each, str) and each == "drop") or not len(index):
+            if _is_dropped(each) or not len(index):
                 continue
             with within(f'transformer "{name}"'):
                 chosen = _chosen(model, x, index)
@@ -88,6 +88,10 @@ class ColumnTransformer(Family):
         if not parts:
             raise ExportError("every column is dropped")
         return _beside(parts)
+
+
+def _is_dropped(each: Any) -> bool:
+    return isinstance(each, str) and each == "drop"
 
 
 def _through(each: Any, x: Table) -> Tensor:
@@ -142,7 +146,7 @@ def read_places(model: Any) -> list[int]:
     read = {
         place
         for _, each, columns in model.transformers_
-        if not (isinstance(each, str) and each == "drop")
+        if not _is_dropped(each)
         for place in _places(model, columns)
     }
     return sorted(read)

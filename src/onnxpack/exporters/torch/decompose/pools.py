@@ -38,7 +38,7 @@ def adaptive(reduce: Callable[..., Tensor], count: int) -> Callable[..., Any]:
 
 
 def _divides(pair: tuple[Any, Any]) -> bool:
-    """Whether exporters support the pool: windows of one size, or one of the whole axis."""
+    """Return whether exporters support the pool: windows of one size, or one of the whole axis."""
     size, parts = pair
     return parts in (None, 1) or (size is not None and size % parts == 0)
 

@@ -64,7 +64,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     if len(size) != PICTURES:
         return NotImplemented
     tall, wide = (_centres(each, theta, bool(align_corners)) for each in (size[-2], size[-1]))
-    rows, columns = tall.unsqueeze(1) + wide * 0, tall.unsqueeze(1) * 0 + wide
+    rows, columns = torch.meshgrid(tall, wide, indexing="ij")
     base = torch.stack([columns, rows, torch.ones_like(rows)], -1).flatten(0, 1)
     found: Tensor = base @ theta.transpose(1, 2)
     return found.reshape(theta.shape[0], rows.shape[0], rows.shape[1], 2)

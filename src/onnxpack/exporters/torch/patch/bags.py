@@ -22,10 +22,9 @@ def bags_checked() -> Iterator[None]:
     would read foreign memory or end the process.
     """
     plain = existing(functional, "embedding_bag", function=True)
-    parameters = inspect.signature(plain)
 
     def embedding_bag(*args: Any, **options: Any) -> Any:
-        given = parameters.bind(*args, **options).arguments
+        given = inspect.signature(plain).bind(*args, **options).arguments
         # A watch would take the check for a decision of the model's; it runs with the sample only.
         watched = torch._C._len_torch_function_stack() or get_mode() is not None  # noqa: SLF001
         if given.get("offsets") is not None and not watched:

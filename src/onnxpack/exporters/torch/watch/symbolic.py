@@ -38,7 +38,7 @@ from onnxpack.exporters.replaced import replaced
 from onnxpack.exporters.torch.decompose.known_sizes import Varying
 from onnxpack.exporters.torch.patch.recurrent import shapes_of_recurrent_layers
 from onnxpack.exporters.torch.watch.conditions import Condition
-from onnxpack.exporters.torch.watch.writes import Writes
+from onnxpack.exporters.torch.watch.writes import Writes, dense_tensors
 
 TAKES_SIZES = {
     "_assert_scalar", "_to_copy", "_unsafe_view", "add", "arange", "as_strided", "clamp",
@@ -232,18 +232,13 @@ class _RecordingEnv(ShapeEnv):
 
     def note_shapes(self, value: Any) -> None:
         """Record, for each tensor in a value, which of its sizes vary."""
-        if isinstance(value, torch.Tensor):
-            sizes: list[Any] = list(value.shape)
+        for tensor in dense_tensors(value):
+            sizes: list[Any] = list(tensor.shape)
             hints = tuple(map(_hint, sizes))
             if -1 not in hints:  # else it has a count of found elements, which always varies
                 masks = tuple(map(_varies, sizes))
                 before = self.varying.get(hints, (False,) * len(hints))
                 self.varying[hints] = tuple(map(max, before, masks))
-        elif isinstance(value, list | tuple):
-            for part in value:
-                self.note_shapes(part)
-        elif isinstance(value, dict):
-            self.note_shapes(list(value.values()))
 
     def _get_user_frame(self) -> FrameType | None:
         """Return the calling frame, in place of torch's search for the user's frame.

@@ -8,7 +8,7 @@ const MADE = 4_000_000; // numbers that are made here at most
 const SHOWN = 500; // numbers of an output that are shown
 const ROWS = 8; // rows of labels that are shown
 const SLOTS = 200; // calls that the server remembers
-const FEW = 3; // models up to which each card is open and there is no index
+const FEW = 3; // models up to which every card is open, without an index
 
 // ---- asking the server ------------------------------------------------------------------------
 
@@ -564,7 +564,7 @@ const isNamed = (card) => [card.id, encodeURIComponent(card.id)].includes(locati
 
 // ---- an index of many models ------------------------------------------------------------------
 
-/** List the cards that match the filter, and hide the others; with few models there is no list. */
+/** List the cards that match the filter, and hide the others; a few models need no list. */
 function listCards() {
   const index = document.getElementById("index");
   const shown = [...document.querySelectorAll(".card")];
