@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
+from onnxpack.pack.digest import measure
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess, Source
 from onnxpack.pack.model import GoldenSet, Pack
 from onnxpack.pack.write import GoldenData, write_pack
@@ -122,9 +124,9 @@ def with_manifest() -> Callable[..., Pack]:
             parity=Parity(tolerance=Tolerance(rtol=rtol), cases=(case,), unordered=unordered),
             labels=("cat", "dog"),
             preprocess=Preprocess(resize=8),
-            files={},
+            files={pack.model_path.name: measure(BytesIO(pack.model_path.read_bytes()))},
         )
-        return Pack(pack.path, pack.model_path, pack.golden, manifest)
+        return Pack(pack.model_path.parent, pack.model_path, pack.golden, manifest)
 
     return add
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from onnxpack.errors import PackError
 from onnxpack.pack import paths, wire
 
+MAX_GRAPH_BYTES = 2**31 - 1
 MAX_FIELDS = 2**24
 """Most fields that are read; a graph of a hundred thousand nodes has some millions."""
 MAX_REFERENCES = 2**20
@@ -84,19 +85,34 @@ def external_references(model_path: Path) -> tuple[ExternalReference, ...]:
         PackError: the file is not a graph, or a reference cannot be parsed.
     """
     with paths.open_file(model_path) as stream:
-        if not paths.size(stream):
+        found = paths.size(stream)
+        if not found:
             raise PackError(f"{model_path} is empty; expected an ONNX graph.")
+        if found > MAX_GRAPH_BYTES:
+            raise PackError(
+                f"{model_path} is {found} bytes long, expected at most {MAX_GRAPH_BYTES}: protocol "
+                "buffers cannot be longer."
+            )
         # Not closed explicitly: an error's traceback may still hold a view of it.
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    found = _glance(memoryview(mapped))
-    if found is not None:
-        return found
-    if mapped.find(b"location") < 0:
-        return ()
     try:
-        return tuple(_Walk(MAX_FIELDS).references(memoryview(mapped)))
+        return find_references(mapped)
     except PackError as exc:
         raise PackError(f"{model_path} is not a valid graph: {exc.message}") from exc
+
+
+def find_references(graph: mmap.mmap | bytes) -> tuple[ExternalReference, ...]:
+    """Return every reference in the bytes of a graph, in their order.
+
+    Raises:
+        PackError: the bytes are not a graph, or a reference cannot be parsed.
+    """
+    found = _glance(memoryview(graph))
+    if found is not None:
+        return found
+    if graph.find(b"location") < 0:
+        return ()
+    return tuple(_Walk(MAX_FIELDS).references(memoryview(graph)))
 
 
 def _glance(graph: memoryview) -> tuple[ExternalReference, ...] | None:
@@ -118,27 +134,40 @@ def check_external(model_path: Path) -> tuple[ExternalReference, ...]:
     """
     references = external_references(model_path)
     sizes: dict[str, int] = {}
-    for reference in references:
-        try:
-            _check(model_path.parent, reference, sizes)
-        except PackError as exc:
-            raise PackError(
-                f"{model_path}: tensor {reference.tensor[:200]!r} has external data that is "
-                f"refused: {exc.message}"
-            ) from exc
+    try:
+        for reference in references:
+            if reference.location not in sizes:
+                sizes[reference.location] = _size(model_path.parent, reference)
+            check_within(reference, sizes[reference.location])
+    except PackError as exc:
+        raise PackError(f"{model_path}: {exc.message}") from exc
     return references
 
 
-def _check(folder: Path, reference: ExternalReference, sizes: dict[str, int]) -> None:
-    location = reference.location
-    if _IN_MEMORY in location:
-        raise PackError("it points into the process's memory.")
-    if location not in sizes:
-        with paths.open_inside(folder, location, alone=True) as stream:
-            sizes[location] = paths.size(stream)
+def check_within(reference: ExternalReference, size: int) -> None:
+    """Check that a tensor's elements lie within a file of this size.
+
+    Raises:
+        PackError: they do not.
+    """
     end = reference.offset + (reference.length or 0)
-    if end > sizes[location]:
-        raise PackError(f"it ends at byte {end} of {location}, which has {sizes[location]} bytes.")
+    if end > size:
+        place = f"byte {end} of {reference.location}"
+        raise _refused(reference, f"it ends at {place}, which has {size} bytes.")
+
+
+def _size(folder: Path, reference: ExternalReference) -> int:
+    try:
+        with paths.open_inside(folder, reference.location, alone=True) as stream:
+            return paths.size(stream)
+    except PackError as exc:
+        raise _refused(reference, exc.message) from exc
+
+
+def _refused(reference: ExternalReference, reason: str) -> PackError:
+    return PackError(
+        f"tensor {reference.tensor[:200]!r} has external data that is refused: {reason}"
+    )
 
 
 class _Walk:
@@ -202,10 +231,12 @@ class _Walk:
 
 
 def _reference(name: str, entries: dict[str, str]) -> ExternalReference:
-    length = entries.get("length")
+    length, location = entries.get("length"), entries.get("location", "")
+    if _IN_MEMORY in location:
+        raise PackError(f"tensor {name[:200]!r} points into the process's memory.")
     return ExternalReference(
         tensor=name,
-        location=entries.get("location", ""),
+        location=location,
         offset=_number(entries.get("offset", "0"), "offset"),
         length=None if length is None else _number(length, "length"),
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from onnxpack.errors import PackError, ProviderError
 from onnxpack.runtime import libraries
 from onnxpack.runtime.catalog import AZURE, CPU, CUDA
+from onnxpack.runtime.private_copy import PrivateGraph
 from onnxpack.runtime.providers import resolve, short_name
 from onnxpack.runtime.session import ONNXRUNTIME, open_session, placement
 
@@ -16,19 +17,28 @@ _BESIDE = {"TensorrtExecutionProvider": (CUDA,)}
 
 
 class Opened(NamedTuple):
-    """A session, its provider's full name, and how many nodes each provider runs."""
+    """An opened graph.
+
+    Attributes:
+        session: its session.
+        provider: full name of the provider.
+        placement: number of nodes that each provider runs.
+        runtime: name of the runtime.
+        graph: what was opened; a session reads the weights of a private copy as long as it lives.
+    """
 
     session: Any
     provider: str
     placement: dict[str, int]
     runtime: str = ONNXRUNTIME
+    graph: Path | PrivateGraph | None = None
 
 
-def open_on(graph: Path, provider: str, *, threads: int) -> Opened:
+def open_on(graph: Path | PrivateGraph, provider: str, *, threads: int) -> Opened:
     """Open a graph on a provider.
 
     Args:
-        graph: path of the graph.
+        graph: path or private copy of the graph.
         provider: see ``resolve``; ``auto`` takes the first that truly runs a part of this graph.
         threads: threads of one operator.
 
@@ -40,11 +50,11 @@ def open_on(graph: Path, provider: str, *, threads: int) -> Opened:
     return opened or _open(graph, CPU, threads)
 
 
-def open_beyond_cpu(graph: Path, provider: str, *, threads: int) -> Opened | None:
+def open_beyond_cpu(graph: Path | PrivateGraph, provider: str, *, threads: int) -> Opened | None:
     """Open a graph on an accelerator.
 
     Args:
-        graph: path of the graph.
+        graph: path or private copy of the graph.
         provider: see ``resolve``.
         threads: threads of one operator.
 
@@ -66,10 +76,10 @@ def open_beyond_cpu(graph: Path, provider: str, *, threads: int) -> Opened | Non
     return None
 
 
-def _open(graph: Path, name: str, threads: int) -> Opened:
+def _open(graph: Path | PrivateGraph, name: str, threads: int) -> Opened:
     if name == CPU:
         session = open_session(graph, [CPU], threads=threads)
-        return Opened(session, CPU, placement(session))
+        return Opened(session, CPU, placement(session), graph=graph)
     chain = [name, *_BESIDE.get(name, ()), CPU]
     try:
         session = open_session(graph, chain, threads=threads)
@@ -80,7 +90,7 @@ def _open(graph: Path, name: str, threads: int) -> Opened:
     placed = placement(session)
     if not placed.get(name):
         raise _refusal(name, "onnxruntime gave all of its work to other providers")
-    return Opened(session, name, placed)
+    return Opened(session, name, placed, graph=graph)
 
 
 def _refusal(name: str, reason: str) -> ProviderError:

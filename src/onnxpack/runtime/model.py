@@ -74,6 +74,7 @@ class Model:
             at_least_one=_at_least_one(self.pack),
             careful=opened.runtime != ONNXRUNTIME,
         )
+        self._opened: Final = opened  # keeps the weights that the session reads
         self._session: Final[Session] = opened.session
         self._outputs: Final = [spec.name for spec in self.signature.outputs]
         self._foreign: Final = foreign_errors()

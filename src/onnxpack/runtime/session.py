@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 from onnxpack.errors import FeedError, PackError, ProviderError
 from onnxpack.runtime.catalog import CPU, CUDA
+from onnxpack.runtime.private_copy import Content, PrivateGraph
 from onnxpack.signature import Array
 
 ONNXRUNTIME: Final = "onnxruntime"
@@ -56,7 +57,7 @@ def load_onnxruntime() -> ModuleType:
 
 
 def open_session(
-    graph: Path | bytes,
+    graph: Path | bytes | PrivateGraph,
     providers: Sequence[str],
     *,
     threads: int,
@@ -65,7 +66,8 @@ def open_session(
     """Return an ``onnxruntime.InferenceSession`` that logs nothing and never changes its provider.
 
     Args:
-        graph: path or bytes of the graph.
+        graph: path, bytes or private copy of the graph. The weights of a private copy must live as
+            long as the session.
         providers: full names, in order of preference.
         threads: threads of one operator.
         profile_to: prefix of the file name of a profile; None for no profile.
@@ -82,6 +84,8 @@ def open_session(
     if profile_to is not None:
         options.enable_profiling = True
         options.profile_file_prefix = os.fspath(profile_to)
+    if isinstance(graph, PrivateGraph) and graph.weights:
+        _add_weights(options, graph.weights)
     try:
         with _loading(ort, providers):
             return ort.InferenceSession(
@@ -91,8 +95,14 @@ def open_session(
                 enable_fallback=0,
             )
     except foreign_errors() as exc:
-        name = "the graph" if isinstance(graph, bytes) else f"{graph.name!r}"
-        raise _load_error(name, exc) from exc
+        raise _load_error(graph, exc) from exc
+
+
+def _add_weights(options: Any, weights: Mapping[str, Content]) -> None:
+    """Let a session use weights where they are in memory, so that they are not copied again."""
+    sizes = [len(content) for content in weights.values()]
+    options.add_external_initializers_from_files_in_memory([*weights], [*weights.values()], sizes)
+    options.add_session_config_entry("session.use_external_initializer_file_buffers_directly", "1")
 
 
 def placement(session: Any) -> dict[str, int]:
@@ -168,8 +178,10 @@ def _loading(ort: ModuleType, providers: Sequence[str]) -> Iterator[None]:
         ort.set_default_logger_severity(_WARNING)
 
 
-def _load_error(name: str, exc: Exception) -> PackError:
-    reason = plain(exc)
+def _load_error(graph: Path | bytes | PrivateGraph, exc: Exception) -> PackError:
+    reason, name = plain(exc), "the graph"
+    if not isinstance(graph, bytes):
+        reason, name = reason.replace(os.fspath(graph), graph.name), repr(graph.name)
     kernel = re.search(r"Could not find an implementation for (\S+)", reason)
     if kernel is None:
         return PackError(f"{name} cannot be loaded: {reason}.")
