@@ -56,6 +56,18 @@ def keep_nan(source: Path, to: Path, *, saturating: bool = False) -> None:
     save_beside(model, to)
 
 
+def keep_nan_in_scatters(graph: Path) -> None:
+    """Change a graph so that its scatters of the largest or smallest value keep NaN."""
+    model = ir.load(graph)
+    scatters = [node for node in _losing(model, saturating=False) if node.op_type in SCATTERS]
+    if not scatters:
+        return
+    ir.external_data.load_to_model(model)  # the files that it maps are written again
+    for node in scatters:
+        _scattered(node, AXES_ARE_INPUTS)
+    save_beside(model, graph)
+
+
 def _losing(model: ir.Model, saturating: bool) -> list[ir.Node]:
     return [
         node

@@ -13,7 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnxpack.exporters.keep_nan import keep_nan, loses_nan, operators_losing_nan
+from onnxpack.exporters.keep_nan import (
+    keep_nan,
+    keep_nan_in_scatters,
+    loses_nan,
+    operators_losing_nan,
+)
 from onnxpack.parity.subject import Probes, Strategy
 
 SUFFIX = ", NaN kept"
@@ -29,12 +34,19 @@ class _Made:
 
     strategy: Strategy
     saturating: bool
+    asked: bool
     candidate: Path | None = None
     probes: Probes = ()
 
     def make(self, to: Path) -> Probes:
-        """Make the strategy's graph, and remember its path and sizes to try."""
+        """Make the strategy's graph, and remember its path and sizes to try.
+
+        A scatter loses NaN or keeps it by the order of the rows that meet in one place, which few
+        cases would show: where NaN is asked for at all, it keeps NaN from the start.
+        """
         self.probes = self.strategy.make(to)
+        if self.asked:
+            keep_nan_in_scatters(to)
         self.candidate = to
         return self.probes
 
@@ -64,7 +76,7 @@ def with_nan_kept(
         asked: whether there is a case with NaN; if not, a note is added for graphs that lose it.
     """
     for strategy in strategies:
-        made = _Made(strategy, saturating)
+        made = _Made(strategy, saturating, asked)
         yield replace(strategy, make=made.make, notes=strategy.notes if asked else made.notes)
         if made.candidate is not None and loses_nan(made.candidate, saturating=saturating):
             yield replace(strategy, name=strategy.name + SUFFIX, make=made.make_keeping_nan)
