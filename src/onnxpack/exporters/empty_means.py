@@ -24,12 +24,12 @@ def divide_by_count(model: ir.Model) -> None:
     if opset < SUM_TAKES_AXES:
         return
     for node in standard_nodes(model, ("ReduceMean",)):
-        axes = _axes(node, opset)
+        axes = reduced_axes(node, opset)
         if axes is not None and dtype_of(first_input(node)) in SUMMED and _may_be_empty(node, axes):
             _write(node, axes)
 
 
-def _axes(node: ir.Node, opset: int) -> list[int] | None:
+def reduced_axes(node: ir.Node, opset: int) -> list[int] | None:
     """Return the axes, an empty list for all axes; None if they are known only at run time."""
     if opset < AXES_ARE_INPUTS:
         return list(node.attributes.get_ints("axes", []))

@@ -19,6 +19,7 @@ from onnxpack.exporters.empty_pools import keep_empty_windows
 from onnxpack.exporters.float16_integers import refuse_float16_integers
 from onnxpack.exporters.fourier import transform_in_float64
 from onnxpack.exporters.integers import add_exactly
+from onnxpack.exporters.long_sums import sum_in_float64
 from onnxpack.exporters.open_clip import open_clips
 from onnxpack.exporters.ports import add_unread
 from onnxpack.exporters.random_operators import refuse_random
@@ -59,6 +60,7 @@ def finish(
     write_batch_statistics(model)
     open_clips(model)
     divide_by_count(model)
+    sum_in_float64(model)
     divide_by_minus_one(model)
     add_exactly(model)
     refuse_float16_integers(model)
