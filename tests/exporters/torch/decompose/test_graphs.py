@@ -327,6 +327,24 @@ def test_attention_that_may_look_at_nothing(tmp_path: Path) -> None:
     graphs.compare(session, model, [(randn(2, 6, 4, seed=1), none)])
 
 
+@pytest.mark.parametrize("bools", [True, False])
+def test_attention_does_not_hide_nan(tmp_path: Path, bools: bool) -> None:
+    """A bool mask once gave 0 where a key is NaN, masked or not."""
+
+    def attended(x: Tensor, y: Tensor) -> Tensor:
+        mask = y[:, None] > 0
+        bias = torch.zeros_like(y)[:, None].masked_fill(~mask, -torch.inf)
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=mask if bools else bias)
+
+    model = graphs.module_of(attended, 2)
+    some = torch.ones(3, 6)
+    session = graphs.session_of(model, [randn(3, 6, 4), some], tmp_path / "model.onnx")
+    x = randn(3, 6, 4, seed=1)
+    x[0, 2, 1] = NAN
+    mask = T([[1.0, 0, 0, 1, 0, 0], [1.0, 0, 1, 1, 0, 0], [0.0] * 6])
+    graphs.compare(session, model, [(x, mask), (x, torch.zeros(3, 6))])
+
+
 def test_boxes_of_pictures_that_are_not_there(tmp_path: Path) -> None:
     ops = import_module("torchvision.ops")
     model = graphs.module_of(lambda x, y: ops.roi_align(x, y, (3, 3), 0.5), 2)
