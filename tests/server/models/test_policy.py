@@ -53,10 +53,15 @@ def test_golden_data_under_other_names_is_taken_by_place(zoo):
     assert measure(zoo(*DOUBLE, VARIED, name="image")).apart
 
 
-def test_one_uniform_golden_row_shows_nothing(zoo):
-    """All ones, and any row of a batch that they are compared with would be all ones too."""
-    policy = measure(zoo(*DOUBLE, np.ones((2, 3), np.float32)))
-    assert (policy.apart, "too uniform" in policy.reason) == (False, True)
+def test_an_answer_that_is_the_same_for_every_row_shows_nothing(zoo):
+    """Whoever exchanges such rows cannot be seen."""
+    nodes = [("Sub", ["x", "x"], ["y"])]
+    policy = measure(zoo(nodes, DOUBLE[1], VARIED))
+    assert (policy.apart, "'y' is the same for every row" in policy.reason) == (False, True)
+
+
+def test_rows_are_made_where_golden_data_is_uniform(zoo):
+    assert measure(zoo(*DOUBLE, np.ones((2, 3), np.float32))).apart
 
 
 def test_a_row_of_another_set_will_do(zoo):
@@ -83,19 +88,56 @@ def test_a_sum_over_the_rows_before_or_after_is_found(zoo, reverse):
 def test_an_output_that_only_says_it_has_a_row_for_each_row(zoo):
     nodes = [("NonZero", ["x"], ["t"]), ("Transpose", ["t"], ["y"])]
     model = zoo(nodes, [("y", TensorProto.INT64, ["batch", 2])], VARIED)
-    assert "not have as many rows" in measure(model).reason
+    assert "does not have as many rows" in measure(model).reason
 
 
 def test_a_graph_that_takes_one_batch_size_alone(zoo, monkeypatch):
     model = zoo(*DOUBLE, VARIED)
 
     def run(feeds):
-        if len(feeds["x"]) != 2:
+        if len(feeds["x"]) == 3:
             raise PackError("the graph failed")
         return {"y": feeds["x"] * 2}
 
     monkeypatch.setattr(model, "run", run)
-    assert measure(model).reason == "it fails on another batch size"
+    assert measure(model).reason == "it fails on a batch of 3 rows"
+
+
+@pytest.mark.parametrize("only_at", [None, 2, 3, 8])
+def test_a_model_that_reverses_its_batch_is_found(zoo, monkeypatch, only_at):
+    """Golden rows are equal but for a trifle, and so are their answers within a wide tolerance."""
+    near = np.array([[1, 2, 3], [1, 2, 3.0001]], np.float32)
+    model = zoo(*DOUBLE, near)
+
+    def run(feeds):
+        reverses = only_at in (None, len(feeds["x"]))
+        return {"y": (feeds["x"][::-1] if reverses else feeds["x"]) * 2}
+
+    monkeypatch.setattr(model, "run", run)
+    policy = measure(model, 8)
+    assert not policy.apart
+    assert policy.reason == "a row of 'y' changes with the other rows of its batch"
+
+
+def test_one_output_that_is_reversed_is_found(zoo, monkeypatch):
+    model = zoo(
+        [("Add", ["x", "x"], ["y"]), ("ArgMax", ["x"], ["label"], {"axis": 1, "keepdims": 0})],
+        [("y", F, ["batch", 3]), ("label", TensorProto.INT64, ["batch"])],
+        np.array([[1, 2, 3], [4, 5, 7], [2, 3, 4], [7, 8, 9]], np.float32),
+    )
+    answer = model.run
+
+    def run(feeds):
+        found = answer(feeds)
+        return {"y": found["y"], "label": found["label"][::-1]}
+
+    monkeypatch.setattr(model, "run", run)
+    assert "'label' changes" in measure(model).reason
+
+
+def test_the_decision_is_the_same_each_time(zoo):
+    model = zoo(*DOUBLE, VARIED)
+    assert len({(measure(model, 8).apart, measure(model, 8).reason) for _ in range(5)}) == 1
 
 
 def test_other_first_axes_are_not_a_batch(zoo):

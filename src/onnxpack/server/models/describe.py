@@ -37,6 +37,7 @@ def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:
             "provider": served.model.provider,
             "variant": served.model.variant or BASE,
             "batching": served.policy.batched,
+            "batching_reason": served.policy.reason,
         },
     }
 

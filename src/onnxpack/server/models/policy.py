@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TypeAlias
 
 import numpy as np
 
-from onnxpack.comparison.detections import compare_all
 from onnxpack.errors import OnnxpackError
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.runtime.model import Model
-from onnxpack.signature import Array
+from onnxpack.server.models.independence import COUNTS, Feeds, find_probes, why_dependent
 
-Feeds: TypeAlias = Mapping[str, Array]
 MEASURED = 5
 EXAMPLES = 3
 """Number of golden sets that are used."""
@@ -66,11 +63,15 @@ def measure(model: Model, max_rows: int | None = None) -> Policy:
         if not examples:
             return _alone("it has no golden data to show that its rows are independent")
         model.run(examples[0])
-        reason = _why_not_together(model, examples)
         inline = _is_fast(model, examples[0])
+        probes = find_probes(model, examples)
+        reason = _axes_differ(model) or why_dependent(model, probes, COUNTS)
         if reason:
             return _alone(reason, inline=inline)
         rows = max_rows or _worthy_rows(model, examples[0])
+        reason = why_dependent(model, probes, [rows]) if rows > max(COUNTS) else ""
+        if reason:
+            return _alone(reason, inline=inline)
         alone = "a batch is one row" if max_rows else "two rows at once are no faster"
         return Policy(inline, True, rows, "" if rows > 1 else alone)
     except OnnxpackError as exc:
@@ -92,59 +93,12 @@ def _examples(model: Model) -> Iterator[Feeds]:
         yield given
 
 
-def _why_not_together(model: Model, examples: list[Feeds]) -> str:
-    """Return why requests cannot share a run; empty if they were shown to be independent.
-
-    A model can mix the rows of a batch; then an answer would depend on other clients' requests. A
-    row may depend only on the rows before it, so the examples are put on both sides of another row.
-    """
+def _axes_differ(model: Model) -> str:
+    """Return why a batch cannot be put together; empty if all first axes are one dynamic dim."""
     specs = (*model.signature.inputs, *model.signature.outputs)
     first = {spec.shape[0] if spec.shape else None for spec in specs}
-    if len(first) > 1 or not isinstance(next(iter(first), None), str):
-        return "its inputs and outputs do not share a dynamic first axis"
-    pair = next(_pairs(examples), None)
-    if pair is None:
-        return "its golden data is too uniform to show that its rows do not depend on each other"
-    alone, other = pair
-    rows = len(next(iter(alone.values())))
-    expected = model.run(alone)
-    for parts, kept in (((alone, other), slice(rows)), ((other, alone), slice(1, None))):
-        together = {name: np.concatenate([part[name] for part in parts]) for name in alone}
-        try:
-            found = model.run(together)
-        except OnnxpackError:
-            return "it fails on another batch size"
-        if any(len(array) != rows + 1 for array in found.values()):
-            return "its outputs do not have as many rows as its inputs"
-        actual = {name: array[kept] for name, array in found.items()}
-        for evidence in compare_all(expected, actual, model.pack.tolerance):
-            if not evidence.passed:
-                return f"a row of {evidence.output!r} changes with the other rows of its batch"
-    return ""
-
-
-def _pairs(examples: list[Feeds]) -> Iterator[tuple[Feeds, Feeds]]:
-    """Yield an example, and a different row that fits beside it in a batch."""
-    for alone in examples:
-        rolled = {
-            name: np.roll(array[:1], 1, axis=-1) if array.ndim > 1 else array[-1:]
-            for name, array in alone.items()
-        }
-        for other in (*examples, rolled):
-            row = {name: array[:1] for name, array in other.items()}
-            if _fit(alone, row) and any(
-                not np.array_equal(alone[name][:1], row[name]) for name in alone
-            ):
-                yield alone, row
-
-
-def _fit(alone: Feeds, row: Feeds) -> bool:
-    return all(
-        len(alone[name]) > 0
-        and len(row[name]) == 1
-        and alone[name].shape[1:] == row[name].shape[1:]
-        for name in alone
-    )
+    shared = len(first) == 1 and isinstance(next(iter(first)), str)
+    return "" if shared else "its inputs and outputs do not share a dynamic first axis"
 
 
 def _worthy_rows(model: Model, example: Feeds) -> int:
