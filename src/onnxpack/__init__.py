@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from onnxpack.pack.manifest import Preprocess as Preprocess
     from onnxpack.pack.model import Pack as Pack
     from onnxpack.pack.read import open_pack as open_pack
+    from onnxpack.parity.check import check as check
     from onnxpack.runtime.model import Model as Model
     from onnxpack.server.run import serve as serve
     from onnxpack.server.settings import Settings as Settings
@@ -39,6 +40,7 @@ _HOMES = {
     "Settings": "onnxpack.server.settings",
     "audit": "onnxpack.optimizer.audit",
     "bench": "onnxpack.benchmark.bench",
+    "check": "onnxpack.parity.check",
     "export": "onnxpack.exporters.export",
     "optimize": "onnxpack.optimizer.optimize",
     "open_pack": "onnxpack.pack.read",

@@ -56,10 +56,10 @@ class Report(msgspec.Struct, frozen=True):
         return Report(self.findings + other.findings)
 
     def __repr__(self) -> str:
-        return to_text(self._verdict, self._facts)
+        return to_text(self._verdict, self.facts)
 
     def _repr_html_(self) -> str:
-        return to_html(self._verdict, self._facts)
+        return to_html(self._verdict, self.facts)
 
     @property
     def _verdict(self) -> str:
@@ -72,7 +72,8 @@ class Report(msgspec.Struct, frozen=True):
         return f"ok: {counted[Level.OK]} checks passed{warned}"
 
     @property
-    def _facts(self) -> list[tuple[str, str]]:
+    def facts(self) -> list[tuple[str, str]]:
+        """The first findings as names and values, errors first."""
         order = (Level.ERROR, Level.WARNING, Level.OK)
         ranked = sorted(self.findings, key=lambda finding: order.index(finding.level))
         facts = [(f"{each.level.value} {each.subject}", each.message) for each in ranked[:SHOWN]]
@@ -82,6 +83,22 @@ class Report(msgspec.Struct, frozen=True):
     def to_json(self) -> bytes:
         """Return the report as JSON, with the verdict under ``ok``."""
         return msgspec.json.encode({"ok": self.ok, "findings": self.findings})
+
+
+def words(*, unchanged: bool, proven: bool, trusted: bool) -> str:
+    """Return what is known of a pack in three words, such as ``unchanged, proven``.
+
+    Args:
+        unchanged: whether its files have the digests that its manifest names.
+        proven: whether its golden data was replayed here, with the framework's answers.
+        trusted: whether its digest is the one that the user gave.
+    """
+    held = (
+        "unchanged" if unchanged else "",
+        "proven" if proven else "not proven",
+        "trusted" if trusted else "",
+    )
+    return ", ".join(word for word in held if word)
 
 
 def ok(subject: str, message: str) -> Finding:

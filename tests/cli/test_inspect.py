@@ -50,6 +50,7 @@ def test_json(onnxpack: Run, pack: Any) -> None:
         "name",
         "path",
         "digest",
+        "unchanged",
         "size",
         "signature",
         "graph",

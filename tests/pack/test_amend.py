@@ -213,7 +213,7 @@ def wait(*_):
     print("writing", flush=True)
     sys.stdin.read()
 
-write.write_sbom = wait
+write.make_generated = wait
 pack = open_pack(sys.argv[1])
 manifest = msgspec.json.decode(Path(sys.argv[2]).read_bytes(), type=Manifest)
 amend_pack(pack, pack.path, manifest, variants={"int8": Path(sys.argv[3])}, force=True)

@@ -10,7 +10,7 @@ from onnxpack.runtime.model import Model
 def test_no_golden_data_proves_nothing(graphs):
     report = Model(graphs.double()).prove()
     assert [finding.level for finding in report.findings] == [Level.WARNING]
-    assert report.findings[0].message == "no golden data: nothing was proven"
+    assert report.findings[0].message == "there is no golden data: nothing was proven"
 
 
 def test_every_set_and_output_has_a_finding(graphs, with_golden):

@@ -20,7 +20,10 @@ def test_it_tells_where_what_and_how_to_try(packs, serve):
     with serve(packs / "mlp", packs / "two") as served:
         first, mlp, two, line = served.banner.splitlines()
         assert first == f"ready: http://127.0.0.1:{served.port} (Ctrl-C stops it)"
-        assert (mlp, two) == ("  mlp 1: proven on cpu", "  two 1: proven on cpu")
+        assert (mlp, two) == (
+            "  mlp 1: unchanged, proven on cpu",
+            "  two 1: unchanged, proven on cpu",
+        )
         command = shlex.split(line.removeprefix("try: "))
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert '"model_name":"mlp"' in done.stdout

@@ -11,6 +11,10 @@ class NotOkError(Exception):
     """The check of a command failed, and everything about it was already printed."""
 
 
+class NotProvenError(Exception):
+    """A check found no error, but nothing that proves the pack; all of it was already printed."""
+
+
 class Argument(click.Argument):
     """An argument with an explanation in the help.
 

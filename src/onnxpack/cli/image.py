@@ -80,6 +80,7 @@ EXAMPLE = """Example:
     metavar="DIR",
     help="With --engine: install wheels only from this folder.",
 )
+@parameters.digest
 @parameters.flag("--force", "Replace an existing folder.")
 @parameters.json("Print what was built as JSON.")
 def command(
@@ -97,6 +98,7 @@ def command(
     dockerfile: Path | None,
     engine: str | None,
     wheels: Path | None,
+    digest: str | None,
     force: bool,
     json: bool,
 ) -> None:
@@ -110,7 +112,7 @@ def command(
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.read import open_pack
 
-    opened = _choose_variants(open_pack(pack), variant, quiet=json)
+    opened = _choose_variants(open_pack(pack, digest=digest), variant, quiet=json)
     name = Reference.parse(tag or _name_of(opened))
     if dockerfile is not None or engine is not None:
         if output or load or push or platform:

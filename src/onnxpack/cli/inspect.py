@@ -87,6 +87,7 @@ def _document(
         "name": pack.name,
         "path": str(pack.path),
         "digest": pack.digest,
+        "unchanged": _is_unchanged(pack),
         "size": pack.size,
         "signature": signature,
         "graph": summary,
@@ -95,6 +96,12 @@ def _document(
         "manifest": manifest,
         **({} if nodes is None else {"nodes": nodes}),
     }
+
+
+def _is_unchanged(pack: Pack) -> bool:
+    from onnxpack.pack.files import check_files
+
+    return pack.manifest is not None and not [*check_files(pack.path, pack.manifest.files)]
 
 
 def _print(
@@ -130,7 +137,10 @@ def _pack_facts(pack: Pack) -> list[tuple[str, str]]:
     if manifest is None:
         return facts
     source = manifest.source
-    facts[1:1] = [("version", manifest.version), ("digest", pack.digest or "")]
+    files = "unchanged" if _is_unchanged(pack) else f"altered: onnxpack check {pack.path}"
+    facts[1:1] = [
+        ("version", manifest.version), ("digest", pack.digest or ""), ("files", files)
+    ]  # fmt: skip
     facts += [("description", manifest.description), ("license", manifest.license)]
     origin = f"{source.model_class}, {source.framework} {source.framework_version}"
     facts.append(("source", f"{origin}, by {source.strategy}"))

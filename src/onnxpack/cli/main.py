@@ -1,7 +1,8 @@
 """The command line, and the only place that turns exceptions into messages and exit codes.
 
 Exit codes: 0 success; 1 a check failed; 2 wrong usage or input; 3 an extra or a provider is
-missing; 70 a bug in onnxpack; 130 Ctrl-C; 141 the reader of the output went away.
+missing; 4 a pack was checked and nothing proves it; 70 a bug in onnxpack; 130 Ctrl-C; 141 the
+reader of the output went away.
 
 Errors go to stderr as text. With ``--json``, stdout has exactly one JSON document in both cases:
 the result, or ``{"error": …, "kind": …, "remedy": …}``.
@@ -18,7 +19,7 @@ from pathlib import Path
 import click
 
 from onnxpack.cli import say
-from onnxpack.cli.command import NotOkError
+from onnxpack.cli.command import NotOkError, NotProvenError
 from onnxpack.cli.commands import COMPLETE, PROGRAM, Commands
 from onnxpack.cli.here import suggest
 from onnxpack.errors import (
@@ -37,6 +38,7 @@ from onnxpack.errors import (
 BUG, INTERRUPTED, NO_READER = 70, 130, 141
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotOkError, 1),
+    (NotProvenError, 4),
     (ExportError, 1),
     (OptimizeError, 1),
     (WorkerError, 1),
@@ -137,8 +139,8 @@ def _leave_quietly() -> int:
 
 
 def _tell(exc: Exception, argv: list[str]) -> int:
-    if isinstance(exc, NotOkError):
-        return 1
+    if isinstance(exc, (NotOkError, NotProvenError)):
+        return dict(_CODES)[type(exc)]
     if os.environ.get("ONNXPACK_TRACEBACK") or "--verbose" in argv:
         import traceback
 

@@ -62,6 +62,12 @@ variant = click.option(
     help="Name of a variant; base for the proven graph; or auto for the fastest that reproduces "
     "its evidence here.",
 )
+digest = click.option(
+    "--digest",
+    metavar="SHA256",
+    help="Digest of the pack that is expected, as onnxpack inspect prints it; another pack is "
+    "refused.",
+)
 class_name = click.option(
     "--class",
     "class_name",

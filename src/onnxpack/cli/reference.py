@@ -22,6 +22,7 @@ _EXITS = (
     ("1", "the check failed: a report with an error, or a model that could not be proven"),
     ("2", "wrong usage or input: an option, argument or file cannot be used"),
     ("3", "an extra or an execution provider is missing"),
+    ("4", "`check` found no error, and nothing that proves the pack, such as golden data"),
     ("70", "a bug in onnxpack; `ONNXPACK_TRACEBACK=1` shows where"),
     ("130", "Ctrl-C"),
     ("141", "the reader of the output closed it, as `head` does"),

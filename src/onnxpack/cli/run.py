@@ -52,6 +52,7 @@ EXAMPLE = """Example:
 @parameters.provider
 @parameters.variant
 @parameters.threads
+@parameters.digest
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of random inputs."
 )
@@ -64,6 +65,7 @@ def command(
     provider: str,
     variant: str,
     threads: int | None,
+    digest: str | None,
     seed: int,
     json: bool,
 ) -> None:
@@ -72,9 +74,11 @@ def command(
     If the pack has labels, the likeliest classes are printed, else a summary of each output.
     """
     from onnxpack.cli import answers, feeds, keep
+    from onnxpack.pack.read import open_pack
     from onnxpack.runtime.model import Model
 
-    model = Model(pack, provider=provider, threads=threads, variant=variant)
+    opened = open_pack(pack, digest=digest)
+    model = Model(opened, provider=provider, threads=threads, variant=variant)
     for note in model.notes:
         say.note(f"note: {note}")
     if output is not None:

@@ -104,7 +104,18 @@ def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
 @_seconds("--timeout", "Longest time for one request; after it the answer is 504.", default=30.0)
 @_seconds("--read-timeout", "Longest pause of a client while it sends or receives.", default=20.0)
 @_seconds("--drain", "Time to finish running requests after SIGTERM.", default=30.0)
-@parameters.flag("--no-prove", "Serve without checking digests and golden data.")
+@click.option(
+    "--digest",
+    "digests",
+    metavar="SHA256",
+    multiple=True,
+    help="Digest of a pack that is expected, as onnxpack inspect prints it; other packs are "
+    "refused; repeat it for each pack.",
+)
+@parameters.flag(
+    "--no-prove",
+    "Serve without replaying golden data, and with other files than the graph altered.",
+)
 @_file(
     "--api-key-file",
     "FILE",
@@ -146,9 +157,8 @@ def _announce(ready: Ready, settings: Settings) -> None:
     if ready.grpc:
         say.out(f"gRPC: {ready.grpc}")
     for model in ready.models:
-        how = "proven" if model.proven else "not proven"
         variant = f", variant {model.variant}" if model.variant else ""
-        say.out(f"  {model.name} {model.version}: {how} on {model.provider}{variant}")
+        say.out(f"  {model.name} {model.version}: {model.words} on {model.provider}{variant}")
         for note in model.notes:
             say.note(f"note: {model.name} {model.version}: {note}")
     here = replace(ready, address=_from_here(ready.address))

@@ -40,8 +40,8 @@ def table(
     _print(cells, {at for at, name in enumerate(columns) if name in right})
 
 
-def report(found: Report, *, title: str) -> None:
-    """Print every finding of a report, then its verdict."""
+def report(found: Report, *, title: str, words: str = "") -> None:
+    """Print every finding of a report, then its verdict, with words that add to it."""
     rows: list[Sequence[str]] = []
     for finding in found.findings:
         remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
@@ -51,7 +51,8 @@ def report(found: Report, *, title: str) -> None:
     warnings = sum(finding.level.value == "warning" for finding in found.findings)
     counts = f"{_plural(errors, 'error')}, {_plural(warnings, 'warning')}"
     say.out()
-    say.out(f"{title}: {'ok' if not errors + warnings else counts}")
+    more = f": {words}" if words else ""
+    say.out(f"{title}: {'ok' if not errors + warnings else counts}{more}")
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:

@@ -15,6 +15,7 @@ from onnxpack.errors import PackError
 from onnxpack.pack import paths, wire
 
 MAX_GRAPH_BYTES = 2**31 - 1
+"""Most bytes of a graph: no reader of protocol buffers takes more."""
 MAX_FIELDS = 2**24
 """Most fields that are read; a graph of a hundred thousand nodes has some millions."""
 MAX_REFERENCES = 2**20

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from onnxpack.errors import PackError
 from onnxpack.pack import paths
 from onnxpack.pack.digest import measure
-from onnxpack.pack.manifest import FileEntry
-from onnxpack.pack.read import MANIFEST
+from onnxpack.pack.external import external_references
+from onnxpack.pack.manifest import FileEntry, Manifest
+from onnxpack.pack.model import GoldenSet, Pack
+from onnxpack.pack.read import GENERATED, MANIFEST, MODEL, SIGNATURE, VARIANTS
 from onnxpack.report import Finding, error
 
 MAX_FILES = 100_000
@@ -26,7 +29,7 @@ def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
             yield error("files", f"there are more than {MAX_FILES} files.")
             return
         found.add(relative)
-    for relative in sorted(found - named.keys() - {MANIFEST}):
+    for relative in sorted(found - named.keys() - {MANIFEST, SIGNATURE}):
         yield error(relative, "it is in the folder, but pack.json does not list it.")
 
 
@@ -34,6 +37,34 @@ def check_named(folder: Path, named: Mapping[str, FileEntry]) -> Iterator[Findin
     """Yield a finding for each of these files that is missing or altered."""
     for relative, entry in sorted(named.items()):
         yield from _file(folder, relative, entry)
+
+
+def check_names(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
+    """Yield an error for each file that the manifest lists and the format does not know.
+
+    Whoever unpacks a pack next to a program could run such a file.
+    """
+    known = {MODEL, *GENERATED, *_names_in(pack.path, pack.golden)}
+    known.update(_weights(pack.path, pack.model_path))
+    for variant in pack.variants.values():
+        known.add(f"{VARIANTS}/{variant.name}/{MODEL}")
+        known.update(_names_in(pack.path, variant.golden))
+        known.update(_weights(pack.path, variant.model_path))
+    for relative in sorted(manifest.files.keys() - known):
+        yield error(relative, "pack.json lists it, but no part of a pack has this name.")
+
+
+def _weights(folder: Path, graph: Path) -> Iterator[str]:
+    """Yield the files beside a graph that it refers to; a faulty graph is reported elsewhere."""
+    with suppress(PackError):
+        for reference in external_references(graph):
+            yield (graph.parent / reference.location).relative_to(folder).as_posix()
+
+
+def _names_in(folder: Path, golden: Iterable[GoldenSet]) -> Iterator[str]:
+    for data in golden:
+        for path in (*data.inputs, *data.outputs):
+            yield path.relative_to(folder).as_posix()
 
 
 def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from onnxpack.errors import PackError
 from onnxpack.pack.model import GoldenSet
 from onnxpack.pack.tensor import read_tensor
 from onnxpack.report import Finding, error
 from onnxpack.signature import Signature, TensorSpec, describe, dtype_name
+
+ENOUGH = 2
+"""Different values that an output must have."""
+SEARCHED = 4096
+"""Most elements of an output that are searched for different values."""
 
 
 def check_golden(
@@ -33,6 +41,48 @@ def check_golden(
                 message = f"it has {len(files)} {side}, expected {len(specs)}."
                 yield error(data.name, message)
             yield from _check_side(data.name, files, specs, dims, named=named)
+
+
+def sizes_of(data: GoldenSet, signature: Signature) -> dict[str, int]:
+    """Return the size of each named dim in a golden set that fits the signature.
+
+    Raises:
+        PackError: a file is not a tensor.
+    """
+    sizes: dict[str, int] = {}
+    for files, specs in ((data.inputs, signature.inputs), (data.outputs, signature.outputs)):
+        for path, spec in zip(files, specs, strict=False):
+            spec.fits(read_tensor(path)[1].shape, sizes)
+    return sizes
+
+
+def why_no_proof(golden: Sequence[GoldenSet]) -> str:
+    """Return why golden data cannot show that a graph is right; empty if it can.
+
+    A graph that answers nothing, NaN, or the same to everybody would reproduce such data.
+
+    Raises:
+        PackError: a file is not a tensor.
+    """
+    if not golden:
+        return "there is no golden data"
+    values: dict[str, set[Any]] = {}
+    count, finite = 0, False
+    for data in golden:
+        for path in data.outputs:
+            _, array = read_tensor(path)
+            count += array.size
+            finite = finite or array.dtype.kind not in "fc" or bool(np.isfinite(array).any())
+            different = values.setdefault(path.name, set())
+            if len(different) < ENOUGH:
+                different.update(array.reshape(-1)[:SEARCHED].astype(str).tolist())
+    if not count:
+        return "its golden data has no rows"
+    if not finite:
+        return "its golden data holds no finite number"
+    if count > 1 and all(len(different) < ENOUGH for different in values.values()):
+        return "its golden data holds one and the same answer everywhere"
+    return ""
 
 
 def _check_side(

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from onnxpack.errors import PackError
+from onnxpack.pack.external import MAX_GRAPH_BYTES
 from onnxpack.signature import Dim, TensorSpec
 
 if TYPE_CHECKING:
     import onnx
-
-MAX_GRAPH_BYTES = 2**31 - 1
 
 Shape: TypeAlias = tuple[Dim | None, ...] | None
 """A shape as in a signature, except that an axis may be unknown (None)."""

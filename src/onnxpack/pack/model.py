@@ -49,6 +49,7 @@ class Pack:
         digest: ``sha256:…`` of the manifest's bytes; None without a manifest.
         variants: the faster graphs by name. Of those that the manifest names, only those whose
             folder exists, since an image leaves out some.
+        trusted: whether the digest is one that the user gave; see ``open_pack``.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Pack:
     digest: str | None = None
     # Left out of the hash: a mapping cannot be hashed.
     variants: Mapping[str, VariantFiles] = field(default_factory=dict, hash=False)
+    trusted: bool = False
 
     @property
     def name(self) -> str:

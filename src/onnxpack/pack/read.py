@@ -6,10 +6,11 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from onnxpack.errors import PackError
+from onnxpack.errors import PackError, UsageError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
 from onnxpack.pack.external import check_external
@@ -18,27 +19,61 @@ from onnxpack.pack.model import GoldenSet, Pack, VariantFiles
 
 MANIFEST = "pack.json"
 MODEL = "model.onnx"
+CARD = "README.md"
+SBOM = "SBOM.cdx.json"
+GENERATED = (CARD, SBOM)
+"""Files that are made from the manifest."""
+SIGNATURE = "model.sig"
+"""A detached signature, as Sigstore's model-signing writes it; no file of the pack lists it."""
 VARIANTS = "variants"
 """The folder of the variants, each in its own folder."""
 MAX_SETS = 1000
 MAX_TENSORS = 1000
 """Most inputs, and most outputs, of one golden set."""
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _SET = re.compile(r"test_data_set_(0|[1-9][0-9]{0,8})", re.ASCII)
 _TENSOR = re.compile(r"(input|output)_(0|[1-9][0-9]{0,8})\.pb", re.ASCII)
 
 
-def open_pack(path: str | Path) -> Pack:
+def open_pack(path: str | Path, *, digest: str | None = None) -> Pack:
     """Open a pack folder, a model-zoo folder, or a bare ``.onnx`` file.
 
+    Args:
+        path: path of the folder or file.
+        digest: ``sha256:…`` of the pack that is expected, as whoever made it gave it to you; None
+            trusts whatever is there.
+
     Raises:
-        PackError: the path is none of these, or is malformed or hostile.
+        PackError: the path is none of these, is malformed or hostile, or is another pack than the
+            digest names.
+        UsageError: the digest is not one.
     """
     path = Path(path)
     try:
-        return _open_folder(path) if path.is_dir() else _open_file(path)
+        pack = _open_folder(path) if path.is_dir() else _open_file(path)
     except OSError as exc:
         raise PackError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+    return pack if digest is None else trust(pack, digest)
+
+
+def trust(pack: Pack, *digests: str) -> Pack:
+    """Return the pack, marked as trusted, if its digest is one of those that the user gave.
+
+    Raises:
+        PackError: it is another pack.
+        UsageError: a digest is not one.
+    """
+    for digest in digests:
+        if not _DIGEST.fullmatch(digest):
+            raise UsageError(
+                f"{digest!r} is not a digest, expected sha256: and 64 hexadecimal digits, as "
+                "onnxpack inspect prints it."
+            )
+    if pack.digest not in digests:
+        found = pack.digest or "no digest, since it has no pack.json"
+        raise PackError(f"{pack.path} has {found}, expected {' or '.join(digests)}.")
+    return replace(pack, trusted=True)
 
 
 def _beside(path: Path) -> Iterator[Path]:

@@ -14,7 +14,8 @@ from onnxpack.signature import TensorSpec, describe
 
 SPEC_VERSION = "1.6"
 
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+"""Distributions whose installed version is listed."""
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
@@ -91,7 +92,7 @@ def _libraries(manifest: Manifest) -> list[dict[str, Any]]:
     source = manifest.source
     framework = _DISTRIBUTIONS.get(source.framework, source.framework)
     found = {framework: source.framework_version}
-    found |= {name: _version(name) for name in _RUNTIMES if _version(name)}
+    found |= {name: _version(name) for name in RUNTIMES if _version(name)}
     return [
         _component("library", name, version)
         | {"bom-ref": f"library:{name}", "purl": f"pkg:pypi/{quote(name)}@{quote(version)}"}

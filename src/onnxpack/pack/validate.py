@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from itertools import chain
 
-from onnxpack.comparison.detections import check_sets
-from onnxpack.comparison.tolerance import OutputEvidence
-from onnxpack.errors import PackError, UsageError
+from onnxpack.errors import PackError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
 from onnxpack.pack.card import size
 from onnxpack.pack.external import check_external
-from onnxpack.pack.files import check_files
+from onnxpack.pack.files import check_files, check_names
+from onnxpack.pack.generated import check_generated
 from onnxpack.pack.golden import check_golden
 from onnxpack.pack.interface import Interface, read_interface
-from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity
+from onnxpack.pack.manifest import Manifest
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MANIFEST
+from onnxpack.pack.validate_evidence import check_dims, check_evidence
 from onnxpack.pack.validate_variants import check_ports, check_variants
 from onnxpack.report import Finding, Report, error, ok, report, warning
 from onnxpack.signature import Signature
@@ -45,7 +46,7 @@ def _with_manifest(
         "files",
         f"{len(manifest.files)} files, {size(sum(e.size for e in manifest.files.values()))}, "
         "each with the digest that pack.json names",
-        lambda: check_files(pack.path, manifest.files),
+        lambda: chain(check_files(pack.path, manifest.files), check_names(pack, manifest)),
     )
     if interface is not None:
         yield from _area(
@@ -60,8 +61,9 @@ def _with_manifest(
         "evidence",
         f"{len(manifest.parity.cases)} cases were compared with "
         f"{manifest.source.framework}, and all passed",
-        lambda: _evidence(pack, manifest),
+        lambda: check_evidence(pack, manifest),
     )
+    yield from check_generated(pack, manifest)
     yield from check_variants(pack, manifest)
 
 
@@ -132,42 +134,4 @@ def _signature(manifest: Manifest, interface: Interface) -> Iterator[Finding]:
             yield error("graph", f"its {what} is {found}, expected {wanted} as in pack.json.")
     for message in check_ports(interface, manifest.signature):
         yield error("signature", message)
-
-
-def _evidence(pack: Pack, manifest: Manifest) -> Iterator[Finding]:
-    parity = manifest.parity
-    if not parity.cases:
-        yield error("evidence", "no case was compared with the framework.")
-    present = {golden.name for golden in pack.golden}
-    named = [case.golden for case in parity.cases if case.golden is not None]
-    for name in sorted(set(named) - present):
-        yield error("evidence", f"it names {name}, which is not in the pack.")
-    for name in sorted(present - set(named)):
-        yield error("evidence", f"no case records the result of {name}.")
-    for name in sorted({name for name in named if named.count(name) > 1}):
-        yield error("evidence", f"more than one case names {name}.")
-    outputs = [spec.name for spec in manifest.signature.outputs]
-    yield from _sets(parity, outputs)
-    for case in parity.cases:
-        if [found.output for found in case.outputs] != outputs:
-            yield error(
-                "evidence", f"case {case.name!r} does not compare each output exactly once."
-            )
-        for found in case.outputs:
-            if not found.passed:
-                yield _failed(case, found)
-
-
-def _sets(parity: Parity, outputs: Sequence[str]) -> Iterator[Finding]:
-    """Yield an error if the unordered groups do not name each output at most once."""
-    try:
-        check_sets(parity.unordered, outputs)
-    except UsageError as exc:
-        yield error("evidence", exc.message)
-
-
-def _failed(case: CaseEvidence, found: OutputEvidence) -> Finding:
-    difference = f"{found.output} {found.reason}"
-    if case.accepted:
-        return warning("evidence", f"case {case.name!r} differs, which was accepted: {difference}")
-    return error("evidence", f"case {case.name!r} failed: {difference}")
+    yield from check_dims(manifest.signature)

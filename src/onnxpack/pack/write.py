@@ -18,18 +18,14 @@ import msgspec
 from onnxpack.errors import PackError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
-from onnxpack.pack.card import write_card
 from onnxpack.pack.digest import measure
 from onnxpack.pack.external import check_external
+from onnxpack.pack.generated import make_generated
 from onnxpack.pack.manifest import FileEntry, Manifest
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import MANIFEST, MAX_SETS, MODEL, open_pack
-from onnxpack.pack.sbom import write_sbom
 from onnxpack.pack.tensor import encode_tensor
 from onnxpack.signature import Array, Signature
-
-CARD = "README.md"
-SBOM = "SBOM.cdx.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +159,8 @@ def _check_golden(manifest: Manifest, golden: Sequence[GoldenData]) -> None:
 def _describe(writer: Writer, manifest: Manifest) -> None:
     """Write the files that are made from the manifest, and the manifest itself."""
     known = msgspec.structs.replace(manifest, files=dict(writer.entries))
-    writer.write(CARD, write_card(known).encode())
-    writer.write(SBOM, write_sbom(known))
+    for name, made in make_generated(known).items():
+        writer.write(name, made)
     whole = msgspec.structs.replace(manifest, files=dict(sorted(writer.entries.items())))
     content = manifests.encode(whole)
     # Refuse what cannot be read back, such as a name with a slash.

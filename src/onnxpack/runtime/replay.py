@@ -11,10 +11,11 @@ from onnxpack.comparison.distance import distance, same_labels
 from onnxpack.comparison.elements import Noise
 from onnxpack.comparison.tolerance import OutputEvidence
 from onnxpack.errors import OnnxpackError, PackError, UsageError
+from onnxpack.pack.golden import why_no_proof
 from onnxpack.pack.manifest import Distance
 from onnxpack.pack.model import GoldenSet, Pack, VariantFiles
 from onnxpack.pack.tensor import read_tensor
-from onnxpack.report import Finding, Report, error, ok, report, warning
+from onnxpack.report import Finding, Level, Report, error, ok, report, warning
 from onnxpack.signature import Array, Signature, TensorSpec
 
 ROOM = 1.5
@@ -48,16 +49,23 @@ def prove(run: Run, pack: Pack, signature: Signature, variant: str | None = None
         variant: name of the variant that runs; None for the base.
 
     Returns:
-        A finding for each set and output. A set that cannot be read or run is an error. A pack
-        without golden data is a warning, never ok.
+        A finding for each set and output. A set that cannot be read or run is an error. Golden
+        data that any graph could reproduce is a warning; see ``proves``.
     """
     if variant is not None and not pack.variants[variant].entry.exact:
         return report(replay_variant(run, pack.variants[variant], signature))
-    if not pack.golden:
-        return report([warning(pack.name, "no golden data: nothing was proven")])
-    return report(
+    found = report(
         finding for golden in pack.golden for finding in _replay(run, pack, signature, golden)
     )
+    reason = why_no_proof(pack.golden) if found.ok else ""
+    if not reason:
+        return found
+    return found + report([warning(pack.name, f"{reason}: nothing was proven")])
+
+
+def proves(replayed: Report) -> bool:
+    """Return whether the report of ``prove`` shows that the graph is right: it only says ok."""
+    return bool(replayed.findings) and all(each.level is Level.OK for each in replayed.findings)
 
 
 def replay_variant(run: Run, variant: VariantFiles, signature: Signature) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnxpack.report import words
 from onnxpack.signature import Signature
 
 
@@ -15,7 +16,9 @@ class ReadyModel:
         name: name of the model.
         version: version of the model.
         provider: short name of the execution provider.
+        unchanged: whether its files have the digests that its manifest names.
         proven: whether its golden data was reproduced with this provider.
+        trusted: whether its digest is one that the user gave.
         signature: inputs and outputs of the model.
         variant: name of the variant that answers; None for the base.
         notes: which faster variants are not used here, and why.
@@ -24,10 +27,17 @@ class ReadyModel:
     name: str
     version: str
     provider: str
+    unchanged: bool
     proven: bool
+    trusted: bool
     signature: Signature
     variant: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What holds of the model, in the words of ``onnxpack check``."""
+        return words(unchanged=self.unchanged, proven=self.proven, trusted=self.trusted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from onnxpack.errors import MissingExtraError, OnnxpackError, UsageError
 from onnxpack.pack.model import Pack
+from onnxpack.pack.read import trust
 from onnxpack.server.ready import Ready, ReadyModel
 from onnxpack.server.settings import Settings
 
@@ -52,7 +53,8 @@ def serve(
             argument is the address.
 
     Raises:
-        PackError: a path is not a pack, its files were altered, or its graph cannot be loaded.
+        PackError: a path is not a pack, its files were altered, its graph cannot be loaded, or it
+            is another pack than the settings name.
         ParityError: a model answers differently here from its golden data.
         ProviderError: the provider does not run here.
         UsageError: the address cannot be bound, or the certificate cannot be used.
@@ -61,6 +63,8 @@ def serve(
     settings = settings or Settings()
     _check_tls(settings)
     found = find_packs([packs] if isinstance(packs, str | Path | Pack) else packs)
+    if settings.digests:
+        found = tuple(trust(pack, *settings.digests) for pack in found)
     with ExitStack() as stack:
         listener = stack.enter_context(_bound(settings))
         if settings.grpc_port is not None:
@@ -208,7 +212,9 @@ def _ready(address: Any, app: App) -> Ready:
             name=each.name,
             version=each.version,
             provider=each.model.provider,
+            unchanged=each.unchanged,
             proven=each.proven,
+            trusted=each.model.pack.trusted,
             signature=each.signature,
             variant=each.model.variant,
             notes=each.model.notes,

@@ -27,8 +27,10 @@ class Settings:
         timeout: seconds until a request is given up, with status 504.
         read_timeout: seconds for a client to send its headers, and again each part of its body.
         drain: seconds that answers in flight have to finish after SIGTERM.
-        prove: whether digests are recomputed and golden data is replayed before the server is
-            ready.
+        prove: whether golden data is replayed, and every file's digest recomputed, before the
+            server is ready. The graph's digest is always recomputed.
+        digests: digests of the packs that are expected, ``sha256:…``; if there are any, a pack with
+            another is refused.
         api_keys: accepted API keys; if there are any, a request must include one of them.
         tls_cert: PEM file of the certificate chain.
         tls_key: PEM file of the certificate's key.
@@ -52,6 +54,7 @@ class Settings:
     read_timeout: float = 20.0
     drain: float = 30.0
     prove: bool = True
+    digests: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None

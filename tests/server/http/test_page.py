@@ -222,7 +222,7 @@ def test_a_card_tells_what_is_known_of_a_model(page, address, packs):
     ]
     assert len(parts(card, ".signature tbody tr")) == 2
     badge = part(card, ".badge")
-    assert badge.text == "proven here"
+    assert badge.text == "unchanged, proven here"
     assert "replayed" in badge.get_attribute("title")
     facts = dict(zip(parts(card, ".facts dt"), parts(card, ".facts dd"), strict=True))
     assert facts["Provider"] == "cpu"
@@ -519,7 +519,7 @@ def test_a_model_without_proof_says_so(page, packs):
     with served("--no-prove", packs.mlp.path, bare) as address:
         page.open(address)
         badges = page.until(lambda: len(page.all(".badge")) == 2 and page.all(".badge"))
-        assert [badge.text for badge in badges] == ["served unproven"] * 2
+        assert [badge.text for badge in badges] == ["not proven"] * 2
         titles = {
             part(card, "h2").text: part(card, ".badge").get_attribute("title")
             for card in page.all("article.card")

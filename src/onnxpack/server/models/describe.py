@@ -33,7 +33,10 @@ def describe_model(served: Served, versions: Sequence[str]) -> dict[str, Any]:
         "inputs": [_describe(spec) for spec in served.signature.inputs],
         "outputs": [_describe(spec) for spec in served.signature.outputs],
         "parameters": {
+            "unchanged": served.unchanged,
             "proven": served.proven,
+            "trusted": served.model.pack.trusted,
+            "digest": served.model.pack.digest,
             "provider": served.model.provider,
             "variant": served.model.variant or BASE,
             "batching": served.policy.batched,
@@ -64,7 +67,9 @@ def describe_state(served: Served) -> dict[str, Any]:
             }
             for case in (manifest.parity.cases if manifest else ())
         ],
+        "unchanged": served.unchanged,
         "proven": served.proven,
+        "trusted": served.model.pack.trusted,
         "provider": served.model.provider,
         "variant": served.model.variant or BASE,
         "placement": served.model.placement,

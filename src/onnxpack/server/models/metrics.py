@@ -19,6 +19,7 @@ from onnxpack.server.models.served import Served
 from onnxpack.server.models.stats import Histogram, Stats
 
 LABELS = ("model", "version")
+WORDS = ("unchanged", "proven", "trusted")
 TRITON: dict[str, Callable[[Stats], float]] = {
     "request_success": lambda stats: stats.succeeded,
     "request_failure": lambda stats: sum(stats.failed.values()),
@@ -74,8 +75,8 @@ class Metrics(Collector):
         )
         info = GaugeMetricFamily(
             "onnxpack_model_info",
-            "Runtime and provider of the model.",
-            labels=(*LABELS, "provider", "digest"),
+            "Provider of the model, and what holds of its pack.",
+            labels=(*LABELS, "provider", "digest", *WORDS),
         )
         for served, labels in self._labelled():
             stats = served.stats
@@ -86,7 +87,9 @@ class Metrics(Collector):
             in_flight.add_metric(labels, stats.in_flight)
             waiting.add_metric(labels, served.waiting)
             digest = served.model.pack.digest or ""
-            info.add_metric([*labels, served.model.provider, digest], 1)
+            held = (served.unchanged, served.proven, served.model.pack.trusted)
+            words = [str(each).lower() for each in held]
+            info.add_metric([*labels, served.model.provider, digest, *words], 1)
         yield from (succeeded, failed, rows, in_flight, waiting, info)
 
     def _histograms(self) -> Iterator[Metric]:

@@ -12,7 +12,7 @@ from onnxpack.errors import PackError
 from onnxpack.pack.model import Pack
 from onnxpack.report import Report
 from onnxpack.runtime.model import Model
-from onnxpack.runtime.replay import prove
+from onnxpack.runtime.replay import prove, proves
 from onnxpack.runtime.threads import read_budget
 from onnxpack.runtime.variants import BASE
 from onnxpack.server.datatypes import NAMES
@@ -85,10 +85,13 @@ class Served:
 
     @property
     def proven(self) -> bool:
-        """Whether golden data was reproduced here; False for a pack without golden data."""
-        # A variant without evidence is never served.
-        has_evidence = bool(self.model.pack.golden) or self.model.variant is not None
-        return self.proof is not None and self.proof.ok and has_evidence
+        """Whether golden data was reproduced here that not every graph would reproduce."""
+        return self.proof is not None and proves(self.proof)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether every file was found to have the digest that the manifest names."""
+        return self.proof is not None and self.model.pack.manifest is not None
 
     @property
     def waiting(self) -> int:

@@ -230,7 +230,9 @@ function makeCard(model) {
 }
 
 function showProof(badge, model) {
-  badge.textContent = model.proven ? "proven here" : "served unproven";
+  const held = [model.unchanged && "unchanged", model.proven ? "proven here" : "not proven",
+    model.trusted && "trusted"];
+  badge.textContent = held.filter(Boolean).join(", ");
   badge.classList.add(model.proven ? "proven" : "unproven");
   badge.title = model.proven
     ? `When the server started, the golden data was replayed here on ${model.provider}, and matched.`
