@@ -17,6 +17,7 @@ import torch
 from onnxpack.errors import ExportError
 from onnxpack.exporters.frames import Place, listed
 from onnxpack.exporters.ports import name_ports
+from onnxpack.exporters.torch.rewrite.one_hot import ONE_HOT, exported_one_hot
 from onnxpack.exporters.torch.rewrite.views import with_known_views
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.conditions import Condition
@@ -113,6 +114,7 @@ class Dynamo:
                 None if program is None else with_known_views(program),  # type: ignore[arg-type]
                 dynamo=True,
                 opset_version=self.setup.opset,
+                custom_translation_table={ONE_HOT: exported_one_hot},
                 verbose=False,
             )
             if converted is None:
