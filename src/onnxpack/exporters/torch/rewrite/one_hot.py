@@ -37,8 +37,9 @@ def scripted_one_hot(graph: Any, classes: Any, count: Any) -> Any:
 
 def exported_one_hot(classes: Any, count: Any = -1) -> Any:
     """Write ``one_hot`` for the exporter that is built on ``torch.export``."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
 
+    op: Any = opset18  # the types of its operators do not fit each other
     one = op.Constant(value_ints=[1])
     # OneHot of a single class, without axes, is not allowed.
     known = op.Range(op.Constant(value_int=0), count, op.Constant(value_int=1))
