@@ -75,7 +75,7 @@ def test_sets_are_the_users_or_else_the_models() -> None:
     ):
         asked, _ = ask(subject, BATCH, Tolerance(), given)
         assert {question.unordered for question in asked} == {wanted}
-        (further,) = ask_at(subject, BATCH, [{"batch": 7}], wanted)
+        (further,), _ = ask_at(subject, BATCH, [{"batch": 7}], wanted)
         assert further.unordered == wanted
 
 
@@ -211,9 +211,10 @@ def test_noise_between_two_runs_is_no_randomness() -> None:
 
 def test_further_sizes() -> None:
     subject = Plain(refuses(lambda n: n == 9))
-    asked = ask_at(subject, BATCH, [{"batch": 3}, {"batch": 9}, {"batch": 7}])
+    asked, refused = ask_at(subject, BATCH, [{"batch": 3}, {"batch": 9}, {"batch": 7}])
     assert [question.case.name for question in asked] == ["batch=3", "batch=7"]
     np.testing.assert_array_equal(asked[0].case.feeds["x"], X[[0, 1, 0]])
+    assert [each.case.name for each in refused] == ["batch=9"]
 
 
 def test_a_size_that_is_too_large_to_try(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ from onnxpack.parity.doubts import doubts, doubts_of_infinities
 from onnxpack.parity.fixed_axes import doubts_of_fixed_axes
 from onnxpack.parity.locate import Divergence, locate
 from onnxpack.parity.prove import Question, prove
+from onnxpack.parity.refused import Limits, Refused, doubts_of_refused_sizes
 from onnxpack.parity.subject import Attempt, Probes, Strategy, Subject
 from onnxpack.parity.verdict import refusal
 from onnxpack.signature import Signature
@@ -61,7 +62,9 @@ class Judged:
     strategy: str
     questions: tuple[Question, ...]
     evidence: tuple[CaseEvidence, ...]
+    refused: tuple[Refused, ...]
     notes: Callable[[], Sequence[str]]
+    limits: Callable[[], Limits]
 
     @property
     def holds(self) -> bool:
@@ -177,7 +180,13 @@ def export(
         proven = _climb(inquiry, subject.strategies(axes, opset, outputs), Path(work), say)
         golden, evidence = _choose_golden(proven)
         graph = ir.load(proven.graph)
-        further = (*proven.notes(), *doubts_of_infinities(evidence))
+        beyond = doubts_of_refused_sizes(
+            proven.refused,
+            skipped,
+            [question.case.dims for question in proven.questions],
+            proven.limits(),
+        )
+        further = (*proven.notes(), *beyond, *doubts_of_infinities(evidence))
         for note in further:
             say(note)
         say(f"proven by {proven.strategy}; writing the pack")
@@ -191,7 +200,11 @@ def export(
             parity=Parity(
                 tolerance=tolerance,
                 cases=evidence,
-                skipped=(*skipped, *unproven_at_zero(graph, proven.signature)),
+                skipped=(
+                    *skipped,
+                    *(each.case for each in proven.refused if each.case not in skipped),
+                    *unproven_at_zero(graph, proven.signature),
+                ),
                 unordered=questions[0].unordered,
             ),
             labels=_labels(labels, subject),
@@ -291,11 +304,21 @@ def _judge(
         asked = [question.case.dims for question in inquiry.questions]
         further = [dims for dims in probes if dims not in asked]
         sets = inquiry.questions[0].unordered
-        questions = inquiry.questions + ask_at(subject, inquiry.axes, further, sets)
+        answered, refused = ask_at(subject, inquiry.axes, further, sets)
+        questions = inquiry.questions + answered
         evidence = tuple(map(inquiry.judge, prove(graph, questions, inquiry.tolerance)))
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
-    return Judged(graph, signature, strategy.name, questions, evidence, strategy.notes)
+    return Judged(
+        graph,
+        signature,
+        strategy.name,
+        questions,
+        evidence,
+        refused,
+        strategy.notes,
+        strategy.limits,
+    )
 
 
 def _locate(inquiry: _Inquiry, judged: Judged) -> Divergence | None:

@@ -23,8 +23,9 @@ from onnxpack.signature import Array
 RECURRENT = ("GRU", "LSTM", "RNN")
 """Recurrent operators: ONNX Runtime 1.32 clips the inputs of their gates, and NaN becomes a
 bound."""
-UNMENDED = (*RECURRENT, "GridSample")
-"""Operators that may lose NaN and are not mended: GridSample takes a pixel for a place of NaN."""
+UNMENDED = (*RECURRENT, "GridSample", "Unique")
+"""Operators that may lose NaN and are not mended: GridSample takes a pixel for a place of NaN,
+and Unique counts NaN otherwise than PyTorch, for which every NaN differs from every other."""
 SCATTERS = ("ScatterElements", "ScatterND")
 EXTREMES = ("max", "min")
 LENGTHS = 4
@@ -39,7 +40,12 @@ def loses_nan(graph: Path, *, saturating: bool = False) -> bool:
 def operators_losing_nan(graph: Path) -> list[str]:
     """Return the names of operators that lose NaN, including those :func:`keep_nan` cannot fix."""
     model = ir.load(graph)
-    losing = [*_losing(model, saturating=False), *standard_nodes(model, UNMENDED)]
+    unmended = [
+        node
+        for node in standard_nodes(model, UNMENDED)
+        if node.op_type != "Unique" or _is_floating(first_input(node))
+    ]
+    losing = [*_losing(model, saturating=False), *unmended]
     return sorted({node.op_type for node in losing})
 
 

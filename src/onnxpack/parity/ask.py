@@ -19,6 +19,7 @@ from onnxpack.errors import (
 from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity.cases import BATCH, Axes, Case, make_cases, sizes, tile
 from onnxpack.parity.prove import Question, empty_throughout
+from onnxpack.parity.refused import Refused, at_sizes
 from onnxpack.parity.rounding_sensitive import set_aside_restless
 from onnxpack.parity.subject import Probes, Subject
 from onnxpack.parity.subset import tolerated_rows
@@ -176,28 +177,26 @@ def _fits(feeds: Mapping[str, Array], sample: Mapping[str, Array], axes: Axes) -
 
 def ask_at(
     subject: Subject, axes: Axes, probes: Probes, unordered: Sets = ()
-) -> tuple[Question, ...]:
-    """Return the framework's answers at further sizes; sizes that it refuses are left out.
+) -> tuple[tuple[Question, ...], tuple[Refused, ...]]:
+    """Return the framework's answers at further sizes, and the sizes that it refuses.
 
     Raises:
         ExportError: an input of that size would be too large to try.
     """
     questions: list[Question] = []
+    refused: list[Refused] = []
+    own = sizes(subject.sample, axes)
     for dims in probes:
         feeds = tile(subject.sample, axes, dims)
         refuse_too_large(feeds, dims)
         try:
             expected = subject.run(feeds)
-        except Exception:  # noqa: BLE001, S112 - what the model refuses needs no answer
+        except Exception as exc:  # noqa: BLE001 - a model can refuse an input in any way
+            refused.append(Refused(dict(dims), own, _brief(exc) + place_of(exc)))
             continue
         case = Case(at_sizes(dims), feeds, dict(dims))
         questions.append(_question(subject, case, expected, unordered))
-    return tuple(questions)
-
-
-def at_sizes(dims: Mapping[str, int]) -> str:
-    """Return the sizes of dims as text: ``batch=2, tokens=5``."""
-    return ", ".join(f"{dim}={size}" for dim, size in dims.items())
+    return tuple(questions), tuple(refused)
 
 
 def refuse_too_large(feeds: Mapping[str, Array], dims: Mapping[str, int]) -> None:

@@ -15,6 +15,7 @@ from onnxpack.pack.manifest import CaseEvidence
 from onnxpack.parity.axes import Dynamic
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.locate import Divergence
+from onnxpack.parity.refused import Limits
 from onnxpack.parity.threads import limit_threads
 from onnxpack.signature import Array
 
@@ -32,11 +33,14 @@ class Strategy:
             wrong; they are tried in addition to the usual cases. It raises ExportError with a plain
             message if the model cannot, or must not, be exported this way.
         notes: returns what users must know about the graph; called after ``make``.
+        limits: returns the sizes of the dims for which the graph was made, if the exporter states
+            any; called after ``make``.
     """
 
     name: str
     make: Callable[[Path], Probes]
     notes: Callable[[], Sequence[str]] = tuple
+    limits: Callable[[], Limits] = dict
 
 
 @dataclass(frozen=True, slots=True)

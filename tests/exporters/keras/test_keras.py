@@ -17,7 +17,13 @@ import pytest
 from keras import layers
 
 import onnxpack
-from onnxpack.errors import ExportError, NondeterministicError, SampleError, TargetError
+from onnxpack.errors import (
+    ExportError,
+    FeedError,
+    NondeterministicError,
+    SampleError,
+    TargetError,
+)
 from onnxpack.exporters.keras.exporter import KerasExporter
 from onnxpack.exporters.keras.inputs import Inputs
 from onnxpack.exporters.keras.widened import widened
@@ -58,6 +64,20 @@ def test_names_and_outputs(tmp_path: Path) -> None:
     assert [spec.name for spec in signature.outputs] == ["kind", "price"]
     feeds = {"left": noise(5, 4), "right": noise(5, 17, 2)}
     held(pack, model([feeds["left"], feeds["right"]]), **feeds)
+
+
+@pytest.mark.parametrize("mode", ["count", "multi_hot", "one_hot"])
+def test_a_category_out_of_range_is_refused(tmp_path: Path, mode: str) -> None:
+    ids = keras.Input((1 if mode == "one_hot" else 3,), dtype="int32", name="ids")
+    model = keras.Model(ids, layers.CategoryEncoding(5, mode)(ids))
+    given = np.array([[0, 4, 4], [1, 2, 3]], np.int32)[:, : ids.shape[1]]
+    pack = onnxpack.export(model, given, tmp_path / "pack")
+    held(pack, model(given), ids=given)
+    given[0, 0] = 7
+    with pytest.raises(RuntimeError, match="Class values must be"):
+        model(given)
+    with pytest.raises(FeedError, match="out of data bounds"):
+        onnxpack.Model(pack)(given)
 
 
 def test_names_that_keras_counts_up_are_plain() -> None:

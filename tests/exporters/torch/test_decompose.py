@@ -30,6 +30,7 @@ def table(n: int) -> Tensor:
 
 
 FUNCTIONS: dict[str, Any] = {
+    "transposed": lambda x: (x.mT, x.unsqueeze(0).mH, torch.adjoint(x)),
     "cummax": lambda x: x.cummax(1),
     "cummin": lambda x: torch.cummin(x, 0),
     "cummax of integers": lambda x: x.long().cummax(1).values,

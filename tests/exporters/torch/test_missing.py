@@ -122,16 +122,29 @@ class Sampled(nn.Module):
         return nn.functional.grid_sample(x.reshape(-1, 1, 2, 2), grid, align_corners=False)
 
 
+class Distinct(nn.Module):
+    """Counts the distinct numbers; every NaN is one of its own in PyTorch, but not in ONNX."""
+
+    def __init__(self, *, whole: bool) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Tensor) -> Any:
+        return torch.unique(x.long() if self.whole else x.round(), return_counts=True)
+
+
 @pytest.mark.parametrize(
     ("model", "loses"),
     [
         (nn.Sequential(nn.Linear(4, 4), nn.ReLU()), ""),
+        (Distinct(whole=False), "Unique"),
+        (Distinct(whole=True), ""),
         (nn.Sequential(nn.LSTM(4, 3, batch_first=True), First()), "LSTM"),
         (nn.Sequential(nn.GRU(4, 3, batch_first=True), First()), "GRU"),
         (nn.Sequential(nn.Unflatten(1, (1, 4)), nn.MaxPool1d(2)), "MaxPool"),
         (Sampled(), "GridSample"),
     ],
-    ids=["dense", "lstm", "gru", "pool", "grid"],
+    ids=["dense", "distinct", "distinct integers", "lstm", "gru", "pool", "grid"],
 )
 def test_the_user_is_told_where_nan_may_be_lost(
     tmp_path: Path, model: nn.Module, loses: str

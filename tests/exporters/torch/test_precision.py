@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import onnxpack
 from onnxpack.errors import ExportError
-from onnxpack.exporters.torch.rewrite.precision import refuse_far
+from onnxpack.exporters.torch.rewrite.precision import UNCAST, refuse_far
 
 HALF, BRAIN = torch.float16, torch.bfloat16
 
@@ -87,6 +87,15 @@ def test_it_is_told(tmp_path: Any) -> None:
     told: list[str] = []
     onnxpack.export(Low(BRAIN), x(2).bfloat16(), tmp_path / "pack", progress=told.append)
     assert any("computes with the same weights in float32" in line for line in told)
+
+
+def test_autocast_is_told(tmp_path: Any) -> None:
+    pack = onnxpack.export(Low(torch.float32, autocast=True), x(2), tmp_path / "pack")
+    assert pack.manifest is not None
+    assert pack.manifest.notes == (UNCAST,)
+    pack = onnxpack.export(Low(torch.float32), x(2), tmp_path / "other")
+    assert pack.manifest is not None
+    assert pack.manifest.notes == ()
 
 
 @pytest.mark.parametrize("other", [-1e8, -1e38, 1.7e9])

@@ -7,8 +7,8 @@ These guards become cases of the proof.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,32 @@ import torch
 from onnxpack.errors import ExportError
 from onnxpack.exporters.frames import Place, listed
 from onnxpack.exporters.ports import name_ports
+from onnxpack.exporters.torch.rewrite.one_hot import ONE_HOT, exported_one_hot
 from onnxpack.exporters.torch.rewrite.views import with_known_views
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.conditions import Condition
 from onnxpack.exporters.torch.watch.gradients import differentiated
-from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of
+from onnxpack.exporters.torch.watch.guards import Program, explore, guards_of, limits_of
 from onnxpack.exporters.torch.watch.symbolic import text_of_sizes
-from onnxpack.parity.ask import at_sizes, refuse_too_large
+from onnxpack.parity.ask import refuse_too_large
 from onnxpack.parity.cases import tile
+from onnxpack.parity.refused import at_sizes
 from onnxpack.parity.subject import Probes
+
+MAX_SIZE = 2**20
+"""The largest limit of a given program that is tried."""
 
 
 @dataclass(frozen=True)
 class Dynamo:
-    """The strategies that use ``torch.export``."""
+    """The strategies that use ``torch.export``.
+
+    Attributes:
+        limits: the sizes for which the programs that were made are right.
+    """
 
     setup: Setup
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def export(self, to: Path) -> Probes:
         """Export the model, and return the sizes at which its guards do not hold."""
@@ -42,12 +52,20 @@ class Dynamo:
 
     def _exported(self, tensors: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
         with self.setup.followed(), _no_text_of_sizes():
-            return torch.export.export(
+            program = torch.export.export(
                 self.setup.flat,
                 tuple(tensors),
                 dynamic_shapes=(self._shapes(tensors),),
                 strict=False,
             )
+        self._note_limits(program)
+        return program
+
+    def _note_limits(self, program: torch.export.ExportedProgram) -> None:
+        """Widen the limits by those of a further program."""
+        for dim, (low, high) in limits_of(program, self.setup.subject.sample, self.setup.axes):
+            least, most = self.limits.get(dim, (low, high))
+            self.limits[dim] = (min(low, least), max(high, most))
 
     def _shapes(self, tensors: Sequence[torch.Tensor]) -> tuple[dict[int, Any], ...]:
         """Return the axes of each input that may vary, in the format of ``torch.export``."""
@@ -65,6 +83,7 @@ class Dynamo:
             program = torch.export.export(
                 made, tensors, dynamic_shapes=self._shapes(tensors), strict=False
             )
+        self._note_limits(program)
         self._save(program, to)
         return self._explore(made, self._differentiated)
 
@@ -103,9 +122,26 @@ class Dynamo:
         return self.setup.subject.tensors(feeds)
 
     def save_program(self, to: Path) -> Probes:
-        """Export the program that the user gave."""
-        self._save(self.setup.subject.program, to)
-        return ()
+        """Export the program that the user gave, and return the sizes just beyond its limits."""
+        program = self.setup.subject.program
+        self._save(program, to)
+        if program is not None:
+            self._note_limits(program)
+        found: list[Mapping[str, int]] = []
+        for dims in self._beyond_limits():
+            with suppress(ExportError):  # sizes that are too large to try
+                # What the program answers there is left unproven, like other sizes between cases.
+                if self._answered_at(dims) is None:
+                    found.append(dims)
+        return found
+
+    def _beyond_limits(self) -> Iterator[Mapping[str, int]]:
+        own = self.setup.sizes
+        for dim, (low, high) in self.limits.items():
+            if low > 1:
+                yield {**own, dim: int(low) - 1}
+            if high < MAX_SIZE:
+                yield {**own, dim: int(high) + 1}
 
     def _save(self, program: torch.export.ExportedProgram | None, to: Path) -> None:
         with self.setup.followed():
@@ -113,6 +149,7 @@ class Dynamo:
                 None if program is None else with_known_views(program),  # type: ignore[arg-type]
                 dynamo=True,
                 opset_version=self.setup.opset,
+                custom_translation_table={ONE_HOT: exported_one_hot},
                 verbose=False,
             )
             if converted is None:

@@ -23,6 +23,7 @@ from onnxpack.exporters.torch.patch.settings import has_torchscript_exporter
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.copies import watch_copies
 from onnxpack.exporters.torch.watch.gradients import find_gradient
+from onnxpack.exporters.torch.watch.raising import SILENT, checks_values
 from onnxpack.exporters.torch.watch.selftest import check_witnesses
 from onnxpack.exporters.torch.watch.unseen import Unseen, watch_unseen
 from onnxpack.exporters.torch.watch.values import find_conversions
@@ -51,23 +52,27 @@ def climb(setup: Setup) -> Iterator[Strategy]:
         yield _script(setup, "torchscript")
         return
     if subject.program is not None:
-        yield _strategy(setup, "dynamo", Dynamo(setup).save_program)
+        notes = (SILENT,) if checks_values(subject.program) else ()
+        dynamo = Dynamo(replace(setup, notes=notes))
+        yield _exported(dynamo, "dynamo", dynamo.save_program)
         return
     check_witnesses()
     with watch_unseen() as unseen, watch_copies() as copies:
         gradient = find_gradient(lambda: copies.returned(subject.answer()))
     _refuse(unseen, subject.model_class)
-    setup = replace(setup, modules=tuple(unseen.modules.values()))
+    notes = (SILENT,) if _raises_by_values(unseen, subject) else ()
+    setup = replace(setup, modules=tuple(unseen.modules.values()), notes=notes)
     copies.refuse(subject.model_class)
     _refuse_hidden_by_precision(subject)
+    dynamo = Dynamo(setup)
     if gradient:
-        yield _strategy(setup, DIFFERENTIATED, Dynamo(setup).differentiate)
+        yield _exported(dynamo, DIFFERENTIATED, dynamo.differentiate)
         return
     # Determined here, where nothing is replaced yet that would turn the fast path off.
     _ = setup.fast_attention
     if has_torchscript_exporter():
         yield _strategy(setup, "torchscript trace", _scripts(setup).trace)
-    yield _strategy(setup, "dynamo", Dynamo(setup).export)
+    yield _exported(dynamo, "dynamo", dynamo.export)
     # If a model asks whether it is scripted, TorchScript takes a branch that its users never run.
     if has_torchscript_exporter() and not unseen.scripting:
         yield _script(setup, "torchscript script")
@@ -75,6 +80,20 @@ def climb(setup: Setup) -> Iterator[Strategy]:
     if narrow is not None:
         for strategy in climb(replace(setup, subject=narrow)):
             yield replace(strategy, notes=partial(_with_note, NARROWED, strategy.notes))
+
+
+def _raises_by_values(unseen: Unseen, subject: TorchSubject) -> bool:
+    """Return whether the model checks values and raises errors, which no graph does.
+
+    A check of a size, as opposed to a value, becomes a guard: its size is tried and reported.
+    """
+    if unseen.checks_values or not unseen.checked:
+        return unseen.checks_values
+    return bool(find_conversions(lambda: subject.run(subject.sample)))
+
+
+def _exported(dynamo: Dynamo, name: str, make: Callable[[Path], Probes]) -> Strategy:
+    return replace(_strategy(dynamo.setup, name, make), limits=lambda: dynamo.limits)
 
 
 def _script(setup: Setup, name: str) -> Strategy:
@@ -102,7 +121,7 @@ def _strategy(setup: Setup, name: str, make: Callable[[Path], Probes]) -> Strate
         from onnxpack.exporters.torch.patch.attention import with_attention_written_out
 
         make = with_attention_written_out(make)
-    return Strategy(f"{name}{setup.subject.manner}", make)
+    return Strategy(f"{name}{setup.subject.manner}", make, lambda: setup.notes)
 
 
 def _has_transformers(model: torch.nn.Module) -> bool:

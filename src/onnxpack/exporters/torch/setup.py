@@ -42,6 +42,7 @@ class Setup:
         opset: the opset of the graph.
         outputs: the names of the graph's outputs.
         modules: the namespace of each of the user's modules whose code runs in ``forward``.
+        notes: what users must know about every graph of this model.
     """
 
     subject: TorchSubject
@@ -49,6 +50,7 @@ class Setup:
     opset: int
     outputs: tuple[str, ...]
     modules: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def flat(self) -> FlatModule:

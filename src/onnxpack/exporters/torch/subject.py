@@ -27,6 +27,8 @@ from onnxpack.exporters.torch.patch.regions import regions_inside
 from onnxpack.exporters.torch.patch.settings import not_compiled
 from onnxpack.exporters.torch.rewrite.perturbed import perturb
 from onnxpack.exporters.torch.rewrite.precision import (
+    UNCAST,
+    WIDENED,
     WideModule,
     is_low,
     narrowed,
@@ -46,12 +48,6 @@ from onnxpack.exporters.torch.watch.nondeterminism import find_unsteadiness
 from onnxpack.parity.cases import Axes
 from onnxpack.parity.subject import Attempt, Baseline, Cause, Strategy, Subject
 from onnxpack.signature import Array
-
-WIDENED = (
-    "the model has low precision: the graph computes with the same weights in float32, and is "
-    "proven against the model computed in float32"
-)
-
 
 KNOWN = {
     torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16,
@@ -159,6 +155,7 @@ class TorchSubject(Subject):
         low = bool(entered) or any(each.dtype is torch.bfloat16 for each in own.values())
         if low and self._narrow is None and self.program is None:
             self._widen()
+            self.notes = (*self.notes, UNCAST if entered else WIDENED)
         if isinstance(self.flat, WideModule):
             self.flat.give_float16(each.dtype is torch.float16 for each in own.values())
             refuse_far(own, self._answer(self.flat, self.tensors(feeds)))

@@ -25,6 +25,7 @@ from onnxpack.exporters.torch.rewrite.numbers import with_numbers_kept
 from onnxpack.exporters.torch.rewrite.scriptable import loaded_anew, with_plain_cells
 from onnxpack.exporters.torch.setup import Setup
 from onnxpack.exporters.torch.watch.conditions import all_differing
+from onnxpack.exporters.torch.watch.raising import SILENT
 from onnxpack.exporters.torch.watch.scripted import raises_errors, refuse_lost_writes
 from onnxpack.exporters.torch.watch.sizes import Learned, differing, watch_trace
 from onnxpack.exporters.torch.watch.symbolic import Observation, witness
@@ -32,12 +33,6 @@ from onnxpack.exporters.torch.watch.values import find_conversions
 from onnxpack.parity.subject import Probes
 
 MAX_OPSET = 20
-
-
-SILENT = (
-    "forward() raises errors (raise, assert), but a graph cannot: the pack answers where the "
-    "model would raise"
-)
 
 
 @dataclass
@@ -132,7 +127,7 @@ class TorchScript:
 
     def notes(self) -> tuple[str, ...]:
         """Return what users must know about the last script."""
-        return (SILENT,) if self._raises else ()
+        return (SILENT,) if self._raises else self.setup.notes
 
     def _export(self, module: torch.nn.Module, to: Path) -> None:
         if self.setup.opset > MAX_OPSET:

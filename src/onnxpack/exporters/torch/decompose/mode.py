@@ -88,7 +88,10 @@ def _decomposed(func: Any, args: Any, options: Any) -> Any:
     return answer.clone() if given and name not in OWN else answer
 
 
+_PROPERTIES: Any = Tensor
 METHODS: dict[Any, Callable[..., Any]] = {
+    _PROPERTIES.mH.__get__: moves.adjoint,
+    _PROPERTIES.mT.__get__: moves.matrix_transpose,
     Tensor.__setitem__: complexes.set_item,
     Tensor.unfold: index.windows,
     functional.embedding_bag: bags.embedding_bag,
@@ -111,6 +114,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "adaptive_max_pool1d": pools.adaptive(torch.amax, 1),
     "adaptive_max_pool2d": pools.adaptive(torch.amax, 2),
     "adaptive_max_pool3d": pools.adaptive(torch.amax, 3),
+    "adjoint": moves.adjoint,
     "affine_grid": resample.affine_grid,
     "all": reductions.all_true,
     "angle": arithmetic.angle,

@@ -64,3 +64,13 @@ def _each(given: Any) -> tuple[Any, ...]:
 def ravel(x: Tensor) -> Tensor:
     """Decompose ``torch.ravel``, which neither exporter of torch 2.14 supports."""
     return x.reshape(-1)
+
+
+def matrix_transpose(x: Tensor) -> Any:
+    """Decompose ``x.mT``, which the TorchScript exporter of torch 2.14 lacks."""
+    return x.transpose(-2, -1)
+
+
+def adjoint(x: Tensor) -> Any:
+    """Decompose ``x.mH`` and ``torch.adjoint`` of real numbers."""
+    return NotImplemented if x.is_complex() else matrix_transpose(x)

@@ -20,6 +20,7 @@ from onnxpack.errors import ExportError
 from onnxpack.exporters.replaced import existing, replaced_item
 from onnxpack.exporters.splice import AXES_ARE_INPUTS
 from onnxpack.exporters.torch.rewrite.indexing import gather_at, to_places
+from onnxpack.exporters.torch.rewrite.one_hot import scripted_one_hot
 
 SCATTERS_ADD = 16
 """The first opset in which scattered values can be added up."""
@@ -292,6 +293,7 @@ FORMS = {
     "aten::index_put": _index_put,
     "aten::linspace": _linspace,
     "aten::norm": _norm,
+    "aten::one_hot": scripted_one_hot,
     "aten::remainder": _remainder,
     "aten::roll": _roll,
     "aten::softplus": _softplus,

@@ -25,6 +25,14 @@ from onnxpack.exporters.torch.flat import FlatModule
 from onnxpack.exporters.torch.structure import flatten, rebuild
 
 LOW = (torch.float16, torch.bfloat16)
+WIDENED = (
+    "the model has low precision: the graph computes with the same weights in float32, and is "
+    "proven against the model computed in float32"
+)
+UNCAST = (
+    "the model computes in low precision under autocast: the graph computes in float32, and is "
+    "proven against the model computed in float32"
+)
 ROUNDINGS = 16
 """Largest error of an element in units of its precision, relative to what is common around it."""
 

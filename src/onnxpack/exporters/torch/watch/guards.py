@@ -9,9 +9,9 @@ there too, and the guards of that graph are searched in turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -27,6 +27,8 @@ ConditionsAt: TypeAlias = Callable[[Mapping[str, int]], Sequence[Condition]]
 """Function that returns the conditions at given sizes of the dynamic dims; empty if the model
 refuses the sizes."""
 MAX_REGIONS = 32
+ASSUMED = 2
+"""The smallest size that torch.export assumes of each dynamic dim."""
 
 
 def guards_of(program: Program, sample: Mapping[str, Array], axes: Axes) -> Sequence[Condition]:
@@ -44,6 +46,27 @@ def guards_of(program: Program, sample: Mapping[str, Array], axes: Axes) -> Sequ
         )
     own = sizes(sample, axes)
     return [Condition.of_guard(guard, sample, axes, own) for guard in guards]
+
+
+def limits_of(
+    program: torch.export.ExportedProgram, sample: Mapping[str, Array], axes: Axes
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield the smallest and the largest size of each dim for which a program is right.
+
+    A smallest size of 2 does not count: torch.export assumes it of every dim.
+    """
+    named = program.graph_signature.user_inputs
+    nodes = [node for node in program.graph.nodes if node.name in named]
+    given = [node.meta["val"] for node in nodes if isinstance(node.meta.get("val"), torch.Tensor)]
+    if len(given) != len(sample):  # a program can take a tensor in another form than the sample's
+        return
+    for tensor, name in zip(given, sample, strict=True):
+        for axis, dim in axes.get(name, {}).items():
+            size: Any = tensor.shape[axis]
+            known = None if isinstance(size, int) else program.range_constraints.get(size.node.expr)
+            if known is not None:
+                low = float(known.lower)
+                yield dim, (low if low > ASSUMED else 0, float(known.upper))
 
 
 def explore(

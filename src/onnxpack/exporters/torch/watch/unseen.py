@@ -36,6 +36,7 @@ from onnxpack.exporters.frames import (
 )
 from onnxpack.exporters.profiled import profiled
 from onnxpack.exporters.torch.watch.calls import calls_script
+from onnxpack.exporters.torch.watch.raising import CHECKS, CHECKS_VALUES
 from onnxpack.parity.subject import Cause
 from onnxpack.parity.user_code import is_users
 
@@ -96,6 +97,8 @@ class Unseen:
         read: lines that turn a tensor into text, or that ask for its memory.
         elsewhere: lines that hand work to another thread or process.
         matched: code with a ``case`` of a class of numbers.
+        checked: lines that call a check of torch for a condition of Python.
+        checks_values: whether tensors are checked without a decision in Python.
         modules: the globals of each module of the user's, or of an unknown library, that ran.
     """
 
@@ -105,6 +108,8 @@ class Unseen:
     read: dict[Place, None] = field(default_factory=dict)
     elsewhere: dict[Place, None] = field(default_factory=dict)
     matched: dict[Place, None] = field(default_factory=dict)
+    checked: dict[Place, None] = field(default_factory=dict)
+    checks_values: bool = False
     modules: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def cause(self) -> Cause | None:
@@ -167,7 +172,11 @@ class _Calls:
             if is_users(caller.f_code.co_filename):
                 self._found.asked[place_in(caller)] = None
             return
-        places = {"scripting": self._found.scripting, "asked": self._found.asked}
+        places = {
+            "scripting": self._found.scripting,
+            "asked": self._found.asked,
+            "checked": self._found.checked,
+        }
         if kind in places:
             if is_watched(caller) and not calls_script(caller):
                 places[kind][place_in(caller)] = None
@@ -199,6 +208,8 @@ class _Functions(TorchFunctionMode):
             frame = next(callers, None)
             if frame is not None and is_watched(frame):
                 self._found.read[place_in(frame)] = None
+        if getattr(func, "__name__", "") in CHECKS_VALUES:
+            self._found.checks_values = True
         for frame in frames_of_model():
             key = (frame.f_code, frame.f_lineno)
             if key not in self._known:
@@ -214,7 +225,11 @@ def _questions() -> tuple[dict[CodeType, str], dict[Any, str]]:
     """Return the kind of each watched function, by code for Python's and by itself for compiled."""
     code: dict[CodeType, str] = {}
     compiled: dict[Any, str] = {}
-    named = {**dict.fromkeys(ABOUT_THE_TRACER, "asked"), SCRIPTING: "scripting"}
+    named = {
+        **dict.fromkeys(ABOUT_THE_TRACER, "asked"),
+        SCRIPTING: "scripting",
+        **dict.fromkeys(CHECKS, "checked"),
+    }
     functions = [(_found(name), kind) for name, kind in named.items()]
     functions += [(function, "caller") for function in ABOUT_THE_CALLER]
     functions += [(function, "elsewhere") for function in ELSEWHERE]
