@@ -8,7 +8,7 @@ from typing import BinaryIO
 from onnxpack.pack.manifest import FileEntry
 
 CHUNK = 2**16
-"""Bytes that are read at once: they stay in the cache of the processor from the hash to the copy."""
+"""Bytes that are read at once: they stay in the processor's cache from the hash to the copy."""
 
 
 def measure(source: BinaryIO, *, copy_to: BinaryIO | None = None) -> FileEntry:

@@ -84,20 +84,12 @@ class _OfLengths(OpRun):
     evaluator's own operators ignore the lengths.
     """
 
-    def _run(
-        self,
-        x: Array,
-        weight: Array,
-        recurrent: Array,
-        bias: Array | None = None,
-        lengths: Array | None = None,
-        *states: Array | None,
-        **attributes: Any,
-    ) -> Any:
+    def _run(self, *inputs: Any, **attributes: Any) -> Any:
+        own: Any = super()._run  # type: ignore[safe-super]  # the next class has its own
+        x, weight, recurrent, bias, lengths, *states = (*inputs, None, None)[: max(5, len(inputs))]
+
         def run(part: Array, begin: Sequence[Array | None]) -> Any:
-            return super(_OfLengths, self)._run(
-                part, weight, recurrent, bias, None, *begin, **attributes
-            )
+            return own(part, weight, recurrent, bias, None, *begin, **attributes)
 
         if lengths is None:
             return run(x, states)
