@@ -10,6 +10,7 @@ import pytest
 
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import ExportError, NondeterministicError, SampleError, UsageError
+from onnxpack.pack.manifest import SkippedCase
 from onnxpack.parity import ask as ask_module
 from onnxpack.parity.ask import ask, ask_at, measure_signature
 from onnxpack.parity.doubts import doubts
@@ -329,6 +330,14 @@ def test_what_the_model_refuses_becomes_a_note() -> None:
     (note,) = doubts(asked, skipped)
     assert note.startswith("the model itself refuses batch=1; batch=5; batch=7 and 2 more (Value")
     assert note.endswith("if the pack answers there, its answer is not proven")
+
+
+@pytest.mark.parametrize("name", ["infinities", "NaN among the numbers", "one infinity a row"])
+def test_refused_infinities_and_nan_become_a_note(name: str) -> None:
+    asked, _ = ask(Plain(lambda feeds: {"y": feeds["x"]}), BATCH, Tolerance())
+    (note,) = doubts(asked, [SkippedCase(name, "ValueError: not finite")])
+    assert note.startswith(f"the model itself refuses {name} (ValueError: not finite); ")
+    assert not list(doubts(asked, [SkippedCase("equal rows", "ValueError: no")]))
 
 
 def by_size(feeds: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from onnxpack.exporters.choose import exporter_for
 from onnxpack.exporters.empty import unproven_at_zero
 from onnxpack.exporters.exclusive import exclusive
 from onnxpack.exporters.finish import finish, graph_versions
+from onnxpack.exporters.inferred_sizes import open_with_inferred_sizes, refuse_unopenable
 from onnxpack.exporters.silence import SHOWN
 from onnxpack.exporters.target.mistaken import mistakes_named
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, Preprocess
@@ -299,26 +300,30 @@ def _judge(
     """Return a candidate with its evidence, or a failed attempt if the graph cannot be run."""
     subject, graph = inquiry.subject, candidate.with_name("model.onnx")
     try:
-        signature = finish(candidate, graph, inquiry.signature, root=subject.root)
+        stated = finish(candidate, graph, inquiry.signature, root=subject.root)
+        opened, signature = open_with_inferred_sizes(graph, stated, inquiry.questions)
         say(f"proving {strategy.name}")
         asked = [question.case.dims for question in inquiry.questions]
         further = [dims for dims in probes if dims not in asked]
         sets = inquiry.questions[0].unordered
         answered, refused = ask_at(subject, inquiry.axes, further, sets)
         questions = inquiry.questions + answered
-        evidence = tuple(map(inquiry.judge, prove(graph, questions, inquiry.tolerance)))
+        evidence = tuple(map(inquiry.judge, prove(opened, questions, inquiry.tolerance)))
+        judged = Judged(
+            graph,
+            signature,
+            strategy.name,
+            questions,
+            evidence,
+            refused,
+            strategy.notes,
+            strategy.limits,
+        )
+        if judged.holds:  # where an answer differs, that says more
+            refuse_unopenable(signature, opened.signature)
     except OnnxpackError as exc:
         return Attempt(strategy.name, error=exc.message)
-    return Judged(
-        graph,
-        signature,
-        strategy.name,
-        questions,
-        evidence,
-        refused,
-        strategy.notes,
-        strategy.limits,
-    )
+    return judged
 
 
 def _locate(inquiry: _Inquiry, judged: Judged) -> Divergence | None:

@@ -47,7 +47,7 @@ def open_pack(path: str | Path, *, digest: str | None = None) -> Pack:
     Raises:
         PackError: the path is none of these, is malformed or hostile, or is another pack than the
             digest names.
-        UsageError: the digest is not one.
+        UsageError: the digest is malformed.
     """
     path = Path(path)
     try:
@@ -62,7 +62,7 @@ def trust(pack: Pack, *digests: str) -> Pack:
 
     Raises:
         PackError: it is another pack.
-        UsageError: a digest is not one.
+        UsageError: a digest is malformed.
     """
     for digest in digests:
         if not _DIGEST.fullmatch(digest):

@@ -78,7 +78,7 @@ def check(
 
     Raises:
         PackError: the path does not exist.
-        UsageError: the digest is not one, or there is no such variant.
+        UsageError: the digest is malformed, or the variant does not exist.
     """
     try:
         opened = pack if isinstance(pack, Pack) else open_pack(pack)

@@ -8,13 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from onnxpack.pack.manifest import CaseEvidence, SkippedCase
-from onnxpack.parity.nonfinite import INFINITIES
+from onnxpack.parity.nonfinite import INFINITIES, NONFINITE
 from onnxpack.parity.prove import Question
+from onnxpack.parity.ties import INFINITE_VALUES
 from onnxpack.signature import Array
 
 SIZES = re.compile(r"\w+=\d+(, \w+=\d+)*")
 """Pattern of the name of a case of other sizes: ``batch=2, tokens=5``."""
 MASKS = "masks that keep"
+VALUES = NONFINITE | {INFINITE_VALUES}
+"""Names of cases whose values a caller may well give, while XGBoost's DMatrix, for example, refuses
+infinities."""
 UNASKED = (
     "the model has a loop whose end depends on values, so it was not tested far from the "
     "sample: the loop might not end there"
@@ -84,11 +88,11 @@ def _is_alike(first: Array, other: Array) -> bool:
 def _of_refused_inputs(skipped: Sequence[SkippedCase]) -> Iterator[str]:
     """Yield a note for inputs that the model refuses, but that a graph may answer.
 
-    Nothing in ONNX can refuse, for example, a batch of one.
+    Nothing in ONNX can refuse, for example, a batch of one or an infinity.
     """
     refused: dict[str, list[str]] = {}
     for case in skipped:
-        if SIZES.fullmatch(case.name) or MASKS in case.name:
+        if SIZES.fullmatch(case.name) or MASKS in case.name or case.name in VALUES:
             refused.setdefault(case.reason, []).append(case.name)
     for reason, names in list(refused.items())[:SHOWN]:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

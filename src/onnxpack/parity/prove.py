@@ -112,15 +112,27 @@ class Usual:
         return np.asarray(np.nanmedian(known, axis=0)).reshape(shape)
 
 
-def prove(
-    graph: Path, questions: Iterable[Question], tolerance: Tolerance
-) -> tuple[CaseEvidence, ...]:
-    """Run a graph on CPU over every question, and return the evidence.
+def open_graph(graph: Path) -> Model:
+    """Open a graph on CPU.
 
     Raises:
         PackError: the graph cannot be loaded.
     """
-    model = Model(Pack(path=graph, model_path=graph), provider="cpu")
+    return Model(Pack(path=graph, model_path=graph), provider="cpu")
+
+
+def prove(
+    graph: Path | Model, questions: Iterable[Question], tolerance: Tolerance
+) -> tuple[CaseEvidence, ...]:
+    """Run a graph on CPU over every question, and return the evidence.
+
+    Args:
+        graph: path of the graph, or the graph as :func:`open_graph` opened it.
+
+    Raises:
+        PackError: the graph cannot be loaded.
+    """
+    model = graph if isinstance(graph, Model) else open_graph(graph)
     asked = tuple(questions)
     usual = Usual(asked)
     unknown = Usual(())  # the sample always is golden data, which a replay judges alone

@@ -16,6 +16,7 @@ from onnxpack.signature import Array
 ZEROS = "zeros of both signs"
 SCATTERED = "zeros among the values"
 HALVES = "rounded to halves"
+INFINITE_VALUES = "infinities"
 EQUAL = ("constant", "equal rows", "one-hot rows")
 """Names of the cases of equal values; the variance of equal values is nothing but rounding."""
 SHARE = 0.2
@@ -78,7 +79,7 @@ def infinities(sample: Mapping[str, Array]) -> Edges:
         return found
 
     if any(array.dtype.kind == "f" for array in sample.values()):
-        yield "infinities", _of_kind("f", sample, changed)
+        yield INFINITE_VALUES, _of_kind("f", sample, changed)
 
 
 def _of_kind(

@@ -17,7 +17,7 @@ _BESIDE = {"TensorrtExecutionProvider": (CUDA,)}
 
 
 class Opened(NamedTuple):
-    """An opened graph.
+    """A graph that was opened on a provider.
 
     Attributes:
         session: its session.

@@ -45,15 +45,20 @@ def agree(claimed: Signature, found: Signature) -> None:
     Raises:
         PackError: names, dtypes, ranks or fixed sizes differ; the message lists all differences.
     """
-    faults = [
-        *_differences("input", claimed.inputs, found.inputs),
-        *_differences("output", claimed.outputs, found.outputs),
-    ]
+    faults = differences(claimed, found)
     if faults:
         raise PackError(
             f"pack.json and the graph disagree: {'; '.join(faults)}.",
             remedy="export the model again: the graph or the manifest was changed afterwards",
         )
+
+
+def differences(claimed: Signature, found: Signature) -> list[str]:
+    """Return a sentence for each claimed input or output from which a session's own differs."""
+    return [
+        *_differences("input", claimed.inputs, found.inputs),
+        *_differences("output", claimed.outputs, found.outputs),
+    ]
 
 
 def _spec(side: str, value: Any) -> TensorSpec:

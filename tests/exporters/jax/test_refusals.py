@@ -47,6 +47,25 @@ def test_what_jax2onnx_cannot_convert_is_named(tmp_path: Path) -> None:
     assert "in a way that jax2onnx cannot convert" in str(error)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [jnp.signbit, jnp.copysign, lambda x, _: jax.lax.bitcast_convert_type(x, jnp.int32)],
+    ids=["signbit", "copysign", "bitcast"],
+)
+def test_bits_of_numbers_need_a_newer_opset(tmp_path: Path, function: Any) -> None:
+    def called(x: Any) -> Any:
+        return function(x) if function is jnp.signbit else function(x, x[:, ::-1])
+
+    error = refused(called, tmp_path)
+    assert "only from opset 26 on" in str(error)
+    assert error.remedy == "export it with opset=26 (--opset 26)"
+    pack = onnxpack.export(jax.jit(called), ROWS, tmp_path / "newer", opset=26)
+    ill = np.array([[0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf]], np.float32)
+    found = np.asarray(onnxpack.Model(pack)(ill))
+    wanted = np.asarray(jax.jit(called)(ill))
+    np.testing.assert_array_equal(found, wanted)  # NaN of both signs too
+
+
 def differs_at(*names: str) -> Attempt:
     def case(name: str) -> CaseEvidence:
         output = OutputEvidence(

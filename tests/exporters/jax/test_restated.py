@@ -168,3 +168,31 @@ def test_floats_divided_normalized_and_padded(tmp_path: Path) -> None:
     feeds = x.copy()
     feeds[1], feeds[2, 1], feeds[3, 2] = 0, np.nan, np.inf
     equal_at(every, x, (feeds,), folder=tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int8])
+def test_products_of_integers(dtype: Any, tmp_path: Path) -> None:
+    limits = np.iinfo(dtype)
+    weight = jnp.arange(15).reshape(5, 3).astype(dtype)
+    every = lambda x: (x @ weight, x.T @ x, x @ weight[:, 0], x[:, None] @ weight)  # noqa: E731
+    far = np.array([[limits.max, limits.min, 1, 0, limits.max // 2]], dtype)
+    equal_at(every, NUMBERS.astype(dtype), (far,), (far[[0, 0, 0]],), folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_places_in_sorted_arrays(kind: Any, tmp_path: Path) -> None:
+    ends = jnp.array([-1.0, 0.0, 0.0, 0.5, 2.0])
+    unknown = jnp.array([-1.0, 0.0, jnp.inf, jnp.nan, jnp.nan])
+    every = lambda x: [  # noqa: E731
+        jnp.searchsorted(ends, x),
+        jnp.searchsorted(ends, x, side="right"),
+        jnp.searchsorted(unknown, x),
+        jnp.searchsorted(unknown, x, side="right"),
+        jnp.digitize(x, ends),
+        jnp.digitize(x, ends, right=True),
+        jnp.digitize(x, ends[::-1]),
+    ]
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32) * 2
+    ill = np.array([[0, -0.0, np.nan, np.inf, -np.inf, 0.5]], np.float32)
+    feeds = [(ill,)] if kind is np.float32 else [(np.full((3, 6), -1, np.int32),)]
+    equal_at(every, x.astype(kind), *feeds, folder=tmp_path)

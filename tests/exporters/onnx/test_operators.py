@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import onnxpack
 from onnxpack.errors import PackError
+from onnxpack.exporters.onnx.operators import corrected
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(size=(4, 6)).astype("f4")
@@ -116,3 +119,28 @@ def test_maps_are_refused_with_a_cure(tmp_path: Path) -> None:
     with pytest.raises(PackError, match="'z', a sequence, expected tensors") as caught:
         onnxpack.export(path, ROWS, tmp_path / "pack")
     assert "options={'zipmap': False}" in caught.value.remedy
+
+
+@pytest.mark.parametrize("outputs", ["y", "y first inverse counts"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("is_sorted", [0, 1])
+def test_unique_as_onnxruntime_answers(is_sorted: int, axis: int | None, outputs: str) -> None:
+    along = {} if axis is None else {"axis": axis}
+    names = outputs.split()
+    graph = helper.make_graph(
+        [helper.make_node("Unique", ["x"], names, sorted=is_sorted, **along)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [
+            helper.make_tensor_value_info(
+                name, TensorProto.FLOAT if name == "y" else TensorProto.INT64, None
+            )
+            for name in names
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.array([[3, 1, 3], [0, 2, 0], [3, 1, 3], [-1, 2, -1]], "f4")
+    found = ReferenceEvaluator(model, new_ops=corrected(17)).run(None, {"x": x})
+    for own, wanted in zip(found, session.run(None, {"x": x}), strict=True):
+        np.testing.assert_array_equal(own, wanted, strict=True)

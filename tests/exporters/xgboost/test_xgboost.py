@@ -120,6 +120,27 @@ def test_boosters(tmp_path: Path, options: dict[str, Any]) -> None:
     hold(tmp_path, model, X[:4], X, ask(model))
 
 
+@pytest.mark.parametrize(
+    ("make", "refused"),
+    [
+        (lambda: regressor(booster="gblinear"), True),
+        (booster, True),
+        (regressor, False),
+        (lambda: regressor(booster="dart"), False),
+    ],
+    ids=["gblinear", "DMatrix", "gbtree", "dart"],
+)
+def test_a_note_where_the_model_refuses_infinities(
+    tmp_path: Path, make: Any, refused: bool
+) -> None:
+    pack = onnxpack.export(make(), FULL[:4], tmp_path / "pack")
+    notes = [note for note in pack.manifest.notes if note.startswith("the model itself refuses")]
+    assert [note.partition(" (")[0] for note in notes] == (
+        ["the model itself refuses infinities"] if refused else []
+    )
+    assert all("Input data contains `inf`" in note for note in notes)
+
+
 def test_names_and_a_frame(tmp_path: Path) -> None:
     frame = table(category=False)[["a", "visits", "old"]]
     model = regressor(of_table(table(category=False)), frame)

@@ -83,6 +83,14 @@ CAUSES: Sequence[tuple[str, Cause]] = (
         ),
     ),
     (
+        r"No Op registered for BitCast",
+        Cause(
+            "the function reads the bits of numbers, as signbit, copysign and "
+            "bitcast_convert_type do, for which ONNX has an operator only from opset 26 on",
+            "export it with opset=26 (--opset 26)",
+        ),
+    ),
+    (
         r"NOT_IMPLEMENTED|[Cc]ould not find an implementation|bfloat16|bound to different types",
         Cause(
             "the model computes in a dtype for which ONNX Runtime lacks kernels on CPU",

@@ -1,7 +1,8 @@
-"""Powers, quotients and shifts of integers that give XLA's answers for all values.
+"""Products, powers, quotients and shifts of integers that give XLA's answers for all values.
 
 ONNX Runtime's Pow computes integers in float64 and saturates. Its BitShift is C++'s, which does not
-define a shift by all the bits or more. A division by zero raises an error.
+define a shift by all the bits or more. A division by zero raises an error. It has no Gemm of
+integers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,31 @@ from jax import lax
 
 NARROW = 32
 """The smallest width in bits of integers that ONNX Runtime 1.32 multiplies."""
+
+
+def dot_general(
+    one: Any, other: Any, *, dimension_numbers: Any, preferred_element_type: Any, **further: Any
+) -> Any:
+    """Return ``lax.dot_general`` of integers; a product of two matrices is a batch of one.
+
+    jax2onnx 0.17 writes a Gemm for two matrices, and a MatMul for a batch of them. ONNX Runtime
+    1.32 multiplies matrices of integers in MatMul only.
+    """
+    dtype = np.dtype(preferred_element_type or one.dtype)
+    # Einsum, for products of other ranks, has kernels for signed integers only; both wrap alike.
+    wide = np.dtype(f"i{max(dtype.itemsize, NARROW // 8)}")
+    one, other = (lax.convert_element_type(each, wide) for each in (one, other))
+    ((left, right), batches) = dimension_numbers
+    alone = one.ndim == other.ndim == 2 and len(left) == 1
+    if alone and not any(batches):
+        one, other = (lax.expand_dims(each, [0]) for each in (one, other))
+        left, right = [left[0] + 1], [right[0] + 1]
+        batches = [0], [0]
+    else:
+        alone = False
+    numbers = (left, right), batches
+    found = lax.dot_general(one, other, numbers, preferred_element_type=wide, **further)
+    return lax.convert_element_type(lax.squeeze(found, [0]) if alone else found, dtype)
 
 
 def integer_pow(base: Any, *, y: int) -> Any:

@@ -19,7 +19,7 @@ from jax2onnx.plugins import plugin_system
 from jax2onnx.plugins._ir_shapes import _ensure_value_metadata, _stamp_type_and_shape
 from jax2onnx.plugins.jax.lax import _control_flow_utils, div
 
-from onnxpack.exporters.jax import indexed, integer, running, tails
+from onnxpack.exporters.jax import indexed, integer, running, search, tails
 from onnxpack.exporters.replaced import existing, replaced
 
 Restated = Callable[..., Any]
@@ -80,12 +80,15 @@ ALWAYS: Mapping[str, Restated] = {
     "cummax": running.cummax,
     "cummin": running.cummin,
     "cumprod": running.cumprod,
+    "jax.numpy.searchsorted": search.searchsorted,
+    "jax.numpy.digitize": search.digitize,
     "jax.nn.gelu": tails.gelu,
     "erfc": tails.erfc,
     "expm1": tails.expm1,
     "log1p": tails.log1p,
 }
 FOR_INTEGERS: Mapping[str, Restated] = {
+    "dot_general": integer.dot_general,
     "integer_pow": integer.integer_pow,
     "square": integer.square,
     "jax.numpy.power": _plain(jnp.power),

@@ -9,6 +9,7 @@ import numpy as np
 from onnx.reference import ReferenceEvaluator
 
 from onnxpack.errors import ExportError, OnnxpackError, PackError
+from onnxpack.exporters.onnx.microsoft import of_microsoft
 from onnxpack.exporters.onnx.operators import corrected
 from onnxpack.runtime.model import Model
 from onnxpack.signature import Array
@@ -28,8 +29,9 @@ class Evaluator:
     def __init__(self, path: Path, outputs: Sequence[str], model: Model, *, opset: int) -> None:
         self._outputs, self._model = outputs, model
         self._has_answered = False
+        operators = [*corrected(opset), *of_microsoft(opset)]
         try:
-            self._evaluator = ReferenceEvaluator(str(path), new_ops=corrected(opset))
+            self._evaluator = ReferenceEvaluator(str(path), new_ops=operators)
         except Exception as exc:
             raise PackError(f"onnx's reference evaluator cannot load the graph: {exc}") from exc
 

@@ -11,6 +11,7 @@ from onnx.defs import SchemaError, get_schema
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_dequantize_linear, op_loop
 
+from onnxpack.exporters.onnx.sequences import GRU, LSTM, RNN, Scan
 from onnxpack.signature import Array
 
 ALL = 10**6
@@ -167,8 +168,39 @@ class DequantizeLinear(op_dequantize_linear.DequantizeLinear_19):
     """The operator DequantizeLinear, which the evaluator lacks before opset 19."""
 
 
+class Unique(OpRun):
+    """The operator Unique, also in the order of first appearance.
+
+    Without ``sorted`` the evaluator still sorts if there is one output, and otherwise takes rows of
+    the input by indices of its elements.
+    """
+
+    def _run(
+        self,
+        x: Array,
+        axis: int | None = None,
+        sorted: int = 1,  # noqa: A002 - the name of the attribute
+    ) -> tuple[Array, ...]:
+        values, first, inverse, counts = np.unique(
+            x, return_index=True, return_inverse=True, return_counts=True, axis=axis
+        )
+        inverse = inverse.reshape(-1)
+        if not sorted:
+            order = np.argsort(first)
+            values = np.take(values, order, axis=axis or 0)
+            first, counts = first[order], counts[order]
+            inverse = np.argsort(order)[inverse]
+        whole = (each.astype(np.int64) for each in (first, inverse, counts))
+        return (values, *whole)[: len(self.onnx_node.output)]
+
+
 UNTIL: dict[type[OpRun], int] = {
+    GRU: ALL,
+    LSTM: ALL,
     Loop: ALL,
+    RNN: ALL,
+    Scan: ALL,
+    Unique: ALL,
     LogSoftmax: ALL,
     LRN: ALL,
     Softmax: ROWS_UNTIL,

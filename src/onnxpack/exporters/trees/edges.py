@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from onnxpack.exporters.trees.ensemble import Ensemble, Mode, Tree
+from onnxpack.parity.ties import INFINITE_VALUES
 from onnxpack.signature import Array
 
 NODES = 400
@@ -40,7 +41,7 @@ def edge_matrices(
     yield "zeros", _each_feature(base, ZEROS)
     if categories:
         yield "categories", _each_category(base, categories)
-    yield "infinities", _each_feature(base, [np.inf, -np.inf])
+    yield INFINITE_VALUES, _each_feature(base, [np.inf, -np.inf])
     largest = float(np.finfo(np.float32).max)
     yield "extremes", _each_feature(base, [largest, -largest, 1e30, -1e30])
     yield f"{MANY} rows", mixed_rows(ensemble, base, MANY)

@@ -56,7 +56,7 @@ def find_probes(model: Model, examples: Sequence[Feeds]) -> tuple[Probe, ...]:
         elif len(probes) < PROBES or uniform & differing[0]:
             uniform = uniform - differing[0] if probes else {*answer}
             probes.append(Probe(row, answer))
-    # Rows that are answered alike one by one may not be so together.
+    # Rows that get one answer alone can get different ones together.
     return tuple(probes if len(probes) > 1 else (probes + equal)[:PROBES])
 
 
