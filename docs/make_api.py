@@ -20,6 +20,7 @@ from onnxpack.optimizer.audit import Audited
 from onnxpack.optimizer.optimize import Optimized
 from onnxpack.optimizer.trial import Trial, Verdict
 from onnxpack.pack.model import GoldenSet
+from onnxpack.parity.check import Checked
 from onnxpack.report import Finding, Level, Report
 from onnxpack.testing import ExporterContract, Given
 
@@ -37,7 +38,7 @@ SECTIONS = {
         onnxpack.Tolerance,
     ),
     "Images": (build_image, Recipe, Built, publish, Published),
-    "What a check finds": (Report, Finding, Level),
+    "Checking": (onnxpack.check, Checked, Report, Finding, Level),
     "Testing an exporter": (ExporterContract, Given),
 }
 INTRODUCTION = """# Python

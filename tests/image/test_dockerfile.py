@@ -108,10 +108,21 @@ def test_whoever_runs_it_can_read_it(pack, tmp_path):
 
 
 def test_a_folder_that_is_there_is_kept(pack, tmp_path):
+    place = tmp_path / "context"
+    (place / "model").mkdir(parents=True)
     with pytest.raises(ImageError, match="already exists"):
-        write_dockerfile(pack, tmp_path)
-    write_dockerfile(pack, tmp_path, force=True)
-    assert (tmp_path / "Dockerfile").exists()
+        write_dockerfile(pack, place)
+    (place / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(ImageError, match="holds Dockerfile, which no image there would"):
+        write_dockerfile(pack, place, force=True)
+    (place / "Dockerfile").unlink()
+    for _ in range(2):
+        write_dockerfile(pack, place, force=True)
+    (place / "model" / "thesis.tex").symlink_to("mine")
+    write_dockerfile(pack, place, force=True)
+    (place / "thesis.tex").touch()
+    with pytest.raises(ImageError, match=r"holds thesis\.tex, which"):
+        write_dockerfile(pack, place, force=True)
 
 
 def test_both_runtimes_are_pinned(pack, tmp_path):

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import linecache
 import os
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 
+from onnxpack import atomic
 from onnxpack.errors import PackError
 from onnxpack.pack import write
 from onnxpack.pack.model import Pack
@@ -165,7 +167,6 @@ def test_what_exists_is_not_replaced_unasked(parts: Any, pack: Pack, tmp_path: P
 
 
 def test_force_replaces_a_pack_and_an_empty_folder(parts: Any, pack: Pack, tmp_path: Path) -> None:
-    (pack.path / "notes.txt").touch()
     (tmp_path / "empty").mkdir()
     for place in (pack.path, tmp_path / "empty", tmp_path / "absent"):
         assert validate(parts.write(place, force=True)).ok
@@ -212,6 +213,19 @@ def test_force_never_deletes_what_is_not_a_pack(
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["thesis.tex", ".git/HEAD", "variants/int8/notes", "link"])
+def test_force_never_deletes_a_file_that_the_pack_does_not_list(
+    parts: Any, pack: Pack, tmp_path: Path, name: str
+) -> None:
+    place = pack.path / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(tmp_path) if name == "link" else place.touch()
+    before = snapshot(tmp_path)
+    with pytest.raises(PackError, match=f"holds {name}, which the pack there does not list"):
+        parts.write(pack.path, force=True)
+    assert snapshot(tmp_path) == before
+
+
 @pytest.mark.parametrize("name", ["..", ".", "/"])
 def test_a_pack_needs_a_name(name: str) -> None:
     with pytest.raises(PackError, match="not a valid name for a pack"):
@@ -226,12 +240,13 @@ class Interrupt:
         self.line = ""
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code.co_filename != write.__file__:
+        file = frame.f_code.co_filename
+        if file not in (write.__file__, atomic.__file__):
             return None
         if event == "line":
             self.left -= 1
             if self.left == 0:
-                self.line = linecache.getline(write.__file__, frame.f_lineno)
+                self.line = linecache.getline(file, frame.f_lineno)
                 raise KeyboardInterrupt
         return self
 
@@ -258,7 +273,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_half_made(parts: Any, tmp_path:
         if (out / "new").exists():
             assert validate(open_pack(out / "new")).ok
             assert names(out) == ["new"]
-            write.shutil.rmtree(out)
+            shutil.rmtree(out)
         assert names(tmp_path) == ["training"], interrupt.line
         at += 1
     assert at > 100
@@ -266,18 +281,21 @@ def test_an_interrupt_at_any_line_leaves_nothing_half_made(parts: Any, tmp_path:
 
 # An interrupt on the very line that closes a file leaves it to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.parametrize("exchanges", [True, False])
 def test_an_interrupt_at_any_line_leaves_the_old_pack_or_the_new(
-    parts: Any, pack: Pack, tmp_path: Path
+    parts: Any, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
 ) -> None:
+    if not exchanges:
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     old = snapshot(pack.path)
     at = 1
     while interrupt := interrupted(parts, pack.path, at, force=True):
         assert snapshot(pack.path) == old
         # Interrupted while the old pack is deleted, it stays aside; that is no loss.
-        aside = [name for name in names(tmp_path) if name.endswith(".old")]
+        aside = [name for name in names(tmp_path) if name.startswith(".")]
         if aside:
             assert "lexists(to)" in interrupt.line or "rmtree" in interrupt.line
-            write.shutil.rmtree(tmp_path / aside[0])
+            shutil.rmtree(tmp_path / aside[0])
         assert names(tmp_path) == ["tiny", "training"], interrupt.line
         at += 1
     assert at > 100
@@ -319,6 +337,8 @@ def test_a_disk_that_fails_leaves_nothing_half_made(
 
         return call
 
+    if step == "rename":  # as where a file system cannot exchange two names
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     at = 0
     while True:
         at, calls = at + 1, 0
@@ -329,6 +349,6 @@ def test_a_disk_that_fails_leaves_nothing_half_made(
         assert snapshot(pack.path) == old
         if not force and to.exists():
             assert validate(open_pack(to)).ok
-            write.shutil.rmtree(to)
+            shutil.rmtree(to)
         assert names(tmp_path) == ["tiny", "training"]
     assert at > 1

@@ -227,8 +227,9 @@ class _Delivery:
             raise UsageError(f"-o {output}: the folder {output.absolute().parent} does not exist.")
         if output.suffix != ".tar":
             from onnxpack.oci.store.atomic import check_free
+            from onnxpack.oci.store.layout import is_of_layout
 
-            check_free(output, force=self.force)
+            check_free(output, is_ours=is_of_layout, force=self.force)
 
 
 def _publish(built: Built, name: Reference) -> Published:

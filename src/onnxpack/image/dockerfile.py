@@ -27,8 +27,11 @@ PIP_SETTINGS = (
 )  # fmt: skip
 """Build arguments that tell pip where to find wheels."""
 _TOOLS = (compiler, elf, lean, prune)
+_MADE = ", as `onnxpack image` builds it without a daemon."
+_FOLDERS = ("model", "own", "requirements", "tools")
+MAX_LINE = 1000
 _FIRST = """\
-# {name}, as `onnxpack image` builds it without a daemon.
+# {name}{made}
 ARG BASE=python:{python}-slim
 
 FROM ${{BASE}} AS runtime
@@ -64,7 +67,7 @@ def write_dockerfile(
     Raises:
         ImageError: ``to`` exists or cannot be written.
     """
-    with atomic_folder(to, force=force) as made:
+    with atomic_folder(to, is_ours=_is_of_context, force=force) as made:
         text = _dockerfile(pack, runtime, python or default_python())
         (made / "Dockerfile").write_text(text)
         (made / ".dockerignore").write_text(_IGNORED)
@@ -82,9 +85,24 @@ def write_dockerfile(
         _open_to_all(made)
 
 
+def _is_of_context(folder: Path, relative: str) -> bool:
+    """Return whether a file of an existing folder is such as this module writes.
+
+    Others have a Dockerfile and a folder ``model`` as well, so the first line decides.
+    """
+    part, _, _ = relative.partition("/")
+    if part not in ("Dockerfile", ".dockerignore", *_FOLDERS):
+        return False
+    try:
+        with (folder / "Dockerfile").open(encoding="utf-8") as stream:
+            return stream.readline(MAX_LINE).rstrip("\n").endswith(_MADE)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _dockerfile(pack: Pack, runtime: str, python: str) -> str:
     first = _FIRST.format(
-        name=pack.name, python=python, runtime=runtime, prefix=PREFIX,
+        name=pack.name, made=_MADE, python=python, runtime=runtime, prefix=PREFIX,
         pip_settings="\n".join(f"ARG {name}" for name in PIP_SETTINGS),
     )  # fmt: skip
     lines = [*_instructions(config(pack, "python3")), *_labels(labels(pack))]

@@ -24,7 +24,7 @@ def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:
     """Yield a finding for each file that is missing, altered, or not in the manifest."""
     yield from check_named(folder, named)
     found: set[str] = set()
-    for relative in _walk(folder):
+    for relative in walk(folder):
         if len(found) == MAX_FILES:
             yield error("files", f"there are more than {MAX_FILES} files.")
             return
@@ -87,7 +87,7 @@ def _file(folder: Path, relative: str, entry: FileEntry) -> Iterator[Finding]:
             )
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def walk(folder: Path) -> Iterator[str]:
     """Yield the path of everything in a folder except folders; symlinks to folders are included."""
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if _is_link(Path(place, name))]

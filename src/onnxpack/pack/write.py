@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,15 +13,17 @@ from typing import BinaryIO
 
 import msgspec
 
+from onnxpack.atomic import atomic_folder
 from onnxpack.errors import PackError
 from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
 from onnxpack.pack.digest import measure
 from onnxpack.pack.external import check_external
+from onnxpack.pack.files import walk
 from onnxpack.pack.generated import make_generated
 from onnxpack.pack.manifest import FileEntry, Manifest
 from onnxpack.pack.model import Pack
-from onnxpack.pack.read import MANIFEST, MAX_SETS, MODEL, open_pack
+from onnxpack.pack.read import MANIFEST, MAX_SETS, MODEL, SIGNATURE, open_pack
 from onnxpack.pack.tensor import encode_tensor
 from onnxpack.signature import Array, Signature
 
@@ -93,12 +93,15 @@ def write_folder(
     """
     check_destination(to, force=force)
     try:
-        with _made_folder(to.parent), _temporary_folder(to) as made:
-            writer = Writer(made)
-            fill(writer)
-            _describe(writer, manifest)
-            _settle(made)
-            _move_in(made, to, force=force)
+        with _made_folder(to.parent):
+            with atomic_folder(to) as made:
+                made.chmod(0o700)
+                writer = Writer(made)
+                fill(writer)
+                _describe(writer, manifest)
+                _settle(made)
+                check_destination(to, force=force)
+            _sync(to.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as exc:
         raise PackError(f"{to} cannot be written: {exc.strerror or exc}.") from exc
     return open_pack(to)
@@ -108,8 +111,8 @@ def check_destination(to: Path, *, force: bool) -> None:
     """Check, before the work, that a pack can be written to this place.
 
     Raises:
-        PackError: something exists there; with ``force``, something that is not a pack or is
-            read-only; or the folder above cannot be written.
+        PackError: something exists there; with ``force``, something that is not a pack, holds other
+            files too, or is read-only; or the folder above cannot be written.
     """
     if to.name in ("", ".."):
         raise PackError(
@@ -135,12 +138,21 @@ def check_destination(to: Path, *, force: bool) -> None:
     try:
         with paths.open_inside(to, MANIFEST) as stream:
             content = paths.read(stream, limit=manifests.MAX_MANIFEST_BYTES, what=MANIFEST)
-        manifests.decode(content)
+        known = manifests.decode(content).files
     except PackError as exc:
         raise PackError(
             f"{to} is not a pack, and --force replaces only packs: {exc.message}",
             remedy="choose another folder (-o)",
         ) from exc
+    strangers = sorted({*walk(to)} - known.keys() - {MANIFEST, SIGNATURE})
+    if strangers:
+        more = f" and {len(strangers) - 1} more files" if len(strangers) > 1 else ""
+        raise PackError(
+            f"{to} holds {strangers[0]}{more}, which the pack there does not list: --force "
+            "replaces only packs.",
+            remedy="choose another folder, or move what is yours out of it",
+            option=f"-o {shlex.quote(f'{to}-2')}",
+        )
 
 
 def _check_golden(manifest: Manifest, golden: Sequence[GoldenData]) -> None:
@@ -233,16 +245,6 @@ def _made_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _temporary_folder(to: Path) -> Iterator[Path]:
-    made = to.with_name(f".{to.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        made.mkdir(mode=0o700)
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
 def _settle(folder: Path) -> None:
     """Set fixed modes and times, and flush everything to the disk, from the leaves up.
 
@@ -259,21 +261,6 @@ def _settle(folder: Path) -> None:
         Path(place).chmod(0o755)
         os.utime(place, (moment, moment))
         _sync(Path(place), os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _move_in(made: Path, to: Path, *, force: bool) -> None:
-    check_destination(to, force=force)
-    aside = made.with_suffix(".old")
-    try:
-        if os.path.lexists(to):
-            to.rename(aside)
-        made.rename(to)
-        _sync(to.parent, os.O_RDONLY | os.O_DIRECTORY)
-    finally:
-        if os.path.lexists(to):
-            shutil.rmtree(aside, ignore_errors=True)
-        elif os.path.lexists(aside):
-            aside.rename(to)
 
 
 def _sync(path: Path, flags: int) -> None:

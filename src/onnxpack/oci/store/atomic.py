@@ -1,16 +1,18 @@
-"""Create files and folders completely or not at all."""
+"""Create the files and folders of images completely or not at all."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
+from onnxpack import atomic
 from onnxpack.errors import ImageError
+
+IsOurs: TypeAlias = Callable[[Path, str], bool]
+"""Tells of a folder and a relative path whether such a file is one that is made there."""
 
 
 @contextmanager
@@ -20,46 +22,39 @@ def atomic_file(to: Path) -> Iterator[BinaryIO]:
     Raises:
         ImageError: the file cannot be written.
     """
-    made = _sibling(to)
     try:
-        with made.open("xb") as target:
-            yield target
-        made.replace(to)
+        with atomic.atomic_file(to) as made:
+            yield made
     except OSError as exc:
         raise _refused(to, exc) from exc
-    finally:
-        with suppress(OSError):
-            made.unlink()
 
 
 @contextmanager
-def atomic_folder(to: Path, *, force: bool = False) -> Iterator[Path]:
+def atomic_folder(to: Path, *, is_ours: IsOurs, force: bool = False) -> Iterator[Path]:
     """Yield a folder that becomes ``to`` on success; on failure ``to`` stays unchanged.
 
     Args:
         to: the folder to create.
+        is_ours: which files an existing folder can hold to be replaced.
         force: replace an existing folder.
 
     Raises:
-        ImageError: ``to`` exists, or cannot be written.
+        ImageError: ``to`` exists, holds other files, or cannot be written.
     """
-    check_free(to, force=force)
-    made = _sibling(to)
+    check_free(to, is_ours=is_ours, force=force)
     try:
-        made.mkdir()
-        yield made
-        _move_in(made, to, force=force)
+        with atomic.atomic_folder(to) as made:
+            yield made
+            check_free(to, is_ours=is_ours, force=force)
     except OSError as exc:
         raise _refused(to, exc) from exc
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
-def check_free(to: Path, *, force: bool) -> None:
+def check_free(to: Path, *, is_ours: IsOurs, force: bool) -> None:
     """Check that the place is free before the work starts.
 
     Raises:
-        ImageError: the place is taken.
+        ImageError: the place is taken, and not by a folder of the same kind that may be replaced.
     """
     if not os.path.lexists(to):
         return
@@ -67,24 +62,16 @@ def check_free(to: Path, *, force: bool) -> None:
         raise ImageError(f"{to} already exists and is not a folder.")
     if not force:
         raise ImageError(f"{to} already exists.", remedy="choose another place, or use --force")
-
-
-def _move_in(made: Path, to: Path, *, force: bool) -> None:
-    check_free(to, force=force)
-    aside = made.with_suffix(".old")
-    try:
-        if os.path.lexists(to):
-            to.rename(aside)
-        made.rename(to)
-    finally:
-        if os.path.lexists(to):
-            shutil.rmtree(aside, ignore_errors=True)
-        elif os.path.lexists(aside):
-            aside.rename(to)
-
-
-def _sibling(to: Path) -> Path:
-    return to.with_name(f".{to.name}.{secrets.token_hex(8)}.tmp")
+    for place, folders, names in os.walk(to):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        for name in (*names, *links):
+            relative = Path(place, name).relative_to(to).as_posix()
+            if not is_ours(to, relative):
+                raise ImageError(
+                    f"{to} holds {relative}, which no image there would: --force replaces only "
+                    "what onnxpack made.",
+                    remedy="choose another place (-o)",
+                )
 
 
 def _refused(to: Path, exc: OSError) -> ImageError:

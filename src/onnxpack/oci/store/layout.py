@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from onnxpack.errors import ImageError
@@ -19,6 +20,8 @@ from onnxpack.oci.store.contents import (
     files_of,
     index_json,
 )
+
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def write_layout(
@@ -41,7 +44,7 @@ def write_layout(
     Raises:
         ImageError: ``to`` exists or cannot be written, or a layer's file has changed.
     """
-    with atomic_folder(to, force=force) as made:
+    with atomic_folder(to, is_ours=is_of_layout, force=force) as made:
         (made / FOLDER).mkdir(parents=True)
         _write(made / LAYOUT_FILE, LAYOUT)
         _write(made / INDEX_FILE, index_json(content, name))
@@ -50,6 +53,14 @@ def write_layout(
                 _write(made / path, source)
             else:
                 put_layer(source, made / path, link=link)
+
+
+def is_of_layout(_folder: Path, relative: str) -> bool:
+    """Return whether a file has a name that a layout has."""
+    folder, _, name = relative.rpartition("/")
+    return relative in (LAYOUT_FILE, INDEX_FILE) or (
+        folder == FOLDER and _HEX.fullmatch(name) is not None
+    )
 
 
 def put_layer(layer: Layer, to: Path, *, link: bool = False) -> None:
