@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import onnxpack
-from onnxpack.notebook import to_html, to_text
+from onnxpack.notebook import one_line, to_html, to_text
 from onnxpack.report import error, ok, report, warning
 
 
@@ -63,3 +63,8 @@ def test_a_pack_in_a_folder_that_moved(pack: onnxpack.Pack, tmp_path: Path) -> N
     moved = pack.path.rename(tmp_path / "elsewhere")
     assert str(moved) in repr(onnxpack.open_pack(moved))
     moved.rename(pack.path)
+
+
+def test_a_name_cannot_pose_as_a_line():
+    assert one_line("cat\nok  proven\t\x1b[2J\u202e") == r"cat\nok  proven\t\x1b[2J\u202e"
+    assert to_text("title\n", [("a\nb", "c\nd")]).splitlines() == [r"title\n", r"  a\nb  c\nd"]

@@ -12,10 +12,10 @@ Facts: TypeAlias = "Iterable[tuple[str, str]]"
 
 def to_text(title: str, facts: Facts) -> str:
     """Return a title and one line for each fact."""
-    shown = [(name, value) for name, value in facts if value]
+    shown = [(one_line(name), one_line(value)) for name, value in facts if value]
     width = max((len(name) for name, _ in shown), default=0)
-    lines = [title, *(f"  {name:{width}}  {value}" for name, value in shown)]
-    return "\n".join(map(printable, lines))
+    lines = [one_line(title), *(f"  {name:{width}}  {value}" for name, value in shown)]
+    return "\n".join(lines)
 
 
 def to_html(title: str, facts: Facts) -> str:
@@ -37,3 +37,8 @@ def printable(text: str) -> str:
         char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
         for char in text
     )
+
+
+def one_line(text: str) -> str:
+    """Return the text with line breaks escaped too, so that a name cannot pose as a line."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

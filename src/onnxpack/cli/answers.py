@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from onnxpack.notebook import one_line
 from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.signature import describe
 
@@ -67,11 +68,11 @@ def _rank(name: str, array: Array, labels: Sequence[str], top: int) -> Ranking:
 def ranking_lines(ranking: Ranking) -> list[str]:
     """Return a ranking as lines of text."""
     how = "softmax of the model's outputs" if ranking.softmax else "as the model gives them"
-    lines = [f"{ranking.output}: probabilities, {how}"]
+    lines = [f"{one_line(ranking.output)}: probabilities, {how}"]
     for number, guesses in enumerate(ranking.rows[:SHOWN_ROWS]):
         if len(ranking.rows) > 1:
             lines.append(f"row {number}")
-        lines += [f"  {guess.probability:7.2%}  {guess.label}" for guess in guesses]
+        lines += [f"  {guess.probability:7.2%}  {one_line(guess.label)}" for guess in guesses]
     if len(ranking.rows) > SHOWN_ROWS:
         lines.append(
             f"and {len(ranking.rows) - SHOWN_ROWS} more rows; -o and --json include all of them"
@@ -81,15 +82,16 @@ def ranking_lines(ranking: Ranking) -> list[str]:
 
 def summary_line(name: str, array: Array) -> str:
     """Return one line that describes an output: dtype, shape, range and first values."""
-    what = (
-        f"{name}: {describe('str' if array.dtype.kind == 'O' else str(array.dtype), array.shape)}"
-    )
+    dtype = "str" if array.dtype.kind == "O" else str(array.dtype)
+    what = f"{one_line(name)}: {describe(dtype, array.shape)}"
     if not array.size:
         return f"{what}  empty"
     flat = array.reshape(-1)
     more = ", …" if array.size > FIRST_VALUES else ""
     if array.dtype.kind not in "iuf":
-        return f"{what}  first {', '.join(map(str, flat[:FIRST_VALUES]))}{more}"
+        return (
+            f"{what}  first {', '.join(one_line(str(each)) for each in flat[:FIRST_VALUES])}{more}"
+        )
     first = ", ".join(f"{value:.4g}" for value in flat[:FIRST_VALUES])
     return (
         f"{what}  min {flat.min():.4g}  mean {flat.mean(dtype=np.float64):.4g}  "

@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile, is_zipfile
 
 MANIFEST = "pack.json"
 SHOWN = 3
 """Packs, and files of models, for which commands are suggested."""
-TORCH, PICKLED = {".pt", ".pth"}, {".joblib", ".pkl"}
-MODELS = {".pt2", ".ckpt", ".onnx", ".keras", ".skops", ".cbm", ".ubj", *TORCH, *PICKLED}
+RUNS_CODE = {".joblib", ".pkl", ".pt", ".pt2", ".pth"}
+"""Files whose reader runs code from them, so that they must be trusted."""
+MODELS = {".ckpt", ".onnx", ".keras", ".skops", ".cbm", ".ubj", *RUNS_CODE}
 """Suffixes of files that hold a model, for which an export is suggested."""
 
 
@@ -33,16 +33,5 @@ def _for_models(folder: Path) -> Iterator[str]:
     for path in islice(files, SHOWN):
         name = shlex.quote(path.name)
         to = shlex.quote(path.stem)
-        trust = " --trust" if path.suffix in PICKLED or _is_pickled(path) else ""
+        trust = " --trust" if path.suffix in RUNS_CODE else ""
         yield f"onnxpack export {name} --sample SPEC -o {to}{trust}"
-
-
-def _is_pickled(path: Path) -> bool:
-    """Return whether torch.save wrote a file, not torch.jit.save, whose archive has constants."""
-    if path.suffix not in TORCH or not is_zipfile(path):
-        return False
-    try:
-        with ZipFile(path) as archive:
-            return not any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (OSError, BadZipFile):
-        return False

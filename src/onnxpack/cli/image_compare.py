@@ -111,6 +111,8 @@ def command(
         _save(found, output)
     for name, why in found.failed.items():
         say.note(f"not built: {name}: {why.splitlines()[-1]}")
+    for name, why in found.unstarted.items():
+        say.note(f"not started: {name}: {why.splitlines()[-1]}")
     if json:
         print(found.to_json(), end="")
     else:

@@ -11,11 +11,11 @@ from typing import Any, TextIO
 
 import click
 
-from onnxpack.notebook import printable
+from onnxpack.notebook import one_line, printable
 from onnxpack.units import quantity, size
 
 __all__ = [
-    "complain", "emit", "is_coloured", "note", "out", "printable", "quantity", "size",
+    "complain", "emit", "is_coloured", "note", "one_line", "out", "printable", "quantity", "size",
 ]  # fmt: skip
 
 

@@ -42,11 +42,12 @@ def table(
 
 def report(found: Report, *, title: str, words: str = "") -> None:
     """Print every finding of a report, then its verdict, with words that add to it."""
-    rows: list[Sequence[str]] = []
+    rows: list[Sequence[Cell]] = []
     for finding in found.findings:
-        remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
-        rows.append((finding.level.value, finding.subject, finding.message + remedy))
-    table(("", "", ""), rows)
+        remedy = f"\n→ {say.one_line(finding.remedy)}" if finding.remedy else ""
+        told = Cell(say.one_line(finding.message) + remedy, None)
+        rows.append((_cell(finding.level.value), _cell(finding.subject), told))
+    _print(rows)
     errors = len(found.errors)
     warnings = sum(finding.level.value == "warning" for finding in found.findings)
     counts = f"{_plural(errors, 'error')}, {_plural(warnings, 'warning')}"
@@ -57,7 +58,7 @@ def report(found: Report, *, title: str, words: str = "") -> None:
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one line each; long values wrap under themselves."""
-    _print([(Cell(say.printable(name), _HEAD), _cell(value)) for name, value in pairs])
+    _print([(Cell(say.one_line(name), _HEAD), _cell(value)) for name, value in pairs])
 
 
 @contextmanager
@@ -78,7 +79,7 @@ def progress(*, verbose: bool) -> Iterator[Callable[[str], None] | None]:
 
 
 def _cell(text: str) -> Cell:
-    return Cell(say.printable(text), _VERDICTS.get(text))
+    return Cell(say.one_line(text), _VERDICTS.get(text))
 
 
 def _print(rows: Sequence[Sequence[Cell]], right: Collection[int] = ()) -> None:

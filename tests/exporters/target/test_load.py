@@ -211,7 +211,7 @@ def test_a_pickle_runs_nothing_unless_it_is_trusted(
 def test_torchscript(tmp_path: Path) -> None:
     net = nn.Linear(4, 3)
     torch.jit.save(torch.jit.script(net), tmp_path / "net.pt")
-    loaded = load_target(str(tmp_path / "net.pt"))
+    loaded = load_target(str(tmp_path / "net.pt"), trust=True)
     assert loaded.name == "net"
     x = torch.randn(2, 4)
     torch.testing.assert_close(loaded.model(x), net(x))
@@ -222,7 +222,39 @@ def test_torchscript(tmp_path: Path) -> None:
 def test_a_loaded_torchscript_warns_of_nothing(tmp_path: Path) -> None:
     with warnings.catch_warnings(action="ignore"):
         torch.jit.save(torch.jit.script(nn.Linear(4, 3)), tmp_path / "net.pt")
-    assert isinstance(load_target(str(tmp_path / "net.pt")).model, nn.Module)
+    assert isinstance(load_target(str(tmp_path / "net.pt"), trust=True).model, nn.Module)
+
+
+class Harmful(nn.Module):
+    """Writes a file when its archive is loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = torch.zeros(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> bool:
+        return True
+
+    @torch.jit.export
+    def __setstate__(self, state: bool) -> None:
+        self.training = state
+        self.kept = torch.from_file("harmed", shared=True, size=4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:FutureWarning")
+def test_torchscript_wants_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its code runs when it is loaded, and its operators write files."""
+    monkeypatch.chdir(tmp_path)
+    torch.jit.save(torch.jit.script(Harmful()), tmp_path / "net.pt")
+    told = refusal(tmp_path / "net.pt", "its code runs when it is loaded, and can read and write")
+    assert "--trust" in told.remedy
+    assert not (tmp_path / "harmed").exists()
+    load_target(str(tmp_path / "net.pt"), trust=True)
+    assert (tmp_path / "harmed").exists()
 
 
 def test_weights_alone_are_no_model(tmp_path: Path) -> None:

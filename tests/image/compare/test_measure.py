@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from onnxpack.errors import ExportError, ImageError, PackError
 from onnxpack.exporters.torch.program import Example, save_program
 from onnxpack.image.compare import measure
 from onnxpack.image.compare.chart import draw
+from onnxpack.image.compare.container import Trial
 from onnxpack.image.compare.golden_request import golden_request
 from onnxpack.image.compare.measure import Plan, compare_images
 from onnxpack.image.compare.pytorch import pytorch_requirements
@@ -135,6 +137,34 @@ def test_a_row_that_cannot_be_built_is_told_and_the_first_has_to_be(monkeypatch)
     steps["first"] = fail
     with pytest.raises(ImageError, match="no wheel"):
         bench.build_into([])
+
+
+def test_a_container_that_does_not_start_costs_no_other_row(monkeypatch):
+    """As in a rootless engine without the right limits; sizes and times to build stay."""
+    rows = [Row("ONNX", "onnxpack", "cpu", 1.0, 10), Row("PyTorch", "docker", "cpu", 9.0, 90)]
+    tries = []
+
+    def start(engine, name, path, body):
+        tries.append(name)
+        if "docker" in name:
+            raise ImageError("docker run failed: no permission")
+        return Trial(0.5, 7, b"right")
+
+    monkeypatch.setattr(measure, "try_image", start)
+    monkeypatch.setattr(measure, "_name", lambda row: row.builder)
+    request = SimpleNamespace(path="/", body=b"", check=lambda answer, name: None)
+    bench = SimpleNamespace(
+        engine=SimpleNamespace(name="docker"),
+        request=request,
+        plan=SimpleNamespace(runs=3),
+        told=str,
+    )
+    found, unstarted = measure._Bench.started(bench, rows)
+    assert [(row.start_seconds, row.size) for row in found] == [(0.5, 10), (None, 90)]
+    assert unstarted == {"PyTorch, cpu, by docker": "docker run failed: no permission"}
+    assert tries.count("docker") == 1
+    comparison = Comparison("net", tuple(found), {}, {}, unstarted)
+    assert "- not started: PyTorch, cpu, by docker" in comparison.to_markdown()
 
 
 def test_two_words_are_a_command_and_one_is_too(capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, TargetError
+from onnxpack.exporters.target.child import try_in_child
 from onnxpack.exporters.target.loaded import LoadedTarget, MadeUp
 from onnxpack.exporters.trees.exporter import BoosterExporter
 
@@ -29,6 +30,11 @@ class CatBoostExporter(BoosterExporter):
         return CatBoostSubject(model, sample)
 
 
+_TRIED = """import catboost
+    model = catboost.CatBoost().load_model(sys.argv[1])
+    model.predict(rows(len(model.feature_names_)))"""
+
+
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
     """Load a ``.cbm`` file that ``save_model`` wrote; a sample of random numbers can be made.
 
@@ -42,6 +48,7 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
         raise MissingExtraError("catboost", extra="catboost") from exc
     from onnxpack.exporters.catboost.subject import random_sample
 
+    try_in_child(path, "a CatBoost model", _TRIED)
     try:
         model = catboost.CatBoost().load_model(str(path))
         if len(model.classes_) > 1:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, TargetError
+from onnxpack.exporters.target.child import try_in_child
 from onnxpack.exporters.target.loaded import LoadedTarget, MadeUp
 from onnxpack.exporters.trees.exporter import BoosterExporter
 
@@ -29,6 +30,11 @@ class LightGBMExporter(BoosterExporter):
         return LightGBMSubject(model, sample)
 
 
+_TRIED = """import lightgbm
+    booster = lightgbm.Booster(model_str=open(sys.argv[1], errors="replace").read())
+    booster.predict(rows(booster.num_feature()), num_threads=1)"""
+
+
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
     """Load a ``.txt`` file that ``save_model`` wrote; a sample of random numbers can be made.
 
@@ -45,6 +51,7 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
     text = path.read_text(errors="replace")
     if not text.startswith("tree\n"):
         raise TargetError(f"{path} is not a LightGBM model: it does not begin with 'tree'.")
+    try_in_child(path, "a LightGBM model", _TRIED)
     try:
         booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as exc:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import MissingExtraError, TargetError
+from onnxpack.exporters.target.child import try_in_child
 from onnxpack.exporters.target.loaded import LoadedTarget, MadeUp
 from onnxpack.exporters.trees.exporter import BoosterExporter
 
@@ -29,6 +30,16 @@ class XGBoostExporter(BoosterExporter):
         return XGBoostSubject(model, sample)
 
 
+_TRIED = """import xgboost
+    booster = xgboost.Booster()
+    booster.load_model(sys.argv[1])
+    data = xgboost.DMatrix(
+        rows(booster.num_features()), feature_names=booster.feature_names,
+        feature_types=booster.feature_types,
+    )
+    booster.predict(data)"""
+
+
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
     """Load a ``.json`` or ``.ubj`` file of ``save_model``; a random sample can be generated.
 
@@ -42,6 +53,7 @@ def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
         raise MissingExtraError("xgboost", extra="xgboost") from exc
     from onnxpack.exporters.xgboost.subject import random_sample
 
+    try_in_child(path, "an XGBoost model", _TRIED)
     booster = xgboost.Booster()
     try:
         booster.load_model(path)

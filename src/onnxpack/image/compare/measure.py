@@ -34,7 +34,7 @@ from onnxpack.image.compare.pytorch import (
     pytorch_requirements,
     write_context,
 )
-from onnxpack.image.compare.table import OURS, Comparison, Row
+from onnxpack.image.compare.table import OURS, Comparison, Row, name_of
 from onnxpack.image.dockerfile import write_dockerfile
 from onnxpack.image.engine import Engine, build_with, find_engine
 from onnxpack.oci.image import Image
@@ -106,10 +106,11 @@ def compare_images(
         rows: list[Row] = []
         try:
             failed = bench.build_into(rows)
-            found = bench.started(rows)
+            found, unstarted = bench.started(rows)
         finally:
             bench.clear(rows)
-    return Comparison(pack.name, tuple(found), _versions(pack, plan, base, bench.engine), failed)
+    versions = _versions(pack, plan, base, bench.engine)
+    return Comparison(pack.name, tuple(found), versions, failed, unstarted)
 
 
 @dataclass(frozen=True)
@@ -215,18 +216,35 @@ class _Bench:
             layers=stored.layers,
         )  # fmt: skip
 
-    def started(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows with measured starts, taken in rounds since a machine's speed drifts."""
+    def started(self, rows: Sequence[Row]) -> tuple[list[Row], dict[str, str]]:
+        """Return the rows with measured starts, and why others have none, by name.
+
+        Starts are taken in rounds since a machine's speed drifts. A container that does not start,
+        as in a rootless engine without the right limits, costs neither the other rows nor its own
+        size and time to build.
+
+        Raises:
+            ImageError: an answer differs from the golden data.
+        """
         if self.engine is None:
-            return list(rows)
+            return list(rows), {}
         engine, request = self.engine.name, self.request
         trials: dict[Row, list[Trial]] = {row: [] for row in rows}
+        unstarted: dict[Row, str] = {}
         for turn in range(self.plan.runs):
             self.told(f"starting each, {turn + 1} of {self.plan.runs}")
-            for row, found in trials.items():
-                found.append(try_image(engine, _name(row), request.path, request.body))
-                request.check(found[-1].answer, name=_name(row))
-        return [_with_trials(row, found) for row, found in trials.items()]
+            for row in rows:
+                if row in unstarted:
+                    continue
+                try:
+                    trial = try_image(engine, _name(row), request.path, request.body)
+                except ImageError as exc:
+                    unstarted[row] = exc.message
+                    continue
+                request.check(trial.answer, name=_name(row))
+                trials[row].append(trial)
+        found = [row if row in unstarted else _with_trials(row, trials[row]) for row in rows]
+        return found, {name_of(row): why for row, why in unstarted.items()}
 
     def clear(self, rows: Sequence[Row]) -> None:
         """Remove the images, which were built only for the comparison."""

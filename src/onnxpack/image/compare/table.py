@@ -45,12 +45,14 @@ class Comparison:
         rows: measurements, one row an image.
         versions: names and versions of what was compared.
         failed: names of the images that could not be built, and why.
+        unstarted: names of the images whose container did not start and answer, and why.
     """
 
     model: str
     rows: tuple[Row, ...]
     versions: dict[str, str]
     failed: dict[str, str] = field(default_factory=dict)
+    unstarted: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the comparison as a JSON document."""
@@ -60,6 +62,7 @@ class Comparison:
         """Return the comparison as Markdown: two tables and the versions."""
         told = [f"- {name}: {value}" for name, value in self.versions.items()]
         told += [f"- not built: {name}" for name in self.failed]
+        told += [f"- not started: {name}" for name in self.unstarted]
         return "\n".join(
             [
                 *_markdown(HEADS, [cells(row) for row in self.rows]), "",

@@ -7,6 +7,7 @@ import re
 import warnings
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.target.attribute import make_importable
@@ -68,11 +69,22 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
 
 
 def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
-    """Load a TorchScript archive or, if it is trusted, a pickled module.
+    """Load a TorchScript archive or a pickled module, which must be trusted.
+
+    TorchScript is no safe format: its code runs when an archive is loaded (``__setstate__``), and
+    its operators read and write files (``torch.from_file``).
 
     Raises:
-        TargetError: the file is neither.
+        TargetError: the file is neither, or is not trusted.
     """
+    if not trust and _is_torchscript(path):
+        raise TargetError(
+            f"{path} is a TorchScript archive: its code runs when it is loaded, and can read and "
+            "write files.",
+            remedy=TRUST,
+        )
+    if not trust:  # what is not trusted is never given to TorchScript's reader
+        return _load_pickled(path, None, trust=False)
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             scripted: torch.nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
@@ -81,7 +93,15 @@ def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
     return scripted
 
 
-def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Module:
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, BadZipFile):
+        return False  # the readers report it
+
+
+def _load_pickled(path: Path, reason: Exception | None, *, trust: bool) -> torch.nn.Module:
     if trust:
         # A pickle names the modules of its classes, which lie beside it or where the user stands.
         make_importable(Path.cwd())
@@ -103,7 +123,7 @@ def _load_pickled(path: Path, reason: Exception, *, trust: bool) -> torch.nn.Mod
     except AttributeError as exc:
         raise _without_class(path, exc) from exc
     except Exception as exc:
-        raise TargetError(f"{path} cannot be read: {reason}") from exc
+        raise TargetError(f"{path} cannot be read: {reason or exc}") from exc
     if isinstance(loaded, torch.nn.Module):
         return loaded
     raise TargetError(
