@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -328,3 +329,107 @@ def test_initializers_that_old_graphs_list_as_inputs_are_none(pack: Pack) -> Non
 def test_a_manifest_is_what_the_writer_gave(pack: Pack) -> None:
     assert isinstance(pack.manifest, Manifest)
     assert faults(rewrite(pack)) == []
+
+
+def test_a_file_that_the_format_does_not_know_is_an_error(pack: Pack) -> None:
+    """Listed or not: whoever unpacks a pack next to a program could run it."""
+    assert pack.manifest is not None
+    for name in ("evil.py", "bin/payload", "test_data_set_0/input.txt"):
+        place = pack.path / name
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+        files = pack.manifest.files | {name: FileEntry(measure(BytesIO()).sha256, 0)}
+        found = faults(rewrite(pack, files=files))
+        assert f"{name}: pack.json lists it, but no part of a pack has this name." in found
+        place.unlink()
+
+
+def test_a_detached_signature_is_no_stranger(pack: Pack) -> None:
+    (pack.path / "model.sig").write_text("signed")
+    assert faults(pack) == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "SBOM.cdx.json"])
+def test_a_generated_file_says_what_the_manifest_says(pack: Pack, name: str) -> None:
+    """Also if pack.json has its new digest."""
+    place = pack.path / name
+    place.write_bytes(place.read_bytes().replace(b"tiny", b"huge"))
+    assert faults(rewrite(pack, files=measured(pack))) == [
+        f"{name}: it is not what is made from pack.json, so somebody else wrote it."
+    ]
+
+
+def test_the_card_of_another_version_is_a_warning(pack: Pack) -> None:
+    bill = pack.path / "SBOM.cdx.json"
+    content = msgspec.json.decode(bill.read_bytes())
+    content["metadata"]["tools"]["components"][0]["version"] = "9.9"
+    bill.write_bytes(msgspec.json.encode(content))
+    (pack.path / "README.md").write_text("# tiny, as version 9.9 writes it")
+    report = validate(rewrite(pack, files=measured(pack)))
+    assert report.ok
+    (warned,) = [each for each in report.findings if each.level is Level.WARNING]
+    assert warned.message.startswith("it was made by onnxpack 9.9 and is not what ")
+
+
+def test_a_bill_of_materials_of_nobody_is_an_error(pack: Pack) -> None:
+    (pack.path / "SBOM.cdx.json").write_text("[]")
+    assert faults(rewrite(pack, files=measured(pack))) == [
+        "SBOM.cdx.json: it is not a bill of materials that onnxpack made."
+    ]
+
+
+def test_versions_of_installed_libraries_are_not_compared(pack: Pack) -> None:
+    bill = pack.path / "SBOM.cdx.json"
+    content = msgspec.json.decode(bill.read_bytes())
+    for each in content["components"]:
+        if each["name"] == "onnxruntime":
+            each |= {"version": "1.0", "purl": "pkg:pypi/onnxruntime@1.0"}
+    bill.write_bytes(msgspec.json.encode(content))
+    assert faults(rewrite(pack, files=measured(pack))) == []
+
+
+def change_evidence(pack: Pack, *, accepted: bool = False, **changes: Any) -> Pack:
+    assert pack.manifest is not None
+    parity = pack.manifest.parity
+    cases = tuple(
+        msgspec.structs.replace(
+            case,
+            accepted=accepted,
+            outputs=tuple(msgspec.structs.replace(each, **changes) for each in case.outputs),
+        )
+        for case in parity.cases
+    )
+    return rewrite(pack, parity=msgspec.structs.replace(parity, cases=cases))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"max_abs": 1e30}, {"error": 2.0, "allowed": 1.0}, {"noise": -1.0}]
+)
+def test_evidence_that_cannot_have_passed_is_an_error(pack: Pack, changes: Any) -> None:
+    found = faults(change_evidence(pack, **changes))
+    assert found
+    assert all("passed with a difference of" in fault for fault in found)
+
+
+def test_evidence_of_accepted_failures_only_is_an_error(pack: Pack) -> None:
+    changed = change_evidence(pack, accepted=True, passed=False)
+    assert "evidence: no case passed the comparison with the framework." in faults(changed)
+
+
+def test_sizes_are_those_of_the_golden_data(pack: Pack) -> None:
+    assert pack.manifest is not None
+    parity = pack.manifest.parity
+    first = msgspec.structs.replace(parity.cases[0], dims={"batch": 10**12})
+    parity = msgspec.structs.replace(parity, cases=(first, *parity.cases[1:]))
+    (found,) = faults(rewrite(pack, parity=parity))
+    assert found.startswith("evidence: case 'batch 1' says batch = 1000000000000, test_data_set_0")
+
+
+def test_impossible_sizes_are_errors(pack: Pack) -> None:
+    assert pack.manifest is not None
+    spec = pack.manifest.signature.inputs[0]
+    wide = Signature(
+        (TensorSpec(spec.name, spec.dtype, ("batch", -5)),), pack.manifest.signature.outputs
+    )
+    found = faults(rewrite(pack, signature=wide))
+    assert f"signature: {spec.name!r} has an axis of size -5." in found
