@@ -86,7 +86,15 @@ def test_notes_are_logged_at_the_start(varied, capsys, monkeypatch):
         assert settings.variant == "auto"
         served = opened(open_pack(packs[0]), variant=settings.variant)
         ready = run.ReadyModel(
-            served.name, served.version, "cpu", True, served.signature, "small", served.model.notes
+            served.name,
+            served.version,
+            "cpu",
+            unchanged=True,
+            proven=True,
+            trusted=False,
+            signature=served.signature,
+            variant="small",
+            notes=served.model.notes,
         )
         announce(run.Ready("http://here", (ready,)))
 
