@@ -1,8 +1,8 @@
 """Create files and folders completely or not at all, also if the process is killed.
 
 What is being made has a temporary name beside its place, and a lock that ends with its process. So
-whoever writes to the same place next can tell what a killed process left from what another process
-is still making.
+whoever writes to the same place next knows what a killed process left, and what another process is
+still making.
 """
 
 from __future__ import annotations

@@ -18,14 +18,15 @@ from onnxpack.server.settings import Settings
 
 GIVEN = {"str": "x", "int": 7, "int | None": 7, "float": 1.5, "Path | None": Path("x")}
 """For each type of a setting, a value that is no default."""
-ELSEWHERE = {"api_keys": "api_key_file"}
-"""Settings that have no option of their name, and the one that they have: keys show in ``ps``."""
+ELSEWHERE = {"api_keys": "api_key_file", "digests": "digest"}
+"""Settings that have no option of their name: keys show in ``ps``, and a digest is given each."""
 
 
 def test_each_setting_has_an_option(tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("one\n\ntwo\n")
-    argv, wanted = ["a", "b", "--api-key-file", str(keys)], {"api_keys": ("one", "two")}
+    argv = ["a", "b", "--api-key-file", str(keys), "--digest", "one", "--digest", "two"]
+    wanted = {"api_keys": ("one", "two"), "digests": ("one", "two")}
     for field in fields(Settings):
         if field.name in ELSEWHERE:
             continue
@@ -86,7 +87,8 @@ def started(*argv):
 def test_a_pack_is_served_until_a_signal(packs):
     with started(packs / "mlp", packs / "two") as process:
         ready = re.fullmatch(
-            r"ready: http://127\.0\.0\.1:(\d+) serves mlp 1 on cpu, two 1 on cpu\n",
+            r"ready: http://127\.0\.0\.1:(\d+) serves mlp 1 \(unchanged, proven\) on cpu, "
+            r"two 1 \(unchanged, proven\) on cpu\n",
             process.stderr.readline(),
         )
         port = int(ready[1])

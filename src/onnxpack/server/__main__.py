@@ -43,6 +43,7 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
     )
     parser.add_argument("packs", nargs="+", type=Path, metavar="PACK")
     parser.add_argument("--api-key-file", type=Path)
+    parser.add_argument("--digest", dest="digests", action="append", default=[])
     for field in fields(Settings):
         option = f"--{field.name.replace('_', '-')}"
         if field.type == "bool":
@@ -53,6 +54,7 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
             parser.add_argument(option, type=_READERS[field.type], default=field.default)
     given = vars(parser.parse_args(argv))
     packs, keys = given.pop("packs"), given.pop("api_key_file")
+    given["digests"] = tuple(given["digests"])
     if keys is None:
         return packs, Settings(**given)
     from onnxpack.server.api_keys import read_keys
@@ -70,7 +72,7 @@ def _announce(ready: Ready) -> None:
 
 def _describe(model: ReadyModel) -> str:
     variant = f", variant {model.variant}" if model.variant else ""
-    return f"{model.name} {model.version} on {model.provider}{variant}"
+    return f"{model.name} {model.version} ({model.words}) on {model.provider}{variant}"
 
 
 if __name__ == "__main__":

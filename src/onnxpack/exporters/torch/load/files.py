@@ -71,8 +71,8 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
 def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
     """Load a TorchScript archive or a pickled module, which must be trusted.
 
-    TorchScript is no safe format: its code runs when an archive is loaded (``__setstate__``), and
-    its operators read and write files (``torch.from_file``).
+    TorchScript is not a safe format: its code runs when an archive is loaded (``__setstate__``),
+    and its operators read and write files (``torch.from_file``).
 
     Raises:
         TargetError: the file is neither, or is not trusted.
