@@ -97,6 +97,12 @@ def test_memory_is_limited(tmp_path):
         try_in_child(tmp_path / "file", "a model", "bytearray(2**35)")
 
 
+def test_a_model_can_refuse_the_rows_that_were_made_up(tmp_path):
+    """Numbers where it wants categories say nothing about its file."""
+    (tmp_path / "file").touch()
+    try_in_child(tmp_path / "file", "a model", "ask(lambda: 1 / 0)")
+
+
 def test_the_reason_of_a_library_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TargetError, match="file is not a model: two lines"):

@@ -32,7 +32,7 @@ class CatBoostExporter(BoosterExporter):
 
 _TRIED = """import catboost
     model = catboost.CatBoost().load_model(sys.argv[1])
-    model.predict(rows(len(model.feature_names_)))"""
+    ask(lambda: model.predict(rows(len(model.feature_names_))))"""
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:

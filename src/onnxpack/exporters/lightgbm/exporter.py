@@ -32,7 +32,7 @@ class LightGBMExporter(BoosterExporter):
 
 _TRIED = """import lightgbm
     booster = lightgbm.Booster(model_str=open(sys.argv[1], errors="replace").read())
-    booster.predict(rows(booster.num_feature()), num_threads=1)"""
+    ask(lambda: booster.predict(rows(booster.num_feature()), num_threads=1))"""
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:

@@ -32,6 +32,14 @@ def rows(count):
     found[::7, ::3] = np.nan
     return found
 
+def ask(predict):
+    try:
+        predict()
+    except MemoryError:
+        raise
+    except Exception:
+        pass  # a whole model refuses numbers where it wants categories
+
 try:
     {{code}}
 except MemoryError:
@@ -48,8 +56,8 @@ def try_in_child(path: Path, kind: str, code: str) -> None:
     Args:
         path: path of the file, which the code finds in ``sys.argv[1]``.
         kind: what the file should be, for the message: ``an XGBoost model``.
-        code: lines of Python, each indented by four spaces but the first; ``rows(n)`` makes rows of
-            n features.
+        code: lines of Python, each indented by four spaces but the first. ``rows(n)`` makes rows of
+            n features; ``ask(function)`` calls a function that may raise an error.
 
     Raises:
         TargetError: the library refused the file, or the process ended by a signal, or took too

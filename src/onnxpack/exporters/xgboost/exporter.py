@@ -33,11 +33,10 @@ class XGBoostExporter(BoosterExporter):
 _TRIED = """import xgboost
     booster = xgboost.Booster()
     booster.load_model(sys.argv[1])
-    data = xgboost.DMatrix(
+    ask(lambda: booster.predict(xgboost.DMatrix(
         rows(booster.num_features()), feature_names=booster.feature_names,
         feature_types=booster.feature_types,
-    )
-    booster.predict(data)"""
+    )))"""
 
 
 def load(path: Path, _class_name: str | None, _trust: bool) -> LoadedTarget:
