@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from onnxpack.errors import PackError
+from onnxpack.pack import manifest as manifests
 from onnxpack.pack import paths
 from onnxpack.pack.card import write_card
 from onnxpack.pack.manifest import Manifest
@@ -28,6 +29,8 @@ def make_generated(manifest: Manifest) -> dict[str, bytes]:
     """Return the content of each file that is made from a manifest, by its name."""
     others = {name: entry for name, entry in manifest.files.items() if name not in GENERATED}
     known = msgspec.structs.replace(manifest, files=others)
+    # As it is read again: pack.json sorts the keys of versions and sizes, which the card lists.
+    known = manifests.decode(manifests.encode(known))
     return {CARD: write_card(known).encode(), SBOM: write_sbom(known)}
 
 
