@@ -67,7 +67,8 @@ class QuickGelu(_Operator):
 
     def _run(self, x: Array, alpha: float = 1.702) -> tuple[Array]:
         wide = _wide(x)
-        return ((wide / (1 + np.exp(-alpha * wide))).astype(x.dtype),)
+        with np.errstate(over="ignore"):  # far below zero, the sigmoid is 0
+            return ((wide / (1 + np.exp(-alpha * wide))).astype(x.dtype),)
 
 
 class FastGelu(_Operator):
