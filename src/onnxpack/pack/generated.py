@@ -29,7 +29,7 @@ def make_generated(manifest: Manifest) -> dict[str, bytes]:
     """Return the content of each file that is made from a manifest, by its name."""
     others = {name: entry for name, entry in manifest.files.items() if name not in GENERATED}
     known = msgspec.structs.replace(manifest, files=others)
-    # As it is read again: pack.json sorts the keys of versions and sizes, which the card lists.
+    # The card lists versions and sizes in their order, and pack.json sorts them when it is written.
     known = manifests.decode(manifests.encode(known))
     return {CARD: write_card(known).encode(), SBOM: write_sbom(known)}
 

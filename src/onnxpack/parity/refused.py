@@ -36,7 +36,7 @@ class Refused:
 
     @property
     def case(self) -> SkippedCase:
-        """The entry of the manifest."""
+        """The case as the manifest records it, with the model's reason."""
         return SkippedCase(at_sizes(self.dims), self.reason)
 
     @property

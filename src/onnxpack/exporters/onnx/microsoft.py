@@ -232,10 +232,25 @@ class SkipSimplifiedLayerNormalization(_SkipNormalization):
         return self._normalized(x, skip, gamma, None, bias, epsilon)
 
 
-class LayerNormalization(_Operator):
-    """The operator LayerNormalization before opset 17, in which ONNX introduced it."""
+class _Normalization(_Operator):
+    """The normalisation of an input from one axis on, in ONNX's own domain."""
 
     op_domain = ""
+    is_centred: bool
+
+    def _from_axis(
+        self, x: Array, scale: Array, bias: Array | None, axis: int, epsilon: float
+    ) -> tuple[Array]:
+        _refuse_statistics(self.onnx_node.output[1:])
+        axes = tuple(range(axis % x.ndim, x.ndim))
+        found = _standardized(_wide(x), axes, epsilon, is_centred=self.is_centred)
+        return (_scaled(found, scale, bias).astype(x.dtype),)
+
+
+class LayerNormalization(_Normalization):
+    """The operator LayerNormalization before opset 17, in which ONNX introduced it."""
+
+    is_centred = True
 
     def _run(
         self,
@@ -246,16 +261,13 @@ class LayerNormalization(_Operator):
         epsilon: float = 1e-5,
         stash_type: int = 1,
     ) -> tuple[Array]:
-        _refuse_statistics(self.onnx_node.output[1:])
-        axes = tuple(range(axis % x.ndim, x.ndim))
-        found = _standardized(_wide(x), axes, epsilon, is_centred=True)
-        return (_scaled(found, scale, bias).astype(x.dtype),)
+        return self._from_axis(x, scale, bias, axis, epsilon)
 
 
-class SimplifiedLayerNormalization(_Operator):
+class SimplifiedLayerNormalization(_Normalization):
     """The operator SimplifiedLayerNormalization, which ONNX Runtime adds to ONNX's own domain."""
 
-    op_domain = ""
+    is_centred = False
 
     def _run(
         self,
@@ -265,10 +277,7 @@ class SimplifiedLayerNormalization(_Operator):
         epsilon: float = 1e-5,
         stash_type: int = 1,
     ) -> tuple[Array]:
-        _refuse_statistics(self.onnx_node.output[1:])
-        axes = tuple(range(axis % x.ndim, x.ndim))
-        found = _standardized(_wide(x), axes, epsilon, is_centred=False)
-        return (_scaled(found, scale, None).astype(x.dtype),)
+        return self._from_axis(x, scale, None, axis, epsilon)
 
 
 def of_microsoft(opset: int) -> list[type[OpRun]]:

@@ -32,7 +32,7 @@ STRICT = Tolerance()
 
 
 class Probe(NamedTuple):
-    """One row, and the model's answer to it alone."""
+    """One row, and the model's answer to a batch of only this row."""
 
     row: Feeds
     answer: Feeds

@@ -14,7 +14,7 @@ from torch.onnx import symbolic_helper
 
 ONE_HOT = torch.ops.aten.one_hot.default
 INT64 = 7
-"""ONNX's number of the dtype."""
+"""The number by which ONNX's TensorProto identifies int64."""
 
 
 def scripted_one_hot(graph: Any, classes: Any, count: Any) -> Any:
