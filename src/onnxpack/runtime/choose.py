@@ -46,34 +46,15 @@ def open_on(graph: Path | PrivateGraph, provider: str, *, threads: int) -> Opene
         PackError: the graph cannot be loaded.
         ProviderError: the provider is unknown, not installed, or runs no part of the graph.
     """
-    opened = open_beyond_cpu(graph, provider, threads=threads)
-    return opened or _open(graph, CPU, threads)
-
-
-def open_beyond_cpu(graph: Path | PrivateGraph, provider: str, *, threads: int) -> Opened | None:
-    """Open a graph on an accelerator.
-
-    Args:
-        graph: path or private copy of the graph.
-        provider: see ``resolve``.
-        threads: threads of one operator.
-
-    Returns:
-        None if ``provider`` is the CPU, or is ``auto`` and no accelerator runs the graph.
-
-    Raises:
-        PackError: the graph cannot be loaded.
-        ProviderError: the provider is unknown, not installed, or runs no part of the graph.
-    """
     names = resolve(provider)
-    if len(names) == 1 and names[0] != CPU:
+    if len(names) == 1:
         return _open(graph, names[0], threads)
     for name in names[:-1]:
         try:
             return _open(graph, name, threads)
         except (PackError, ProviderError):
             continue
-    return None
+    return _open(graph, CPU, threads)
 
 
 def _open(graph: Path | PrivateGraph, name: str, threads: int) -> Opened:
