@@ -43,8 +43,8 @@ def exported(folder: Path, function: Any, sample: Any) -> Any:
         (lambda a: jnp.argmin(a, -1, keepdims=True), ROWS, True),
         (lambda a: linen.max_pool(a, (2, 2), strides=(2, 2)), PICTURES, True),
         (lambda a: jnp.ptp(a, 1), ROWS, True),
-        (lambda a: jax.ops.segment_max(a.T, jnp.array([0, 1, 1, 0, 2, 1]), 3).T, ROWS, True),
-        (lambda a: a.at[:, jnp.array([0, 2, 0])].min(a[:, 3:] * 2), ROWS, True),
+        (lambda a: jax.ops.segment_max(a.T, jnp.array([0, 1, 1, 0, 2, 1]), 3).T, ROWS, False),
+        (lambda a: a.at[:, jnp.array([0, 2, 0])].min(a[:, 3:] * 2), ROWS, False),
         (lambda a: (a * 300).astype(jnp.uint8), ROWS, True),
         (lambda a: (a * 1e10).astype(jnp.int32), ROWS, True),
         (lambda a: jnp.sort(jnp.maximum(jax.nn.relu(a), a[:, ::-1]), 1), ROWS, False),
@@ -76,24 +76,19 @@ def test_nan_is_kept(tmp_path: Path, function: Any, sample: Any, kept: bool) -> 
 
 
 def test_what_differs_only_there_is_refused_and_can_be_accepted(tmp_path: Path) -> None:
-    """JAX sorts NaN behind every number. That one strategy lacks a primitive is not the cause."""
-    function = jax.jit(lambda a: jnp.searchsorted(jnp.array([-1.0, 0.0, 1.0]), a))
-    with pytest.raises(ParityError) as caught:
+    """XLA's rank is 1.9999999; the graph's is 2, and 0 times minus infinity is NaN.
+
+    That one strategy lacks a primitive is not the cause.
+    """
+    function = jax.jit(lambda a: jnp.percentile(a, 40, axis=1))
+    with pytest.raises(ParityError, match="infinities among the numbers") as caught:
         onnxpack.export(function, ROWS, tmp_path / "pack")
     assert "cause" not in str(caught.value)
     names = [name for name in NONFINITE if f"--accept '{name}'" in caught.value.remedy]
     assert names
-    pack = onnxpack.export(function, ROWS, tmp_path / "pack", accept=sorted(NONFINITE))
+    pack = onnxpack.export(function, ROWS, tmp_path / "pack", accept=names)
     assert pack.manifest is not None
     assert any(case.accepted for case in pack.manifest.parity.cases)
-
-
-def test_a_row_of_minus_infinities_is_asked(tmp_path: Path) -> None:
-    """XLA's rank is 1.9999999; the graph's is 2, and 0 times minus infinity is NaN."""
-    function = jax.jit(lambda a: jnp.percentile(a, 40, axis=1))
-    sample = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
-    with pytest.raises(ParityError, match="infinities among the numbers"):
-        onnxpack.export(function, sample, tmp_path / "pack")
 
 
 def test_integers_are_not_asked_with_nan(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ class Distributed(Layer):
         return found
 
 
+class Unchecked(Layer):
+    """Asks its distribution for no checks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        known: Any = torch.distributions.Normal(x, x.abs() + 1, validate_args=False)
+        found: Tensor = known.log_prob(super().forward(x))
+        return found
+
+
 class Fixed(Layer):
     """Checks a size that is the same in every case."""
 
@@ -104,7 +113,19 @@ def test_a_check_of_values(tmp_path: Path, make: Any) -> None:
     assert notes_of(make(), tmp_path / "pack") == (SILENT,)
 
 
-@pytest.mark.parametrize("make", [Layer, Fixed, lambda: program(Layer())])
+@pytest.mark.parametrize("validated", [True, False])
+def test_torch_compile_hides_no_check(tmp_path: Path, validated: bool) -> None:
+    """It turns the checks of distributions off in a whole process, which servers do not share."""
+    distribution = torch.distributions.Distribution
+    before = distribution._validate_args
+    distribution.set_default_validate_args(validated)
+    try:
+        assert notes_of(Distributed(), tmp_path / "pack") == (SILENT,)
+    finally:
+        distribution.set_default_validate_args(before)
+
+
+@pytest.mark.parametrize("make", [Layer, Fixed, Unchecked, lambda: program(Layer())])
 def test_a_model_without_a_bound_has_no_note(tmp_path: Path, make: Any) -> None:
     assert notes_of(make(), tmp_path / "pack") == ()
 

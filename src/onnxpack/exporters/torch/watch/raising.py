@@ -11,8 +11,8 @@ SILENT = (
     "model would raise"
 )
 CHECKS_VALUES = {"_assert_async", "_functional_assert_async", "_is_all_true"}
-"""Functions of torch that check a tensor without a decision in Python; the last one is called by
-``torch.distributions``, whose arguments and samples are checked."""
+"""Functions of torch that check a tensor without a decision in Python; the last one stands in
+programs of ``torch.export`` whose distributions are checked."""
 CHECKS = (
     "_check", "_check_index", "_check_is_size", "_check_not_implemented", "_check_type",
     "_check_value", "_check_with",

@@ -70,6 +70,9 @@ ELSEWHERE: tuple[Callable[..., Any], ...] = (
 )
 """Functions that hand work to another thread or process."""
 
+NEW_DISTRIBUTION = torch.distributions.Distribution.__init__.__code__
+"""Code that checks the arguments of a distribution and has its samples checked, if it is not asked
+otherwise. torch.compile turns that default off for the rest of a process, so it is not asked."""
 
 CATCHES = "catches errors of tensor code and continues, which a graph cannot do"
 ASKS = "asks whether it is being traced, so an exporter would see a different model than its users"
@@ -147,6 +150,8 @@ class _Calls:
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "call":
             kind, caller = self._code.get(frame.f_code), frame.f_back
+            if frame.f_code is NEW_DISTRIBUTION and frame.f_locals["validate_args"] is not False:
+                self._found.checks_values = True
             if frame.f_code not in self._entered:
                 self._enter(frame)
         elif event == "c_call":
