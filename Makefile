@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 # How many tests run at once. Each worker may come to hold every framework: 4 GB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast check release-check docs bench bench-export bench-images bench-optimize bench-serving soak proto clean
+.PHONY: demo test test-fast check release-check docs bench bench-export bench-hostile bench-images bench-optimize bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -43,6 +43,9 @@ bench: .venv/.done  ## call overhead and start-up, as ratios
 
 bench-export: .venv/.done  ## every framework's models, proven or refused; takes an hour
 	$(BIN)/python benchmarks/export/prove_all.py
+
+bench-hostile: .venv/.done  ## attacks, kills and full disks, and how many were held; wants root
+	$(BIN)/python benchmarks/hostile/attack_all.py
 
 bench-serving: .venv/.done .venv-peers/.done  ## against LitServe, BentoML and MLServer; wants wrk
 	$(BIN)/python benchmarks/serving/bench.py --peers .venv-peers

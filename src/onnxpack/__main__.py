@@ -1,6 +1,8 @@
 """Run the command line: ``python -m onnxpack``."""
 
+import sys
+
 from onnxpack.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -227,3 +227,8 @@ def test_control_characters_are_shown_not_sent() -> None:
 )
 def test_sizes(count: float, text: str) -> None:
     assert say.size(count) == text
+
+
+def test_the_module_exits_as_the_command_does(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "onnxpack", "check", str(tmp_path / "nothing")]
+    assert subprocess.run(line, check=False, capture_output=True).returncode == 2
