@@ -18,6 +18,7 @@ from onnxpack.exporters.transformers.contained import (
     read_json,
     refuse_kernels,
 )
+from onnxpack.floors import require_floor
 
 TRUST = "if you trust where the folder came from, add --trust: it lets the folder run code"
 
@@ -33,6 +34,7 @@ def folder(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
     if find_spec("transformers") is None:
         raise MissingExtraError("transformers", extra="transformers")
     if not trust:
+        require_floor("transformers")
         check_folder(path)
     config = read_json(path / "config.json")
     refuse_kernels(config, path)
