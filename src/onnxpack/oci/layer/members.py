@@ -7,6 +7,7 @@ that shrinks to 1 MB by compression takes gigabytes so.
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ class Members(Bounded):
     """A tar whose members are read one after the other, once, and not kept."""
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
-        """Yield each member.
+        """Yield each member of the tar, in its order.
 
         Raises:
             ImageError: there are more than ``MAX_MEMBERS``.
@@ -114,7 +115,9 @@ class Members(Bounded):
 
 
 @contextmanager
-def opened_tar(source: BinaryIO, mode: Literal["r:", "r|"], *, what: str) -> Iterator[Members]:
+def opened_tar(
+    source: BinaryIO | io.RawIOBase, mode: Literal["r:", "r|"], *, what: str
+) -> Iterator[Members]:
     """Open an uncompressed tar.
 
     Args:
