@@ -28,6 +28,8 @@ MAX_EACH = 1024
 """Most entries of any other list that the manifest has once, or that a case or a run has."""
 MAX_FILES = 100_000
 """Most files of a pack."""
+MAX_PORTS, MAX_AXES = 1000, 64
+"""Most inputs and outputs, as many as a golden set has, and most axes of one, as NumPy has."""
 
 MAX_SETS = 1024
 """Most groups of unordered outputs: a detector has one group for each picture of the sample."""
@@ -352,11 +354,23 @@ def decode(content: bytes) -> Manifest:
                 f"pack.json has format version {head.schema_version}, expected {SCHEMA_VERSION}.",
                 remedy="pip install --upgrade onnxpack",
             )
-        return msgspec.json.decode(content, type=Manifest)
+        found = msgspec.json.decode(content, type=Manifest)
     except UsageError as exc:
         raise PackError(f"pack.json is not a manifest: {exc.message}") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise PackError(f"pack.json is not a manifest: {exc}.") from exc
+    _check_signature(found.signature)
+    return found
+
+
+def _check_signature(signature: Signature) -> None:
+    for side, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        axes = max((len(spec.shape or ()) for spec in specs), default=0)
+        if len(specs) > MAX_PORTS or axes > MAX_AXES:
+            raise PackError(
+                f"pack.json has {len(specs)} {side} of up to {axes} axes, expected at most "
+                f"{MAX_PORTS} of {MAX_AXES}."
+            )
 
 
 def digest(content: bytes) -> str:
