@@ -2,7 +2,8 @@
 
 ``tarfile`` (CPython 3.11 to 3.14) keeps every member and its extended headers, reads each extended
 header whole, calls itself for the next one, and reads the map of a sparse file to its end. A tar
-that shrinks to 1 MB by compression takes gigabytes so.
+that shrinks to 1 MB by compression takes gigabytes so. What is bounded here is what it reads for
+one member: newer releases call private methods of ``TarInfo``, which nobody can override for good.
 """
 
 from __future__ import annotations
@@ -11,89 +12,83 @@ import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import Any, BinaryIO, Literal
 
 from onnxpack.errors import ImageError
 from onnxpack.oci.digest import CHUNK
 
 MAX_HEADER = 2**20
-"""Most bytes of an extended header, and of all global fields together."""
-MAX_CHAIN = 8
-"""Most headers of one member: usually at most four, a global and an extended one and two names."""
+"""Most bytes of all headers of one member, and of all global fields together."""
 MAX_GLOBAL = 100
 """Most global fields: ``tarfile`` sets each of them on each member."""
 MAX_NAME = 4096
 """Most characters of a name or of a link's target: Linux takes no longer path."""
 MAX_MEMBERS = 1_000_000
-_EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 
 
-class Member(tarfile.TarInfo):
-    """A member whose headers are bounded; sparse files are refused."""
+class _Metered:
+    """A file that gives no more bytes than ``left``; as many as are asked for if it is None."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Member:
-        """Check the size of each header before tarfile reads what it announces."""
-        found = super().frombuf(buf, encoding or "utf-8", errors)
-        if found.size < 0 or (found.type in _EXTENDED and found.size > MAX_HEADER):
-            raise ImageError(
-                f"a header of the tar has {found.size} bytes, expected 0 to {MAX_HEADER}."
-            )
-        if found.type == tarfile.GNUTYPE_SPARSE:
-            _refuse_sparse()
-        return found
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.left: int | None = None
 
-    @classmethod
-    def fromtarfile(cls, tar: Any) -> Member:
-        """Read the next member; tarfile calls this within itself after an extended header."""
-        tar.chain += 1
-        try:
-            if tar.chain > MAX_CHAIN:
-                raise ImageError(f"a member of the tar has more than {MAX_CHAIN} headers.")
-            found = super().fromtarfile(tar)
-        finally:
-            tar.chain -= 1
-        fields = tar.pax_headers
-        size = sum(len(name) + len(value) for name, value in fields.items())
-        if len(fields) > MAX_GLOBAL or size > MAX_HEADER:
-            raise ImageError(
-                f"the tar has {len(fields)} global fields of {size} characters, expected at most "
-                f"{MAX_GLOBAL} of {MAX_HEADER}."
-            )
-        longest = max(len(found.name), len(found.linkname))
-        if longest > MAX_NAME:
-            raise ImageError(
-                f"a name in the tar has {longest} characters, expected at most {MAX_NAME}."
-            )
-        return found
+    def read(self, size: int = -1) -> Any:
+        if self.left is not None:
+            if not 0 <= size <= self.left:
+                raise ImageError(
+                    f"a header of the tar takes {size} bytes, expected 0 to {self.left}."
+                )
+            self.left -= size
+        return self._source.read(size)
 
-    # What tarfile calls for the three forms of sparse files in extended headers.
-    def _proc_gnusparse_00(self, *_: Any) -> NoReturn:
-        _refuse_sparse()
-
-    def _proc_gnusparse_01(self, *_: Any) -> NoReturn:
-        _refuse_sparse()
-
-    def _proc_gnusparse_10(self, *_: Any) -> NoReturn:
-        _refuse_sparse()
-
-
-def _refuse_sparse() -> NoReturn:
-    raise ImageError("the tar has a sparse file, which no layer of an image has.")
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
 
 
 class Bounded(tarfile.TarFile):
     """A tar whose headers are bounded; its members are kept, so it must not be compressed."""
 
-    tarinfo = Member
-    chain = 0
-    """How many headers of the current member were read."""
+    def next(self) -> tarfile.TarInfo | None:
+        """Return the next member, or None at the end.
+
+        Raises:
+            ImageError: its headers, its name or the global fields are too large, or it is sparse.
+        """
+        if not isinstance(self.fileobj, _Metered):
+            self.fileobj = _Metered(self.fileobj)
+        self.fileobj.left = MAX_HEADER
+        try:
+            found = super().next()
+        except RecursionError as exc:  # tarfile calls itself for each extended header
+            raise ImageError("a member of the tar has too many headers.") from exc
+        finally:
+            self.fileobj.left = None
+        if found is not None:
+            _check_member(found)
+            _check_fields(self.pax_headers)
+        return found
+
+
+def _check_member(member: tarfile.TarInfo) -> None:
+    longest = max(len(member.name), len(member.linkname))
+    if longest > MAX_NAME:
+        raise ImageError(
+            f"a name in the tar has {longest} characters, expected at most {MAX_NAME}."
+        )
+    if member.issparse():
+        raise ImageError("the tar has a sparse file, which no layer of an image has.")
+    if member.size < 0:
+        raise ImageError(f"a member of the tar has {member.size} bytes.")
+
+
+def _check_fields(fields: Any) -> None:
+    size = sum(len(name) + len(value) for name, value in fields.items())
+    if len(fields) > MAX_GLOBAL or size > MAX_HEADER:
+        raise ImageError(
+            f"the tar has {len(fields)} global fields of {size} characters, expected at most "
+            f"{MAX_GLOBAL} of {MAX_HEADER}."
+        )
 
 
 class Members(Bounded):
