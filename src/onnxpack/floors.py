@@ -26,7 +26,7 @@ FLOORS = {
     "keras": Floor("3.15.1", "CVE-2026-1462 and later holes in the safe mode of load_model"),
     "lightning": _LIGHTNING,
     "pytorch-lightning": _LIGHTNING,
-    "skops": Floor("0.13", "CVE-2025-54412: operators are called that were never shown"),
+    "skops": Floor("0.15", "the nodes of a tree reach into memory; CVE-2025-54412 before 0.12"),
     "torch": Floor("2.10", "CVE-2026-24747: weights_only corrupts memory"),
     "transformers": Floor("5.10.1", "CVE-2026-4372 and CVE-2026-5241: a config runs code of a hub"),
 }
