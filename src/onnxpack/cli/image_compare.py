@@ -12,6 +12,7 @@ import click
 
 from onnxpack.cli import complete, parameters, say, show
 from onnxpack.cli.command import Command
+from onnxpack.notebook import in_json
 
 if TYPE_CHECKING:
     from onnxpack.image.compare.table import Comparison
@@ -114,7 +115,7 @@ def command(
     for name, why in found.unstarted.items():
         say.note(f"not started: {name}: {why.splitlines()[-1]}")
     if json:
-        print(found.to_json(), end="")
+        print(in_json(found.to_json()), end="")
     else:
         _show(found)
 

@@ -85,10 +85,10 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 def app(context: click.Context) -> None:
     """Export trained models to ONNX packs with proven predictions, and run them."""
     if context.invoked_subcommand is None:
-        say.out(context.get_help())
+        say.write(context.get_help())
         lines = suggest(Path.cwd())
         if lines:
-            say.out("\nIn this folder:")
+            say.write("\nIn this folder:")
             for line in lines:
                 say.out(f"  {line}")
 

@@ -11,22 +11,28 @@ from typing import Any, TextIO
 
 import click
 
-from onnxpack.notebook import one_line, printable
+from onnxpack.notebook import in_json, indented, one_line, printable
 from onnxpack.units import quantity, size
 
 __all__ = [
     "complain", "emit", "is_coloured", "note", "one_line", "out", "printable", "quantity", "size",
+    "write",
 ]  # fmt: skip
 
 
 def out(text: str = "", *, flush: bool = False) -> None:
-    """Print a line of the result on stdout."""
-    print(printable(text), flush=flush)
+    """Print one line of the result on stdout."""
+    print(one_line(text), flush=flush)
+
+
+def write(text: str) -> None:
+    """Print text of our own on stdout, which may have several lines."""
+    print(printable(text))
 
 
 def note(text: str) -> None:
-    """Print a line on stderr that is not part of the result."""
-    print(printable(text), file=sys.stderr)
+    """Print on stderr what is not part of the result; lines after the first are indented."""
+    print(indented(text), file=sys.stderr)
 
 
 def complain(message: str, remedy: str = "") -> None:
@@ -35,9 +41,9 @@ def complain(message: str, remedy: str = "") -> None:
     if is_coloured(sys.stderr):
         head = click.style(head, fg="red", bold=True)
         arrow = click.style(arrow, fg="green", bold=True)
-    print(f"{head} {printable(message)}", file=sys.stderr)
+    print(f"{head} {indented(message)}", file=sys.stderr)
     if remedy:
-        print(f"{arrow} {printable(remedy)}", file=sys.stderr)
+        print(f"{arrow} {indented(remedy)}", file=sys.stderr)
 
 
 def emit(value: Any) -> None:
@@ -45,7 +51,7 @@ def emit(value: Any) -> None:
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    print(text.decode())
+    print(in_json(text.decode()))
 
 
 def is_coloured(stream: TextIO) -> bool:

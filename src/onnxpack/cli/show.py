@@ -16,6 +16,8 @@ from onnxpack.cli.grid import Cell, Style
 if TYPE_CHECKING:
     from onnxpack.report import Report
 
+WIDEST = 10_000
+"""Columns of rows that the terminal folds by itself: rich takes minutes for a million."""
 _HEAD: Style = {"dim": True}
 _GOOD: Style = {"fg": "green"}
 _DOUBTFUL: Style = {"fg": "yellow"}
@@ -86,7 +88,7 @@ def _print(rows: Sequence[Sequence[Cell]], right: Collection[int] = ()) -> None:
     """Print rows without folding, unless they are too wide for the terminal."""
     if not rows:
         return
-    if sys.stdout.isatty() and grid.width(rows) > get_terminal_size().columns:
+    if sys.stdout.isatty() and get_terminal_size().columns < grid.width(rows) < WIDEST:
         _fold(rows, right)
         return
     for line in grid.lines(rows, right=right, paint=_paint):

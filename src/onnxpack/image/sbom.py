@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tarfile
 import uuid
 from collections.abc import Collection, Iterator
 from email.parser import HeaderParser
@@ -18,6 +17,7 @@ from onnxpack.image.runtime.prune import is_kept
 from onnxpack.oci.document import MAX_BYTES, decode
 from onnxpack.oci.image import Image
 from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.layer.members import opened_tar
 
 SPEC_VERSION = "1.6"
 BILL = "usr/share/onnxpack/SBOM.cdx.json"
@@ -56,7 +56,7 @@ def _read(layer: Layer) -> dict[str, bytes]:
     found = {}
     with layer.path.open("rb") as source:
         source.seek(layer.offset)
-        with tarfile.open(fileobj=source, mode="r:") as members:
+        with opened_tar(source, "r:", what=str(layer.path)) as members:
             for each in members:
                 is_bill = each.name.endswith("SBOM.cdx.json")
                 content = members.extractfile(each) if is_bill else None

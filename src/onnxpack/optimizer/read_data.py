@@ -110,7 +110,7 @@ def _read_npz(path: Path, _: Signature) -> dict[str, Array]:
             )
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as exc:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as exc:
         raise _unreadable(path, exc) from exc
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.benchmark.chart import check_drawing
 from onnxpack.errors import UsageError
+from onnxpack.notebook import in_html
 from onnxpack.optimizer.trial import Trial, Verdict
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def check_report(path: Path) -> None:
 def write_report(found: Optimized, to: Path) -> None:
     """Write the report as a page that loads nothing from elsewhere."""
     rows = "\n".join(map(_row, found.trials))
-    notes = "".join(f"<p>{escape(note)}</p>" for note in found.notes)
+    notes = "".join(f"<p>{in_html(note)}</p>" for note in found.notes)
     title = f"{found.pack.name}, optimized for {found.goal}"
     page = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{escape(title)}</title><style>{STYLE}</style>
-<h1>{escape(title)}</h1>
+<title>{in_html(title)}</title><style>{STYLE}</style>
+<h1>{in_html(title)}</h1>
 <p>At most {found.max_loss:g} of the answers may be lost, with 95 % confidence. The proven graph is
 at 1 × and 1.</p>
 {notes}
@@ -70,8 +70,8 @@ def _row(trial: Trial) -> str:
     interval = "{:.2f} – {:.2f}".format(*speed.interval) if speed else ""
     size = f"{trial.size / 1e6:.1f}" if trial.size else ""
     return (
-        f"<tr><td>{escape(trial.name)}<td>{trial.verdict.value}<td class=n>{ratio}"
-        f"<td class=n>{interval}<td class=n>{size}<td>{escape(trial.why)}"
+        f"<tr><td>{in_html(trial.name)}<td>{trial.verdict.value}<td class=n>{ratio}"
+        f"<td class=n>{interval}<td class=n>{size}<td>{in_html(trial.why)}"
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 
 from onnxpack.comparison.tolerance import OutputEvidence
+from onnxpack.notebook import one_line
 from onnxpack.pack import describe as words
 from onnxpack.pack.manifest import CaseEvidence, Manifest
 from onnxpack.signature import TensorSpec, describe
@@ -14,7 +16,7 @@ def write_card(manifest: Manifest) -> str:
     """Return the model card of a pack; the same manifest gives the same text."""
     sections = [
         f"# {manifest.name} {manifest.version}",
-        manifest.description.strip(),
+        _paragraphs(manifest.description),
         _signature(manifest),
         _running(manifest),
         _evidence(manifest),
@@ -45,15 +47,24 @@ def _signature(manifest: Manifest) -> str:
     table = _table(
         ["", "name", "type"], rows("input", signature.inputs) + rows("output", signature.outputs)
     )
-    note = "".join(f"\n\n{_sizes(manifest, name)}" for name in signature.dynamic)
+    proven = _proven_sizes(manifest)
+    note = "".join(f"\n\n{_sizes(name, proven.get(name, set()))}" for name in signature.dynamic)
     labels = manifest.labels
     note += f"\n\nIts {len(labels)} labels are in `pack.json`." if labels else ""
     return f"## Inputs and outputs\n\n{table}{note}"
 
 
-def _sizes(manifest: Manifest, dim: str) -> str:
+def _proven_sizes(manifest: Manifest) -> dict[str, set[int]]:
+    """Return the sizes of each dim in the cases that passed."""
+    found: dict[str, set[int]] = {}
+    for case in manifest.parity.cases:
+        for dim, number in case.dims.items() if case.passed else ():
+            found.setdefault(dim, set()).add(number)
+    return found
+
+
+def _sizes(dim: str, proven: Collection[int]) -> str:
     """Return at which sizes of a dim the pack was proven; other sizes may be answered too."""
-    proven = {case.dims[dim] for case in manifest.parity.cases if case.passed and dim in case.dims}
     if not proven:
         return f"{_code(dim)} may be any size; the pack was proven at none."
     return f"{_code(dim)} may be any size; the pack was proven at {_numbers(sorted(proven))}."
@@ -185,12 +196,19 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def _paragraphs(text: str) -> str:
+    """Return the paragraphs of a text as plain text: a heading in it would pose as the card's."""
+    parts = (_line(part) for part in re.split(r"\n\s*\n", text))
+    return "\n\n".join(part for part in parts if part)
+
+
 def _line(text: str) -> str:
     """Return text that stays inside a table cell and is not taken for markup."""
-    flat = " ".join(text.split())
-    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>#" else letter for letter in flat)
+    flat = one_line(" ".join(text.split()))
+    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>#~&" else letter for letter in flat)
 
 
 def _code(text: str) -> str:
-    flat = " ".join(text.split()).replace("|", "\\|")
-    return f"`` {flat} ``" if "`" in flat else f"`{flat}`"
+    """Return a name as code, or as text if it has a sign that would end the code or the cell."""
+    flat = one_line(" ".join(text.split()))
+    return _line(text) if any(sign in flat for sign in "|`\\") else f"`{flat}`"

@@ -12,12 +12,10 @@ from onnxpack.errors import PackError
 from onnxpack.pack import paths
 from onnxpack.pack.digest import measure
 from onnxpack.pack.external import external_references
-from onnxpack.pack.manifest import FileEntry, Manifest
+from onnxpack.pack.manifest import MAX_FILES, FileEntry, Manifest
 from onnxpack.pack.model import GoldenSet, Pack
 from onnxpack.pack.read import GENERATED, MANIFEST, MODEL, SIGNATURE, VARIANTS
 from onnxpack.report import Finding, error
-
-MAX_FILES = 100_000
 
 
 def check_files(folder: Path, named: dict[str, FileEntry]) -> Iterator[Finding]:

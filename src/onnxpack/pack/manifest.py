@@ -17,12 +17,26 @@ from onnxpack.pack.name import NAME, VERSION
 from onnxpack.signature import Signature
 
 SCHEMA_VERSION = 1
-MAX_MANIFEST_BYTES = 64 * 2**20
+MAX_MANIFEST_BYTES = 16 * 2**20
 """Most bytes of a manifest: labels and evidence of a very large model take some MB."""
+MAX_VALUES = 2**20
+"""Most commas and brackets of a manifest, and so about as many values. Reading it takes at most
+300 MB: a dict, the largest value, has two of them and takes 232 bytes."""
+MAX_CASES = 4096
+"""Most cases that were run, and most that were not; a proof has dozens."""
+MAX_EACH = 1024
+"""Most entries of any other list that the manifest has once, or that a case or a run has."""
+MAX_FILES = 100_000
+"""Most files of a pack."""
+MAX_PORTS, MAX_AXES = 1000, 64
+"""Most inputs and outputs, as many as a golden set has, and most axes of one, as NumPy has."""
 
 MAX_SETS = 1024
 """Most groups of unordered outputs: a detector has one group for each picture of the sample."""
 
+Cases = msgspec.Meta(max_length=MAX_CASES)
+Few = msgspec.Meta(max_length=MAX_EACH)
+Dims = Annotated[dict[str, int], Few]
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_SETS)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=0)]
@@ -78,9 +92,9 @@ class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """
 
     name: str
-    dims: dict[str, int]
+    dims: Dims
     golden: str | None
-    outputs: tuple[OutputEvidence, ...]
+    outputs: Annotated[tuple[OutputEvidence, ...], Few]
     accepted: bool = False
 
     @property
@@ -116,8 +130,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tolerance: Tolerance
-    cases: tuple[CaseEvidence, ...]
-    skipped: tuple[SkippedCase, ...] = ()
+    cases: Annotated[tuple[CaseEvidence, ...], Cases]
+    skipped: Annotated[tuple[SkippedCase, ...], Cases] = ()
     unordered: Annotated[tuple[Names, ...], msgspec.Meta(max_length=MAX_SETS)] = ()
 
     @property
@@ -188,12 +202,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         timings: timings, the reference first.
     """
 
-    dims: dict[str, int]
+    dims: Dims
     threads: int
     provider: str
     processor: str
-    versions: dict[str, str]
-    timings: tuple[Timing, ...]
+    versions: Annotated[dict[str, str], Few]
+    timings: Annotated[tuple[Timing, ...], Few]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,7 +228,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     precision: Literal["", "f32", "bf16"] = ""
     threads: int
     processor: str
-    features: tuple[str, ...]
+    features: Annotated[tuple[str, ...], Few]
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,7 +282,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     base: Sha256
-    steps: tuple[Step, ...]
+    steps: Annotated[tuple[Step, ...], Few]
     recipe: Recipe
     kept: Kept
     speed: Measurement
@@ -304,11 +318,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] | None = None
     preprocess: Preprocess | None = None
     derived_from: str | None = None
-    steps: tuple[Step, ...] = ()
-    notes: tuple[str, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
+    steps: Annotated[tuple[Step, ...], Few] = ()
+    notes: Annotated[tuple[str, ...], Few] = ()
+    measurements: Annotated[tuple[Measurement, ...], Few] = ()
     variants: Annotated[dict[VariantName, Variant], msgspec.Meta(max_length=MAX_VARIANTS)] = {}
-    files: dict[str, FileEntry]
+    files: Annotated[dict[str, FileEntry], msgspec.Meta(max_length=MAX_FILES)]
 
     def __repr__(self) -> str:
         return f"<Manifest {self.name} {self.version} {self.signature} {self.parity!r}>"
@@ -330,6 +344,9 @@ def decode(content: bytes) -> Manifest:
     Raises:
         PackError: the bytes are not a manifest of format version 1; the message names the field.
     """
+    values = sum(map(content.count, (b",", b"[", b"{")))
+    if values > MAX_VALUES:
+        raise PackError(f"pack.json has {values} values, expected at most {MAX_VALUES}.")
     try:
         head = msgspec.json.decode(content, type=_Head)
         if head.schema_version != SCHEMA_VERSION:
@@ -337,11 +354,23 @@ def decode(content: bytes) -> Manifest:
                 f"pack.json has format version {head.schema_version}, expected {SCHEMA_VERSION}.",
                 remedy="pip install --upgrade onnxpack",
             )
-        return msgspec.json.decode(content, type=Manifest)
+        found = msgspec.json.decode(content, type=Manifest)
     except UsageError as exc:
         raise PackError(f"pack.json is not a manifest: {exc.message}") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise PackError(f"pack.json is not a manifest: {exc}.") from exc
+    _check_signature(found.signature)
+    return found
+
+
+def _check_signature(signature: Signature) -> None:
+    for side, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        axes = max((len(spec.shape or ()) for spec in specs), default=0)
+        if len(specs) > MAX_PORTS or axes > MAX_AXES:
+            raise PackError(
+                f"pack.json has {len(specs)} {side} of up to {axes} axes, expected at most "
+                f"{MAX_PORTS} of {MAX_AXES}."
+            )
 
 
 def digest(content: bytes) -> str:

@@ -12,6 +12,8 @@ from onnxpack.runtime.frames import as_rows, read_texts, warn_of_ignored
 from onnxpack.signature import Array, Signature, TensorSpec
 
 TABLES = (".csv", ".parquet")
+MAX_CELLS = 2**28
+"""Most cells of a Parquet file: 2 GiB of numbers."""
 UNREADABLE = (OSError, ValueError, ImportError)
 """Errors of pandas for a file that is not a table, or for which no reader is installed."""
 
@@ -31,8 +33,20 @@ def open_table(path: Path, dtypes: Any = None) -> Any:
         import pandas as pd
     except ImportError as exc:
         raise MissingExtraError("pandas", extra="sklearn") from exc
-    is_text = path.suffix.lower() == ".csv"
-    return pd.read_csv(path, dtype=dtypes) if is_text else pd.read_parquet(path)
+    if path.suffix.lower() == ".csv":
+        return pd.read_csv(path, dtype=dtypes)
+    _check_cells(path)
+    return pd.read_parquet(path, engine="pyarrow")
+
+
+def _check_cells(path: Path) -> None:
+    """Refuse a Parquet file that unpacks to too many cells: a run of equal ones takes no space."""
+    from pyarrow import dataset
+
+    found = dataset.dataset(path, format="parquet")
+    cells = found.count_rows() * len(found.schema)
+    if cells > MAX_CELLS:
+        raise ValueError(f"it has {cells} cells, expected at most {MAX_CELLS}")
 
 
 def read_table(path: Path, signature: Signature) -> dict[str, Array]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxpack.errors import OnnxpackError
+from onnxpack.notebook import indented, one_line
 from onnxpack.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         serve(packs, settings, announce=_announce)
     except OnnxpackError as exc:
-        print(f"error: {exc}", file=sys.stderr)
+        print(f"error: {indented(str(exc))}", file=sys.stderr)
         return 1
     return 0
 
@@ -65,7 +66,7 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
 def _announce(ready: Ready) -> None:
     for each in ready.models:
         for note in each.notes:
-            print(f"note: {each.name} {each.version}: {note}", file=sys.stderr)
+            print(f"note: {each.name} {each.version}: {one_line(note)}", file=sys.stderr)
     names = ", ".join(map(_describe, ready.models))
     print(f"ready: {ready.address} serves {names}", file=sys.stderr)
 

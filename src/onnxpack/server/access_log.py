@@ -7,6 +7,8 @@ from time import time
 
 import orjson
 
+from onnxpack.notebook import in_json
+
 _access = logging.getLogger("onnxpack.access")
 
 
@@ -22,4 +24,4 @@ def log_access(
         "seconds": round(seconds, 6),
         "request_id": request_id.decode("latin-1") or None,
     }
-    _access.info(orjson.dumps(record).decode())
+    _access.info(in_json(orjson.dumps(record).decode()))

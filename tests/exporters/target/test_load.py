@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -205,6 +206,23 @@ def test_a_pickle_runs_nothing_unless_it_is_trusted(
         except OnnxpackError:
             assert not name.endswith("ckpt")
         assert harmed.exists()
+
+
+@pytest.mark.parametrize("key", ["_instantiator", "_class_path"])
+def test_hyper_parameters_import_nothing(
+    code: Path, checkpoint: Path, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are plain texts, so ``weights_only`` lets them pass (CVE-2026-58659)."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    harm = f"harm_{key.strip('_')}_{tmp_path.name}"
+    (tmp_path / f"{harm}.py").write_text(f"open({str(tmp_path / 'harmed')!r}, 'w')\nNet = dict\n")
+    content = torch.load(checkpoint, weights_only=True)
+    content["hyper_parameters"][key] = f"{harm}.Net"
+    torch.save(content, tmp_path / "bad.ckpt")
+    with contextlib.suppress(TargetError):  # a key that Lightning does not know is left out
+        load_target(str(tmp_path / "bad.ckpt"), class_name=f"{code}:Lit")
+    assert not (tmp_path / "harmed").exists()
+    assert harm not in sys.modules
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:FutureWarning")

@@ -14,6 +14,7 @@ from PIL import Image
 from onnxpack.errors import SampleError, TargetError
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.exporters.target.sample import MAX_ELEMENTS, read_sample
+from onnxpack.runtime import tables
 
 MODULE = """
 import neighbour_{number}
@@ -154,6 +155,18 @@ def test_tables(tmp_path: Path, suffix: str) -> None:
     write = frame.to_csv if suffix == "csv" else frame.to_parquet
     write(path, index=False)
     pd.testing.assert_frame_equal(read_sample([str(path)]), frame)
+
+
+def test_a_parquet_of_too_many_cells_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.DataFrame({"a": np.zeros(1000), "b": np.zeros(1000)})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    monkeypatch.setattr(tables, "MAX_CELLS", 2000)
+    assert len(read_sample([str(tmp_path / "rows.parquet")])) == 1000
+    monkeypatch.setattr(tables, "MAX_CELLS", 1999)
+    with pytest.raises(SampleError, match="2000 cells"):
+        read_sample([str(tmp_path / "rows.parquet")])
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])

@@ -7,6 +7,7 @@ import pytest
 
 from onnxpack.errors import ImageError
 from onnxpack.image.base.debian import CERTIFICATES, LEFT_OUT, STATUS, _unpack, is_kept_package
+from onnxpack.oci.layer.members import Bounded
 
 KEPT_PACKAGE, OTHER = "libc6", "bash"
 
@@ -35,7 +36,7 @@ def unpack(tmp_path):
                     tar.addfile(info, io.BytesIO(content))
         to = tmp_path / "tree"
         to.mkdir()
-        with tarfile.open(path) as tar:
+        with Bounded.open(path, "r:") as tar:
             _unpack(tar, to, "bookworm")
         return {found.relative_to(to).as_posix() for found in to.rglob("*") if not found.is_dir()}
 

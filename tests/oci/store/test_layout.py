@@ -17,7 +17,7 @@ from onnxpack.oci.image import make_artifact, make_image
 from onnxpack.oci.index import make_index
 from onnxpack.oci.layer.entry import Entry
 from onnxpack.oci.layer.layer import write_layer
-from onnxpack.oci.layer.tarball import MAX_HEADER
+from onnxpack.oci.layer.members import MAX_HEADER
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.archive import stream_archive, write_archive

@@ -286,6 +286,8 @@ def test_markup_in_labels_and_descriptions_stays_text(page, address):
     assert part(card, ".description").text == f"The weather {MARKUP % 'description'}"
     answer = page.answer(card)
     assert MLP_LABELS[1] in parts(answer, ".label")
+    for each in (part(card, ".description"), part(answer, ".label")):
+        assert each.value_of_css_property("unicode-bidi") == "isolate"  # reverses only itself
     assert card.find_elements(By.CSS_SELECTOR, "img[src]") == []
     assert page.complaints == []
 

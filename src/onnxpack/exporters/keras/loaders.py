@@ -11,6 +11,8 @@ from typing import Any
 from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.exporters.target.loaded import LoadedTarget
+from onnxpack.floors import require_floor
+from onnxpack.zipped import check_zip
 
 BACKEND = "KERAS_BACKEND"
 TRUST = "if you trust where the file came from, add --trust: it lets the file run code"
@@ -20,9 +22,13 @@ def archive(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
     """Load a Keras archive, in Keras' safe mode unless it is trusted.
 
     Raises:
-        TargetError: the file holds code and is not trusted, or cannot be loaded.
+        TargetError: the file is not trusted and holds code, or Keras has a known hole; or it
+            cannot be loaded.
         MissingExtraError: Keras is not installed.
     """
+    check_zip(path, error=TargetError)
+    if not trust:
+        require_floor("keras")
     keras = _import_keras()
     custom = _custom_objects(class_name)
     try:

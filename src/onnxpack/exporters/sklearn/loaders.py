@@ -9,6 +9,8 @@ from typing import Any
 
 from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.target.loaded import LoadedTarget
+from onnxpack.floors import require_floor
+from onnxpack.zipped import check_zip
 
 HARMLESS = {"numpy.dtype"}
 """Types that skops reports as unknown, but that run no code when they are created."""
@@ -19,13 +21,17 @@ def skops(path: Path, _class_name: str | None, trust: bool) -> LoadedTarget:
     """Load a skops file; types that skops does not know require ``trust``.
 
     Raises:
-        TargetError: the file holds types that are not trusted, or is not a skops file.
+        TargetError: the file is not trusted and holds types that skops does not know, or skops has
+            a known hole; or it is not a skops file.
         MissingExtraError: skops is not installed.
     """
     try:
         from skops.io import get_untrusted_types, load
     except ImportError as exc:
         raise MissingExtraError("skops", extra="sklearn") from exc
+    check_zip(path, error=TargetError)
+    if not trust:
+        require_floor("skops")
     try:
         unknown = get_untrusted_types(file=path)
     except Exception as exc:

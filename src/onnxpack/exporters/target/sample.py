@@ -14,6 +14,7 @@ from onnxpack.errors import SampleError
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.runtime.picture import SUFFIXES
 from onnxpack.signature import Array
+from onnxpack.zipped import check_zip
 
 INTEGERS_BELOW = 10
 """Bound of random integers: they are often indices, and every table has at least a few rows."""
@@ -102,13 +103,14 @@ def _random(spec: str, match: re.Match[str], random: np.random.Generator) -> Arr
 
 
 def _read_numpy(path: Path) -> Any:
+    check_zip(path, error=SampleError)
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
             return dict(loaded)
-    except (OSError, ValueError, EOFError, BadZipFile) as exc:
+    except (OSError, ValueError, EOFError, MemoryError, BadZipFile) as exc:
         raise SampleError(f"{path} cannot be read as arrays: {exc}.") from exc
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,15 @@ from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.silence import hidden
 from onnxpack.exporters.target.attribute import load_attribute
 from onnxpack.exporters.target.loaded import LoadedTarget
+from onnxpack.exporters.transformers.contained import (
+    check_folder,
+    contained,
+    in_python,
+    offline,
+    read_json,
+    refuse_kernels,
+)
+from onnxpack.floors import require_floor
 
 TRUST = "if you trust where the folder came from, add --trust: it lets the folder run code"
 
@@ -19,13 +27,17 @@ def folder(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
     """Load the model of a transformers folder in float32; nothing is downloaded.
 
     Raises:
-        TargetError: the model's class is unknown, or the folder holds code or pickled weights and
-            is not trusted.
+        TargetError: the model's class is unknown, or the folder is not trusted and holds code or
+            pickled weights, or needs a file that lies elsewhere.
         MissingExtraError: transformers is not installed.
     """
     if find_spec("transformers") is None:
         raise MissingExtraError("transformers", extra="transformers")
-    config = _read_config(path)
+    if not trust:
+        require_floor("transformers")
+        check_folder(path)
+    config = read_json(path / "config.json")
+    refuse_kernels(config, path)
     cls = load_attribute(class_name) if class_name else _class_of(config, path, trust=trust)
     if not hasattr(cls, "from_pretrained"):
         raise TargetError(
@@ -41,16 +53,6 @@ def folder(path: Path, class_name: str | None, trust: bool) -> LoadedTarget:
         "modules.json lists steps after the model, such as pooling; they are not part of the pack"
     )
     return LoadedTarget(model, path.resolve().name, notes=(*notes, *((beyond,) if pooled else ())))
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((path / "config.json").read_text())
-    except (OSError, ValueError) as exc:
-        raise TargetError(f"{path / 'config.json'} cannot be read: {exc}.") from exc
-    if not isinstance(config, dict):
-        raise TargetError(f"{path / 'config.json'} does not contain a JSON object.")
-    return config
 
 
 def _class_of(config: dict[str, Any], path: Path, *, trust: bool) -> Any:
@@ -74,16 +76,26 @@ def _class_of(config: dict[str, Any], path: Path, *, trust: bool) -> Any:
 
 def _load(cls: Any, path: Path, *, trust: bool) -> Any:
     import torch
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
     try:
-        with hidden():
+        with hidden(), offline() if trust else contained(path):
             return cls.from_pretrained(
                 path,
                 local_files_only=True,
                 trust_remote_code=trust,
+                use_kernels=False,
                 use_safetensors=None if trust else True,
                 dtype=torch.float32,
             )
+    except TargetError:
+        raise
+    except OfflineModeIsEnabled as exc:
+        raise TargetError(
+            f"{path} needs more than is in the folder, and nothing is fetched: "
+            f"{str(exc).partition(': ')[0]}.",
+            remedy=in_python(path),
+        ) from exc
     except Exception as exc:
         pickled = not trust and any(path.glob("*.bin"))
         raise TargetError(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from onnxpack.errors import SampleError
+from onnxpack.exporters.transformers.contained import contained
 from onnxpack.signature import Array
 
 ROWS, TOKENS, DECODED = 2, 12, 6
@@ -94,7 +95,10 @@ def _sentences(folder: str) -> dict[str, Array]:
         return {}
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True, trust_remote_code=False)
+    with contained(home):
+        tokenizer = AutoTokenizer.from_pretrained(
+            home, local_files_only=True, trust_remote_code=False
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokens = tokenizer(SENTENCES, padding=True, return_tensors="np")

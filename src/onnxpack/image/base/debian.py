@@ -20,6 +20,7 @@ from onnxpack.errors import ImageError
 from onnxpack.image.base.standard_library import UNUSED
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.runtime.bytecode import compile_tree, find_interpreter
+from onnxpack.oci.layer.members import Bounded
 from onnxpack.oci.platform import Platform
 
 SUITES = {"3.11": "bookworm", "3.13": "trixie"}
@@ -98,7 +99,7 @@ def _make(python: str, suite: str, platform: Platform, to: Path) -> None:
     archive = to.with_suffix(".tar")
     try:
         _bootstrap(python, suite, platform, archive)
-        with tarfile.open(archive) as unpacked:
+        with Bounded.open(archive, "r:") as unpacked:
             _unpack(unpacked, to, suite)
     finally:
         archive.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,14 @@ from onnxpack.oci.image import Image, make_image
 from onnxpack.oci.layer.compress import Compression
 from onnxpack.oci.layer.entry import Entry, Folder, walk
 from onnxpack.oci.layer.layer import Layer, write_layer
+from onnxpack.oci.layer.members import opened_tar
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.read import read_image
 
 DEBIAN = "debian"
 OCI = "oci:"
-_PYTHON = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[^/]+)/bin/python)(3\.\d+)")
+_PYTHON = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[^/]+)/bin/python)(3\.\d{1,3})")
 _OLDEST = (3, 11)
 
 
@@ -121,7 +121,9 @@ def _open_to_all(entry: Entry) -> Entry:
 
 def _find_python(image: Image, name: str) -> dict[str, str]:
     """Return the newest Python in an image: its path and its version."""
-    found = {version: path for layer in image.layers for path, version in _pythons(layer)}
+    found: dict[str, str] = {}
+    for layer in image.layers:
+        found |= _pythons(layer, name)
     if not found:
         raise ImageError(
             f"the base {name} has no Python in usr/bin or usr/local/bin.",
@@ -136,17 +138,15 @@ def _find_python(image: Image, name: str) -> dict[str, str]:
     return {"interpreter": found[newest], "version": newest}
 
 
-def _pythons(layer: Layer) -> list[tuple[str, str]]:
-    found = []
-    with layer.unpacked() as plain:
-        try:
-            with tarfile.open(fileobj=plain, mode="r|") as members:
-                for member in members:
-                    match = _PYTHON.fullmatch(member.name)
-                    if match:
-                        found.append((f"/{match[1]}{match[2]}", match[2]))
-        except tarfile.TarError as exc:
-            raise ImageError(f"a layer of the base is not a tar: {exc}.") from exc
+def _pythons(layer: Layer, name: str) -> dict[str, str]:
+    """Return the paths of the Pythons in a layer, by their versions."""
+    found = {}
+    what = f"a layer of the base {name}"
+    with layer.unpacked() as plain, opened_tar(plain, "r|", what=what) as members:
+        for member in members:
+            match = _PYTHON.fullmatch(member.name)
+            if match:
+                found[match[2]] = f"/{match[1]}{match[2]}"
     return found
 
 

@@ -20,6 +20,8 @@ GZIP_LEVEL, ZSTD_LEVEL = 2, 3
 # RFC 1952: gzip's header and trailer around a stream with the largest window.
 _GZIP_WINDOW = 31
 MAX_ZSTD_WINDOW = 2**27
+MAX_UNPACKED = 2**38
+"""Most bytes of a layer without its compression."""
 
 
 class Compressor(Protocol):
@@ -97,6 +99,7 @@ class _Translated(io.RawIOBase):
         self._read = read
         self._compression = compression
         self._errors = errors
+        self._size = 0
 
     def readable(self) -> bool:
         return True
@@ -107,6 +110,9 @@ class _Translated(io.RawIOBase):
         except self._errors as exc:
             raise ImageError(f"the layer is not {self._compression}: {exc}.") from exc
         buffer[: len(found)] = found
+        self._size += len(found)
+        if self._size > MAX_UNPACKED:
+            raise ImageError(f"the layer has more than {MAX_UNPACKED} bytes.")
         return len(found)
 
 

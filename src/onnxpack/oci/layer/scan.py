@@ -11,12 +11,10 @@ from typing import Any, BinaryIO
 
 from onnxpack.errors import ImageError
 from onnxpack.oci.digest import CHUNK
-from onnxpack.oci.layer.compress import decompressed
+from onnxpack.oci.layer.compress import MAX_UNPACKED, decompressed
 from onnxpack.oci.layer.layer import Layer
-from onnxpack.oci.layer.tarball import Member
+from onnxpack.oci.layer.members import opened_tar
 
-MAX_FILES = 1_000_000
-MAX_UNPACKED = 2**38
 MAX_FAULTS = 100
 
 
@@ -88,32 +86,32 @@ class _Summed(io.RawIOBase):
 
 
 def _read_tar(source: _Summed, faults: list[str]) -> None:
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     try:
-        with tarfile.open(fileobj=source, mode="r|", tarinfo=Member, bufsize=CHUNK) as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-                if len(seen) >= MAX_FILES or len(faults) >= MAX_FAULTS:
-                    faults.append("the tar has more entries than are inspected.")
+        with opened_tar(source, "r|", what="it") as tar:
+            for member in tar:
+                if len(faults) >= MAX_FAULTS:
+                    faults.append("the tar has more faults than are shown.")
                     return
                 faults.extend(_faults(member, seen))
-    except (tarfile.TarError, ValueError, OverflowError) as exc:
-        faults.append(f"it is not a tar: {exc}.")
+    except ImageError as exc:
+        faults.append(exc.message)
 
 
-def _faults(member: tarfile.TarInfo, seen: set[str]) -> Iterator[str]:
+def _faults(member: tarfile.TarInfo, seen: set[bytes]) -> Iterator[str]:
     name = member.name.removeprefix("./").rstrip("/")
     if _escapes(member.name):
         yield f"{member.name!r} would escape from the folder."
-    if name in seen:
+    key = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16).digest()
+    if key in seen:
         yield f"{name!r} is in the tar twice."
-    seen.add(name)
+    seen.add(key)
     if member.islnk() and _escapes(member.linkname):
         yield (
             f"{member.name!r} is a hard link that would escape from the folder, to "
             f"{member.linkname!r}."
         )
-    if member.isdev() or member.issparse():
+    if member.isdev():
         yield f"{member.name!r} is neither a file, a folder nor a link."
 
 

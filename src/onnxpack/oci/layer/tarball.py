@@ -1,4 +1,4 @@
-"""Write entries as a tar, the same bytes each time, and read members of a tar within limits."""
+"""Write entries as a tar, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from onnxpack.oci.layer.entry import Entry, Folder, Symlink
 
 BLOCK = 2**20
 END = bytes(tarfile.BLOCKSIZE * 2)
-# Limit of a header with a long name: tarfile reads the header into memory whole.
-MAX_HEADER = 2**20
 
 
 def tar_blocks(entries: Iterable[Entry], *, mtime: int = 0) -> Iterator[bytes]:
@@ -101,24 +99,3 @@ def header(entry: Entry, mtime: int, *, size: int = 0) -> bytes:
 def padding(size: int) -> bytes:
     """Return the zero bytes that fill up the last block of a file."""
     return bytes(-size % tarfile.BLOCKSIZE)
-
-
-class Member(tarfile.TarInfo):
-    """A member of a possibly hostile tar: large headers are refused."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Member:
-        """Check the size of each header before tarfile reads what it announces."""
-        found = super().frombuf(buf, encoding or "utf-8", errors)
-        extended = (
-            tarfile.XHDTYPE,
-            tarfile.XGLTYPE,
-            tarfile.SOLARIS_XHDTYPE,
-            tarfile.GNUTYPE_LONGNAME,
-            tarfile.GNUTYPE_LONGLINK,
-        )
-        if found.size < 0 or (found.type in extended and found.size > MAX_HEADER):
-            raise ImageError(
-                f"a header of the tar has {found.size} bytes, expected 0 to {MAX_HEADER}."
-            )
-        return found

@@ -15,7 +15,8 @@ from onnxpack.oci.descriptor import Descriptor
 from onnxpack.oci.digest import digest_of, hex_of
 from onnxpack.oci.document import MAX_BYTES
 from onnxpack.oci.layer.layer import Layer
-from onnxpack.oci.layer.tarball import Member, opened
+from onnxpack.oci.layer.members import opened_tar
+from onnxpack.oci.layer.tarball import opened
 
 FOLDER = "blobs/sha256"
 MAX_MEMBERS = 100_000
@@ -98,25 +99,19 @@ class ArchiveBlobs:
         """
         places: dict[str, Place] = {}
         links: dict[str, str] = {}
-        try:
-            with (
-                opened(path) as (source, size),
-                tarfile.open(fileobj=source, mode="r:", tarinfo=Member) as tar,
-            ):
-                for member in tar:
-                    if len(places) + len(links) > MAX_MEMBERS:
-                        raise ImageError(f"{path} has more than {MAX_MEMBERS} members.")
-                    name = _name(member, path)
-                    if name in places or name in links:
-                        raise ImageError(f"{path} has {name} twice.")
-                    if member.isreg() and not member.issparse():
-                        places[name] = _place(member, path, size)
-                    elif member.issym():
-                        links[name] = os.path.normpath(f"{name}/../{member.linkname}")
-                    elif not member.isdir():
-                        raise ImageError(f"{path} has {name}, which is not a file.")
-        except (tarfile.TarError, ValueError, OverflowError) as exc:
-            raise ImageError(f"{path} is not a tar: {exc}.") from exc
+        with opened(path) as (source, size), opened_tar(source, "r:", what=str(path)) as tar:
+            for member in tar:
+                if len(places) + len(links) > MAX_MEMBERS:
+                    raise ImageError(f"{path} has more than {MAX_MEMBERS} members.")
+                name = _name(member, path)
+                if name in places or name in links:
+                    raise ImageError(f"{path} has {name} twice.")
+                if member.isreg():
+                    places[name] = _place(member, path, size)
+                elif member.issym():
+                    links[name] = os.path.normpath(f"{name}/../{member.linkname}")
+                elif not member.isdir():
+                    raise ImageError(f"{path} has {name}, which is not a file.")
         return cls(path, places, links)
 
     def find(self, name: str) -> Place | None:

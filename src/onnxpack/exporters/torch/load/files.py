@@ -11,6 +11,8 @@ from zipfile import BadZipFile, ZipFile
 
 from onnxpack.errors import MissingExtraError, TargetError
 from onnxpack.exporters.target.attribute import make_importable
+from onnxpack.floors import require_floor
+from onnxpack.zipped import check_zip
 
 try:
     import torch
@@ -18,6 +20,8 @@ except ImportError as exc:
     raise MissingExtraError("torch", extra="torch") from exc
 
 TRUST = "if you trust where the file came from, add --trust: it lets the file run code"
+LIGHTNING = {"lightning": "lightning", "pytorch_lightning": "pytorch-lightning"}
+"""The two packages of Lightning, with their distributions."""
 _NO_ATTRIBUTE = re.compile(r"attribute '(?P<name>[^']+)' on <module '(?P<module>[^']+)'")
 """What ``pickle`` says if a class is missing (CPython 3.11 to 3.14)."""
 
@@ -33,6 +37,10 @@ def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
             f"{cls!r} is not a Lightning class: it has no load_from_checkpoint.",
             remedy="--class module:LitModel",
         )
+    check_zip(path, error=TargetError)
+    if not trust:
+        for name in ("torch", *_distributions(cls)):
+            require_floor(name)
     try:
         model: torch.nn.Module = cls.load_from_checkpoint(
             path, map_location="cpu", weights_only=not trust
@@ -51,6 +59,12 @@ def load_checkpoint(path: Path, cls: Any, *, trust: bool) -> torch.nn.Module:
     return model
 
 
+def _distributions(cls: type) -> list[str]:
+    """Return the distributions of Lightning that a class is made of."""
+    packages = {base.__module__.partition(".")[0] for base in cls.__mro__}
+    return sorted(name for home, name in LIGHTNING.items() if home in packages)
+
+
 def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
     """Load a ``torch.export`` archive, which must be trusted: ``torch.export.load`` unpickles.
 
@@ -62,6 +76,7 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
             f"{path} is read by torch.export.load, which unpickles it: this can run any code.",
             remedy=TRUST,
         )
+    check_zip(path, error=TargetError)
     try:
         return torch.export.load(path)
     except Exception as exc:
@@ -77,6 +92,7 @@ def load_torchscript(path: Path, *, trust: bool) -> torch.nn.Module:
     Raises:
         TargetError: the file is neither, or is not trusted.
     """
+    check_zip(path, error=TargetError)
     if not trust and _is_torchscript(path):
         raise TargetError(
             f"{path} is a TorchScript archive: its code runs when it is loaded, and can read and "
@@ -106,6 +122,8 @@ def _load_pickled(path: Path, reason: Exception | None, *, trust: bool) -> torch
         # A pickle names the modules of its classes, which lie beside it or where the user stands.
         make_importable(Path.cwd())
         make_importable(path.resolve().parent)
+    else:
+        require_floor("torch")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as exc:
