@@ -284,7 +284,7 @@ def _address(process: subprocess.Popen[bytes]) -> str:
         if message.startswith("listening on "):
             drain = threading.Thread(target=lambda: list(process.stderr), daemon=True)
             drain.start()
-            return message.removeprefix("listening on ")
+            return message.removeprefix("listening on ").removesuffix(", tls")
     raise AssertionError(f"docker-registry ended: {''.join(told)}")
 
 
