@@ -66,7 +66,7 @@ def test_what_a_container_is_told(built):
     assert config["User"] == "65532:65532"
     assert config["ExposedPorts"] == {"8000/tcp": {}}
     assert config["StopSignal"] == "SIGTERM"
-    assert config["Healthcheck"]["Test"][-2:] == ["onnxpack.server.alive", "8000"]
+    assert config["Healthcheck"]["Test"][-2:] == ["-m", "onnxpack.server.alive"]
     assert "ORT_DISABLE_TELEMETRY=1" in config["Env"]
     labels = config["Labels"]
     assert labels["org.opencontainers.image.title"] == "mlp"

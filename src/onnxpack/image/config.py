@@ -35,7 +35,7 @@ def config(pack: Pack, interpreter: str) -> dict[str, Any]:
         "ExposedPorts": {f"{PORT}/tcp": {}},
         "StopSignal": "SIGTERM",
         "Healthcheck": {
-            "Test": ["CMD", *python, "onnxpack.server.alive", str(PORT)],
+            "Test": ["CMD", *python, "onnxpack.server.alive"],
             "Interval": 10 * SECOND, "Timeout": 5 * SECOND, "StartPeriod": 60 * SECOND,
         },
     }  # fmt: skip
