@@ -93,6 +93,7 @@ def test_certificates_time_zones_and_users_are_there(contents):
     assert base["usr/share/zoneinfo/Europe/Berlin"].startswith(b"TZif")
     assert b"nonroot:x:65532" in base["etc/passwd"]
     assert b"PRETTY_NAME" in base["usr/lib/os-release"]
+    assert base["etc/os-release"] == "../usr/lib/os-release"  # where scanners look for it
 
 
 def test_scanners_find_each_package(contents):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxpack.errors import ImageError
 from onnxpack.image.base import debian
+from onnxpack.image.base.interpreter import find_python
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.target import Target
 from onnxpack.oci.image import Image, make_image
@@ -21,8 +19,6 @@ from onnxpack.oci.store.read import read_image
 
 DEBIAN = "debian"
 OCI = "oci:"
-_PYTHON = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[^/]+)/bin/python)(3\.\d+)")
-_OLDEST = (3, 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,8 @@ def open_base(
         anew: fetch Debian's packages even if they are in the cache.
 
     Raises:
-        ImageError: the base cannot be made or read, or its Python is missing or too old.
+        ImageError: the base cannot be made or read, or its Python is missing, too old, or cannot
+            be started.
         RegistryError: the registry does not answer, or refuses.
     """
     if name == DEBIAN:
@@ -83,7 +80,8 @@ def open_base(
         from onnxpack.oci.registry.pull import pull
 
         image = pull(Reference.parse(name), cache.root, platform=platform)
-    found = cache.fact(f"python-{image.digest[7:]}", lambda: _find_python(image, name))
+    # Facts under "python-" were found by releases that did not check them.
+    found = cache.fact(f"interpreter-{image.digest[7:]}", lambda: find_python(image, name))
     interpreter, python = found["interpreter"], found["version"]
     return Base(name, image, Target(image.platform, python), interpreter)
 
@@ -117,38 +115,3 @@ def _debian(
 
 def _open_to_all(entry: Entry) -> Entry:
     return Entry("tmp", Folder(), 0o1777) if entry.path == "tmp" else entry
-
-
-def _find_python(image: Image, name: str) -> dict[str, str]:
-    """Return the newest Python in an image: its path and its version."""
-    found = {version: path for layer in image.layers for path, version in _pythons(layer)}
-    if not found:
-        raise ImageError(
-            f"the base {name} has no Python in usr/bin or usr/local/bin.",
-            remedy="--base python:3.13-slim",
-        )
-    newest = max(found, key=_number)
-    if _number(newest) < _OLDEST:
-        raise ImageError(
-            f"the base {name} has Python {newest}, expected 3.11 or newer.",
-            remedy="--base python:3.13-slim",
-        )
-    return {"interpreter": found[newest], "version": newest}
-
-
-def _pythons(layer: Layer) -> list[tuple[str, str]]:
-    found = []
-    with layer.unpacked() as plain:
-        try:
-            with tarfile.open(fileobj=plain, mode="r|") as members:
-                for member in members:
-                    match = _PYTHON.fullmatch(member.name)
-                    if match:
-                        found.append((f"/{match[1]}{match[2]}", match[2]))
-        except tarfile.TarError as exc:
-            raise ImageError(f"a layer of the base is not a tar: {exc}.") from exc
-    return found
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
