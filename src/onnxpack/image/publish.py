@@ -10,6 +10,7 @@ from onnxpack.image.sbom import whole_bill
 from onnxpack.oci.image import Image, make_artifact
 from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.push import Pushed, push
 from onnxpack.oci.registry.referrers import attach
 from onnxpack.oci.registry.transport import Patience
@@ -38,6 +39,7 @@ def publish(
     to: Reference,
     *,
     patience: Patience | None = None,
+    connection: Connection | None = None,
     progress: Progress | None = None,
 ) -> Published:
     """Push an image or index that was built here, with a bill of materials for each image.
@@ -46,6 +48,7 @@ def publish(
         content: the image or index.
         to: where to push.
         patience: how often and how long to retry.
+        connection: whether to use TLS, and whose certificates to accept.
         progress: called for each blob during its upload, from several threads.
 
     Raises:
@@ -54,8 +57,9 @@ def publish(
     """
     with TemporaryDirectory(prefix="onnxpack-") as folder:
         made = [_artifact(image, Path(folder)) for image in images_of(content)]
-        pushed = push(content, to, patience=patience, progress=progress)
-        return Published(pushed, tuple(attach(each, to, patience=patience) for each in made))
+        pushed = push(content, to, patience=patience, connection=connection, progress=progress)
+        bills = [attach(each, to, patience=patience, connection=connection) for each in made]
+        return Published(pushed, tuple(bills))
 
 
 def _artifact(image: Image, folder: Path) -> Image:

@@ -1,7 +1,7 @@
 """Parse the command line of ``python -m onnxpack.server``.
 
 Every setting of :class:`onnxpack.server.settings.Settings` is an option of the same name, except
-for keys, which would show in ``ps``, and digests, each of which is an option of its own.
+for keys, which would show in ``ps``, and digests: ``--digest`` is repeated for each of them.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxpack.image.base import debian
 from onnxpack.image.base.interpreter import find_python
@@ -16,6 +17,9 @@ from onnxpack.oci.layer.layer import Layer, write_layer
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.read import read_image
+
+if TYPE_CHECKING:
+    from onnxpack.oci.registry.connection import Connection
 
 DEBIAN = "debian"
 OCI = "oci:"
@@ -56,6 +60,7 @@ def open_base(
     compression: Compression,
     mtime: int,
     anew: bool = False,
+    connection: Connection | None = None,
 ) -> Base:
     """Return the base of a name: ``debian``, ``oci:`` with a layout or tar, or a reference.
 
@@ -66,6 +71,7 @@ def open_base(
         compression: compression of the layers of a Debian base.
         mtime: time of every file of a Debian base, in seconds since 1970.
         anew: fetch Debian's packages even if they are in the cache.
+        connection: how to connect to the registry of a reference.
 
     Raises:
         ImageError: the base cannot be made or read, or its Python is missing, too old, or cannot
@@ -79,7 +85,7 @@ def open_base(
     else:
         from onnxpack.oci.registry.pull import pull
 
-        image = pull(Reference.parse(name), cache.root, platform=platform)
+        image = pull(Reference.parse(name), cache.root, platform=platform, connection=connection)
     # Facts under "python-" were found by releases that did not check them.
     found = cache.fact(f"interpreter-{image.digest[7:]}", lambda: find_python(image, name))
     interpreter, python = found["interpreter"], found["version"]

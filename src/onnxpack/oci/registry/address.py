@@ -1,4 +1,4 @@
-"""Check the URLs that a registry sends us to: HTTPS, or the registry itself as it is spoken to."""
+"""Check the URLs that a registry sends us to: HTTPS, or plain HTTP where it is in use already."""
 
 from __future__ import annotations
 

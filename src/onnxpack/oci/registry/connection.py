@@ -8,7 +8,6 @@ from pathlib import Path
 
 from onnxpack.errors import UsageError
 from onnxpack.oci.reference import Reference
-from onnxpack.oci.registry.address import httpx
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class Connection:
     Attributes:
         tls: whether to use TLS; None uses it everywhere but on this machine, and there too if
             ``ca`` is given.
-        ca: PEM file with certificates of authorities to accept, besides the known ones.
+        ca: PEM file with certificates of authorities to accept, in addition to the known ones.
     """
 
     tls: bool | None = None
@@ -44,6 +43,8 @@ class Connection:
         Raises:
             UsageError: the file of certificates cannot be used.
         """
+        from onnxpack.oci.registry.address import httpx
+
         found = httpx.create_ssl_context()
         if self.ca is None:
             return found

@@ -105,7 +105,7 @@ class _Stream(httpcore.NetworkStream):
                 timeout.advance(len(piece))
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the connection to the registry."""
         self._plain.close()
 
     def start_tls(
