@@ -150,6 +150,21 @@ def test_lean_prunes_and_compiles(tmp_path):
     assert found == {"kept.pyc", "kept", "kept/template.py"}
 
 
+def test_lean_keeps_what_grpc_needs(tmp_path):
+    for name in ("grpc/__init__.py", "google/protobuf/message.py", "protobuf-7.dist-info/METADATA",
+                 "google/protobuf/tests/gone.py"):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1")
+    make_lean(tmp_path)
+    found = {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert found == {
+        "grpc/__init__.pyc", "google/protobuf/message.pyc", "protobuf-7.dist-info/METADATA",
+    }  # fmt: skip
+
+
 def test_docker_builds_the_same_content(docker, by_docker, built):
     files = {path for path in layers_of(docker, by_docker) if path.startswith("opt/rt/")}
     image = built.images[0]
