@@ -102,6 +102,7 @@ def test_each_name_is_pushed(image: Run, registry: Any, tmp_path: Path) -> None:
     assert pushed["references"] == [f"{name}@{digest}" for name in names]
     assert pushed["reference"] == pushed["references"][0]
     assert (len(pushed["sent"]), len(pushed["bills"])) == (5, 2)
+    assert pushed["bytes"] < told.json["images"][0]["size"]  # once for all names
     for name in map(Reference.parse, names):
         assert resolve(name).digest == digest
         assert len(attached(name, digest)) == 1

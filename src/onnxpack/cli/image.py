@@ -182,8 +182,8 @@ def command(
     recipe = _recipe(base, platform, runtime, compression, pull=pull, quiet=json)
     recipe = replace(recipe, additions=additions)
     if connection is not None:
-        connections = _connections(connection, recipe.base, names if push else ())
-        recipe = replace(recipe, connection=connections)
+        own = _connection_of_base(connection, recipe.base, names if push else ())
+        recipe = replace(recipe, connection=own)
     to = Delivery(names, output, load or not (output or push), push, force, connection)
     by = to.check(recipe)
     built = build_image(opened, recipe, told=None if json else say.note)
@@ -237,10 +237,10 @@ def _connection(tls: bool, plain_http: bool, ca: Path | None) -> Connection | No
     return found
 
 
-def _connections(
+def _connection_of_base(
     connection: Connection, base: str, pushed: Sequence[Reference]
 ) -> Connection | None:
-    """Return the connection of the base's registry: none that was meant for another one.
+    """Return the connection for the base's registry, or None if it is meant for another one.
 
     Raises:
         UsageError: no registry is used.

@@ -66,8 +66,8 @@ class Delivery:
             write_layout(built.content, output, name=self.names, link=True, force=self.force)
 
     def _publish(self, built: Built) -> dict[str, Any]:
-        """Push the image by each of its names; a repository that has it takes only the tag."""
-        made = [_publish(built, name, self.connection) for name in self.names]
+        """Push the image by each of its names; each registry gets each blob once."""
+        made = [self._push(built, name) for name in self.names]
         references = [str(each.pushed.reference) for each in made]
         return {
             "reference": references[0],
@@ -76,6 +76,27 @@ class Delivery:
             "bytes": sum(each.pushed.size for each in made),
             "bills": list(dict.fromkeys(str(bill) for each in made for bill in each.bills)),
         }
+
+    def _push(self, built: Built, name: Reference) -> Published:
+        """Push the image by one name, and show progress on a terminal."""
+        from onnxpack.cli import show
+        from onnxpack.image.publish import publish
+
+        earlier = self.names[: self.names.index(name)]
+        beside = {each.repository for each in earlier if each.registry == name.registry}
+        under_way: dict[str, tuple[int, int]] = {}
+        with show.progress(verbose=False) as told:
+
+            def tell(digest: str, done: int, size: int) -> None:
+                under_way[digest] = done, size
+                sent, wanted = map(sum, zip(*tuple(under_way.values()), strict=True))
+                if told:
+                    told(f"pushing {name}: {say.size(sent)} of {say.size(wanted)}")
+
+            return publish(
+                built.content, name, mount_from=sorted(beside), connection=self.connection,
+                progress=tell,
+            )  # fmt: skip
 
     def _check_output(self, output: Path) -> None:
         if output.suffix in (".gz", ".tgz", ".zip"):
@@ -87,23 +108,6 @@ class Delivery:
             from onnxpack.oci.store.layout import is_of_layout
 
             check_free(output, is_ours=is_of_layout, force=self.force)
-
-
-def _publish(built: Built, name: Reference, connection: Connection | None) -> Published:
-    """Push the image, and show progress on a terminal."""
-    from onnxpack.cli import show
-    from onnxpack.image.publish import publish
-
-    under_way: dict[str, tuple[int, int]] = {}
-    with show.progress(verbose=False) as told:
-
-        def tell(digest: str, done: int, size: int) -> None:
-            under_way[digest] = done, size
-            sent, wanted = map(sum, zip(*tuple(under_way.values()), strict=True))
-            if told:
-                told(f"pushing {name}: {say.size(sent)} of {say.size(wanted)}")
-
-        return publish(built.content, name, connection=connection, progress=tell)
 
 
 def show_built(built: Built, names: Sequence[Reference], where: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +39,7 @@ def publish(
     content: Content,
     to: Reference,
     *,
+    mount_from: Sequence[str] = (),
     patience: Patience | None = None,
     connection: Connection | None = None,
     progress: Progress | None = None,
@@ -47,6 +49,7 @@ def publish(
     Args:
         content: the image or index.
         to: where to push.
+        mount_from: repositories of the same registry that may have some of the blobs.
         patience: how often and how long to retry.
         connection: whether to use TLS, and whose certificates to accept.
         progress: called for each blob during its upload, from several threads.
@@ -57,7 +60,14 @@ def publish(
     """
     with TemporaryDirectory(prefix="onnxpack-") as folder:
         made = [_artifact(image, Path(folder)) for image in images_of(content)]
-        pushed = push(content, to, patience=patience, connection=connection, progress=progress)
+        pushed = push(
+            content,
+            to,
+            mount_from=mount_from,
+            patience=patience,
+            connection=connection,
+            progress=progress,
+        )
         bills = [attach(each, to, patience=patience, connection=connection) for each in made]
         return Published(pushed, tuple(bills))
 
