@@ -43,6 +43,7 @@ def certificate(tmp_path_factory):
          "-keyout", "key.pem", "-out", "cert.pem"],
         cwd=folder, check=True, capture_output=True,
     )  # fmt: skip
+    folder.chmod(0o755)  # a container's user reads it
     for path in folder.iterdir():
         path.chmod(0o644)
     return folder
@@ -138,16 +139,3 @@ def test_scanners_know_the_distribution(docker, loaded):
         code,
     )  # fmt: skip
     assert told == "debian\n"
-
-
-def test_podman_loads_every_name(packs, cache, amd64, tmp_path):
-    built = build_image(onnxpack.open_pack(packs / "mlp"), amd64, cache=cache)
-    names = [Reference.parse(f"localhost/onnxpack-test:{tag}") for tag in ("podman", "podman-2")]
-    write_archive(built.content, tmp_path / "image.tar", name=names)
-    subprocess.run(["podman", "load", "-q", "-i", tmp_path / "image.tar"], check=True)
-    tags = list(map(str, names))
-    try:
-        subprocess.run(["podman", "image", "exists", tags[0]], check=True)
-        subprocess.run(["podman", "image", "exists", tags[1]], check=True)
-    finally:
-        subprocess.run(["podman", "rmi", "-f", *tags], check=False)
