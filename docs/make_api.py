@@ -14,8 +14,10 @@ from typing import Any
 
 import onnxpack
 from onnxpack.benchmark.outcome import Outcome, Point, Row, Start
+from onnxpack.image.additions import Additions
 from onnxpack.image.build import Built, Recipe, build_image
 from onnxpack.image.publish import Published, publish
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.optimizer.audit import Audited
 from onnxpack.optimizer.optimize import Optimized
 from onnxpack.optimizer.trial import Trial, Verdict
@@ -37,7 +39,7 @@ SECTIONS = {
         onnxpack.Preprocess,
         onnxpack.Tolerance,
     ),
-    "Images": (build_image, Recipe, Built, publish, Published),
+    "Images": (build_image, Recipe, Additions, Connection, Built, publish, Published),
     "Checking": (onnxpack.check, Checked, Report, Finding, Level),
     "Testing an exporter": (ExporterContract, Given),
 }

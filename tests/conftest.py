@@ -38,7 +38,7 @@ HTPASSWD = "anna:$2b$12$ONATJ/sokpSzpwpS7v3JEO3l5m.Nm/RUrTL878TCVZJJxWeP12JOG\n"
 DEADLINE = 60.0
 GROUPS = {
     # A container engine; Debian and the wheels.
-    r"tests/(image/|cli/test_image\.|oci/(store/test_engines|registry/test_registry)\.)": "images",
+    r"tests/(image/|cli/test_image|oci/(store/test_engines|registry/test_registry)\.)": "images",
     r"tests/docs/test_pages\..*image": "pages of images",  # the user's cache
     r"tests/docs/test_site\.": "site",
     r"tests/parity/test_onnx_node_cases\.": "node cases",
@@ -284,7 +284,7 @@ def _address(process: subprocess.Popen[bytes]) -> str:
         if message.startswith("listening on "):
             drain = threading.Thread(target=lambda: list(process.stderr), daemon=True)
             drain.start()
-            return message.removeprefix("listening on ")
+            return message.removeprefix("listening on ").removesuffix(", tls")
     raise AssertionError(f"docker-registry ended: {''.join(told)}")
 
 

@@ -18,12 +18,20 @@ from onnx import helper, numpy_helper
 
 from onnxpack.cli.main import main
 from onnxpack.comparison.tolerance import OutputEvidence, Tolerance
+from onnxpack.oci.image import make_image
+from onnxpack.oci.index import make_index
+from onnxpack.oci.layer.entry import Entry
+from onnxpack.oci.layer.layer import write_layer
+from onnxpack.oci.platform import Platform
+from onnxpack.oci.store.layout import write_layout
 from onnxpack.pack.manifest import CaseEvidence, Manifest, Parity, SkippedCase, Source
 from onnxpack.pack.model import Pack
 from onnxpack.pack.write import GoldenData, write_pack
 from onnxpack.signature import Signature, TensorSpec
 
 PROGRAM = Path(sys.executable).with_name("onnxpack")
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 WEIGHT = np.array([[1, 0, -1], [2, 1, 0]], np.float32)
 TABLE = np.arange(20, dtype=np.float32).reshape(10, 2)
 
@@ -157,3 +165,34 @@ def make_manifest(
         labels=labels,
         files={},
     )
+
+
+@pytest.fixture
+def caches(
+    cache_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A cache of our own, uv's as it is, and nobody's passwords."""
+    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(HOME / "uv"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("docker")))
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A base for both platforms that is made in no time: whether it runs is not asked here."""
+    folder = tmp_path_factory.mktemp("base")
+    layer = write_layer([Entry(f"usr/bin/{PYTHON}", b"", 0o755)], folder / "layer")
+    images = [make_image([layer], platform=Platform(each)) for each in ("amd64", "arm64")]
+    write_layout(make_index(images), folder / "layout")
+    return f"oci:{folder / 'layout'}"
+
+
+@pytest.fixture
+def image(onnxpack: Callable[..., Told], pack: Pack, base: str) -> Callable[..., Told]:
+    """The command on a pack and that base."""
+
+    def run(*argv: object) -> Told:
+        return onnxpack("image", pack.path, "--base", base, "--platform", "linux/amd64", *argv)
+
+    return run

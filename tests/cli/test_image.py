@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,8 @@ from typing import Any
 import pytest
 
 from onnxpack.oci.image import make_image
-from onnxpack.oci.index import make_index
 from onnxpack.oci.layer.entry import Entry
 from onnxpack.oci.layer.layer import write_layer
-from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.registry.pull import resolve
 from onnxpack.oci.registry.referrers import attached
@@ -23,40 +19,10 @@ from onnxpack.oci.store.read import read_content, read_image
 from onnxpack.oci.store.validate import validate_layout
 
 Run = Callable[..., Any]
-PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 DIGEST = r"sha256:[0-9a-f]{64}"
 
 
-@pytest.fixture(autouse=True)
-def caches(
-    cache_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """A cache of our own, uv's as it is, and nobody's passwords."""
-    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(HOME / "uv"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("docker")))
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-
-
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A base for both platforms that is made in no time: whether it runs is not asked here."""
-    folder = tmp_path_factory.mktemp("base")
-    layer = write_layer([Entry(f"usr/bin/{PYTHON}", b"", 0o755)], folder / "layer")
-    images = [make_image([layer], platform=Platform(each)) for each in ("amd64", "arm64")]
-    write_layout(make_index(images), folder / "layout")
-    return f"oci:{folder / 'layout'}"
-
-
-@pytest.fixture
-def image(onnxpack: Run, pack: Any, base: str) -> Run:
-    """The command on a pack and that base."""
-
-    def run(*argv: object) -> Any:
-        return onnxpack("image", pack.path, "--base", base, "--platform", "linux/amd64", *argv)
-
-    return run
+pytestmark = pytest.mark.usefixtures("caches")
 
 
 def test_a_layout(onnxpack: Run, pack: Any, tmp_path: Path) -> None:
@@ -96,6 +62,7 @@ def test_json(image: Run, pack: Any, tmp_path: Path) -> None:
     ]
     assert answer == {
         "name": "docker.io/library/pets:1",
+        "names": ["docker.io/library/pets:1"],
         "digest": found.digest,
         "images": [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -61,3 +62,13 @@ def slim(docker, slim_archive):
     docker("import", slim_archive, name)
     yield name
     docker("rmi", "--force", name)
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    def find():
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return listener.getsockname()[1]
+
+    return find

@@ -66,7 +66,7 @@ def test_what_a_container_is_told(built):
     assert config["User"] == "65532:65532"
     assert config["ExposedPorts"] == {"8000/tcp": {}}
     assert config["StopSignal"] == "SIGTERM"
-    assert config["Healthcheck"]["Test"][-2:] == ["onnxpack.server.alive", "8000"]
+    assert config["Healthcheck"]["Test"][-2:] == ["-m", "onnxpack.server.alive"]
     assert "ORT_DISABLE_TELEMETRY=1" in config["Env"]
     labels = config["Labels"]
     assert labels["org.opencontainers.image.title"] == "mlp"
@@ -93,6 +93,7 @@ def test_certificates_time_zones_and_users_are_there(contents):
     assert base["usr/share/zoneinfo/Europe/Berlin"].startswith(b"TZif")
     assert b"nonroot:x:65532" in base["etc/passwd"]
     assert b"PRETTY_NAME" in base["usr/lib/os-release"]
+    assert base["etc/os-release"] == "../usr/lib/os-release"  # where scanners look for it
 
 
 def test_scanners_find_each_package(contents):

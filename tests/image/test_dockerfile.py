@@ -88,7 +88,7 @@ def test_the_context_holds_the_pack_and_onnxpack(context, pack):
 def test_engines_see_what_is_copied_and_nothing_else(context):
     ignored = (context / ".dockerignore").read_text().split()
     copied = {
-        line.split()[1]
+        line.split()[1].strip('[",').partition("/")[0]
         for line in (context / "Dockerfile").read_text().splitlines()
         if line.startswith("COPY") and "--from" not in line
     }
@@ -150,6 +150,21 @@ def test_lean_prunes_and_compiles(tmp_path):
     assert found == {"kept.pyc", "kept", "kept/template.py"}
 
 
+def test_lean_keeps_what_grpc_needs(tmp_path):
+    for name in ("grpc/__init__.py", "google/protobuf/message.py", "protobuf-7.dist-info/METADATA",
+                 "google/protobuf/tests/gone.py"):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1")
+    make_lean(tmp_path)
+    found = {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert found == {
+        "grpc/__init__.pyc", "google/protobuf/message.pyc", "protobuf-7.dist-info/METADATA",
+    }  # fmt: skip
+
+
 def test_docker_builds_the_same_content(docker, by_docker, built):
     files = {path for path in layers_of(docker, by_docker) if path.startswith("opt/rt/")}
     image = built.images[0]
@@ -178,6 +193,7 @@ def test_docker_is_told_the_same(docker, by_docker, built):
     assert not found["Cmd"]
     assert found["Healthcheck"]["Interval"] == wanted["Healthcheck"]["Interval"]
     assert found["Healthcheck"]["Test"][2:] == wanted["Healthcheck"]["Test"][2:]
+    assert found["Healthcheck"]["Test"][1] == "python3"
     assert set(found["Env"]) >= set(wanted["Env"][-5:])
     assert found["Labels"]["org.opencontainers.image.description"] == " ".join(AWKWARD.split())
     assert found["Labels"]["onnxpack.pack.digest"] == wanted["Labels"]["onnxpack.pack.digest"]
@@ -200,7 +216,7 @@ def test_buildah_builds_it(context, wheels, slim_archive):
         )
         config = json.loads(told.stdout)["Docker"]["config"]
         assert config["User"] == "65532:65532"
-        assert config["Healthcheck"]["Test"][-1] == "8000"
+        assert config["Healthcheck"]["Test"][-1] == "onnxpack.server.alive"
     finally:
         subprocess.run(["buildah", "rmi", "-f", name, base], check=False)
 

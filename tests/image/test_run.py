@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -29,16 +28,6 @@ from onnxpack.pack.tensor import encode_tensor, read_tensor
 # No writing anywhere, no rights, no network but the host's, which the tests ask through.
 STRICT = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 SECONDS = 60
-
-
-@pytest.fixture(scope="session")
-def free_port():
-    def find():
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            return listener.getsockname()[1]
-
-    return find
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from socketserver import BaseRequestHandler, TCPServer
@@ -87,7 +89,18 @@ def started(*argv):
             process.kill()
 
 
-def test_a_pack_is_served_until_a_signal(packs):
+def container(folder, *argv, process="1", namespace="mnt:[1]"):
+    """A /proc in which a process serves by these arguments; what asks is in mnt:[1]."""
+    for name, files in ((process, namespace), ("self", "mnt:[1]")):
+        (folder / name / "ns").mkdir(parents=True, exist_ok=True)
+        (folder / name / "ns/mnt").unlink(missing_ok=True)
+        (folder / name / "ns/mnt").symlink_to(files)
+    words = ["/usr/bin/python3.11", "-m", "onnxpack.server", "/model/mlp", *map(str, argv)]
+    (folder / process / "cmdline").write_bytes(b"".join(f"{word}\0".encode() for word in words))
+    return folder
+
+
+def test_a_pack_is_served_until_a_signal(packs, tmp_path):
     with started(packs / "mlp", packs / "two") as process:
         ready = re.fullmatch(
             r"ready: http://127\.0\.0\.1:(\d+) serves mlp 1 \(unchanged, proven\) on cpu, "
@@ -95,15 +108,11 @@ def test_a_pack_is_served_until_a_signal(packs):
             process.stderr.readline(),
         )
         port = int(ready[1])
-        assert alive.main(port) == 0
-        asked = subprocess.run(
-            [sys.executable, "-m", "onnxpack.server.alive", str(port)], check=False
-        )
-        assert asked.returncode == 0
+        assert alive.main(container(tmp_path, "--port", port)) == 0
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert process.stderr.read() == ""
-        assert alive.main(port) == 1
+        assert alive.main(container(tmp_path, "--port", port)) == 1
 
 
 def test_it_loads_no_command_line():
@@ -116,15 +125,29 @@ def test_it_loads_no_command_line():
 
 
 @contextmanager
-def answering(content):
+def answering(content, host="127.0.0.1", *, context=None):
     """The port of something that answers so, whatever it is asked."""
 
     class Handler(BaseRequestHandler):
         def handle(self):
-            self.request.recv(65536)
-            self.request.sendall(content)
+            if context is None:
+                self.answer(self.request)
+                return
+            with (
+                suppress(OSError),  # a client that does not speak TLS
+                context.wrap_socket(self.request, server_side=True) as client,
+            ):
+                self.answer(client)
 
-    with TCPServer(("127.0.0.1", 0), Handler) as server:
+        @staticmethod
+        def answer(client):
+            client.recv(65536)
+            client.sendall(content)
+
+    class Server(TCPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    with Server((host, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -143,9 +166,79 @@ def answering(content):
         (b"", 1),
     ],
 )
-def test_alive_is_what_answers_200(answer, code):
+def test_alive_is_what_answers_200(answer, code, tmp_path):
     with answering(answer) as port:
-        assert alive.main(port) == code
+        assert alive.main(container(tmp_path, "--port", port)) == code
+
+
+READY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "bound"),
+    [("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1"), ("127.0.0.3", "127.0.0.3"), ("::1", "::1"),
+     ("::", "::1"), ("0::0", "::1"), ("localhost", "127.0.0.1")],
+)  # fmt: skip
+def test_alive_asks_where_the_server_listens(tmp_path, host, bound):
+    with answering(READY, bound) as port:
+        assert alive.main(container(tmp_path, "--host", "x", "--host", host, "--port", port)) == 0
+    assert alive.main(container(tmp_path, "--host", host, "--port", port)) == 1
+
+
+def test_alive_speaks_tls_if_the_server_does(tmp_path):
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=far.lan"]
+    command += ["-keyout", "both.pem", "-out", "cert.pem"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "both.pem")
+    with answering(READY, context=context) as port:
+        told = ("--port", port, "--tls-cert", "cert.pem")
+        assert alive.main(container(tmp_path / "proc", *told)) == 0
+        assert alive.main(container(tmp_path / "proc", "--port", port)) == 1
+
+
+def test_alive_finds_a_server_that_is_not_process_1(tmp_path, capsys):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/cmdline").write_bytes(b"/sbin/init\0")
+    (tmp_path / "2").mkdir()  # it has ended
+    assert alive.main(tmp_path) == 1
+    assert "no process in" in capsys.readouterr().err
+    with answering(READY) as port:
+        container(tmp_path, "--port", "1", process="7", namespace="mnt:[2]")  # another container's
+        assert alive.main(tmp_path) == 1
+        container(tmp_path, "--port", port, process="12")
+        assert alive.main(tmp_path) == 0
+        container(tmp_path, "--port", "1", process="11")
+        assert alive.main(tmp_path) == 1
+    assert "127.0.0.1 port 1: " in capsys.readouterr().err
+
+
+def test_alive_finds_a_server_behind_an_init(tmp_path):
+    with answering(READY) as port:
+        container(tmp_path, "--port", port)
+        line = (tmp_path / "1/cmdline").read_bytes()
+        (tmp_path / "1/cmdline").write_bytes(b"/sbin/docker-init\0--\0" + line)
+        assert alive.main(tmp_path) == 0
+
+
+def test_alive_cannot_know_a_free_port(tmp_path, capsys):
+    assert alive.main(container(tmp_path, "--port", "0")) == 1
+    assert "--port 0 lets the server choose" in capsys.readouterr().err
+
+
+def test_alive_finds_a_server_on_this_machine(packs):
+    """In a real /proc."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "onnxpack.server", packs / "mlp", "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr.readline().startswith("ready: ")
+            mine = [str(packs / "mlp"), "--port", str(port)]
+            assert mine in alive.command_lines(alive.PROC)
+            assert alive.fault_of(alive.parse(mine)) == ""
+        finally:
+            process.kill()
 
 
 def test_notes_and_errors_pose_as_no_line(capsys, monkeypatch):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from onnxpack.cli import parameters, say
-from onnxpack.cli.command import Command
+from onnxpack.cli import complete, parameters, say
+from onnxpack.cli.command import Argument, Command
 from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
-    from onnxpack.image.build import Built, Recipe
-    from onnxpack.image.engine import Engine
-    from onnxpack.image.publish import Published
+    from onnxpack.image.build import Recipe
     from onnxpack.oci.layer.compress import Compression
     from onnxpack.oci.reference import Reference
+    from onnxpack.oci.registry.connection import Connection
     from onnxpack.pack.model import Pack
 
 NAME = "image"
@@ -28,8 +28,24 @@ EXAMPLE = """Example:
 
 
 @click.command(NAME, cls=Command, example=EXAMPLE)
-@parameters.pack
-@click.option("-t", "--tag", metavar="NAME", help="Name of the image; by default the pack's name.")
+@click.argument(
+    "packs",
+    cls=Argument,
+    nargs=-1,
+    required=True,
+    type=parameters.PATH,
+    metavar="PACK…",
+    shell_complete=complete.pack,
+    meaning="Packs, model-zoo folders or .onnx files; each gets a layer of its own.",
+)
+@click.option(
+    "-t",
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="NAME",
+    help="Name of the image, by default the pack's; may be repeated.",
+)
 @click.option(
     "-o",
     "--output",
@@ -65,6 +81,22 @@ EXAMPLE = """Example:
     default="gzip",
 )
 @parameters.flag("--pull", "Download Debian's packages again.")
+@parameters.flag("--grpc", "Include what gRPC needs, and serve it on port 8001.")
+@click.option(
+    "--env",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set an environment variable; may be repeated. Whoever has the image can read it.",
+)
+@click.option("--label", multiple=True, metavar="NAME=VALUE", help="Add a label; may be repeated.")
+@parameters.flag("--tls", "Use TLS for the registry, also on this machine.")
+@parameters.flag("--plain-http", "Use plain HTTP for the registry, also on another machine.")
+@click.option(
+    "--ca",
+    type=parameters.PATH,
+    metavar="FILE",
+    help="PEM file with more certificates to accept from the registry.",
+)
 @click.option(
     "--dockerfile",
     type=parameters.PATH,
@@ -80,12 +112,19 @@ EXAMPLE = """Example:
     metavar="DIR",
     help="With --engine: install wheels only from this folder.",
 )
-@parameters.digest
+@click.option(
+    "--digest",
+    "digests",
+    metavar="SHA256",
+    multiple=True,
+    help="Digest of a pack that is expected, as onnxpack inspect prints it; other packs are "
+    "refused; repeat it for each pack.",
+)
 @parameters.flag("--force", "Replace an existing folder.")
 @parameters.json("Print what was built as JSON.")
 def command(
-    pack: Path,
-    tag: str | None,
+    packs: tuple[Path, ...],
+    tags: tuple[str, ...],
     output: Path | None,
     load: bool,
     push: bool,
@@ -95,49 +134,129 @@ def command(
     runtime: str,
     compression: Compression,
     pull: bool,
+    grpc: bool,
+    env: tuple[str, ...],
+    label: tuple[str, ...],
+    tls: bool,
+    plain_http: bool,
+    ca: Path | None,
     dockerfile: Path | None,
     engine: str | None,
     wheels: Path | None,
-    digest: str | None,
+    digests: tuple[str, ...],
     force: bool,
     json: bool,
 ) -> None:
-    """Build a container image that serves a pack.
+    """Build a container image that serves packs.
 
-    The server proves the pack before it answers. No daemon is needed. Base, runtime and model are
-    one cached layer each, so a new model costs only one layer. The same pack and versions give the
-    same image, bit for bit.
+    The server proves each pack before it answers. No daemon is needed. Base, runtime and each model
+    are one cached layer each, so a new model costs only one layer. The same packs and versions give
+    the same image, bit for bit.
+
+    --tls, --plain-http and --ca are for the registries that --push sends to, and for a base in one
+    of them; without --push, for the base's.
     """
+    from onnxpack.cli.image_delivery import Delivery, as_json, show_built
+    from onnxpack.image.additions import Additions, read_pairs
     from onnxpack.image.build import build_image
-    from onnxpack.oci.reference import Reference
-    from onnxpack.pack.read import open_pack
 
-    opened = _choose_variants(open_pack(pack, digest=digest), variant, quiet=json)
-    name = Reference.parse(tag or _name_of(opened))
+    opened = _open(packs, digests, variant, quiet=json)
+    names = _names(opened, tags)
+    additions = Additions(read_pairs("--env", env), read_pairs("--label", label), grpc)
+    connection = _connection(tls, plain_http, ca)
     if dockerfile is not None or engine is not None:
-        if output or load or push or platform:
+        if output or load or push or platform or connection:
             raise UsageError(
-                "-o, --load, --push and --platform cannot be combined with --dockerfile or "
-                "--engine."
+                "-o, --load, --push, --platform, --tls, --plain-http and --ca cannot be combined "
+                "with --dockerfile or --engine: the engine has its own ways for these."
             )
         from onnxpack.cli.engine_build import by_dockerfile
 
         by_dockerfile(
-            opened, _short(name), folder=dockerfile, engine=engine, base=base, runtime=runtime,
-            wheels=wheels, force=force, json=json,
+            opened, names, folder=dockerfile, engine=engine, base=base, runtime=runtime,
+            wheels=wheels, additions=additions, force=force, json=json,
         )  # fmt: skip
         return
     if wheels is not None:
         raise UsageError("--wheels works only with --engine; other builds use uv's settings.")
     recipe = _recipe(base, platform, runtime, compression, pull=pull, quiet=json)
-    to = _Delivery(output, load or not (output or push), push, force)
+    recipe = replace(recipe, additions=additions)
+    if connection is not None:
+        own = _connection_of_base(connection, recipe.base, names if push else ())
+        recipe = replace(recipe, connection=own)
+    to = Delivery(names, output, load or not (output or push), push, force, connection)
     by = to.check(recipe)
     built = build_image(opened, recipe, told=None if json else say.note)
-    where = to.deliver(built, name, by)
+    where = to.deliver(built, by)
     if json:
-        say.emit(_as_json(built, name, where))
+        say.emit(as_json(built, names, where))
     else:
-        _show(built, name, where)
+        show_built(built, names, where)
+
+
+def _open(
+    paths: Sequence[Path], digests: Sequence[str], variants: tuple[str, ...], *, quiet: bool
+) -> list[Pack]:
+    from onnxpack.image.build import in_order
+    from onnxpack.pack.read import open_pack, trust
+
+    opened = [open_pack(path) for path in paths]
+    if digests:
+        opened = [trust(pack, *digests) for pack in opened]
+    known = {name for pack in opened for name in pack.variants} | {"base"}
+    missing = [name for name in variants if name not in known]
+    chosen = []
+    for pack in in_order(opened):
+        # A name that no pack has is refused by the first; one that another has is left to it.
+        own = tuple(each for each in variants if each in (*pack.variants, "base", *missing))
+        chosen.append(_choose_variants(pack, own or (variants and ("base",)), quiet=quiet))
+    return chosen
+
+
+def _names(packs: Sequence[Pack], tags: Sequence[str]) -> tuple[Reference, ...]:
+    from onnxpack.image.name import name_of
+    from onnxpack.oci.reference import Reference
+
+    if not tags and len(packs) > 1:
+        raise UsageError(
+            f"an image of {len(packs)} packs has no name by itself.", remedy="name it with -t"
+        )
+    return tuple(dict.fromkeys(map(Reference.parse, tags or [name_of(packs[0])])))
+
+
+def _connection(tls: bool, plain_http: bool, ca: Path | None) -> Connection | None:
+    """Return how to connect to registries, or None if no option says so."""
+    if tls and plain_http:
+        raise UsageError("--tls and --plain-http exclude each other.")
+    if not (tls or plain_http or ca):
+        return None
+    from onnxpack.oci.registry.connection import Connection
+
+    found = Connection(tls=True if tls else False if plain_http else None, ca=ca)
+    found.context()  # a file that cannot be used is reported before the build
+    return found
+
+
+def _connection_of_base(
+    connection: Connection, base: str, pushed: Sequence[Reference]
+) -> Connection | None:
+    """Return the connection for the base's registry, or None if it is meant for another one.
+
+    Raises:
+        UsageError: no registry is used.
+    """
+    from onnxpack.image.base.open import DEBIAN, OCI
+    from onnxpack.oci.reference import Reference
+
+    is_named = base != DEBIAN and not base.startswith(OCI)
+    if not is_named and not pushed:
+        raise UsageError(
+            "--tls, --plain-http and --ca are for a registry, but none is used.",
+            remedy="--push, or --base with the name of an image",
+        )
+    if is_named and (not pushed or Reference.parse(base).registry in {p.registry for p in pushed}):
+        return connection
+    return None
 
 
 def _choose_variants(pack: Pack, names: tuple[str, ...], *, quiet: bool) -> Pack:
@@ -150,11 +269,6 @@ def _choose_variants(pack: Pack, names: tuple[str, ...], *, quiet: bool) -> Pack
             f"left out, because images contain only onnxruntime: variant {', '.join(left_out)}"
         )
     return chosen
-
-
-def _name_of(pack: Pack) -> str:
-    version = pack.manifest.version if pack.manifest else "1"
-    return f"{pack.name.lower()}:{version}"
 
 
 def _recipe(
@@ -177,131 +291,3 @@ def _recipe(
     given = platform.split(",") if platform else []
     platforms = tuple(map(Platform.parse, given)) or (Platform.host(),)
     return Recipe(base, platforms, runtime, compression, source_date(), pull)
-
-
-@dataclass(frozen=True)
-class _Delivery:
-    """Where a built image goes; by default to a container engine."""
-
-    output: Path | None
-    load: bool
-    push: bool
-    force: bool
-
-    def check(self, recipe: Recipe) -> Engine | None:
-        """Check the destination before the build, and return the engine that loads the image."""
-        if self.load and len(recipe.platforms) > 1:
-            raise UsageError(
-                "an engine can load only one platform.", remedy="--push, or -o FILE.tar"
-            )
-        if self.output is not None:
-            self._check_output(self.output)
-        if not self.load:
-            return None
-        from onnxpack.image.engine import get_engine
-
-        return get_engine()
-
-    def deliver(self, built: Built, name: Reference, engine: Engine | None) -> dict[str, Any]:
-        """Deliver the image, and return facts about where it went."""
-        where: dict[str, Any] = {}
-        if self.output is not None:
-            _write(built, name, self.output, force=self.force)
-            where["output"] = str(self.output)
-        if self.push:
-            made = _publish(built, name)
-            done, bills = made.pushed, list(map(str, made.bills))
-            where["pushed"] = {
-                "reference": str(done.reference), "sent": done.sent, "bytes": done.size,
-                "bills": bills,
-            }  # fmt: skip
-        if engine is not None:
-            engine.load(built.images[0], name)
-            where["engine"] = engine.name
-        return where
-
-    def _check_output(self, output: Path) -> None:
-        if output.suffix in (".gz", ".tgz", ".zip"):
-            raise UsageError(f"-o {output} is neither a folder nor a .tar.")
-        if not output.absolute().parent.is_dir():
-            raise UsageError(f"-o {output}: the folder {output.absolute().parent} does not exist.")
-        if output.suffix != ".tar":
-            from onnxpack.oci.store.atomic import check_free
-            from onnxpack.oci.store.layout import is_of_layout
-
-            check_free(output, is_ours=is_of_layout, force=self.force)
-
-
-def _publish(built: Built, name: Reference) -> Published:
-    """Push the image, and show progress on a terminal."""
-    from onnxpack.cli import show
-    from onnxpack.image.publish import publish
-
-    under_way: dict[str, tuple[int, int]] = {}
-    with show.progress(verbose=False) as told:
-
-        def tell(digest: str, done: int, size: int) -> None:
-            under_way[digest] = done, size
-            sent, wanted = map(sum, zip(*tuple(under_way.values()), strict=True))
-            if told:
-                told(f"pushing {name}: {say.size(sent)} of {say.size(wanted)}")
-
-        return publish(built.content, name, progress=tell)
-
-
-def _write(built: Built, name: Reference, output: Path, *, force: bool) -> None:
-    from onnxpack.oci.store.archive import write_archive
-    from onnxpack.oci.store.layout import write_layout
-
-    if output.suffix == ".tar":
-        write_archive(built.content, output, name=name)
-    else:
-        write_layout(built.content, output, name=name, link=True, force=force)
-
-
-def _show(built: Built, name: Reference, where: dict[str, Any]) -> None:
-    from onnxpack.cli import show
-
-    for image in built.images:
-        lines = [each["created_by"] for each in image.settings["history"]]
-        rows = [
-            [line, say.size(layer.descriptor.size), layer.descriptor.digest[:19]]
-            for line, layer in zip(lines[-len(image.layers) :], image.layers, strict=False)
-        ]
-        show.table(["layer", "size", "digest"], rows, right=["size"])
-        say.out(f"{image.platform} {image.digest}: {say.size(image.size)}")
-    say.out(f"{_short(name)} built in {built.seconds:.2f} s")
-    if "output" in where:
-        say.out(f"written: {where['output']}")
-    if "pushed" in where:
-        pushed = where["pushed"]
-        sent = f"{len(pushed['sent'])} blobs, {say.size(pushed['bytes'])}"
-        say.out(f"pushed: {pushed['reference']}, {sent}")
-    if "engine" in where:
-        say.out(f"try: {where['engine']} run --rm --read-only -p 8000:8000 {_short(name)}")
-
-
-def _short(name: Reference) -> str:
-    return str(name).removeprefix("docker.io/library/").removeprefix("docker.io/")
-
-
-def _as_json(built: Built, name: Reference, where: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": str(name),
-        "digest": built.content.digest,
-        "seconds": built.seconds,
-        "wheels": built.wheels,
-        "images": [
-            {
-                "platform": str(image.platform),
-                "digest": image.digest,
-                "size": image.size,
-                "layers": [
-                    {"digest": layer.descriptor.digest, "size": layer.descriptor.size}
-                    for layer in image.layers
-                ],
-            }
-            for image in built.images
-        ],
-        **where,
-    }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from onnxpack.errors import PackError, UsageError
+from onnxpack.image.additions import Additions
 from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.config import config, labels
@@ -27,6 +28,9 @@ from onnxpack.oci.platform import Platform
 from onnxpack.pack.files import check_files
 from onnxpack.pack.model import Pack, VariantFiles
 from onnxpack.pack.read import VARIANTS
+
+if TYPE_CHECKING:
+    from onnxpack.oci.registry.connection import Connection
 
 MAX_DIGITS = 11
 """Digits of a time in seconds since 1970: the header of a tar has no room for more."""
@@ -48,6 +52,8 @@ class Recipe:
             since weights hardly shrink and take the most time.
         mtime: time of every file and of the image, in seconds since 1970.
         pull: fetch Debian's packages anew if the base is made of them.
+        connection: how to connect to the base's registry.
+        additions: variables, labels and gRPC.
     """
 
     base: str
@@ -56,6 +62,8 @@ class Recipe:
     compression: Compression = "gzip"
     mtime: int = 0
     pull: bool = False
+    connection: Connection | None = None
+    additions: Additions = field(default_factory=Additions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +99,23 @@ def source_date() -> int:
 
 
 def build_image(
-    pack: Pack, recipe: Recipe, *, cache: Cache | None = None, told: Told | None = None
+    packs: Pack | Sequence[Pack],
+    recipe: Recipe,
+    *,
+    cache: Cache | None = None,
+    told: Told | None = None,
 ) -> Built:
-    """Build the image of a pack; the same pack, versions and base give the same bytes.
+    """Build the image of one or several packs; the same packs, versions and base, the same bytes.
 
     Args:
-        pack: the pack to build from.
+        packs: the packs to serve, in any order; each gets a layer.
         recipe: settings of the build.
         cache: cache of trees and layers; None uses the user's.
         told: called with the name of each step as it begins.
 
     Raises:
-        UsageError: onnxruntime has no wheels for a platform, or a platform is given twice.
+        UsageError: onnxruntime has no wheels for a platform, a platform is given twice, or two
+            packs have the same name.
         PackError: a file of the pack differs from its manifest.
         ImageError: a base cannot be made or read, or uv finds no wheels.
         RegistryError: the base's registry does not answer, or refuses.
@@ -110,49 +123,76 @@ def build_image(
     """
     begun = perf_counter()
     cache = cache or Cache()
+    packs = in_order([packs] if isinstance(packs, Pack) else packs)
     if len(set(recipe.platforms)) != len(recipe.platforms):
         raise UsageError("a platform is given twice.")
     for each in recipe.platforms:
         check_platform(each)
-    wheels = requirements(runtime=recipe.runtime, pictures=takes_pictures(pack))
+    wheels = requirements(
+        runtime=recipe.runtime, pictures=any(map(takes_pictures, packs)),
+        grpc=recipe.additions.grpc,
+    )  # fmt: skip
     # Hashing releases the interpreter's lock, so base and runtime are looked up meanwhile.
     with ThreadPoolExecutor(1, thread_name_prefix="digests") as threads:
-        checked = threads.submit(_check, pack)
+        checked = [threads.submit(_check, pack) for pack in packs]
         images = [
-            _build(pack, recipe, each, wheels, cache, told or str, checked)
+            _build(packs, recipe, each, wheels, cache, told or str, checked)
             for each in recipe.platforms
         ]
     content = images[0] if len(images) == 1 else make_index(images)
     return Built(content, perf_counter() - begun, wheels)
 
 
+def in_order(packs: Sequence[Pack]) -> tuple[Pack, ...]:
+    """Return the packs of an image by their names, so that the order of arguments changes nothing.
+
+    Raises:
+        UsageError: there is none, or two have the same name.
+    """
+    found = {pack.name: pack for pack in packs}
+    if not found:
+        raise UsageError("there is no pack to build an image of.")
+    for pack in packs:
+        if found[pack.name] is not pack:
+            raise UsageError(
+                f"{pack.path} and {found[pack.name].path} are both named {pack.name}, and an image "
+                "holds one pack of a name.",
+                remedy="export one of them with another --name",
+            )
+    return tuple(found[name] for name in sorted(found))
+
+
 def _build(
-    pack: Pack,
+    packs: Sequence[Pack],
     recipe: Recipe,
     platform: Platform,
     wheels: Sequence[str],
     cache: Cache,
     told: Told,
-    checked: Future[None],
+    checked: Sequence[Future[None]],
 ) -> Image:
     told(f"base {recipe.base} for {platform}")
     base = open_base(
         recipe.base, platform, cache, compression=recipe.compression, mtime=recipe.mtime,
-        anew=recipe.pull,
+        anew=recipe.pull, connection=recipe.connection,
     )  # fmt: skip
     told(f"runtime for Python {base.target.python}: {', '.join(wheels)}")
     runtime = runtime_layer(
         wheels, base.target, cache, compression=recipe.compression, mtime=recipe.mtime
     )
-    told(f"model {pack.name}")
+    told(f"model {', '.join(pack.name for pack in packs)}")
     bill = _bill_layer(base, wheels, cache, recipe.mtime)
-    checked.result()  # the pack's digest is a cache key: check the pack first
-    model = _model_layer(pack, cache, recipe.mtime)
+    for each in checked:
+        each.result()  # the pack's digest is a cache key: check the pack first
+    models = [_model_layer(pack, cache, recipe.mtime) for pack in packs]
     return append_layers(
-        base.image, [runtime, bill, model],
-        config=config(pack, base.interpreter), created=recipe.mtime,
-        history=["onnxpack runtime", "onnxpack bill of materials", f"onnxpack model {pack.name}"],
-        labels=_labels(pack, base, wheels),
+        base.image, [runtime, bill, *models],
+        config=config(packs, base.interpreter, recipe.additions), created=recipe.mtime,
+        history=[
+            "onnxpack runtime", "onnxpack bill of materials",
+            *(f"onnxpack model {pack.name}" for pack in packs),
+        ],
+        labels=_labels(packs, base, wheels, recipe.additions),
     )  # fmt: skip
 
 
@@ -270,9 +310,11 @@ def _stats(pack: Pack) -> list[tuple[str, int, int]]:
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
-def _labels(pack: Pack, base: Base, wheels: Sequence[str]) -> dict[str, str]:
+def _labels(
+    packs: Sequence[Pack], base: Base, wheels: Sequence[str], additions: Additions
+) -> dict[str, str]:
     return {
-        **labels(pack),
+        **labels(packs, additions),
         "org.opencontainers.image.base.name": base.name,
         "org.opencontainers.image.base.digest": base.image.digest,
         "onnxpack.wheels": " ".join(wheels),

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from onnxpack.image.additions import Additions
 from onnxpack.image.base.debian import default_python
-from onnxpack.image.build import shipped, takes_pictures
+from onnxpack.image.build import in_order, shipped, takes_pictures
 from onnxpack.image.config import SECOND, config, labels
 from onnxpack.image.runtime import compiler, elf, lean, prune
 from onnxpack.image.runtime.layer import PREFIX, own_files
@@ -47,34 +48,45 @@ RUN PYTHONPATH=/tools PYTHONHASHSEED=0 python3 -m onnxpack.image.runtime.lean /{
 
 FROM ${{BASE}}
 COPY --from=runtime /{prefix} /{prefix}
-COPY model /model
+{models}
 """
 _IGNORED = "*\n!model\n!own\n!requirements\n!tools\n"
 
 
 def write_dockerfile(
-    pack: Pack, to: Path, *, runtime: str = "cpu", python: str | None = None, force: bool = False
+    packs: Pack | Sequence[Pack],
+    to: Path,
+    *,
+    runtime: str = "cpu",
+    python: str | None = None,
+    force: bool = False,
+    additions: Additions | None = None,
 ) -> None:
     """Write a build context with a Dockerfile, completely or not at all.
 
     Args:
-        pack: the model; its files are copied.
+        packs: the models, in any order; their files are copied.
         to: folder to create.
         runtime: default of the build argument RUNTIME: ``cpu`` or ``cuda``.
         python: version of the base; by default the one that runs here, if Debian has it.
         force: replace an existing folder.
+        additions: variables, labels and gRPC.
 
     Raises:
         ImageError: ``to`` exists or cannot be written.
+        UsageError: two packs have the same name.
     """
+    packs = in_order([packs] if isinstance(packs, Pack) else packs)
+    additions = additions or Additions()
     with atomic_folder(to, is_ours=_is_of_context, force=force) as made:
-        text = _dockerfile(pack, runtime, python or default_python())
+        text = _dockerfile(packs, runtime, python or default_python(), additions)
         (made / "Dockerfile").write_text(text)
         (made / ".dockerignore").write_text(_IGNORED)
-        for name, content in _requirements(pack).items():
+        for name, content in _requirements(packs, grpc=additions.grpc).items():
             _put(content, made / "requirements" / name)
-        for name, source in shipped(pack):
-            _put(source, made / "model" / pack.name / name)
+        for pack in packs:
+            for name, source in shipped(pack):
+                _put(source, made / "model" / pack.name / name)
         for entry in own_files():
             _put(entry.source, made / "own" / entry.path)
         for package in ("onnxpack", "onnxpack/image", "onnxpack/image/runtime"):
@@ -100,17 +112,25 @@ def _is_of_context(folder: Path, relative: str) -> bool:
         return False
 
 
-def _dockerfile(pack: Pack, runtime: str, python: str) -> str:
+def _dockerfile(packs: Sequence[Pack], runtime: str, python: str, additions: Additions) -> str:
     first = _FIRST.format(
-        name=pack.name, made=_MADE, python=python, runtime=runtime, prefix=PREFIX,
-        pip_settings="\n".join(f"ARG {name}" for name in PIP_SETTINGS),
+        name=", ".join(pack.name for pack in packs), made=_MADE, python=python, runtime=runtime,
+        prefix=PREFIX, pip_settings="\n".join(f"ARG {name}" for name in PIP_SETTINGS),
+        models="\n".join(
+            f"COPY {json.dumps([f'model/{pack.name}', f'/model/{pack.name}'])}" for pack in packs
+        ),
     )  # fmt: skip
-    lines = [*_instructions(config(pack, "python3")), *_labels(labels(pack))]
+    named = labels(packs, additions).items()
+    lines = [
+        *_instructions(config(packs, "python3", additions)),
+        *(f"LABEL {name}={_quoted(value)}" for name, value in named),
+    ]
     return first + "\n".join(lines) + "\n"
 
 
 def _instructions(settings: Mapping[str, Any]) -> Iterator[str]:
-    env = " \\\n    ".join(settings["Env"])
+    pairs = (line.partition("=") for line in settings["Env"])
+    env = " \\\n    ".join(f"{name}={_quoted(value)}" for name, _, value in pairs)
     yield f"ENV {env}"
     yield f"USER {settings['User']}"
     yield f"WORKDIR {settings['WorkingDir']}"
@@ -124,19 +144,20 @@ def _instructions(settings: Mapping[str, Any]) -> Iterator[str]:
     yield f"CMD {json.dumps(settings['Cmd'])}"
 
 
-def _labels(told: Mapping[str, str]) -> Iterator[str]:
-    for name, value in told.items():
-        plain = " ".join(value.split())
-        for special in ("\\", '"', "$"):
-            plain = plain.replace(special, f"\\{special}")
-        yield f'LABEL {name}="{plain}"'
+def _quoted(value: str) -> str:
+    """Return a value that means itself; a line break, of a pack's description, becomes a blank."""
+    plain = value if value.splitlines() == [value] else " ".join(value.split())
+    for special in ("\\", '"', "$"):
+        plain = plain.replace(special, f"\\{special}")
+    return f'"{plain}"'
 
 
-def _requirements(pack: Pack) -> dict[str, bytes]:
+def _requirements(packs: Sequence[Pack], *, grpc: bool) -> dict[str, bytes]:
     """Return requirement files for each runtime, with pinned requirements and constraints."""
     found = {}
+    pictures = any(map(takes_pictures, packs))
     for runtime in RUNTIMES:
-        pins = requirements(runtime=runtime, pictures=takes_pictures(pack))
+        pins = requirements(runtime=runtime, pictures=pictures, grpc=grpc)
         constraints = f"constraints-{runtime}.txt"
         lines = [f"-c {constraints}", *pins]
         found[f"{runtime}.txt"] = "".join(f"{line}\n" for line in lines).encode()

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +18,8 @@ from typing import Any, BinaryIO, cast
 
 from onnxpack.errors import ImageError, UsageError
 from onnxpack.image.dockerfile import PIP_SETTINGS
-from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.archive import stream_archive
-from onnxpack.oci.store.contents import Content
+from onnxpack.oci.store.contents import Content, Names
 
 ENGINES = ("docker", "podman")
 SECONDS = 10
@@ -39,8 +38,8 @@ class Engine:
 
     name: str
 
-    def load(self, content: Content, name: Reference) -> None:
-        """Load an image into the engine, without a file between.
+    def load(self, content: Content, name: Names) -> None:
+        """Load an image into the engine under one or several names, without a file between.
 
         Raises:
             ImageError: the engine refuses the image.
@@ -94,7 +93,7 @@ def _answers(name: str) -> bool:
 def build_with(
     engine: str,
     folder: Path,
-    name: str,
+    name: str | Sequence[str],
     *,
     arguments: Mapping[str, str] | None = None,
     wheels: Path | None = None,
@@ -106,7 +105,7 @@ def build_with(
     Args:
         engine: ``docker``, ``podman`` or ``buildah``.
         folder: the build context.
-        name: name of the new image.
+        name: one or several names of the new image.
         arguments: the Dockerfile's build arguments.
         wheels: the only folder that pip takes wheels from; None uses pip's settings in the
             environment.
@@ -118,8 +117,10 @@ def build_with(
     """
     with _pip_settings(wheels) as settings:
         given = {**settings, **(arguments or {})}
+        names = [name] if isinstance(name, str) else name
         command = [
-            *BUILD_COMMANDS[engine], "--network=host", "-t", name, "-f", str(folder / file),
+            *BUILD_COMMANDS[engine], "--network=host", *(f"--tag={each}" for each in names),
+            "-f", str(folder / file),
             *(f"--build-arg={key}={value}" for key, value in given.items()),
             *([] if cache else ["--no-cache"]), str(folder),
         ]  # fmt: skip

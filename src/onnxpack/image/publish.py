@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ from onnxpack.image.sbom import whole_bill
 from onnxpack.oci.image import Image, make_artifact
 from onnxpack.oci.layer.layer import blob_layer
 from onnxpack.oci.reference import Reference
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.push import Pushed, push
 from onnxpack.oci.registry.referrers import attach
 from onnxpack.oci.registry.transport import Patience
@@ -37,7 +39,9 @@ def publish(
     content: Content,
     to: Reference,
     *,
+    mount_from: Sequence[str] = (),
     patience: Patience | None = None,
+    connection: Connection | None = None,
     progress: Progress | None = None,
 ) -> Published:
     """Push an image or index that was built here, with a bill of materials for each image.
@@ -45,7 +49,9 @@ def publish(
     Args:
         content: the image or index.
         to: where to push.
+        mount_from: repositories of the same registry that may have some of the blobs.
         patience: how often and how long to retry.
+        connection: whether to use TLS, and whose certificates to accept.
         progress: called for each blob during its upload, from several threads.
 
     Raises:
@@ -54,8 +60,16 @@ def publish(
     """
     with TemporaryDirectory(prefix="onnxpack-") as folder:
         made = [_artifact(image, Path(folder)) for image in images_of(content)]
-        pushed = push(content, to, patience=patience, progress=progress)
-        return Published(pushed, tuple(attach(each, to, patience=patience) for each in made))
+        pushed = push(
+            content,
+            to,
+            mount_from=mount_from,
+            patience=patience,
+            connection=connection,
+            progress=progress,
+        )
+        bills = [attach(each, to, patience=patience, connection=connection) for each in made]
+        return Published(pushed, tuple(bills))
 
 
 def _artifact(image: Image, folder: Path) -> Image:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from email.parser import HeaderParser
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from onnxpack.image.base.debian import STATUS
 from onnxpack.image.base.open import Base
-from onnxpack.image.runtime.prune import is_kept
+from onnxpack.image.runtime.prune import has_grpc, is_kept
 from onnxpack.oci.document import MAX_BYTES, decode
 from onnxpack.oci.image import Image
 from onnxpack.oci.layer.layer import Layer
@@ -44,11 +45,12 @@ def whole_bill(image: Image) -> bytes:
     Raises:
         ImageError: the model's own bill is malformed.
     """
-    *_, below, model = image.layers
-    serving = decode(_read(below)[BILL], what=BILL)
+    layers = map(_read, reversed(image.layers))
+    models = list(takewhile(lambda files: BILL not in files, layers))[::-1]
+    serving = decode(_read(image.layers[-len(models) - 1])[BILL], what=BILL)
     title = image.settings["config"]["Labels"]["org.opencontainers.image.title"]
     about = {"type": "container", "bom-ref": "image", "name": title, "version": image.digest}
-    return _bill(about, [*serving["components"], _model(_read(model), title)])
+    return _bill(about, [*serving["components"], *_models(models)])
 
 
 def _read(layer: Layer) -> dict[str, bytes]:
@@ -64,8 +66,24 @@ def _read(layer: Layer) -> dict[str, bytes]:
     return found
 
 
-def _model(files: dict[str, bytes], title: str) -> dict[str, Any]:
+def _models(layers: Sequence[dict[str, bytes]]) -> list[dict[str, Any]]:
+    """Return each model's component; references are unique in a bill, so several get its name."""
+    found = [_model(files) for files in layers]
+    if len(found) == 1:
+        return found
+    return [_renamed(each, str(each["name"])) for each in found]
+
+
+def _renamed(component: dict[str, Any], model: str) -> dict[str, Any]:
+    inner = component.get("components")
+    reference = {"bom-ref": f"{model}/{component['bom-ref']}"} if "bom-ref" in component else {}
+    parts = [_renamed(each, model) for each in inner] if isinstance(inner, list) else []
+    return {**component, **reference, **({"components": parts} if parts else {})}
+
+
+def _model(files: dict[str, bytes]) -> dict[str, Any]:
     """Return the model's component from its own bill, with only the files that the image has."""
+    title = next(name.split("/")[1] for name in files if "/" in name)
     unknown = {"type": "machine-learning-model", "bom-ref": "model", "name": title}
     own = next((match for name in files if (match := _MODELS.fullmatch(name))), None)
     if own is None:
@@ -114,8 +132,9 @@ def _base(base: Base) -> Iterator[dict[str, Any]]:
 
 
 def _wheels(wheels: Path) -> Iterator[dict[str, Any]]:
+    grpc = has_grpc(wheels)
     for path in sorted(wheels.glob("*.dist-info/METADATA")):
-        if is_kept(path.relative_to(wheels).as_posix()):
+        if is_kept(path.relative_to(wheels).as_posix(), grpc=grpc):
             about = HeaderParser().parsestr(path.read_text("utf-8"))
             # Package URLs require names normalized by PEP 503.
             name, version = re.sub(r"[-_.]+", "-", about["Name"]).lower(), about["Version"]

@@ -1,28 +1,20 @@
-"""Serve packs without the command line: ``python -m onnxpack.server``, which images run.
-
-Every setting of :class:`onnxpack.server.settings.Settings` is an option of the same name.
-"""
+"""Serve packs without the command line: ``python -m onnxpack.server``, which images run."""
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onnxpack.errors import OnnxpackError
 from onnxpack.notebook import indented, one_line
+from onnxpack.server.arguments import parse
 from onnxpack.server.settings import Settings
 
 if TYPE_CHECKING:
     from onnxpack.server.ready import Ready, ReadyModel
-
-_READERS: dict[str, Any] = {
-    "str": str, "int": int, "int | None": int, "float": float, "Path | None": Path,
-}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,21 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
-    parser = argparse.ArgumentParser(
-        "onnxpack.server", description=(__doc__ or "").partition("\n")[0]
-    )
-    parser.add_argument("packs", nargs="+", type=Path, metavar="PACK")
-    parser.add_argument("--api-key-file", type=Path)
-    parser.add_argument("--digest", dest="digests", action="append", default=[])
-    for field in fields(Settings):
-        option = f"--{field.name.replace('_', '-')}"
-        if field.type == "bool":
-            parser.add_argument(
-                option, action=argparse.BooleanOptionalAction, default=field.default
-            )
-        elif field.type in _READERS:
-            parser.add_argument(option, type=_READERS[field.type], default=field.default)
-    given = vars(parser.parse_args(argv))
+    given = vars(parse(argv))
     packs, keys = given.pop("packs"), given.pop("api_key_file")
     given["digests"] = tuple(given["digests"])
     if keys is None:

@@ -103,6 +103,7 @@ def test_a_release_has_wants_of_its_own():
         "usr/lib/x86_64-linux-gnu/libssl.so.3",
         "usr/bin/python3.13",
         "usr/share/zoneinfo/Europe/Berlin",
+        "etc/os-release",
         "etc/ssl/openssl.cnf",
     ],
 )

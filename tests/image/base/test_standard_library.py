@@ -14,7 +14,7 @@ import uvicorn.protocols.http.httptools_impl, uvloop, onnxruntime, numpy.linalg
 for name in ("pack", "runtime", "server"):
     package = importlib.import_module(f"onnxpack.{name}")
     for found in pkgutil.walk_packages(package.__path__, f"onnxpack.{name}."):
-        if ".grpc" not in found.name and not found.name.endswith("__main__"):
+        if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
 print(*sys.modules)
 """

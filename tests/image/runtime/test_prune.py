@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from onnxpack.image.runtime.prune import RULES, is_kept
+from onnxpack.image.runtime.prune import OF_GRPC, RULES, has_grpc, is_kept
 from onnxpack.image.runtime.wheels import install, requirements
 from onnxpack.image.target import Target
 from onnxpack.oci.platform import Platform
@@ -31,6 +31,17 @@ def test_what_serving_opens_is_kept(wheels):
     assert "numpy/linalg/_linalg.py" in kept
     assert any(re.fullmatch(r"numpy\.libs/libscipy_openblas64_.*\.so", path) for path in kept)
     assert any(path.endswith("licenses/LICENSE") or "LICENSE" in path for path in kept)
+
+
+def test_protobuf_is_kept_for_grpc_only(tmp_path):
+    assert set(RULES) > OF_GRPC
+    for path in ("google/protobuf/message.py", "protobuf-7.0.dist-info/METADATA"):
+        assert not is_kept(path)
+        assert is_kept(path, grpc=True)
+    assert not is_kept("google/protobuf/tests/x.py", grpc=True)
+    assert not has_grpc(tmp_path)
+    (tmp_path / "grpc").mkdir()
+    assert has_grpc(tmp_path)
 
 
 def test_most_of_the_size_that_is_left_out_is_a_second_copy(wheels):

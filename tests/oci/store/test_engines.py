@@ -132,3 +132,31 @@ def test_skopeo_picks_the_platform_out_of_our_index(layers, tmp_path):
     for platform in ("amd64", "arm64"):
         told = run(*("skopeo", "--override-arch", platform, "inspect"), f"oci:{tmp_path}/ours:1")
         assert json.loads(told)["Architecture"] == platform
+
+
+NAMES = [Reference.parse(f"localhost/{name}") for name in ("greeting:1", "hello:1", "greeting:2")]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=str)
+def test_skopeo_finds_each_of_several_names(name, image, tmp_path):
+    write_archive(image, tmp_path / "tar", name=NAMES)
+    run("skopeo", "copy", f"docker-archive:{tmp_path}/tar:{name}", f"oci:{tmp_path}/theirs:1")
+    assert diff_ids(read_image(tmp_path / "theirs")) == diff_ids(image)
+
+
+@pytest.mark.parametrize("tag", ["1", "2"])
+def test_a_tag_of_several_names_is_not_ambiguous(tag, image, tmp_path):
+    write_layout(image, tmp_path / "ours", name=NAMES)
+    run("skopeo", "copy", f"oci:{tmp_path}/ours:{tag}", f"oci:{tmp_path}/theirs:1")
+    run("umoci", "unpack", "--image", f"{tmp_path}/ours:{tag}", tmp_path / "there")
+    assert read_image(tmp_path / "theirs").manifest == image.manifest
+
+
+def test_podman_loads_every_name(image, tmp_path):
+    write_archive(image, tmp_path / "tar", name=NAMES)
+    run("podman", "load", "-q", "-i", tmp_path / "tar")
+    try:
+        for name in NAMES:
+            run("podman", "image", "exists", str(name))
+    finally:
+        run("podman", "rmi", "-f", *map(str, NAMES))

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from onnxpack.errors import ImageError
 from onnxpack.image.base import debian
+from onnxpack.image.base.interpreter import find_python
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.target import Target
 from onnxpack.oci.image import Image, make_image
 from onnxpack.oci.layer.compress import Compression
 from onnxpack.oci.layer.entry import Entry, Folder, walk
 from onnxpack.oci.layer.layer import Layer, write_layer
-from onnxpack.oci.layer.members import opened_tar
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.read import read_image
 
+if TYPE_CHECKING:
+    from onnxpack.oci.registry.connection import Connection
+
 DEBIAN = "debian"
 OCI = "oci:"
-_PYTHON = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[^/]+)/bin/python)(3\.\d{1,3})")
-_OLDEST = (3, 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ def open_base(
     compression: Compression,
     mtime: int,
     anew: bool = False,
+    connection: Connection | None = None,
 ) -> Base:
     """Return the base of a name: ``debian``, ``oci:`` with a layout or tar, or a reference.
 
@@ -70,9 +71,11 @@ def open_base(
         compression: compression of the layers of a Debian base.
         mtime: time of every file of a Debian base, in seconds since 1970.
         anew: fetch Debian's packages even if they are in the cache.
+        connection: how to connect to the registry of a reference.
 
     Raises:
-        ImageError: the base cannot be made or read, or its Python is missing or too old.
+        ImageError: the base cannot be made or read, or its Python is missing, too old, or cannot
+            be started.
         RegistryError: the registry does not answer, or refuses.
     """
     if name == DEBIAN:
@@ -82,8 +85,9 @@ def open_base(
     else:
         from onnxpack.oci.registry.pull import pull
 
-        image = pull(Reference.parse(name), cache.root, platform=platform)
-    found = cache.fact(f"python-{image.digest[7:]}", lambda: _find_python(image, name))
+        image = pull(Reference.parse(name), cache.root, platform=platform, connection=connection)
+    # Facts under "python-" were found by releases that did not check them.
+    found = cache.fact(f"interpreter-{image.digest[7:]}", lambda: find_python(image, name))
     interpreter, python = found["interpreter"], found["version"]
     return Base(name, image, Target(image.platform, python), interpreter)
 
@@ -117,38 +121,3 @@ def _debian(
 
 def _open_to_all(entry: Entry) -> Entry:
     return Entry("tmp", Folder(), 0o1777) if entry.path == "tmp" else entry
-
-
-def _find_python(image: Image, name: str) -> dict[str, str]:
-    """Return the newest Python in an image: its path and its version."""
-    found: dict[str, str] = {}
-    for layer in image.layers:
-        found |= _pythons(layer, name)
-    if not found:
-        raise ImageError(
-            f"the base {name} has no Python in usr/bin or usr/local/bin.",
-            remedy="--base python:3.13-slim",
-        )
-    newest = max(found, key=_number)
-    if _number(newest) < _OLDEST:
-        raise ImageError(
-            f"the base {name} has Python {newest}, expected 3.11 or newer.",
-            remedy="--base python:3.13-slim",
-        )
-    return {"interpreter": found[newest], "version": newest}
-
-
-def _pythons(layer: Layer, name: str) -> dict[str, str]:
-    """Return the paths of the Pythons in a layer, by their versions."""
-    found = {}
-    what = f"a layer of the base {name}"
-    with layer.unpacked() as plain, opened_tar(plain, "r|", what=what) as members:
-        for member in members:
-            match = _PYTHON.fullmatch(member.name)
-            if match:
-                found[match[2]] = f"/{match[1]}{match[2]}"
-    return found
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))

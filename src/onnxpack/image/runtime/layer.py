@@ -14,7 +14,7 @@ from pathlib import Path
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.runtime.bytecode import compiled, find_interpreter
 from onnxpack.image.runtime.elf import stripped
-from onnxpack.image.runtime.prune import is_kept
+from onnxpack.image.runtime.prune import has_grpc, is_kept
 from onnxpack.image.runtime.wheels import install
 from onnxpack.image.target import Target
 from onnxpack.oci.layer.compress import Compression
@@ -56,7 +56,8 @@ def runtime_layer(
 
     def make(to: Path) -> Layer:
         wheels = install(pins, target, cache)
-        found = [_lean(entry) for entry in walk(wheels) if is_kept(entry.path)]
+        grpc = has_grpc(wheels)
+        found = [_lean(entry) for entry in walk(wheels) if is_kept(entry.path, grpc=grpc)]
         entries = [_below(entry) for entry in (*_without_empty(found), *own.values())]
         with compiled(entries, target.python) as everything:
             return write_layer(everything, to, compression=compression, mtime=mtime)

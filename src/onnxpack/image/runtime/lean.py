@@ -13,15 +13,16 @@ from pathlib import Path
 
 from onnxpack.image.runtime.compiler import compile_one
 from onnxpack.image.runtime.elf import stripped
-from onnxpack.image.runtime.prune import is_kept
+from onnxpack.image.runtime.prune import has_grpc, is_kept
 
 
 def make_lean(folder: Path) -> None:
     """Prune, strip and compile the packages in place."""
+    grpc = has_grpc(folder)
     for path in sorted(folder.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             continue
-        if not is_kept(path.relative_to(folder).as_posix()):
+        if not is_kept(path.relative_to(folder).as_posix(), grpc=grpc):
             path.unlink()
         elif path.suffix == ".py":
             _compile(path)

@@ -7,13 +7,17 @@ remaining files; ``tests/image/runtime/test_prune.py`` checks that each rule sti
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 RULES = {
     # The extension module contains this library as well; Python never loads this copy.
     r"onnxruntime/capi/libonnxruntime\.so\..*": "a second copy of onnxruntime",
     r"onnxruntime/(backend|datasets|quantization|tools|transformers)/.*": "tools for making models",
-    r"(google|flatbuffers|packaging)/.*": "onnxruntime requires and never imports them",
-    r"(protobuf|flatbuffers|packaging)-[^/]*\.dist-info/.*": "the same",
+    r"(flatbuffers|packaging)/.*": "onnxruntime requires and never imports them",
+    r"(flatbuffers|packaging)-[^/]*\.dist-info/.*": "the same",
+    r"google/.*": "the same, for protobuf, unless gRPC is served",
+    r"protobuf-[^/]*\.dist-info/.*": "the same",
     r"numpy/(f2py|testing|distutils|_pyinstaller|doc)/.*": "tools for building and testing",
     r"numpy/_core/(_simd|_[a-z_]+_tests)\..*": "the same",
     r"numpy/(fft|ma|polynomial|random|core)/.*": "numpy loads them only on request",
@@ -25,9 +29,27 @@ RULES = {
     r"\.lock": "uv's",
 }
 """Patterns of paths, with the reason why matching files are left out."""
-_LEFT_OUT = re.compile("|".join(f"(?:{pattern})" for pattern in RULES))
+OF_GRPC = frozenset({r"google/.*", r"protobuf-[^/]*\.dist-info/.*"})
+"""The rules that do not hold if gRPC is served: its messages are protobuf's."""
 
 
-def is_kept(path: str) -> bool:
-    """Return whether a file goes into the image; ``path`` is relative to the folder of packages."""
-    return _LEFT_OUT.fullmatch(path) is None
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+
+
+_LEFT_OUT = {False: _any_of(RULES), True: _any_of(rule for rule in RULES if rule not in OF_GRPC)}
+
+
+def has_grpc(folder: Path) -> bool:
+    """Return whether a folder of packages has those that gRPC needs."""
+    return (folder / "grpc").is_dir()
+
+
+def is_kept(path: str, *, grpc: bool = False) -> bool:
+    """Return whether a file goes into the image.
+
+    Args:
+        path: the file, relative to the folder of packages.
+        grpc: whether the image serves gRPC.
+    """
+    return _LEFT_OUT[grpc].fullmatch(path) is None

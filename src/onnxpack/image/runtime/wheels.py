@@ -17,20 +17,24 @@ NEEDED = ("msgspec", "numpy", "onnxruntime")
 """The dependencies of onnxpack that serving imports."""
 RUNTIMES = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
 
-_OF_SERVING = re.compile(r"extra == ['\"]serve['\"]")
+_EXTRA = re.compile(r"extra == ['\"](\w+)['\"]")
 
 
-def requirements(*, runtime: str = "cpu", pictures: bool = False) -> tuple[str, ...]:
+def requirements(
+    *, runtime: str = "cpu", pictures: bool = False, grpc: bool = False
+) -> tuple[str, ...]:
     """Return the requirements, pinned to the versions that are installed here and proven.
 
     Args:
         runtime: ``cpu`` or ``cuda``.
         pictures: whether the model takes pictures, which Pillow decodes.
+        grpc: whether gRPC is served.
     """
     names = [RUNTIMES[runtime] if name == "onnxruntime" else name for name in NEEDED]
-    names += [_name(line) for line in requires("onnxpack") or () if _OF_SERVING.search(line)]
+    names += _of_extra("serve")
+    names += _of_extra("grpc") if grpc else []
     names += ["pillow"] if pictures else []
-    return tuple(sorted(map(_pinned, names)))
+    return tuple(sorted(set(map(_pinned, names))))
 
 
 def install(
@@ -102,6 +106,12 @@ def required(pins: Sequence[str]) -> list[str]:
     return sorted(f"{name}=={number}" for name, number in found.items())
 
 
+def _of_extra(extra: str) -> list[str]:
+    """Return the packages of one of onnxpack's extras, without other extras that it names."""
+    lines = [line for line in requires("onnxpack") or () if extra in _EXTRA.findall(line)]
+    return [name for name in map(_name, lines) if name != "onnxpack"]
+
+
 def _pinned(name: str) -> str:
     other = RUNTIMES["cpu" if name == RUNTIMES["cuda"] else "cuda"]
     for installed in (name, other) if name in RUNTIMES.values() else (name,):
@@ -112,7 +122,7 @@ def _pinned(name: str) -> str:
         extras = "[cuda,cudnn]" if name == RUNTIMES["cuda"] else ""
         # The two are not released together: the other may lack this version.
         return f"{name}{extras}{'==' if installed == name else '<='}{number}"
-    raise MissingExtraError(name, extra="image")
+    raise MissingExtraError(name, extra="grpc" if name in _of_extra("grpc") else "image")
 
 
 def _name(requirement: str) -> str:

@@ -1,16 +1,17 @@
-"""Check the URLs that a registry sends us to: HTTPS anywhere, plain HTTP only on this machine."""
+"""Check the URLs that a registry sends us to: HTTPS, or plain HTTP where it is in use already."""
 
 from __future__ import annotations
 
 from onnxpack.errors import MissingExtraError, RegistryError
 
 try:
+    import httpcore
     import httpx
 except ModuleNotFoundError as exc:
     raise MissingExtraError(str(exc.name), extra="image") from exc
 
-# The other modules import httpx from here, where a missing package raises a helpful error.
-__all__ = ["LOCAL", "follow", "httpx", "same_origin"]
+# The other modules import both from here, where a missing package raises a helpful error.
+__all__ = ["LOCAL", "follow", "httpcore", "httpx", "same_origin"]
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -27,14 +28,14 @@ def follow(base: httpx.URL, location: str, *, why: str) -> httpx.URL:
         raise RegistryError(
             f"{base.host} redirects {why} to an address that is not valid: {location[:200]!r}."
         ) from exc
-    safe = found.scheme == "https" or (
-        found.scheme == "http" and base.scheme == "http" and found.host in LOCAL
-    )
+    # Plain HTTP leads no further than it was asked for: the same registry, or this machine.
+    here = base.scheme == found.scheme == "http" and {base.host, found.host} <= LOCAL
+    safe = found.scheme == "https" or here or same_origin(base, found)
     if not safe or not found.host or found.userinfo:
         shown = str(found.copy_with(query=None, userinfo=b""))[:200]
         raise RegistryError(
             f"{base.host} redirects {why} to {shown}, which is refused.",
-            remedy="onnxpack follows only https addresses, and http on this machine",
+            remedy="onnxpack follows https, and http only to the same registry or on this machine",
         )
     return found
 

@@ -17,6 +17,7 @@ from onnxpack.oci.document import MAX_BYTES
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.registry.address import httpx
 from onnxpack.oci.registry.auth import Scopes
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.credentials import Credential, find_credential
 from onnxpack.oci.registry.response import BrokenError, pieces, read, refused
 from onnxpack.oci.registry.transport import Patience, Transport
@@ -33,6 +34,7 @@ class Client:
         name: an image in the repository; tag and digest are ignored.
         credential: credential for the registry; None looks where docker and podman keep it.
         patience: how often and how long to retry.
+        connection: whether to use TLS, and whose certificates to accept.
     """
 
     def __init__(
@@ -41,9 +43,12 @@ class Client:
         *,
         credential: Credential | None = None,
         patience: Patience | None = None,
+        connection: Connection | None = None,
     ) -> None:
         self.name = name.repository
-        self.transport = Transport(name.url, credential or find_credential(name.registry), patience)
+        url = (connection or Connection()).root(name)
+        known = credential or find_credential(name.registry)
+        self.transport = Transport(url, known, patience, connection)
 
     def __enter__(self) -> Self:
         return self

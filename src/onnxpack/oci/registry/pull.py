@@ -15,6 +15,7 @@ from onnxpack.oci.index import choose, members
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.credentials import Credential
 from onnxpack.oci.registry.transport import Patience
 from onnxpack.oci.store.blobs import FOLDER, FolderBlobs, layer
@@ -30,6 +31,7 @@ def pull(
     platform: Platform | None = None,
     credential: Credential | None = None,
     patience: Patience | None = None,
+    connection: Connection | None = None,
 ) -> Image:
     """Pull an image from its registry.
 
@@ -39,12 +41,15 @@ def pull(
         platform: platform of the image; see :func:`onnxpack.oci.index.choose`.
         credential: credential for the registry; None looks where docker and podman keep it.
         patience: how often and how long to retry.
+        connection: whether to use TLS, and whose certificates to accept.
 
     Raises:
         RegistryError: the registry refuses, cannot be reached, or sends something false.
         ImageError: the registry has none for the platform, or a malformed one.
     """
-    with Client(reference, credential=credential, patience=patience) as client:
+    with Client(
+        reference, credential=credential, patience=patience, connection=connection
+    ) as client:
         parts = _chosen(client, reference, platform)
         config = client.read_blob(parts.config)
         ids = diff_ids(config, parts)
@@ -62,13 +67,16 @@ def resolve(
     *,
     credential: Credential | None = None,
     patience: Patience | None = None,
+    connection: Connection | None = None,
 ) -> Descriptor:
     """Return the descriptor of the manifest or index that a name stands for now.
 
     Raises:
         RegistryError: the registry does not have it, or cannot be reached.
     """
-    with Client(reference, credential=credential, patience=patience) as client:
+    with Client(
+        reference, credential=credential, patience=patience, connection=connection
+    ) as client:
         return client.resolve(reference.target)
 
 

@@ -11,6 +11,7 @@ from onnxpack.oci.index import Index
 from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.registry.client import Client
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.credentials import Credential
 from onnxpack.oci.registry.response import refused
 from onnxpack.oci.registry.transport import Patience
@@ -46,6 +47,7 @@ def push(
     mount_from: Sequence[str] = (),
     credential: Credential | None = None,
     patience: Patience | None = None,
+    connection: Connection | None = None,
     progress: Progress | None = None,
 ) -> Pushed:
     """Push an image, or an index with all its images.
@@ -56,6 +58,7 @@ def push(
         mount_from: repositories of the same registry that may have some of the blobs.
         credential: credential for the registry; None looks where docker and podman keep it.
         patience: how often and how long to retry.
+        connection: whether to use TLS, and whose certificates to accept.
         progress: called for each blob during its upload, from several threads.
 
     Raises:
@@ -64,7 +67,7 @@ def push(
     """
     if to.digest and to.digest != content.digest:
         raise UsageError(f"{to} cannot name content with the digest {content.digest}.")
-    with Client(to, credential=credential, patience=patience) as client:
+    with Client(to, credential=credential, patience=patience, connection=connection) as client:
         outcomes = put_blobs(client, content, mount_from=mount_from, progress=progress)
         if isinstance(content, Index):
             for image in content.images:

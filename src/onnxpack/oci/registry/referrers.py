@@ -19,6 +19,7 @@ from onnxpack.oci.index import Index, members
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.registry.address import follow, httpx, same_origin
 from onnxpack.oci.registry.client import Client, bare
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.credentials import Credential
 from onnxpack.oci.registry.push import put_blobs, put_manifest
 from onnxpack.oci.registry.response import read, refused
@@ -33,6 +34,7 @@ def attach(
     *,
     credential: Credential | None = None,
     patience: Patience | None = None,
+    connection: Connection | None = None,
 ) -> Reference:
     """Push an artifact that has a subject, list it there, and return its reference by digest.
 
@@ -44,6 +46,7 @@ def attach(
         to: repository of the subject; tag and digest are ignored.
         credential: credential for the registry; None looks where docker and podman keep it.
         patience: how often and how long to retry.
+        connection: whether to use TLS, and whose certificates to accept.
 
     Raises:
         UsageError: the artifact has no subject.
@@ -53,7 +56,7 @@ def attach(
     subject = artifact.subject
     if subject is None:
         raise UsageError("an artifact without a subject is attached to nothing.")
-    with Client(to, credential=credential, patience=patience) as client:
+    with Client(to, credential=credential, patience=patience, connection=connection) as client:
         put_blobs(client, artifact)
         if put_manifest(client, artifact, artifact.digest) != subject.digest:
             _add(client, subject, _listed_as(artifact))
@@ -67,6 +70,7 @@ def attached(
     artifact_type: str = "",
     credential: Credential | None = None,
     patience: Patience | None = None,
+    connection: Connection | None = None,
 ) -> tuple[Descriptor, ...]:
     """Return the descriptors of the artifacts attached to a manifest.
 
@@ -76,12 +80,13 @@ def attached(
         artifact_type: media type of the artifacts to return; empty returns all.
         credential: credential for the registry; None looks where docker and podman keep it.
         patience: how often and how long to retry.
+        connection: whether to use TLS, and whose certificates to accept.
 
     Raises:
         RegistryError: the registry refuses, or cannot be reached.
         ImageError: the list of attached artifacts is malformed.
     """
-    with Client(to, credential=credential, patience=patience) as client:
+    with Client(to, credential=credential, patience=patience, connection=connection) as client:
         found = _by_api(client, subject)
         if found is None:
             found = members(_by_tag(client, subject), what=tag_of(subject))

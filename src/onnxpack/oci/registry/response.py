@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from onnxpack.errors import RegistryError
-from onnxpack.oci.digest import CHUNK
 from onnxpack.oci.document import MAX_BYTES
 from onnxpack.oci.registry.address import httpx
+from onnxpack.oci.registry.pace import Pace
 
 MAX_TOLD = 300
 
@@ -36,10 +36,14 @@ def pieces(answer: httpx.Response) -> Iterator[bytes]:
     """Yield the body of a response in pieces as they arrive.
 
     Raises:
-        RegistryError: the connection breaks.
+        RegistryError: the connection breaks, or the body arrives too slowly.
     """
+    pace: Pace = answer.request.extensions["timeout"]["read"]
     try:
-        yield from answer.iter_raw(CHUNK)
+        # Without a size: else the pieces of a slow body would be collected where no pace is kept.
+        for piece in answer.iter_raw():
+            pace.advance(len(piece))
+            yield piece
     except httpx.TransportError as exc:
         raise unreachable(answer.url, exc) from exc
 
@@ -48,10 +52,12 @@ def unreachable(url: httpx.URL, exc: Exception) -> BrokenError:
     """Return the error for a registry that does not answer, or not completely."""
     host = url.netloc.decode()
     why = str(exc) or type(exc).__name__
-    remedy = f"curl -v {url.scheme}://{host}/v2/"
-    if "WRONG_VERSION_NUMBER" in why:
-        remedy = "a registry without TLS works only on localhost: put a TLS proxy before it"
-    return BrokenError(f"{host} cannot be reached: {why.rstrip('.')}.", remedy=remedy)
+    remedy, option = f"curl -v {url.scheme}://{host}/v2/", ""
+    if "WRONG_VERSION_NUMBER" in why:  # OpenSSL's word for an answer that is not TLS
+        remedy, option = "connection=Connection(tls=False)", "--plain-http"
+    return BrokenError(
+        f"{host} cannot be reached: {why.rstrip('.')}.", remedy=remedy, option=option
+    )
 
 
 def denied(root: httpx.URL, *, known: bool) -> RegistryError:
@@ -71,9 +77,13 @@ def refused(answer: httpx.Response, what: str) -> RegistryError:
         404: "check the name and the tag",
         429: "wait, or log in for a higher limit",
     }.get(status, "")
+    option = ""
+    if status == 400 and answer.url.scheme == "http":  # as Go and nginx answer before TLS
+        remedy, option = "connection=Connection(tls=True), if it expects TLS", "--tls"
     return RegistryError(
-        f"{host} refuses {what}: {status}{f', {told}' if told else ''}.", remedy=remedy
-    )
+        f"{host} refuses {what}: {status}{f', {told}' if told else ''}.",
+        remedy=remedy, option=option,
+    )  # fmt: skip
 
 
 def _told(answer: httpx.Response) -> str:

@@ -10,16 +10,21 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from onnxpack.errors import RegistryError
-from onnxpack.oci.registry.address import LOCAL, follow, httpx, same_origin
+from onnxpack.oci.registry.address import follow, httpx, same_origin
 from onnxpack.oci.registry.auth import Auth, Scopes
+from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.credentials import Credential
+from onnxpack.oci.registry.pace import timeouts
 from onnxpack.oci.registry.response import denied, read, unreachable
+from onnxpack.oci.registry.routes import Routes
 
 MAX_REDIRECTS = 5
 # No content encoding: a digest is computed over the bytes before any decoding.
 _HEADERS = {"User-Agent": "onnxpack", "Accept-Encoding": "identity"}
 _SAFE = frozenset({"GET", "HEAD"})
 _BUSY = frozenset({429, 500, 502, 503, 504})
+# OpenSSL's reasons that a second attempt does not change.
+_LASTING = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -35,13 +40,16 @@ class Patience:
         attempts: attempts in total for one request.
         first: seconds before the second attempt; each further wait is twice as long.
         longest: longest wait in seconds, whatever the registry asks for.
-        timeout: seconds without a byte after which an attempt fails.
+        timeout: seconds without progress after which an attempt fails: until the response begins,
+            and in which a body must arrive, or be taken, at least as fast as ``slowest``.
+        slowest: bytes per second. A body of any size may take its time, but not for ever.
     """
 
     attempts: int = 4
     first: float = 0.25
     longest: float = 20.0
     timeout: float = 60.0
+    slowest: float = 32 * 2**10
 
     def wait(self, attempt: int, asked: str | None = None) -> None:
         """Wait before another attempt: our time or the registry's, but at most ``longest``."""
@@ -55,15 +63,16 @@ class Transport:
     """HTTP with one registry; safe to use from several threads."""
 
     def __init__(
-        self, url: str, credential: Credential | None, patience: Patience | None = None
+        self,
+        url: str,
+        credential: Credential | None,
+        patience: Patience | None = None,
+        connection: Connection | None = None,
     ) -> None:
         self.root = httpx.URL(url)
         self.patience = patience or Patience()
         self._client = httpx.Client(
-            timeout=httpx.Timeout(self.patience.timeout, connect=10),
-            follow_redirects=False,
-            # A proxy from the environment cannot reach this machine.
-            trust_env=self.root.host not in LOCAL,
+            transport=Routes((connection or Connection()).context()), follow_redirects=False
         )
         self._auth = Auth(self.root, credential, self._ask)
 
@@ -156,6 +165,7 @@ class Transport:
     def _sent(self, request: httpx.Request) -> httpx.Response:
         for name, value in _HEADERS.items():
             request.headers[name] = value
+        request.extensions["timeout"] = timeouts(self.patience.timeout, self.patience.slowest)
         return self._client.send(request, stream=True)
 
     def _ask(self, request: httpx.Request) -> tuple[int, bytes]:
@@ -189,4 +199,4 @@ class _Asked:
 def _may_repeat(asked: _Asked, exc: httpx.TransportError) -> bool:
     if not isinstance(exc, httpx.ConnectError):
         return asked.again
-    return "CERTIFICATE_VERIFY_FAILED" not in str(exc)
+    return not any(reason in str(exc) for reason in _LASTING)

@@ -10,7 +10,6 @@ from onnxpack.oci.digest import digest_stream
 from onnxpack.oci.layer.entry import Entry, Folder
 from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.layer.tarball import END, header, padding
-from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.atomic import atomic_file
 from onnxpack.oci.store.blobs import FOLDER
 from onnxpack.oci.store.contents import (
@@ -19,6 +18,7 @@ from onnxpack.oci.store.contents import (
     LAYOUT,
     LAYOUT_FILE,
     Content,
+    Names,
     files_of,
     index_json,
     manifest_json,
@@ -26,13 +26,13 @@ from onnxpack.oci.store.contents import (
 from onnxpack.oci.store.layout import check_layer
 
 
-def write_archive(content: Content, to: Path, *, name: Reference | None = None) -> None:
+def write_archive(content: Content, to: Path, *, name: Names = None) -> None:
     """Write an image or an index as a tar; the same content gives the same bytes.
 
     Args:
         content: the image or index; the digests of its layers are checked while they are read.
         to: file to create or to replace; unchanged if writing fails.
-        name: name that ``docker load`` gives to the image.
+        name: one or several names that ``docker load`` gives to the image.
 
     Raises:
         ImageError: the file cannot be written, or a layer's file has changed.
@@ -41,7 +41,7 @@ def write_archive(content: Content, to: Path, *, name: Reference | None = None) 
         stream_archive(content, target, name=name)
 
 
-def stream_archive(content: Content, target: BinaryIO, *, name: Reference | None = None) -> None:
+def stream_archive(content: Content, target: BinaryIO, *, name: Names = None) -> None:
     """Write the tar to a stream, such as the standard input of ``docker load``.
 
     Raises:
@@ -63,9 +63,7 @@ def stream_archive(content: Content, target: BinaryIO, *, name: Reference | None
     target.write(END)
 
 
-def _members(
-    content: Content, name: Reference | None
-) -> Iterator[tuple[str, bytes | Layer | None]]:
+def _members(content: Content, name: Names) -> Iterator[tuple[str, bytes | Layer | None]]:
     yield LAYOUT_FILE, LAYOUT
     yield INDEX_FILE, index_json(content, name)
     yield DOCKER_FILE, manifest_json(content, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -18,6 +18,8 @@ from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.blobs import FOLDER
 
 Content: TypeAlias = Image | Index
+Names: TypeAlias = Reference | Sequence[Reference] | None
+"""No name of an image, one, or several."""
 
 LAYOUT_FILE, INDEX_FILE, DOCKER_FILE = "oci-layout", "index.json", "manifest.json"
 LAYOUT = encode({"imageLayoutVersion": "1.0.0"})
@@ -52,29 +54,40 @@ def files_of(content: Content) -> Iterator[tuple[str, bytes | Layer]]:
         yield f"{FOLDER}/{hex_of(digest)}", every[digest]
 
 
-def index_json(content: Content, name: Reference | None) -> bytes:
-    """Return ``index.json``, the table of contents of an OCI layout."""
-    about = content.descriptor
-    if name is not None:
-        names = {REF_NAME: name.tag or "latest", CONTAINERD_NAME: _tagged(name)}
-        about = replace(about, annotations=names)
-    return encode({"schemaVersion": 2, "mediaType": media.INDEX, "manifests": [about.to_json()]})
+def index_json(content: Content, name: Names) -> bytes:
+    """Return ``index.json``, the table of contents of an OCI layout: an entry for each name."""
+    about, tags, every = content.descriptor, set[str](), []
+    for each in _each(name):
+        tag = each.tag or "latest"
+        # Tools look an image up by its tag: two entries of one tag would be ambiguous.
+        tagged = {} if tag in tags else {REF_NAME: tag}
+        tags.add(tag)
+        every.append(replace(about, annotations={**tagged, CONTAINERD_NAME: _tagged(each)}))
+    listed = [each.to_json() for each in every or [about]]
+    return encode({"schemaVersion": 2, "mediaType": media.INDEX, "manifests": listed})
 
 
-def manifest_json(content: Content, name: Reference | None) -> bytes:
-    """Return Docker's ``manifest.json``; only the first image gets the name."""
+def manifest_json(content: Content, name: Names) -> bytes:
+    """Return Docker's ``manifest.json``; only the first image gets the names."""
     found = []
+    tags = [_tagged(each) for each in _each(name)]
     for at, image in enumerate(images_of(content)):
         if image.config_descriptor.media_type not in media.CONFIGS:
             raise ImageError("an artifact is not an image for docker load: write it as a layout.")
         found.append(
             {
                 "Config": f"{FOLDER}/{hex_of(image.config_descriptor.digest)}",
-                "RepoTags": [_tagged(name)] if name is not None and at == 0 else None,
+                "RepoTags": tags if tags and at == 0 else None,
                 "Layers": [f"{FOLDER}/{hex_of(each.descriptor.digest)}" for each in image.layers],
             }
         )
     return json.dumps(found, separators=(",", ":")).encode()
+
+
+def _each(name: Names) -> Sequence[Reference]:
+    if name is None:
+        return ()
+    return (name,) if isinstance(name, Reference) else name
 
 
 def _tagged(name: Reference) -> str:

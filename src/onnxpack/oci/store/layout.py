@@ -9,7 +9,6 @@ from pathlib import Path
 from onnxpack.errors import ImageError
 from onnxpack.oci.digest import digest_stream
 from onnxpack.oci.layer.layer import Layer
-from onnxpack.oci.reference import Reference
 from onnxpack.oci.store.atomic import atomic_folder
 from onnxpack.oci.store.blobs import FOLDER
 from onnxpack.oci.store.contents import (
@@ -17,6 +16,7 @@ from onnxpack.oci.store.contents import (
     LAYOUT,
     LAYOUT_FILE,
     Content,
+    Names,
     files_of,
     index_json,
 )
@@ -28,7 +28,7 @@ def write_layout(
     content: Content,
     to: Path,
     *,
-    name: Reference | None = None,
+    name: Names = None,
     link: bool = False,
     force: bool = False,
 ) -> None:
@@ -37,7 +37,7 @@ def write_layout(
     Args:
         content: the image or index; the digests of its layers are checked while they are read.
         to: the folder to create.
-        name: name that ``docker load``, podman and containerd give to the image.
+        name: one or several names that ``docker load``, podman and containerd give to the image.
         link: hard-link layers without a check; only for files that are never written to again.
         force: replace an existing folder.
 

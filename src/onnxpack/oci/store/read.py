@@ -220,7 +220,7 @@ def _named(blobs: Blobs, name: str) -> Descriptor:
         for each in found
     ]
     chosen = [each for each, known in zip(found, names, strict=True) if not name or name in known]
-    if len(chosen) == 1:
+    if len({each.digest for each in chosen}) == 1:  # one image may have several names
         return chosen[0]
     offered = ", ".join(sorted({str(one) for known in names for one in known}))
     raise ImageError(
