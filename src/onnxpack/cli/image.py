@@ -109,6 +109,7 @@ def command(
     same image, bit for bit.
     """
     from onnxpack.image.build import build_image
+    from onnxpack.image.cache import Cache
     from onnxpack.oci.reference import Reference
     from onnxpack.pack.read import open_pack
 
@@ -132,7 +133,7 @@ def command(
     recipe = _recipe(base, platform, runtime, compression, pull=pull, quiet=json)
     to = _Delivery(output, load or not (output or push), push, force)
     by = to.check(recipe)
-    built = build_image(opened, recipe, told=None if json else say.note)
+    built = build_image(opened, recipe, cache=Cache(told=say.note), told=None if json else say.note)
     where = to.deliver(built, name, by)
     if json:
         say.emit(_as_json(built, name, where))
@@ -256,7 +257,7 @@ def _write(built: Built, name: Reference, output: Path, *, force: bool) -> None:
     if output.suffix == ".tar":
         write_archive(built.content, output, name=name)
     else:
-        write_layout(built.content, output, name=name, link=True, force=force)
+        write_layout(built.content, output, name=name, force=force)
 
 
 def _show(built: Built, name: Reference, where: dict[str, Any]) -> None:

@@ -11,11 +11,13 @@ from time import perf_counter
 from typing import TypeAlias
 
 from onnxpack.errors import PackError, UsageError
+from onnxpack.image import sbom
 from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.config import config, labels
+from onnxpack.image.runtime import prune
 from onnxpack.image.runtime.layer import runtime_layer
-from onnxpack.image.runtime.wheels import install, requirements
+from onnxpack.image.runtime.wheels import install, required, requirements
 from onnxpack.image.sbom import BILL, write_bill
 from onnxpack.image.target import check_platform
 from onnxpack.oci.image import Image, append_layers
@@ -32,6 +34,9 @@ MAX_DIGITS = 11
 """Digits of a time in seconds since 1970: the header of a tar has no room for more."""
 MIN_GOLDEN = 2**20
 """Bytes of golden data that are always shipped, whatever the size of the model."""
+
+_HOW = (Path(sbom.__file__), Path(prune.__file__))
+"""The modules that shape the bill of materials; their content is part of the cache key."""
 
 Told: TypeAlias = Callable[[str], object]
 
@@ -66,11 +71,13 @@ class Built:
         content: an image, or an index of the images of several platforms.
         seconds: duration of the build.
         wheels: the pinned requirements.
+        cache: cache of the layers; they are not removed from there while this object lives.
     """
 
     content: Image | Index
     seconds: float
     wheels: tuple[str, ...]
+    cache: Cache
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -123,7 +130,7 @@ def build_image(
             for each in recipe.platforms
         ]
     content = images[0] if len(images) == 1 else make_index(images)
-    return Built(content, perf_counter() - begun, wheels)
+    return Built(content, perf_counter() - begun, wheels, cache)
 
 
 def _build(
@@ -206,12 +213,16 @@ def _check(pack: Pack) -> None:
 
 def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> Layer:
     """Return the layer with the bill of materials of base and runtime, without the model's own."""
-    bill = write_bill(base, install(wheels, base.target, cache))
+    key = key_of(
+        base=base.image.digest, name=base.name, pins=wheels, also=required(wheels),
+        target=base.target, how=[path.read_text("utf-8") for path in _HOW], mtime=mtime,
+    )  # fmt: skip
 
     def make(to: Path) -> Layer:
+        bill = write_bill(base, install(wheels, base.target, cache))
         return write_layer([Entry(BILL, bill)], to, compression="none", mtime=mtime)
 
-    return cache.layer(f"bill-{key_of(bill=bill, mtime=mtime)}", make)
+    return cache.layer(f"bill-{key}", make)
 
 
 def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:

@@ -1,107 +1,131 @@
-"""Cache the parts of images under a key of everything that a part is made from."""
+"""Keep the parts of images under a key of everything that a part is made from."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 from onnxpack.errors import ImageError
+from onnxpack.image.cache.leftovers import remove_leftovers
+from onnxpack.image.cache.lock import EXCLUSIVE, SHARED, locked, open_lock, try_lock, wait_for_lock
+from onnxpack.image.cache.note import SUFFIX, Note
+from onnxpack.image.cache.tree import Tree
 from onnxpack.oci.descriptor import Descriptor
-from onnxpack.oci.digest import hex_of
-from onnxpack.oci.document import decode, encode, strings
+from onnxpack.oci.digest import check_digest, hex_of
+from onnxpack.oci.document import strings
 from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.store.blobs import FOLDER
+from onnxpack.oci.store.read import check_blob
+
+LOCK, LOCKS, WORK = "lock", "locks", "work"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Cache:
-    """A folder of trees and layers, which are complete and never change.
+    """A folder of trees, layers and facts, which are complete and never change.
+
+    A part that is damaged is never used: it is reported and made again. While the object lives,
+    no process removes anything from the folder.
 
     Args:
         root: the folder; None is ``onnxpack`` in the user's cache (XDG_CACHE_HOME).
+        told: called with a line about each damaged part; None issues a warning.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(
+        self, root: Path | None = None, *, told: Callable[[str], object] | None = None
+    ) -> None:
         self.root = root or _default()
+        self.checked: set[str] = set()
+        self._told = told or _warn
+        self._held = False
 
-    def tree(self, key: str, make: Callable[[Path], None], *, anew: bool = False) -> Path:
-        """Return the folder of a key; ``make`` fills a new one if there is none yet.
-
-        Args:
-            key: key of the folder.
-            make: function that fills an empty folder.
-            anew: make a new folder in any case, which replaces the old one.
-        """
-        found = self.root / "trees" / key
-        if found.is_dir() and not anew:
-            return found
-        made = self._fresh("trees", key)
-        try:
-            made.mkdir()
-            make(made)
-            if anew and found.is_dir():
-                found.rename(made.with_suffix(".old"))
-            _move(made, found)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-            shutil.rmtree(made.with_suffix(".old"), ignore_errors=True)
-        return found
+    def tree(self, key: str, make: Callable[[Path], None]) -> Tree:
+        """Return the folder of a key; ``make`` fills a new one when it is needed."""
+        return Tree(self, key, make)
 
     def layer(self, key: str, make: Callable[[Path], Layer]) -> Layer:
-        """Return the layer of a key; ``make`` writes it to a file if there is none yet."""
-        note = self.root / "layers" / f"{key}.json"
+        """Return the layer of a key; ``make`` writes it to a file if there is none that is good.
+
+        What ``make`` creates beside that file is removed.
+        """
+        note = self.note("layers", key)
         if (found := self._known(note)) is not None:
             return found
-        made = self._fresh("layers", key)
-        try:
-            layer = make(made)
-            blob = self.blob(layer.descriptor.digest)
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            made.replace(blob)
-            fresh = self._fresh("layers", key)
-            fresh.write_bytes(
-                encode({"descriptor": layer.descriptor.to_json(), "diff_id": layer.diff_id})
-            )
-            fresh.replace(note)
-        except OSError as exc:
-            raise ImageError(f"{self.root} cannot be written: {exc.strerror or exc}.") from exc
-        finally:
-            made.unlink(missing_ok=True)
+        with self.alone(f"layers-{key}"):
+            if (found := self._known(note, quiet=True)) is not None:
+                return found
+            with self.work() as work:
+                layer = make(work / "layer")
+                self.folder(FOLDER)
+                blob = self.blob(layer.descriptor.digest)
+                (work / "layer").replace(blob)
+                note.write({"descriptor": layer.descriptor.to_json(), "diff_id": layer.diff_id})
+        self.checked.add(layer.descriptor.digest)
         return Layer(blob, layer.descriptor, layer.diff_id)
 
     def fact(self, key: str, make: Callable[[], dict[str, str]]) -> dict[str, str]:
         """Return facts that were found once and do not change; ``make`` finds them."""
-        note = self.root / "facts" / f"{key}.json"
-        if note.is_file():
-            return strings(decode(note.read_bytes(), what=str(note)), what=str(note))
+        note = self.note("facts", key)
+        try:
+            if (content := note.read()) is not None:
+                note.touch()
+                return strings(content, what=str(note.path))
+        except ImageError as exc:
+            self.report(exc, "it is made again")
         found = make()
-        fresh = self._fresh("facts", key)
-        fresh.write_bytes(encode(found))
-        fresh.replace(note)
+        with self._written():
+            note.write(found)
         return found
 
     def blob(self, digest: str) -> Path:
         """Return the path for the blob of a digest, existing or not; pulls store layers there."""
         return self.root / FOLDER / hex_of(digest)
 
-    def _known(self, note: Path) -> Layer | None:
-        try:
-            found = decode(note.read_bytes(), what=str(note))
-        except FileNotFoundError:
-            return None
-        descriptor = Descriptor.from_json(found.get("descriptor"), what=str(note))
-        blob = self.blob(descriptor.digest)
-        # A blob that was deleted, or truncated by a full disk, is made again.
-        if not blob.is_file() or blob.stat().st_size != descriptor.size:
-            return None
-        return Layer(blob, descriptor, str(found.get("diff_id")))
+    def touch(self, layers: Iterable[Layer]) -> None:
+        """Note that layers without a note, which were pulled, are used now."""
+        for layer in layers:
+            with suppress(OSError):  # the cache can be read-only
+                os.utime(layer.path)
+
+    def note(self, kind: str, key: str) -> Note:
+        """Return the note of a key, existing or not."""
+        return Note(self.folder(kind) / f"{key}{SUFFIX}")
+
+    def report(self, damage: ImageError, then: str, *, quiet: bool = False) -> None:
+        """Report a damaged part."""
+        if not quiet:
+            self._told(f"the cache is damaged: {damage.message.removesuffix('.')}; {then}")
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Wait until no other process makes the same part, and keep others waiting meanwhile."""
+        with self._written(), locked(self.folder(LOCKS) / name):
+            yield
+
+    @contextmanager
+    def work(self) -> Iterator[Path]:
+        """Yield a new folder on the cache's file system; the folder is removed in any case.
+
+        Raises:
+            ImageError: the cache cannot be written.
+        """
+        with self._written():
+            folder = Path(mkdtemp(dir=self.folder(WORK)))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def folder(self, kind: str = "") -> Path:
         """Return the folder of a kind of parts, or the cache itself; it is created if needed.
@@ -117,26 +141,54 @@ class Cache:
                 f"the cache {folder} cannot be made: {exc.strerror}.",
                 remedy="set XDG_CACHE_HOME to a folder that can be written",
             ) from exc
+        self._hold()
         return folder
 
-    def _fresh(self, kind: str, key: str) -> Path:
-        return self.folder(kind) / f".{key}.{secrets.token_hex(6)}"
+    def _known(self, note: Note, *, quiet: bool = False) -> Layer | None:
+        try:
+            if (content := note.read()) is None:
+                return None
+            descriptor = Descriptor.from_json(content.get("descriptor"), what=str(note.path))
+            diff_id = check_digest(content.get("diff_id"), what=f"the diff_id in {note.path}")
+            found = Layer(self.blob(descriptor.digest), descriptor, diff_id)
+            if not os.path.lexists(found.path):
+                return None
+            if descriptor.digest not in self.checked:
+                check_blob(found)
+        except ImageError as exc:
+            self.report(exc, "the layer is made again", quiet=quiet)
+            return None
+        self.checked.add(descriptor.digest)
+        note.touch()
+        return found
 
+    def _hold(self) -> None:
+        """Keep other processes from removing anything, after removing what killed ones left."""
+        if self._held:
+            return
+        self._held = True
+        # A cache that is read-only can be used without a lock: nobody removes anything from it.
+        with suppress(OSError):
+            handle = open_lock(self.root / LOCK)
+            weakref.finalize(self, os.close, handle)
+            if try_lock(handle, EXCLUSIVE):
+                remove_leftovers(self.root)
+            wait_for_lock(handle, SHARED)
 
-@contextmanager
-def cold_cache(cache: Cache) -> Iterator[Cache]:
-    """Yield a temporary cache with the bases of another cache, but not its layers and wheels."""
-    with TemporaryDirectory(prefix=".cold-", dir=cache.folder()) as folder:
-        root = Path(folder)
-        (root / "trees").mkdir()
-        for tree in (cache.root / "trees").glob("debian-*"):
-            (root / "trees" / tree.name).symlink_to(tree)
-        (root / "facts").symlink_to(cache.folder("facts"))
-        blobs = root / FOLDER
-        blobs.mkdir(parents=True)
-        for blob in (cache.root / FOLDER).glob("*"):  # includes the layers of the bases
-            (blobs / blob.name).hardlink_to(blob)
-        yield Cache(root)
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            full = exc.errno in _FULL
+            if not (full or exc.filename is None or self.root in Path(exc.filename).parents):
+                raise  # about a file elsewhere
+            raise ImageError(
+                f"the cache {self.root} cannot be written: {exc.strerror or exc}.",
+                remedy="onnxpack cache prune --days 30"
+                if full
+                else "set XDG_CACHE_HOME to a folder that can be written",
+            ) from exc
 
 
 def key_of(**facts: Any) -> str:
@@ -145,12 +197,8 @@ def key_of(**facts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _move(made: Path, to: Path) -> None:
-    try:
-        made.rename(to)
-    except OSError:
-        if not to.is_dir():  # otherwise another process made the same folder first
-            raise
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=2)
 
 
 def _default() -> Path:
