@@ -153,8 +153,8 @@ def _build(
     )
     told(f"model {pack.name}")
     bill = _bill_layer(base, wheels, cache, recipe.mtime)
-    checked.result()  # the pack's digest is a cache key: check the pack first
-    model = _model_layer(pack, cache, recipe.mtime)
+    model = _model_layer(pack, cache, recipe.mtime, checked)
+    checked.result()
     return append_layers(
         base.image, [runtime, bill, model],
         config=config(pack, base.interpreter), created=recipe.mtime,
@@ -225,10 +225,11 @@ def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> 
     return cache.layer(f"bill-{key}", make)
 
 
-def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:
+def _model_layer(pack: Pack, cache: Cache, mtime: int, checked: Future[None]) -> Layer:
     """Return the layer with the pack: the same blob on every base and platform."""
 
     def make(to: Path) -> Layer:
+        checked.result()  # the pack's digest is a cache key: no layer is made before the check
         entries = [Entry(f"model/{pack.name}/{name}", path) for name, path in shipped(pack)]
         return write_layer(entries, to, compression="none", mtime=mtime)
 

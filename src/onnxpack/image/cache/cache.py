@@ -167,7 +167,7 @@ class Cache:
         if self._held:
             return
         self._held = True
-        # A cache that is read-only can be used without a lock: nobody removes anything from it.
+        # Without a lock, as in a cache that is read-only, builds work, and nothing is removed.
         with suppress(OSError):
             handle = open_lock(self.root / LOCK)
             weakref.finalize(self, os.close, handle)
