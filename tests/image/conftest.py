@@ -13,7 +13,7 @@ from tests.image.small import make_stand_ins, use_stand_ins
 import onnxpack
 from onnxpack.image.build import Built, Recipe, build_image
 from onnxpack.image.cache import Cache
-from onnxpack.image.runtime import layer, wheels
+from onnxpack.image.runtime import bytecode, layer, wheels
 from onnxpack.oci.platform import Platform
 
 
@@ -49,6 +49,8 @@ def stand_ins(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setattr(wheels, "_uv", None)
     monkeypatch.setattr(layer, "own_files", None)
+    for module in (layer, bytecode):
+        monkeypatch.setattr(module, "find_interpreter", None)
     folder = make_stand_ins(tmp_path / "stand-ins")
     use_stand_ins(folder)
     return folder

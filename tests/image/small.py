@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from onnxpack.image.base.debian import STATUS, default_python
-from onnxpack.image.runtime import layer, wheels
+from onnxpack.image.runtime import bytecode, layer, wheels
 from onnxpack.oci.layer.entry import Entry
 
 MMDEBSTRAP = """#!/bin/sh
@@ -27,10 +27,11 @@ UV = """#!/bin/sh
 set -e
 while [ "$1" != --target ]; do shift; done
 mkdir -p "$2/numpy" "$2/numpy-2.dist-info"
-echo 'x = 1' > "$2/numpy/__init__.py"
+cp "${0%/*}/METADATA" "$2/numpy-2.dist-info/METADATA"
+cp "${0%/*}/module.py" "$2/numpy/__init__.py"
 head -c 20000 /dev/zero > "$2/numpy/data.bin"
-printf 'Metadata-Version: 2.1\\nName: numpy\\nVersion: 2\\n' > "$2/numpy-2.dist-info/METADATA"
 """
+METADATA = "Metadata-Version: 2.1\nName: numpy\nVersion: 2\n"
 ABOUT = "Package: libc6\nVersion: {}\nArchitecture: amd64\n"
 
 
@@ -40,6 +41,8 @@ def make_stand_ins(folder: Path, *, version: str = "1") -> Path:
     for name, script in (("mmdebstrap", MMDEBSTRAP), ("uv", UV)):
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)
+    (folder / "METADATA").write_text(METADATA)
+    (folder / "module.py").write_text("x = 1\n")
     python, module = f"usr/bin/python{default_python()}", f"usr/lib/python{default_python()}/os.py"
     with tarfile.open(folder / "debian.tar", "w") as tar:
         for path, content in (
@@ -59,9 +62,10 @@ def make_stand_ins(folder: Path, *, version: str = "1") -> Path:
 
 
 def use_stand_ins(folder: Path) -> None:
-    """Let this process build with the programs of a folder, and with little of onnxpack."""
+    """Let this process build with the programs of a folder, little of onnxpack and no byte code."""
     os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
     wheels._uv = lambda: str(folder / "uv")
+    layer.find_interpreter = bytecode.find_interpreter = lambda _: None
     layer.own_files = lambda: iter([Entry("onnxpack/__init__.py", Path(__file__))])
 
 
