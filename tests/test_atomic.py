@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -96,6 +97,39 @@ def test_what_another_process_is_making_stays(place):
             (second / "which").write_text("second")
         assert (first / "which").read_text() == "first"
     assert (place / "which").read_text() == "first"
+
+
+@pytest.mark.parametrize("makes", [atomic_file, atomic_folder])
+def test_what_another_process_takes_for_left_behind_is_made_again(tmp_path, monkeypatch, makes):
+    """The other process comes after it was made, and before it is locked."""
+    to, real, come = tmp_path / "new", os.open, [None]
+
+    def open_late(path, *more, **named):
+        if come and os.fspath(path).endswith(".tmp"):
+            come.pop()
+            atomic.remove_leftovers(to)
+            assert names(tmp_path) == []
+        return real(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", open_late)
+    with makes(to):
+        pass
+    assert names(tmp_path) == ["new"]
+
+
+def test_what_another_process_is_removing_is_waited_for(tmp_path):
+    made = tmp_path / ".new.0123456789abcdef.tmp"
+    made.mkdir()
+    with atomic._locked(made) as held, ThreadPoolExecutor(1) as threads:
+        assert held
+
+        def create():
+            with atomic._created(made, lambda path: path.mkdir(exist_ok=True)):
+                return made.exists()
+
+        created = threads.submit(create)
+        made.rmdir()
+    assert created.result()
 
 
 def test_a_file_with_a_lock_stays_and_one_without_goes(tmp_path):

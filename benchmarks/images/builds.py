@@ -96,7 +96,10 @@ class Bench:
             root = Path(folder)
             (root / "trees").mkdir()
             for tree in (self.cache.root / "trees").glob("debian-*"):
-                (root / "trees" / tree.name).symlink_to(tree)
+                if tree.is_dir():
+                    (root / "trees" / tree.name).symlink_to(tree)
+                else:  # the note that names the folder
+                    shutil.copy(tree, root / "trees")
             environment = {**OTHERWISE, "HOME": folder, "UV_CACHE_DIR": f"{folder}/uv"}
             return self.build(
                 pack, "-o", f"{folder}/layout",

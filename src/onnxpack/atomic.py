@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +22,7 @@ from typing import BinaryIO
 _NOT_HERE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """Errors of a kernel or file system that cannot exchange two names."""
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MADE, ASIDE = ".tmp", ".old"
 
 
@@ -35,7 +36,7 @@ def atomic_file(to: Path) -> Iterator[BinaryIO]:
     remove_leftovers(to)
     made = _sibling(to)
     try:
-        with made.open("xb") as target, _locked(made):
+        with _created(made, _new_file), made.open("wb") as target:
             yield target
             target.flush()
             made.replace(to)
@@ -58,8 +59,7 @@ def atomic_folder(to: Path) -> Iterator[Path]:
     remove_leftovers(to)
     made = _sibling(to)
     try:
-        made.mkdir()
-        with _locked(made):
+        with _created(made, Path.mkdir):
             yield made
             _put(made, to)
     finally:
@@ -116,13 +116,40 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextmanager
+def _created(made: Path, create: Callable[[Path], object]) -> Iterator[None]:
+    """Create a file or folder and hold its lock.
+
+    Before it is locked, another process can take it for left behind. Then it is created again,
+    once that process has removed it.
+    """
+    while True:
+        create(made)
+        try:
+            handle = os.open(made, _FLAGS)
+        except FileNotFoundError:
+            continue
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.lexists(made):
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _new_file(path: Path) -> None:
+    path.open("xb").close()
+
+
+@contextmanager
 def _locked(path: Path) -> Iterator[bool]:
     """Hold the lock of a file or folder, whatever its name becomes.
 
     Yields:
         Whether it is held: another process may have it, or the file system may have no locks.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(path, _FLAGS)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

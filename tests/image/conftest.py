@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from tests.image.small import make_stand_ins, use_stand_ins
 
 import onnxpack
 from onnxpack.image.build import Built, Recipe, build_image
 from onnxpack.image.cache import Cache
+from onnxpack.image.runtime import bytecode, layer, wheels
 from onnxpack.oci.platform import Platform
 
 
@@ -39,6 +42,19 @@ def amd64() -> Recipe:
 @pytest.fixture(scope="session")
 def built(packs, cache, amd64) -> Built:
     return build_image(onnxpack.open_pack(packs / "mlp"), amd64, cache=cache)
+
+
+@pytest.fixture
+def stand_ins(tmp_path, monkeypatch) -> Path:
+    """Let this test build with programs that stand in for mmdebstrap and uv."""
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setattr(wheels, "_uv", None)
+    monkeypatch.setattr(layer, "own_files", None)
+    for module in (layer, bytecode):
+        monkeypatch.setattr(module, "find_interpreter", None)
+    folder = make_stand_ins(tmp_path / "stand-ins")
+    use_stand_ins(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -159,6 +159,7 @@ def command(
     from onnxpack.cli.image_delivery import Delivery, as_json, show_built
     from onnxpack.image.additions import Additions, read_pairs
     from onnxpack.image.build import build_image
+    from onnxpack.image.cache import Cache
 
     opened = _open(packs, digests, variant, quiet=json)
     names = _names(opened, tags)
@@ -186,7 +187,7 @@ def command(
         recipe = replace(recipe, connection=own)
     to = Delivery(names, output, load or not (output or push), push, force, connection)
     by = to.check(recipe)
-    built = build_image(opened, recipe, told=None if json else say.note)
+    built = build_image(opened, recipe, cache=Cache(told=say.note), told=None if json else say.note)
     where = to.deliver(built, by)
     if json:
         say.emit(as_json(built, names, where))

@@ -94,6 +94,7 @@ def command(
     has a row of its own. The answers of every container must agree with the pack's golden data.
     """
     from onnxpack.image.base.open import default_base
+    from onnxpack.image.cache import Cache
     from onnxpack.image.compare.measure import Plan, compare_images
     from onnxpack.pack.read import open_pack
 
@@ -107,7 +108,7 @@ def command(
     )  # fmt: skip
     with TemporaryDirectory(prefix="onnxpack-") as work, show.progress(verbose=not json) as told:
         program = _save_program(opened, against, class_name, Path(work), trust=trust)
-        found = compare_images(opened, program, plan, told=told)
+        found = compare_images(opened, program, plan, cache=Cache(told=say.note), told=told)
     if output is not None:
         _save(found, output)
     for name, why in found.failed.items():

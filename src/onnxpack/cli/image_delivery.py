@@ -63,7 +63,7 @@ class Delivery:
         if output.suffix == ".tar":
             write_archive(built.content, output, name=self.names)
         else:
-            write_layout(built.content, output, name=self.names, link=True, force=self.force)
+            write_layout(built.content, output, name=self.names, force=self.force)
 
     def _publish(self, built: Built) -> dict[str, Any]:
         """Push the image by each of its names; each registry gets each blob once."""

@@ -11,12 +11,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 from onnxpack.errors import PackError, UsageError
+from onnxpack.image import sbom
 from onnxpack.image.additions import Additions
 from onnxpack.image.base.open import Base, open_base
 from onnxpack.image.cache import Cache, key_of
 from onnxpack.image.config import config, labels
+from onnxpack.image.runtime import prune
 from onnxpack.image.runtime.layer import runtime_layer
-from onnxpack.image.runtime.wheels import install, requirements
+from onnxpack.image.runtime.wheels import install, required, requirements
 from onnxpack.image.sbom import BILL, write_bill
 from onnxpack.image.target import check_platform
 from onnxpack.oci.image import Image, append_layers
@@ -36,6 +38,9 @@ MAX_DIGITS = 11
 """Digits of a time in seconds since 1970: the header of a tar has no room for more."""
 MIN_GOLDEN = 2**20
 """Bytes of golden data that are always shipped, whatever the size of the model."""
+
+_HOW = (Path(sbom.__file__), Path(prune.__file__))
+"""The modules that shape the bill of materials; their content is part of the cache key."""
 
 Told: TypeAlias = Callable[[str], object]
 
@@ -74,11 +79,13 @@ class Built:
         content: an image, or an index of the images of several platforms.
         seconds: duration of the build.
         wheels: the pinned requirements.
+        cache: cache of the layers; they are not removed from there while this object lives.
     """
 
     content: Image | Index
     seconds: float
     wheels: tuple[str, ...]
+    cache: Cache
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -140,7 +147,7 @@ def build_image(
             for each in recipe.platforms
         ]
     content = images[0] if len(images) == 1 else make_index(images)
-    return Built(content, perf_counter() - begun, wheels)
+    return Built(content, perf_counter() - begun, wheels, cache)
 
 
 def in_order(packs: Sequence[Pack]) -> tuple[Pack, ...]:
@@ -182,9 +189,12 @@ def _build(
     )
     told(f"model {', '.join(pack.name for pack in packs)}")
     bill = _bill_layer(base, wheels, cache, recipe.mtime)
+    models = [
+        _model_layer(pack, cache, recipe.mtime, check)
+        for pack, check in zip(packs, checked, strict=True)
+    ]
     for each in checked:
-        each.result()  # the pack's digest is a cache key: check the pack first
-    models = [_model_layer(pack, cache, recipe.mtime) for pack in packs]
+        each.result()
     return append_layers(
         base.image, [runtime, bill, *models],
         config=config(packs, base.interpreter, recipe.additions), created=recipe.mtime,
@@ -246,18 +256,23 @@ def _check(pack: Pack) -> None:
 
 def _bill_layer(base: Base, wheels: Sequence[str], cache: Cache, mtime: int) -> Layer:
     """Return the layer with the bill of materials of base and runtime, without the model's own."""
-    bill = write_bill(base, install(wheels, base.target, cache))
+    key = key_of(
+        base=base.image.digest, name=base.name, pins=wheels, also=required(wheels),
+        target=base.target, how=[path.read_text("utf-8") for path in _HOW], mtime=mtime,
+    )  # fmt: skip
 
     def make(to: Path) -> Layer:
+        bill = write_bill(base, install(wheels, base.target, cache))
         return write_layer([Entry(BILL, bill)], to, compression="none", mtime=mtime)
 
-    return cache.layer(f"bill-{key_of(bill=bill, mtime=mtime)}", make)
+    return cache.layer(f"bill-{key}", make)
 
 
-def _model_layer(pack: Pack, cache: Cache, mtime: int) -> Layer:
+def _model_layer(pack: Pack, cache: Cache, mtime: int, checked: Future[None]) -> Layer:
     """Return the layer with the pack: the same blob on every base and platform."""
 
     def make(to: Path) -> Layer:
+        checked.result()  # the pack's digest is a cache key: no layer is made before the check
         entries = [Entry(f"model/{pack.name}/{name}", path) for name, path in shipped(pack)]
         return write_layer(entries, to, compression="none", mtime=mtime)
 

@@ -124,7 +124,7 @@ def _base(base: Base) -> Iterator[dict[str, Any]]:
             "version": base.image.digest,
         }
         return
-    for path in sorted((base.tree / STATUS).iterdir()):
+    for path in sorted((base.tree.path() / STATUS).iterdir()):
         about = HeaderParser().parsestr(path.read_text("utf-8"))
         name, version, machine = about["Package"], about["Version"], about["Architecture"]
         purl = f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={machine}"

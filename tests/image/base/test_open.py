@@ -1,8 +1,7 @@
 """Bases: which image has a Python, and what is said of one that has none."""
 
-import shutil
-
 import pytest
+from tests.image.small import make_stand_ins
 
 from onnxpack.errors import ImageError
 from onnxpack.image.base import debian
@@ -84,16 +83,21 @@ def test_without_mmdebstrap_the_way_out_is_told(monkeypatch, opened):
     assert "apt install mmdebstrap" in refused.value.remedy
 
 
-def test_other_packages_make_another_layer(cache, tmp_path):
+def test_other_packages_make_another_layer(stand_ins, tmp_path):
     """The cached layer is that of the packages that the bill of materials names."""
-    first = open_base("debian", AMD64, cache, compression="gzip", mtime=0)
-    shutil.copytree(cache.root / "trees", tmp_path / "trees", symlinks=True)
-    shutil.copytree(cache.root / "layers", tmp_path / "layers")
-    (tmp_path / "blobs").symlink_to(cache.root / "blobs")
-    other = Cache(tmp_path)
-    status = tmp_path / "trees" / first.tree.name / debian.STATUS / "tzdata"
-    status.write_text(status.read_text().replace("Version: ", "Version: 9"))
-    assert open_base("debian", AMD64, other, compression="gzip", mtime=0).image != first.image
+
+    def open_(*, anew):
+        cache = Cache(tmp_path / "cache")
+        found = open_base("debian", AMD64, cache, compression="gzip", mtime=0, anew=anew)
+        return found.image, found.tree.path() / debian.STATUS / "libc6"
+
+    first, _ = open_(anew=False)
+    make_stand_ins(stand_ins, version="9")
+    assert open_(anew=False)[0] == first
+    assert open_(anew=True)[0] != first
+    image, status = open_(anew=False)
+    assert image != first
+    assert "Version: 9" in status.read_text()
 
 
 def test_a_release_that_is_unknown_is_told(monkeypatch, opened):

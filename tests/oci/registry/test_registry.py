@@ -91,6 +91,20 @@ def test_a_store_keeps_layers_between_pulls(name, image, make_layer, tmp_path):
     }
 
 
+def test_a_layer_in_the_store_that_was_altered_is_pulled_again(name, image, tmp_path):
+    push(image, name)
+    whole = [layer.path.read_bytes() for layer in pull(name, tmp_path).layers]
+    for damage in (lambda text: b"?" + text[1:], lambda text: text[:-1], lambda text: text + b"0"):
+        found = []
+        for layer, text in zip(pull(name, tmp_path).layers, whole, strict=True):
+            layer.path.write_bytes(damage(text))
+        layers = pull(name, tmp_path, damaged=found.append).layers
+        assert [layer.path.read_bytes() for layer in layers] == whole
+        assert {str(layer.path) for layer in layers} == {
+            each.message.partition(" ")[0] for each in found
+        }
+
+
 def test_an_index_is_pushed_with_all_of_its_images(name, layers, tmp_path):
     images = [make_image(layers, platform=Platform(each)) for each in ("amd64", "arm64")]
     index = make_index(images)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -18,7 +17,9 @@ from pathlib import Path
 
 from onnxpack.errors import ImageError
 from onnxpack.image.base.standard_library import UNUSED
-from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.base.temporary import temporary_folder
+from onnxpack.image.cache import Cache, Tree, key_of
+from onnxpack.image.child import run_child
 from onnxpack.image.runtime.bytecode import compile_tree, find_interpreter
 from onnxpack.oci.layer.members import Bounded
 from onnxpack.oci.platform import Platform
@@ -66,17 +67,16 @@ def is_at_hand() -> bool:
     return all(map(shutil.which, ("mmdebstrap", "dpkg-deb")))
 
 
-def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = False) -> Path:
+def debian_tree(python: str, platform: Platform, cache: Cache) -> Tree:
     """Return the folder of a base with this version of Python.
 
     Args:
         python: version of Python, such as ``3.13``.
         platform: platform of the base.
         cache: cache of trees.
-        anew: fetch the packages even if they are in the cache.
 
     Raises:
-        ImageError: mmdebstrap is missing or failed, or no release of Debian has this Python.
+        ImageError: no release of Debian has this Python.
     """
     suite = SUITES.get(python)
     if suite is None:
@@ -87,23 +87,15 @@ def debian_tree(python: str, platform: Platform, cache: Cache, *, anew: bool = F
     recipe = (KEPT.pattern, repr(KEPT_TOO), LEFT_OUT.pattern, _HOOK, _USERS)
     compiles = find_interpreter(python) is not None
     key = key_of(suite=suite, platform=str(platform), recipe=recipe, compiles=compiles)
-    name = f"debian-{suite}-{key}"
-    return cache.tree(name, lambda to: _make(python, suite, platform, to), anew=anew)
-
-
-def read_packages(tree: Path) -> list[str]:
-    """Return the dpkg status of each package in a base, sorted by package name."""
-    return [path.read_text("utf-8") for path in sorted((tree / STATUS).iterdir())]
+    return cache.tree(f"debian-{suite}-{key}", lambda to: _make(python, suite, platform, to))
 
 
 def _make(python: str, suite: str, platform: Platform, to: Path) -> None:
-    archive = to.with_suffix(".tar")
-    try:
-        _bootstrap(python, suite, platform, archive)
-        with Bounded.open(archive, "r:") as unpacked:
-            _unpack(unpacked, to, suite)
-    finally:
-        archive.unlink(missing_ok=True)
+    archive = to.with_name("debian.tar")
+    _bootstrap(python, suite, platform, archive)
+    with Bounded.open(archive, "r:") as unpacked:
+        _unpack(unpacked, to, suite)
+    archive.unlink()
     _finish(python, to)
     compile_tree(to, python)
 
@@ -117,13 +109,13 @@ def _bootstrap(python: str, suite: str, platform: Platform, to: Path) -> None:
         "mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}",
         f"--architectures={platform.architecture}", f"--extract-hook={_HOOK}", suite, str(to),
     ]  # fmt: skip
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError as exc:
+    if shutil.which("mmdebstrap") is None:
         raise ImageError(
             "mmdebstrap is not installed.",
             remedy=f"apt install mmdebstrap, or --base python:{python}-slim",
-        ) from exc
+        )
+    with temporary_folder("mmdebstrap") as (folder, handle):
+        done = run_child(command, environment={"TMPDIR": str(folder)}, keep_open=handle)
     if done.returncode:
         raise ImageError(
             f"mmdebstrap could not build {suite} for {platform}:\n{done.stderr.strip()[-2000:]}",

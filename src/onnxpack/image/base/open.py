@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from onnxpack.image.base import debian
 from onnxpack.image.base.interpreter import find_python
-from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.cache import Cache, Tree, key_of
 from onnxpack.image.target import Target
 from onnxpack.oci.image import Image, make_image
 from onnxpack.oci.layer.compress import Compression
@@ -41,7 +41,7 @@ class Base:
     image: Image
     target: Target
     interpreter: str
-    tree: Path | None = None
+    tree: Tree | None = None
 
 
 def default_base() -> tuple[str, str]:
@@ -85,7 +85,11 @@ def open_base(
     else:
         from onnxpack.oci.registry.pull import pull
 
-        image = pull(Reference.parse(name), cache.root, platform=platform, connection=connection)
+        image = pull(
+            Reference.parse(name), cache.folder(), platform=platform, connection=connection,
+            damaged=lambda exc: cache.report(exc, "it is pulled again"),
+        )  # fmt: skip
+        cache.touch(image.layers)
     # Facts under "python-" were found by releases that did not check them.
     found = cache.fact(f"interpreter-{image.digest[7:]}", lambda: find_python(image, name))
     interpreter, python = found["interpreter"], found["version"]
@@ -96,13 +100,13 @@ def _debian(
     platform: Platform, cache: Cache, compression: Compression, mtime: int, *, anew: bool
 ) -> Base:
     python = debian.default_python()
-    tree = debian.debian_tree(python, platform, cache, anew=anew)
-    key = key_of(
-        tree=tree.name, packages=debian.read_packages(tree), compression=compression, mtime=mtime
-    )
+    tree = debian.debian_tree(python, platform, cache)
+    if anew:
+        tree.renew()
+    key = key_of(tree=tree.digest, compression=compression, mtime=mtime)
 
     def make(to: Path) -> Layer:
-        entries = map(_open_to_all, walk(tree))
+        entries = map(_open_to_all, walk(tree.path()))
         return write_layer(entries, to, compression=compression, mtime=mtime)
 
     image = make_image(

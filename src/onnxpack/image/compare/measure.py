@@ -94,13 +94,13 @@ def compare_images(
             remedy="onnxpack export SOURCE --sample SPEC",
         )
     cache = cache or Cache()
-    # In the cache's folder, on the file system of its blobs, a layout can hard-link them.
-    with TemporaryDirectory(prefix="onnxpack-", dir=cache.folder()) as work:
-        context = Path(work) / "pytorch"
+    # The cache removes what a killed comparison leaves in there.
+    with cache.work() as work:
+        context = work / "pytorch"
         write_context(program, pack.manifest.signature, context)
         base = open_base(plan.base, Platform.host(), cache, compression="gzip", mtime=0)
         bench = _Bench(
-            pack, context, plan, cache, base, find_engine(), golden_request(pack), Path(work),
+            pack, context, plan, cache, base, find_engine(), golden_request(pack), work,
             told or str,
         )  # fmt: skip
         rows: list[Row] = []
@@ -184,7 +184,7 @@ class _Bench:
         with self._cache() as cache, TemporaryDirectory(dir=self.work) as folder:
             begun = perf_counter()
             made = make(cache)
-            write_layout(made, Path(folder) / "layout", link=True)
+            write_layout(made, Path(folder) / "layout")
             seconds = perf_counter() - begun
             layers = len(made.layers)
             row = Row(image, OURS, variant, seconds, compressed=made.size, layers=layers)

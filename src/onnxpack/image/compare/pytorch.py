@@ -113,7 +113,7 @@ def _runtime_layer(
             for entry in placed
             if not isinstance(entry.source, Folder) and "__pycache__" not in entry.path
         ]
-        with compiled(sources, target.python) as replaced:
+        with compiled(sources, target.python, work=to.parent) as replaced:
             entries = [*sources, *_beside(sources, replaced, target.python)]
             return write_layer(entries, to, compression="gzip", mtime=mtime)
 

@@ -7,7 +7,6 @@ replaces the sources, which nobody edits in an image; tracebacks still name file
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from posixpath import dirname, join, normpath
 from tempfile import TemporaryDirectory
 
 from onnxpack.errors import ImageError
+from onnxpack.image.child import run_child
 from onnxpack.oci.layer.entry import Entry, Symlink, walk
 
 SCRIPT = Path(__file__).with_name("compiler.py")
@@ -37,11 +37,18 @@ def find_interpreter(python: str) -> str | None:
 
 
 @contextmanager
-def compiled(entries: Sequence[Entry], python: str) -> Iterator[list[Entry]]:
+def compiled(
+    entries: Sequence[Entry], python: str, *, work: Path | None = None
+) -> Iterator[list[Entry]]:
     """Yield the entries with byte code instead of sources, while a layer is written.
 
     A source stays as source if it does not compile, since some are templates, or if this machine
     has no interpreter of this version; then the image starts more slowly.
+
+    Args:
+        entries: entries of a layer.
+        python: version of Python.
+        work: where to create the folder of byte code; None is the system's temporary folder.
 
     Raises:
         ImageError: the interpreter failed.
@@ -50,7 +57,7 @@ def compiled(entries: Sequence[Entry], python: str) -> Iterator[list[Entry]]:
     if interpreter is None:
         yield list(entries)
         return
-    with TemporaryDirectory(prefix="onnxpack-") as folder:
+    with TemporaryDirectory(prefix="onnxpack-", dir=work) as folder:
         to = Path(folder)
         sources = dict(_sources(entries))
         _compile(interpreter, sources, to)
@@ -62,7 +69,7 @@ def compiled(entries: Sequence[Entry], python: str) -> Iterator[list[Entry]]:
 def compile_tree(tree: Path, python: str) -> None:
     """Replace the sources of a tree by byte code, permanently."""
     entries = list(walk(tree))
-    with compiled(entries, python) as replaced:
+    with compiled(entries, python, work=tree.parent) as replaced:
         for old, new in zip(entries, replaced, strict=True):
             if new.path == old.path:
                 continue
@@ -92,12 +99,12 @@ def _sources(entries: Sequence[Entry]) -> Iterator[tuple[str, Path]]:
 def _compile(interpreter: str, sources: Mapping[str, Path], to: Path) -> None:
     """Compile sources into ``0.pyc``, ``1.pyc`` …, with their names in the image."""
     lines = [f"{source}\0/{path}" for path, source in sources.items()]
-    done = subprocess.run(
+    done = run_child(
         [interpreter, "-I", "-S", str(SCRIPT), str(to)],
-        input="\n".join(lines), capture_output=True, text=True, check=False,
+        given="\n".join(lines),
         # Byte code contains the elements of sets in their order.
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-    )  # fmt: skip
+        environment={"PYTHONHASHSEED": "0"},
+    )
     if done.returncode:
         raise ImageError(
             f"{interpreter} could not compile byte code: {done.stderr.strip()[-500:]}."

@@ -59,7 +59,7 @@ def runtime_layer(
         grpc = has_grpc(wheels)
         found = [_lean(entry) for entry in walk(wheels) if is_kept(entry.path, grpc=grpc)]
         entries = [_below(entry) for entry in (*_without_empty(found), *own.values())]
-        with compiled(entries, target.python) as everything:
+        with compiled(entries, target.python, work=to.parent) as everything:
             return write_layer(everything, to, compression=compression, mtime=mtime)
 
     return cache.layer(f"runtime-{key}", make)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from onnxpack.errors import ImageError, MissingExtraError
 from onnxpack.image.cache import Cache, key_of
+from onnxpack.image.child import run_child
 from onnxpack.image.target import Target
 
 NEEDED = ("msgspec", "numpy", "onnxruntime")
@@ -64,14 +64,11 @@ def install(
     )
 
     def place(folder: Path) -> None:
-        constraints = folder.with_suffix(".constraints")
+        constraints = folder.with_name("constraints")
         constraints.write_text("".join(f"{pin}\n" for pin in also))
-        try:
-            _run((*options, *pins), target, folder, constraints)
-        finally:
-            constraints.unlink()
+        _run((*options, *pins), target, folder, constraints)
 
-    return cache.tree(f"wheels-{key}", place)
+    return cache.tree(f"wheels-{key}", place).path()
 
 
 def _run(pins: Sequence[str], target: Target, folder: Path, constraints: Path) -> None:
@@ -80,7 +77,7 @@ def _run(pins: Sequence[str], target: Target, folder: Path, constraints: Path) -
         "--python-version", target.python, "--python-platform", target.wheels,
         "--python", sys.executable, "--constraints", str(constraints), *pins,
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_child(command)
     if done.returncode:
         raise ImageError(
             f"uv could not install wheels for Python {target.python} on "

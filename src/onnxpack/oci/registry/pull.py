@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 from onnxpack.errors import ImageError, RegistryError
 from onnxpack.oci import media
@@ -12,6 +14,7 @@ from onnxpack.oci.digest import hex_of
 from onnxpack.oci.document import decode
 from onnxpack.oci.image import Image
 from onnxpack.oci.index import choose, members
+from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.reference import Reference
 from onnxpack.oci.registry.client import Client
@@ -19,9 +22,12 @@ from onnxpack.oci.registry.connection import Connection
 from onnxpack.oci.registry.credentials import Credential
 from onnxpack.oci.registry.transport import Patience
 from onnxpack.oci.store.blobs import FOLDER, FolderBlobs, layer
-from onnxpack.oci.store.read import MAX_DEPTH, Parts, diff_ids, read_manifest
+from onnxpack.oci.store.read import MAX_DEPTH, Parts, check_blob, diff_ids, read_manifest
 
 AT_ONCE = 3
+
+Damaged: TypeAlias = Callable[[ImageError], object]
+"""Called with what is wrong with a layer of the store, which is pulled again."""
 
 
 def pull(
@@ -32,6 +38,7 @@ def pull(
     credential: Credential | None = None,
     patience: Patience | None = None,
     connection: Connection | None = None,
+    damaged: Damaged = str,
 ) -> Image:
     """Pull an image from its registry.
 
@@ -42,6 +49,8 @@ def pull(
         credential: credential for the registry; None looks where docker and podman keep it.
         patience: how often and how long to retry.
         connection: whether to use TLS, and whose certificates to accept.
+        damaged: called, from a thread, for each layer of the store that has another digest than its
+            name says; it is pulled again.
 
     Raises:
         RegistryError: the registry refuses, cannot be reached, or sends something false.
@@ -53,7 +62,7 @@ def pull(
         parts = _chosen(client, reference, platform)
         config = client.read_blob(parts.config)
         ids = diff_ids(config, parts)
-        _fetch(client, parts, store)
+        _fetch(client, parts, store, damaged)
     here = FolderBlobs(store)
     layers = tuple(
         layer(here, each, diff_id, what=f"layer {at}")
@@ -98,25 +107,35 @@ def _chosen(client: Client, reference: Reference, platform: Platform | None) -> 
     raise ImageError(f"{reference} has indexes in indexes, more than {MAX_DEPTH} deep.")
 
 
-def _fetch(client: Client, parts: Parts, store: Path) -> None:
+def _fetch(client: Client, parts: Parts, store: Path, damaged: Damaged) -> None:
     folder = store / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise ImageError(f"{folder} cannot be made: {exc.strerror or exc}.") from exc
+
+    def fetch(each: Descriptor) -> None:
+        path = folder / hex_of(each.digest)
+        if not _is_here(path, each, damaged):
+            client.fetch_blob(each, path)
+
     wanted = {each.digest: each for each in parts.layers}
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        under_way = [
-            pool.submit(client.fetch_blob, each, folder / hex_of(digest))
-            for digest, each in wanted.items()
-            if not _is_here(folder / hex_of(digest), each)
-        ]
+        under_way = [pool.submit(fetch, each) for each in wanted.values()]
         for one in under_way:
             one.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _is_here(path: Path, descriptor: Descriptor) -> bool:
-    return path.is_file() and path.stat().st_size == descriptor.size
+def _is_here(path: Path, descriptor: Descriptor, damaged: Damaged) -> bool:
+    """Return whether the store has a blob, after a check of its size and digest."""
+    if not path.is_file():
+        return False
+    try:
+        check_blob(Layer(path, descriptor, descriptor.digest))
+    except ImageError as exc:
+        damaged(exc)
+        return False
+    return True

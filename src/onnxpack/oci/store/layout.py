@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -29,7 +28,6 @@ def write_layout(
     to: Path,
     *,
     name: Names = None,
-    link: bool = False,
     force: bool = False,
 ) -> None:
     """Write an image or an index as a layout, completely or not at all.
@@ -38,7 +36,6 @@ def write_layout(
         content: the image or index; the digests of its layers are checked while they are read.
         to: the folder to create.
         name: one or several names that ``docker load``, podman and containerd give to the image.
-        link: hard-link layers without a check; only for files that are never written to again.
         force: replace an existing folder.
 
     Raises:
@@ -52,7 +49,7 @@ def write_layout(
             if isinstance(source, bytes):
                 _write(made / path, source)
             else:
-                put_layer(source, made / path, link=link)
+                put_layer(source, made / path)
 
 
 def is_of_layout(_folder: Path, relative: str) -> bool:
@@ -63,14 +60,12 @@ def is_of_layout(_folder: Path, relative: str) -> bool:
     )
 
 
-def put_layer(layer: Layer, to: Path, *, link: bool = False) -> None:
-    """Copy or link a layer's blob to a file.
+def put_layer(layer: Layer, to: Path) -> None:
+    """Copy a layer's blob to a file of its own, and check the digest of the copied bytes.
 
     Raises:
         ImageError: the layer's file has changed.
     """
-    if link and _linked(layer, to):
-        return
     with layer.open() as source, to.open("xb") as target:
         found, _ = digest_stream(source, copy_to=target)
     check_layer(layer, found)
@@ -87,16 +82,6 @@ def check_layer(layer: Layer, found: str) -> None:
             f"{layer.path} holds {found}, but the image says {layer.descriptor.digest}.",
             remedy="create the layer again",
         )
-
-
-def _linked(layer: Layer, to: Path) -> bool:
-    try:
-        if layer.path.stat().st_size != layer.descriptor.size or layer.path.is_symlink():
-            return False
-        os.link(layer.path, to)
-    except OSError:
-        return False  # another file system, or one without hard links
-    return True
 
 
 def _write(path: Path, content: bytes) -> None:

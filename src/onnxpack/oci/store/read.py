@@ -15,6 +15,7 @@ from onnxpack.oci.document import decode, objects
 from onnxpack.oci.image import Image
 from onnxpack.oci.index import Index, choose, members
 from onnxpack.oci.layer.layer import Layer
+from onnxpack.oci.layer.tarball import opened
 from onnxpack.oci.platform import Platform
 from onnxpack.oci.store.blobs import ArchiveBlobs, Blobs, FolderBlobs, document, layer
 from onnxpack.oci.store.contents import (
@@ -201,6 +202,18 @@ def verify_layer(found: Layer) -> None:
     with found.open() as source:
         digest, _ = digest_stream(source)
     check_layer(found, digest)
+
+
+def check_blob(found: Layer) -> None:
+    """Check that a file holds a layer's blob and nothing else.
+
+    Raises:
+        ImageError: the file has another size or digest, or cannot be read.
+    """
+    with opened(found.path) as (_, size):
+        if size != found.descriptor.size:
+            raise ImageError(f"{found.path} has {size} bytes, expected {found.descriptor.size}.")
+    verify_layer(found)
 
 
 def _one(blobs: Blobs, descriptor: Descriptor, platform: Platform | None) -> Image:
