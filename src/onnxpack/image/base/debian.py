@@ -106,7 +106,7 @@ def _bootstrap(python: str, suite: str, platform: Platform, to: Path) -> None:
         "base-files,netbase"
     )
     command = [
-        "mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}",
+        "mmdebstrap", "--variant=extract", f"--include={packages}",
         f"--architectures={platform.architecture}", f"--extract-hook={_HOOK}", suite, str(to),
     ]  # fmt: skip
     if shutil.which("mmdebstrap") is None:
@@ -117,8 +117,10 @@ def _bootstrap(python: str, suite: str, platform: Platform, to: Path) -> None:
     with temporary_folder("mmdebstrap") as (folder, handle):
         done = run_child(command, environment={"TMPDIR": str(folder)}, keep_open=handle)
     if done.returncode:
+        # Without its warnings (--quiet) it does not say that the disk is full.
+        said = [line for line in done.stderr.splitlines() if not line.startswith("I: ")]
         raise ImageError(
-            f"mmdebstrap could not build {suite} for {platform}:\n{done.stderr.strip()[-2000:]}",
+            "\n".join([f"mmdebstrap could not build {suite} for {platform}:", *said[-20:]]),
             remedy=f"--base python:{python}-slim",
         )
 
