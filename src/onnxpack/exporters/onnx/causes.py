@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from onnxpack.errors import ExportError, PackError
 from onnxpack.exporters.random_operators import DROPOUTS, find_random, place_of
+from onnxpack.pack.bounds.limited import check_file
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.session import plain
@@ -50,8 +51,10 @@ def read_graph(path: Path) -> ir.Model:
     """Read the graph of a file whose inputs and outputs are tensors.
 
     Raises:
+        BoundsError: the graph takes too much memory or time.
         PackError: an input or output is not a tensor, as the maps of ZipMap; the error names it.
     """
+    check_file(path, "import onnx_ir; onnx_ir.load(sys.argv[1])")
     try:
         return ir.load(path)
     except ir.serde.SerdeError as exc:

@@ -1,0 +1,81 @@
+"""Try in a child process with limits what a graph that is not plain makes a library do."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnxpack.child import Ended, Kind, run_limited
+from onnxpack.errors import BoundsError
+from onnxpack.pack import paths
+from onnxpack.pack.bounds.appraise import appraise
+from onnxpack.pack.external import find_references
+from onnxpack.units import size
+
+SECONDS = 30.0
+"""Longest time that a child may take for a file of up to ``USUAL`` bytes."""
+USUAL = 10**8
+A_SECOND = 10**7
+"""Bytes beyond ``USUAL`` for which a child has one more second."""
+
+_MEMORY = re.compile(
+    r"bad[_ ]alloc|(failed|unable|cannot) (to )?allocate|out of memory|length_error", re.IGNORECASE
+)
+"""What ONNX Runtime says if it gets no memory, which it reports as any other error."""
+
+
+def check_file(path: Path, program: str) -> None:
+    """Check that a library reads a graph in bounds, if the graph is not plain.
+
+    Args:
+        path: path of the graph, which the program finds in ``sys.argv[1]``.
+        program: see ``run_limited``; what it raises is left to whoever reads the graph.
+
+    Raises:
+        BoundsError: the graph takes too much memory or time, or ends the child.
+    """
+    with paths.open_file(path) as stream:
+        if not paths.size(stream):
+            return  # an empty file cannot be mapped
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    beside = dict.fromkeys(each.location for each in find_references(mapped))
+    found = appraise(mapped, path.name, beside=sum(_size(path.parent, each) for each in beside))
+    if found.doubt:
+        bytes_ = len(mapped)
+        try_limited(program, [str(path)], path.name, found.doubt, found.memory, bytes_)
+
+
+def _size(folder: Path, location: str) -> int:
+    with paths.open_inside(folder, location) as stream:
+        return paths.size(stream)
+
+
+def try_limited(
+    program: str,
+    arguments: Sequence[str],
+    name: str,
+    doubt: str,
+    memory: int,
+    bytes_: int,
+    descriptors: Sequence[int] = (),
+) -> Ended:
+    """Run a program that reads a graph in a child process, and return how it ended.
+
+    Raises:
+        BoundsError: the graph takes too much memory or time, or ends the child.
+    """
+    seconds = SECONDS + max(0, bytes_ - USUAL) / A_SECOND
+    ended = run_limited(program, arguments, seconds=seconds, memory=memory, descriptors=descriptors)
+    why = f" ({doubt})" if doubt else ""
+    if ended.kind is Kind.TIME:
+        raise BoundsError(f"{name} takes longer than {seconds:.0f} s{why}.")
+    if ended.kind is Kind.SIGNAL:
+        raise BoundsError(
+            f"{name} ends the process that reads it, with {ended.said} and {size(memory)} of "
+            f"memory{why}."
+        )
+    if ended.kind is Kind.MEMORY or (ended.kind is Kind.REFUSED and _MEMORY.search(ended.said)):
+        raise BoundsError(f"{name} takes more than {size(memory)} of memory{why}: {ended.said}")
+    return ended
