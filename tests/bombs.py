@@ -183,7 +183,8 @@ def computed_shape() -> bytes:
     return model(nodes, [ints("s0", 3)], outputs=[used("c")])
 
 
-def endless_loop(trips: int = 10**12) -> bytes:
+def loop(trips: int = 10**12, *, of_input: bool = False) -> bytes:
+    """Return a count to ``trips``: of an input that is 0, the graph gives it back."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["on"]),
@@ -201,9 +202,29 @@ def endless_loop(trips: int = 10**12) -> bytes:
         ],
         [floats("one", 1)],
     )
-    node = helper.make_node("Loop", ["trips", "true", "start"], ["c"], "c", body=body)
+    count = "many" if of_input else "trips"
+    nodes = [
+        *(to_integer("trips", "many") if of_input else ()),
+        helper.make_node("Loop", [count, "true", "start"], ["c"], "c", body=body),
+    ]
     weights = [scalar("trips", trips), scalar("true", 1, np.bool_), floats("start", 0)]
-    return model([node], weights, outputs=[used("c")])
+    return model(nodes, weights, outputs=[used("c")])
+
+
+def to_integer(constant: str, made: str) -> list[onnx.NodeProto]:
+    """Return nodes that add a constant to an integer that is 0, whatever ``x`` holds."""
+    return [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["integer"], to=INT64),
+        helper.make_node("Sub", ["integer", "integer"], ["nothing"]),
+        helper.make_node("Add", ["nothing", constant], [made]),
+    ]
+
+
+def of_an_input(size: int = 10**12) -> bytes:
+    """Return a constant whose shape is computed of ``x``, though it is always the same."""
+    nodes = [*to_integer("s", "t"), helper.make_node("ConstantOfShape", ["t"], ["c"], "c")]
+    return model(nodes, [ints("s", size)], outputs=[used("c")])
 
 
 def nested(depth: int = 1000) -> bytes:
@@ -257,9 +278,9 @@ def undeclared_weight() -> bytes:
     return model([node], [weight], outputs=[used("c", 2)])
 
 
-def tiny(field: bytes, megabytes: int = 50) -> Callable[[], bytes]:
-    """Return a maker of a graph with a field that is repeated until the file is this long."""
-    return lambda: model([]) + field * (megabytes * 10**6 // len(field))
+def tiny(field: bytes) -> Callable[..., bytes]:
+    """Return a maker of a graph with a field that is repeated until the file is so long."""
+    return lambda megabytes=50: model([]) + field * (megabytes * 10**6 // len(field))
 
 
 def empty_strings(megabytes: int = 50) -> bytes:
@@ -362,6 +383,7 @@ SMALL: dict[str, Callable[[], bytes]] = {
     "sparse initializer of 4 TB": lambda: sparse_initializer(10**12),
     "sparse Constant": sparse_constant,
     "branch of an If": in_a_branch,
+    "Loop": loop,
     "shape that is computed": computed_shape,
     "nested branches": nested,
     "functions that double": laughs,
@@ -370,7 +392,7 @@ SMALL: dict[str, Callable[[], bytes]] = {
 }
 """Files below 10 MB, most of a few hundred bytes."""
 
-LARGE: dict[str, Callable[[], bytes]] = {
+LARGE: dict[str, Callable[..., bytes]] = {
     "nodes": many_nodes,
     "empty nodes": many_empty_nodes,
     "initializers": many_initializers,
@@ -389,3 +411,26 @@ def write(content: bytes, folder: Path) -> Path:
     path = folder / "bomb.onnx"
     path.write_bytes(content)
     return path
+
+
+EXACT = (
+    "ConstantOfShape",
+    "ConstantOfShape of 40 GB",
+    "Expand",
+    "Range",
+    "Tile",
+    "Pad",
+    "OneHot",
+    "Resize",
+    "Upsample",
+    "RandomNormal",
+    "Concat that doubles",
+    "Concat that doubles a shape",
+    "Add of a row and a column",
+    "sparse initializer of 4 TB",
+    "sparse Constant",
+    "branch of an If",
+    "shape that is computed",
+    "initializer without data",
+)
+"""The small files whose size is known before any library reads them."""

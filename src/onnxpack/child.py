@@ -81,11 +81,12 @@ def run_limited(
         descriptors: open files that it may use, by the same numbers.
     """
     code = _LIMITED.replace("{memory}", str(memory)).replace("{program}", program)
-    # The child imports from where this process does.
+    # The child imports from where this process does, and, by -P, not from the current folder, which
+    # may be that of a hostile pack.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, "-P", "-c", code, *arguments],
             capture_output=True,
             timeout=seconds,
             check=False,

@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from onnxpack.errors import BoundsError, PackError, ProviderError
+from onnxpack.child import Kind
+from onnxpack.errors import BoundsError, OnnxpackError, PackError, ProviderError, UsageError
 from onnxpack.pack.bounds.appraise import A_BYTE, MEMORY
-from onnxpack.pack.bounds.limited import try_limited
+from onnxpack.pack.bounds.limited import is_of_memory, too_much_memory, try_limited
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
 from onnxpack.report import Report, report
@@ -19,6 +20,9 @@ from onnxpack.runtime.replay import proves
 from onnxpack.runtime.variants import BASE
 
 CPU_NAME = "cpu"
+_KINDS = (BoundsError, PackError, ProviderError, UsageError, OnnxpackError)
+"""The errors that a child passes on, each before its base."""
+_DOUBT = "on the CPU, with its golden data"
 
 _PROGRAM = """from onnxpack.parity.limited import perform
     perform(*sys.argv[1:])"""
@@ -34,12 +38,12 @@ class Replayed(msgspec.Struct, frozen=True, tag=True):
 class _Failed(msgspec.Struct, frozen=True, tag=True):
     """The error that a replay raised in the child."""
 
-    of_provider: bool
+    kind: str
     message: str
     remedy: str
 
-    def error(self) -> PackError | ProviderError:
-        kind = ProviderError if self.of_provider else PackError
+    def error(self) -> OnnxpackError:
+        kind = next(each for each in _KINDS if each.__name__ == self.kind)
         return kind(self.message, remedy=self.remedy)
 
 
@@ -64,6 +68,7 @@ class Prover:
             BoundsError: the graph takes too much memory or time, or ends the process.
             PackError: the graph cannot be loaded, or golden data is missing.
             ProviderError: the provider does not run the graph, or the variant is not as it was.
+            UsageError: the pack has no variant of this name.
         """
         if self._pack.trusted:
             return _prove(self._pack, provider, variant)
@@ -89,15 +94,25 @@ def _in_child(pack: Pack, variant: str) -> _Answer:
     bytes_ = pack.size + sum(
         file.stat().st_size for golden in pack.golden for file in (*golden.inputs, *golden.outputs)
     )
-    said = try_limited(
+    memory = MEMORY + A_BYTE * bytes_
+    ended = try_limited(
         _PROGRAM,
         [str(pack.path), pack.digest or "", variant],
         name=pack.name,
-        doubt="on the CPU, with its golden data",
-        memory=MEMORY + A_BYTE * bytes_,
+        doubt=_DOUBT,
+        memory=memory,
         bytes_=bytes_,
-    ).said
-    return msgspec.json.decode(said.rpartition("\n")[2], type=_Answer)
+    )
+    if ended.kind is not Kind.DONE:
+        raise RuntimeError(ended.said)  # a bug, also there
+    answer: _Answer = msgspec.json.decode(ended.said.rpartition("\n")[2], type=_Answer)
+    if isinstance(answer, _Failed) and answer.kind == BoundsError.__name__:
+        raise answer.error()
+    faults = answer.findings.errors if isinstance(answer, Replayed) else [answer]
+    for fault in faults:
+        if is_of_memory(fault.message):
+            raise too_much_memory(pack.name, memory, _DOUBT, fault.message)
+    return answer
 
 
 def perform(path: str, digest: str, variant: str) -> None:
@@ -106,8 +121,9 @@ def perform(path: str, digest: str, variant: str) -> None:
         # The pack that the parent has opened, even if another one is there by now.
         pack = open_pack(Path(path), digest=digest or None)
         answer: _Answer = _prove(pack, CPU_NAME, variant)
-    except (PackError, ProviderError) as exc:
-        answer = _Failed(isinstance(exc, ProviderError), exc.message, exc.remedy)
+    except OnnxpackError as exc:
+        kind = next(each for each in _KINDS if isinstance(exc, each))
+        answer = _Failed(kind.__name__, exc.message, exc.remedy)
     print(msgspec.json.encode(answer).decode(), end="")
 
 

@@ -29,7 +29,7 @@ _Rule: TypeAlias = "Callable[[_Call], Array]"
 
 def evaluate(operator: str, values: Sequence[Array], attributes: Attributes) -> Array | None:
     """Return a node's output; None if the operator is not one of these, or refuses its inputs."""
-    rule = _RULES.get(operator)
+    rule = RULES.get(operator)
     if rule is None or any(value.dtype.kind not in "biuf" for value in values):
         return None
     if sum(value.size for value in values) > 4 * MAX_VALUES:
@@ -103,7 +103,7 @@ def _ufunc(name: str, inputs: int) -> _Rule:
     return apply
 
 
-_RULES: dict[str, _Rule] = {
+RULES: dict[str, _Rule] = {
     "Abs": _ufunc("abs", 1),
     "Add": _ufunc("add", 2),
     "Cast": _cast,

@@ -68,14 +68,23 @@ def try_limited(
     """
     seconds = SECONDS + max(0, bytes_ - USUAL) / A_SECOND
     ended = run_limited(program, arguments, seconds=seconds, memory=memory, descriptors=descriptors)
-    why = f" ({doubt})" if doubt else ""
     if ended.kind is Kind.TIME:
-        raise BoundsError(f"{name} takes longer than {seconds:.0f} s{why}.")
+        raise BoundsError(f"{name} takes longer than {seconds:.0f} s ({doubt}).")
     if ended.kind is Kind.SIGNAL:
         raise BoundsError(
             f"{name} ends the process that reads it, with {ended.said} and {size(memory)} of "
-            f"memory{why}."
+            f"memory ({doubt})."
         )
-    if ended.kind is Kind.MEMORY or (ended.kind is Kind.REFUSED and _MEMORY.search(ended.said)):
-        raise BoundsError(f"{name} takes more than {size(memory)} of memory{why}: {ended.said}")
+    if ended.kind is Kind.MEMORY or (ended.kind is Kind.REFUSED and is_of_memory(ended.said)):
+        raise too_much_memory(name, memory, doubt, ended.said)
     return ended
+
+
+def is_of_memory(reason: str) -> bool:
+    """Return whether a library's error says that it got no memory."""
+    return _MEMORY.search(reason) is not None
+
+
+def too_much_memory(name: str, memory: int, doubt: str, reason: str) -> BoundsError:
+    """Return the error for a graph whose reader got no more memory."""
+    return BoundsError(f"{name} takes more than {size(memory)} of memory ({doubt}): {reason}")

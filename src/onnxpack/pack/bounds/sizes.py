@@ -26,7 +26,6 @@ Rule: TypeAlias = Callable[[Call], Constant | None]
 
 _KEPT = [
     "Abs",
-    "And",
     "Ceil",
     "Clip",
     "Cos",
@@ -67,6 +66,7 @@ _KEPT = [
 """Operators whose output has the shape of the first input."""
 _BROADCAST = [
     "Add",
+    "And",
     "BitShift",
     "Div",
     "Equal",
@@ -87,11 +87,9 @@ _BROADCAST = [
     "Where",
     "Xor",
 ]
-_NOT_LARGER = [
+_REDUCED = [
     "ArgMax",
     "ArgMin",
-    "Compress",
-    "Flatten",
     "ReduceL1",
     "ReduceL2",
     "ReduceLogSum",
@@ -102,8 +100,11 @@ _NOT_LARGER = [
     "ReduceProd",
     "ReduceSum",
     "ReduceSumSquare",
+]
+_NOT_LARGER = [
+    "Compress",
+    "Flatten",
     "Reshape",
-    "Size",
     "Slice",
     "Split",
     "Squeeze",
@@ -133,6 +134,14 @@ def _dequantized(call: Call) -> Constant:
 
 def _not_larger(call: Call) -> Constant:
     return call.inputs[0].flat
+
+
+def _reduced(call: Call) -> Constant | None:
+    found = call.inputs[0]
+    if not found.exact:
+        return None
+    # The sum along an axis of size 0 is 0: (9, 0, 9) becomes (9, 1, 9).
+    return Constant((prod(max(1, size) for size in found.shape),), max(8, found.item), exact=False)
 
 
 def _broadcast(call: Call) -> Constant | None:
@@ -246,8 +255,9 @@ def _one_hot(call: Call) -> Constant | None:
     depth = call.inputs[1].values
     if depth is None or depth.size != 1:
         return None
-    shape = (*call.inputs[0].shape, max(0, int(depth.item())))
-    return Constant(shape, call.inputs[-1].item, exact=call.inputs[0].exact)
+    shape = list(call.inputs[0].shape)
+    shape.insert(number(call.attributes, b"axis", -1) % (len(shape) + 1), max(0, int(depth.item())))
+    return Constant(tuple(shape), call.inputs[-1].item, exact=call.inputs[0].exact)
 
 
 def _resize(call: Call) -> Constant | None:
@@ -284,6 +294,7 @@ def _whole(values: Array | None) -> Shape | None:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_KEPT, _kept),
     **dict.fromkeys(_NOT_LARGER, _not_larger),
+    **dict.fromkeys(_REDUCED, _reduced),
     **dict.fromkeys(_BROADCAST, _broadcast),
     **dict.fromkeys(_DRAWN, _drawn),
     "Cast": _cast,
@@ -297,6 +308,7 @@ RULES: dict[str, Rule] = {
     "Pad": _pad,
     "Range": _range,
     "Resize": _resize,
+    "Size": lambda _: Constant(()),
     "Tile": _tile,
     "Transpose": _transpose,
     "Upsample": _resize,
