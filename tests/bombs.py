@@ -28,13 +28,14 @@ def model(
     functions: Iterable[onnx.FunctionProto] = (),
     sparse: Iterable[onnx.SparseTensorProto] = (),
     opset: int = OPSET,
+    rows: int | str = "n",
 ) -> bytes:
     """Return a graph from ``x`` to ``y``, with a part that ``x`` does not reach."""
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"]), *nodes],
         "bomb",
-        [helper.make_tensor_value_info("x", FLOAT, ["n", 3])],
-        [helper.make_tensor_value_info("y", FLOAT, ["n", 3]), *outputs],
+        [helper.make_tensor_value_info("x", FLOAT, [rows, 3])],
+        [helper.make_tensor_value_info("y", FLOAT, [rows, 3]), *outputs],
         list(weights),
         sparse_initializer=list(sparse),
     )

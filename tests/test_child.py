@@ -1,6 +1,9 @@
 """A child process has limits, and says how it ended."""
 
 import os
+import select
+import subprocess
+import sys
 
 import pytest
 
@@ -38,6 +41,10 @@ def test_a_child_that_never_ends_is_ended():
     assert run("while True: pass", seconds=1).kind is Kind.TIME
 
 
+def test_a_child_that_takes_a_processor_for_too_long_is_ended():
+    assert run("while True: pass", processor=1).kind is Kind.TIME
+
+
 def test_a_child_reads_what_is_open():
     copy = os.memfd_create("given")
     os.write(copy, b"content")
@@ -62,7 +69,28 @@ def test_a_child_imports_nothing_from_the_current_folder(tmp_path, monkeypatch):
     assert run("import json, numpy; print(json.dumps(1))").said == "1\n"
 
 
+def test_a_child_ends_with_its_parent(tmp_path):
+    """Also the child of a child that is ended because it takes too long."""
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    program = f"open({str(alive)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    for _ in range(2):
+        program = (
+            "from onnxpack.child import run_limited; "
+            f"run_limited({program!r}, [], seconds=60, memory=2**30)"
+        )
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    pid = int(alive.read_text())
+    held = os.pidfd_open(pid)
+    parent.kill()
+    parent.wait()
+    # A descriptor of a process can be read when it has ended.
+    ended, _, _ = select.select([held], [], [], 60)
+    os.close(held)
+    assert ended
+
+
 def test_a_child_leaves_no_core():
     """A pack of a stranger could fill the disk with them."""
     program = "print(resource.getrlimit(resource.RLIMIT_CORE))"
-    assert run(program).said == "(0, 0)\n"
+    assert run(program).said.startswith("(0,")

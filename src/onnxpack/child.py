@@ -16,20 +16,27 @@ from typing import NamedTuple
 
 REFUSED = 3
 """Exit code of a child whose library refused its input, with the reason on stderr."""
+PR_SET_PDEATHSIG = 1
 MAPPED = 4 * 2**30
 """Address space that libraries map beyond what they fill."""
 
 _LIMITED = f"""
-import resource, sys
+import ctypes, os, resource, signal, sys
+
+# Ends with its parent, which may be killed while it waits.
+ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, signal.SIGKILL)
+if os.getppid() != {{parent}}:
+    sys.exit({REFUSED})
 
 def limit(kind, most):
     hard = resource.getrlimit(kind)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (most, most))
+    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 limit(resource.RLIMIT_DATA, {{memory}})
 limit(resource.RLIMIT_AS, {{memory}} + {MAPPED})
 limit(resource.RLIMIT_CORE, 0)
+if {{processor}}:
+    limit(resource.RLIMIT_CPU, {{processor}})
 try:
     {{program}}
 except MemoryError:
@@ -68,6 +75,7 @@ def run_limited(
     *,
     seconds: float,
     memory: int,
+    processor: float | None = None,
     descriptors: Sequence[int] = (),
 ) -> Ended:
     """Run lines of Python in a child process, and return how it ended.
@@ -78,9 +86,12 @@ def run_limited(
         arguments: what the program finds in ``sys.argv``.
         seconds: longest time that it may take.
         memory: most bytes that it may take.
+        processor: longest time of a processor that all its threads may take together, which is
+            the same on a busy machine; None for no limit but ``seconds``.
         descriptors: open files that it may use, by the same numbers.
     """
-    code = _LIMITED.replace("{memory}", str(memory)).replace("{program}", program)
+    code = _LIMITED.replace("{memory}", str(memory)).replace("{parent}", str(os.getpid()))
+    code = code.replace("{processor}", _whole(processor)).replace("{program}", program)
     # The child imports from where this process does, and, by -P, not from the current folder, which
     # may be that of a hostile pack.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -95,6 +106,8 @@ def run_limited(
         )
     except subprocess.TimeoutExpired:
         return Ended(Kind.TIME)
+    if done.returncode == -signal.SIGXCPU:
+        return Ended(Kind.TIME)
     if done.returncode < 0:
         return Ended(Kind.SIGNAL, signal.Signals(-done.returncode).name)
     last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:500]
@@ -103,3 +116,7 @@ def run_limited(
     if done.returncode:
         return Ended(Kind.MEMORY, last)
     return Ended(Kind.DONE, done.stdout.decode(errors="replace"))
+
+
+def _whole(seconds: float | None) -> str:
+    return "0" if seconds is None else str(max(1, round(seconds)))

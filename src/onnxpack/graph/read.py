@@ -21,8 +21,10 @@ MAX_NODES = 2_000_000
 
 _PROGRAM = """from pathlib import Path
     from onnxpack.graph.infer import at_sizes
-    from onnxpack.graph.read import parse_graph
-    at_sizes(parse_graph(Path(sys.argv[1])), {})"""
+    from onnxpack.graph.read import each_graph, parse_graph
+    graph = parse_graph(Path(sys.argv[1]))
+    at_sizes(graph, {})
+    sum(len(each.node) for each in each_graph(graph.graph))"""
 
 
 def read_graph(path: Path) -> ModelProto:

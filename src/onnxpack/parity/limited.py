@@ -102,6 +102,7 @@ def _in_child(pack: Pack, variant: str) -> _Answer:
         doubt=_DOUBT,
         memory=memory,
         bytes_=bytes_,
+        again=False,
     )
     if ended.kind is not Kind.DONE:
         raise RuntimeError(ended.said)  # a bug, also there

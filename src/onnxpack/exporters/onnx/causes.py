@@ -23,6 +23,12 @@ TENSORS = (
 )
 """The cure for a classifier of skl2onnx, whose ZipMap makes a map of each row's probabilities."""
 
+_PROGRAM = """import onnx_ir
+    try:
+        onnx_ir.load(sys.argv[1])
+    except onnx_ir.serde.SerdeError:
+        pass  # the cause is explained below"""
+
 
 def open_model(pack: Pack, graph: ir.Model) -> Model:
     """Load the graph in ONNX Runtime.
@@ -54,7 +60,7 @@ def read_graph(path: Path) -> ir.Model:
         BoundsError: the graph takes too much memory or time.
         PackError: an input or output is not a tensor, as the maps of ZipMap; the error names it.
     """
-    check_file(path, "import onnx_ir; onnx_ir.load(sys.argv[1])")
+    check_file(path, _PROGRAM)
     try:
         return ir.load(path)
     except ir.serde.SerdeError as exc:

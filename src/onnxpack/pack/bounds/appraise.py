@@ -36,7 +36,7 @@ MEMORY = 2 * 2**30
 """Most bytes that a graph may take beyond what its file needs."""
 A_BYTE = 8
 """Bytes of memory that a reader needs for each byte of a file."""
-PLAIN = 2**28
+PLAIN = 2**29
 """Most bytes of constants that a plain graph computes, beyond the size of its file."""
 
 
@@ -124,9 +124,10 @@ class _Ledger:
 class _Scope:
     """The constants of a graph, and those of the graphs around it."""
 
-    def __init__(self, ledger: _Ledger, values: _Values) -> None:
+    def __init__(self, ledger: _Ledger, values: _Values, *, free: bool = False) -> None:
         self._ledger = ledger
         self._values = values
+        self._free = free  # whether an input has a free size
 
     def visit(self, graph: Graph) -> None:
         """Visit the nodes of a graph in their order.
@@ -134,7 +135,9 @@ class _Scope:
         Raises:
             BoundsError: a constant takes too much memory.
         """
-        self._values.update(map(read_port, graph.inputs))
+        ports = dict(map(read_port, graph.inputs))
+        self._free |= any(sizes is None or None in sizes for sizes in ports.values())
+        self._values.update(ports)
         self._values.update(map(of_tensor, graph.weights))
         for name, found in map(of_sparse, graph.sparse):
             self._ledger.add_sparse(found, name)
@@ -147,7 +150,7 @@ class _Scope:
         if not all(name in self._values for name in given):
             self._ledger.doubts(f"node {_place(node)} comes before its inputs")
         for body in node.bodies:
-            _Scope(self._ledger, self._values.new_child()).visit(body)
+            _Scope(self._ledger, self._values.new_child(), free=self._free).visit(body)
         if node.operator in ("Loop", "Scan"):
             self._ledger.doubts(f"node {_place(node)} runs a part of it many times")
         self._keep(node, self._make(node, given))
@@ -157,7 +160,7 @@ class _Scope:
         if node.operator == "Constant":
             return _constant(node)
         if node.operator == "Shape" and given:
-            return _shape(node, self._values.get(given[0]))
+            return _shape(node, self._values.get(given[0]), free=self._free)
         inputs = [self._values.get(name) if name else OMITTED for name in node.inputs]
         known = [each for each in inputs if isinstance(each, Constant)]
         if node.bodies or len(known) < len(inputs):
@@ -181,15 +184,15 @@ class _Scope:
             self._values[name] = made
 
 
-def _shape(node: Node, source: Constant | Sizes) -> Constant:
+def _shape(node: Node, source: Constant | Sizes, *, free: bool) -> Constant:
     """Return what a Shape node makes, which depends on the inputs' sizes if they are free."""
     known = source if isinstance(source, Constant) else None
     shape: Sizes = source if isinstance(source, tuple) else None
     if known is not None and known.exact:
         shape = known.shape
     if shape is None:
-        # It is inferred, and not known here.
-        return Constant((RANK,), exact=False)
+        # It is inferred, and not known here. If no size is free, it is a constant.
+        return Constant((RANK,), exact=False, sized=free)
     attributes = read_attributes(node)
     start, end = number(attributes, b"start", 0), number(attributes, b"end", len(shape))
     part = shape[start:end]
