@@ -29,11 +29,13 @@ def children(monkeypatch):
     """How often a child was started."""
     started = []
 
+    run = limited.try_limited
+
     def try_limited(*arguments):
         started.append(arguments)
-        return limited.try_limited(*arguments)
+        return run(*arguments)
 
-    monkeypatch.setattr(rehearsal, "try_limited", try_limited)
+    monkeypatch.setattr(limited, "try_limited", try_limited)
     return started
 
 

@@ -5,13 +5,11 @@ ONNX Runtime computes constants when it opens a graph or in its first run, whate
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 from collections.abc import Mapping
 
 from onnxpack.pack.bounds.appraise import appraise
-from onnxpack.pack.bounds.limited import try_limited
 from onnxpack.runtime.catalog import CPU
 from onnxpack.signature import Array, Signature
 
@@ -37,6 +35,10 @@ def rehearse(name: str, graph: mmap.mmap | bytes, copy: int, weights: Mapping[st
     beside = sum(os.fstat(each).st_size for each in weights.values())
     found = appraise(graph, name, beside=beside)
     if found.doubt:
+        import json
+
+        from onnxpack.pack.bounds.limited import try_limited
+
         arguments = [name, str(copy), json.dumps(weights)]
         try_limited(
             _PROGRAM,
@@ -51,6 +53,8 @@ def rehearse(name: str, graph: mmap.mmap | bytes, copy: int, weights: Mapping[st
 
 def perform(name: str, copy: str, weights: str) -> None:
     """Open a graph and run it once; this is what the child does."""
+    import json
+
     from onnxpack.runtime.private_copy import PrivateGraph
     from onnxpack.runtime.session import open_session, run
     from onnxpack.runtime.signature import read_signature
