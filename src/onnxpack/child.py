@@ -48,7 +48,7 @@ except Exception as exc:
 
 
 class Kind(Enum):
-    """How a child ended."""
+    """The ways in which a child process can end."""
 
     DONE = "done"
     REFUSED = "refused"
