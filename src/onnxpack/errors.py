@@ -8,6 +8,7 @@
     │   ├── SampleError           the sample does not fit, or cannot be read
     │   └── FeedError             an input given to a model does not fit its signature
     ├── PackError                 a pack or graph is malformed, tampered with, or hostile
+    │   └── BoundsError           a graph takes more memory or time than its size explains
     ├── ImageError                a container image cannot be made, or is malformed or hostile
     ├── RegistryError             a registry refuses, cannot be reached, or cannot be believed
     ├── ExportError               no graph could be made that answers as the model does
@@ -62,6 +63,10 @@ class FeedError(UsageError):
 
 class PackError(OnnxpackError):
     """A pack or graph is malformed, tampered with, or hostile."""
+
+
+class BoundsError(PackError):
+    """A graph takes more memory or time than the size of its file explains."""
 
 
 class ImageError(OnnxpackError):

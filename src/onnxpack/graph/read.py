@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxpack.errors import PackError
+from onnxpack.pack.bounds.limited import check_file
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
@@ -18,12 +19,29 @@ MAX_NODES = 2_000_000
 """Most nodes after all functions are inlined: nested calls can grow exponentially."""
 
 
+_PROGRAM = """from pathlib import Path
+    from onnxpack.graph.infer import at_sizes
+    from onnxpack.graph.read import each_graph, parse_graph
+    graph = parse_graph(Path(sys.argv[1]))
+    at_sizes(graph, {})
+    sum(len(each.node) for each in each_graph(graph.graph))"""
+
+
 def read_graph(path: Path) -> ModelProto:
     """Parse the graph at ``path`` without opening external weights.
 
+    A graph that is not plain is parsed in a child process first, and its shapes are inferred there.
+
     Raises:
+        BoundsError: the graph takes too much memory or time.
         PackError: the file cannot be read, is not an ONNX model, or its functions never end.
     """
+    check_file(path, _PROGRAM)
+    return parse_graph(path)
+
+
+def parse_graph(path: Path) -> ModelProto:
+    """Parse a graph that is in bounds; see ``read_graph``."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

@@ -16,7 +16,7 @@ from onnxpack.pack import paths, wire
 
 MAX_GRAPH_BYTES = 2**31 - 1
 """Most bytes of a graph: no reader of protocol buffers takes more."""
-MAX_FIELDS = 2**24
+MAX_FIELDS = 2**23
 """Most fields that are read; a graph of a hundred thousand nodes has some millions."""
 MAX_REFERENCES = 2**20
 BYTES_A_FIELD = 2**11

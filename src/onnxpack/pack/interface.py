@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from onnxpack.errors import PackError
+from onnxpack.pack.bounds.limited import check_file
 from onnxpack.pack.external import MAX_GRAPH_BYTES
 from onnxpack.signature import Dim, TensorSpec
 
@@ -59,12 +60,26 @@ class Interface:
     ir_version: int
 
 
+_PROGRAM = """from pathlib import Path
+    from onnxpack.pack.interface import parse_interface
+    parse_interface(Path(sys.argv[1]))"""
+
+
 def read_interface(model_path: Path) -> Interface:
     """Check a graph with ONNX's own checker, and return its interface.
 
+    A graph that is not plain is read in a child process first.
+
     Raises:
+        BoundsError: the graph takes too much memory or time.
         PackError: the graph cannot be read, or the checker refuses it.
     """
+    check_file(model_path, _PROGRAM)
+    return parse_interface(model_path)
+
+
+def parse_interface(model_path: Path) -> Interface:
+    """Check and return the interface of a graph that is in bounds; see ``read_interface``."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

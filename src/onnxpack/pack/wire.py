@@ -36,21 +36,33 @@ def read_fields(data: memoryview, *, depth: int = 0) -> Iterator[Field]:
         raise PackError(f"messages are nested more than {MAX_DEPTH} deep.")
     position, end = 0, len(data)
     while position < end:
+        field, position = read_field(data, position)
+        yield field
+
+
+def read_field(data: memoryview, position: int) -> tuple[Field, int]:
+    """Return the field at ``position``, and the position after it.
+
+    Raises:
+        PackError: the bytes there are not a field.
+    """
+    # Most keys and sizes take one byte.
+    key = data[position]
+    if key < 0x80:
+        position += 1
+    else:
         key, position = read_varint(data, position)
-        number, wire = key >> 3, key & 7
-        if not 0 < number <= _MAX_FIELD:
-            raise PackError(f"field number {number} at byte {position} does not exist.")
-        if wire == VARINT:
-            value, position = read_varint(data, position)
-            yield number, wire, value
-            continue
-        size, position = _size(data, position, wire)
-        if size > end - position:
-            raise PackError(
-                f"field {number} is {size} bytes long, but only {end - position} bytes are left."
-            )
-        yield number, wire, data[position : position + size]
-        position += size
+    number, wire = key >> 3, key & 7
+    if not 0 < number <= _MAX_FIELD:
+        raise PackError(f"field number {number} at byte {position} does not exist.")
+    if wire == VARINT:
+        value, position = read_varint(data, position)
+        return (number, wire, value), position
+    size, position = _size(data, position, wire)
+    left = len(data) - position
+    if size > left:
+        raise PackError(f"field {number} is {size} bytes long, but only {left} bytes are left.")
+    return (number, wire, data[position : position + size]), position + size
 
 
 def read_varint(data: memoryview, position: int) -> tuple[int, int]:
@@ -93,6 +105,8 @@ def write_length(number: int, size: int) -> bytes:
 
 def _size(data: memoryview, position: int, wire: int) -> tuple[int, int]:
     if wire == LENGTH:
+        if position < len(data) and data[position] < 0x80:
+            return data[position], position + 1
         return read_varint(data, position)
     if wire not in _FIXED:
         raise PackError(f"wire type {wire} at byte {position} is not one that ONNX uses.")

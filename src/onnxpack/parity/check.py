@@ -13,10 +13,9 @@ from onnxpack.notebook import to_html, to_text
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack, trust
 from onnxpack.pack.validate import validate
+from onnxpack.parity.limited import Prover, Replayed
 from onnxpack.report import Finding, Report, error, report, warning, words
-from onnxpack.runtime.model import Model
 from onnxpack.runtime.providers import AUTO, survey
-from onnxpack.runtime.replay import proves
 from onnxpack.runtime.variants import BASE
 
 MakeFinding: TypeAlias = Callable[[str, str, str], Finding]
@@ -97,31 +96,26 @@ def check(
     return Checked(unchanged, False, opened.trusted, opened.digest, found)
 
 
-class _Replayed(msgspec.Struct, frozen=True):
-    """Findings of replays, and whether they prove the graph that was asked for."""
-
-    findings: Report
-    proven: bool
-
-
-def _replay(pack: Pack, provider: str | None, variant: str) -> _Replayed:
+def _replay(pack: Pack, provider: str | None, variant: str) -> Replayed:
+    prover = Prover(pack)
     if variant == AUTO:
-        base = _replay_base(pack, provider)
-        return _Replayed(base.findings + _replay_variants(pack, provider), base.proven)
+        base = _replay_base(prover, provider)
+        variants = _replay_variants(prover, pack, provider)
+        return Replayed(base.findings + variants, base.proven)
     if variant == BASE:
-        return _replay_base(pack, provider)
-    return _replay_variant(pack, variant, provider or AUTO, error)
+        return _replay_base(prover, provider)
+    return _replay_variant(prover, variant, provider or AUTO, error)
 
 
-def _replay_base(pack: Pack, provider: str | None) -> _Replayed:
+def _replay_base(prover: Prover, provider: str | None) -> Replayed:
     if provider is not None:
-        return _prove(pack, provider)
+        return prover.prove(provider)
     found, proven = Report(()), []
     for status in survey():
         if not status.works:
             continue
         try:
-            replayed = _prove(pack, status.short)
+            replayed = prover.prove(status.short)
         except ProviderError as exc:
             found += report([warning(status.short, exc.message, exc.remedy)])
         except PackError as exc:
@@ -130,36 +124,24 @@ def _replay_base(pack: Pack, provider: str | None) -> _Replayed:
         else:
             found += replayed.findings
             proven.append(replayed.proven)
-    return _Replayed(found, bool(proven) and all(proven))
+    return Replayed(found, bool(proven) and all(proven))
 
 
-def _replay_variants(pack: Pack, provider: str | None) -> Report:
+def _replay_variants(prover: Prover, pack: Pack, provider: str | None) -> Report:
     """Replay each variant on its own; variants are for the CPU."""
     found = Report(())
     if provider in (None, "auto", "cpu"):
         for name in pack.variants:
-            found += _replay_variant(pack, name, "cpu", warning).findings
+            found += _replay_variant(prover, name, "cpu", warning).findings
     return found
 
 
-def _replay_variant(pack: Pack, name: str, provider: str, fault: MakeFinding) -> _Replayed:
+def _replay_variant(prover: Prover, name: str, provider: str, fault: MakeFinding) -> Replayed:
     """Replay one variant; use ``fault`` to make the finding if it cannot be used here."""
     try:
-        return _prove(pack, provider, name)
+        return prover.prove(provider, name)
     except (PackError, ProviderError) as exc:
-        return _Replayed(report([fault(f"variant {name}", exc.message, exc.remedy)]), False)
-
-
-def _prove(pack: Pack, provider: str, variant: str = BASE) -> _Replayed:
-    """Return the replay of one graph on one provider, with both named in each finding."""
-    model = Model(pack, provider=provider, variant=variant)
-    where = f"variant {model.variant}" if model.variant else model.provider
-    replayed = model.prove()
-    findings = report(
-        msgspec.structs.replace(finding, subject=f"{where}: {finding.subject}")
-        for finding in replayed.findings
-    )
-    return _Replayed(findings, proves(replayed))
+        return Replayed(report([fault(f"variant {name}", exc.message, exc.remedy)]), False)
 
 
 def _as_error(subject: str, exc: PackError) -> Finding:

@@ -11,7 +11,7 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -22,6 +22,7 @@ from onnxpack.pack.digest import measure
 from onnxpack.pack.external import check_within, find_references
 from onnxpack.pack.manifest import FileEntry
 from onnxpack.pack.model import Pack
+from onnxpack.runtime.rehearsal import rehearse
 
 Content: TypeAlias = "mmap.mmap | bytes"
 
@@ -55,6 +56,7 @@ def private_copy(pack: Pack, graph: Path) -> Iterator[PrivateGraph]:
         graph: path of its graph, or of the graph of one of its variants.
 
     Raises:
+        BoundsError: the graph takes too much memory or time to be opened.
         PackError: a file cannot be read, was altered, or the graph refers to a file outside of its
             folder.
     """
@@ -63,20 +65,23 @@ def private_copy(pack: Pack, graph: Path) -> Iterator[PrivateGraph]:
     source = paths.open_file(graph) if bare else paths.open_inside(graph.parent, graph.name)
     with _copied(pack, graph, source) as copy:
         # The copy is searched, not the file, which may have changed since the pack was opened.
-        references = find_references(_mapped(copy))
-        weights = {
-            location: _weights(pack, graph.parent, location)
-            for location in dict.fromkeys(each.location for each in references)
-        }
-        for each in references:
-            check_within(each, len(weights[each.location]))
+        content = _mapped(copy)
+        references = find_references(content)
+        with ExitStack() as copies:
+            opened = {
+                location: copies.enter_context(_weights(pack, graph.parent, location))
+                for location in dict.fromkeys(each.location for each in references)
+            }
+            weights = {location: _mapped(each) for location, each in opened.items()}
+            for each in references:
+                check_within(each, len(weights[each.location]))
+            if not pack.trusted:
+                rehearse(graph.name, content, copy, opened)
         yield PrivateGraph(graph.name, f"/proc/self/fd/{copy}", weights)
 
 
-def _weights(pack: Pack, folder: Path, location: str) -> Content:
-    source = paths.open_inside(folder, location, alone=True)
-    with _copied(pack, folder / location, source) as copy:
-        return _mapped(copy)
+def _weights(pack: Pack, folder: Path, location: str) -> AbstractContextManager[int]:
+    return _copied(pack, folder / location, paths.open_inside(folder, location, alone=True))
 
 
 def _mapped(copy: int) -> Content:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from onnxpack.errors import ExportError, PackError
 from onnxpack.exporters.random_operators import DROPOUTS, find_random, place_of
+from onnxpack.pack.bounds.limited import check_file
 from onnxpack.pack.model import Pack
 from onnxpack.runtime.model import Model
 from onnxpack.runtime.session import plain
@@ -21,6 +22,12 @@ TENSORS = (
     "skl2onnx.to_onnx(model, X, options={'zipmap': False})"
 )
 """The cure for a classifier of skl2onnx, whose ZipMap makes a map of each row's probabilities."""
+
+_PROGRAM = """import onnx_ir
+    try:
+        onnx_ir.load(sys.argv[1])
+    except onnx_ir.serde.SerdeError:
+        pass  # the cause is explained below"""
 
 
 def open_model(pack: Pack, graph: ir.Model) -> Model:
@@ -50,8 +57,10 @@ def read_graph(path: Path) -> ir.Model:
     """Read the graph of a file whose inputs and outputs are tensors.
 
     Raises:
+        BoundsError: the graph takes too much memory or time.
         PackError: an input or output is not a tensor, as the maps of ZipMap; the error names it.
     """
+    check_file(path, _PROGRAM)
     try:
         return ir.load(path)
     except ir.serde.SerdeError as exc:

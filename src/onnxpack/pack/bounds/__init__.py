@@ -1,0 +1,1 @@
+"""Judge, before a library reads a graph, how much memory it may want."""
