@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 # How many tests run at once. Each worker may come to hold every framework: 4 GB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast check release-check docs bench bench-export bench-images bench-optimize bench-serving soak proto clean
+.PHONY: demo test test-fast check release-check docs bench bench-export bench-images bench-optimize bench-serving restarts soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -60,6 +60,9 @@ bench-optimize: .venv/.done  ## optimize beside PyTorch, OpenVINO and an exhaust
 		.venv-peers/$$peer/bin/pip install --quiet $$peer onnxruntime uvloop httptools; \
 	done
 	touch $@
+
+restarts: .venv/.done  ## twenty rolling restarts under load
+	$(BIN)/python benchmarks/serving/restart.py --restarts 20
 
 soak: .venv/.done  ## ten minutes among hostile clients
 	$(BIN)/python benchmarks/serving/soak.py --minutes 10

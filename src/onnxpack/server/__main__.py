@@ -28,9 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve packs until a signal comes; return 1 if they cannot be served or answer differently."""
     try:
         packs, settings = _read(argv)
+        from onnxpack.server.process import leave_if_opening
         from onnxpack.server.run import serve
 
         serve(packs, settings, announce=_announce)
+        leave_if_opening()
     except OnnxpackError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
@@ -44,6 +46,7 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
     parser.add_argument("packs", nargs="+", type=Path, metavar="PACK")
     parser.add_argument("--api-key-file", type=Path)
     parser.add_argument("--digest", dest="digests", action="append", default=[])
+    parser.add_argument("--cors-origin", dest="cors_origins", action="append", default=[])
     for field in fields(Settings):
         option = f"--{field.name.replace('_', '-')}"
         if field.type == "bool":
@@ -54,7 +57,8 @@ def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
             parser.add_argument(option, type=_READERS[field.type], default=field.default)
     given = vars(parser.parse_args(argv))
     packs, keys = given.pop("packs"), given.pop("api_key_file")
-    given["digests"] = tuple(given["digests"])
+    for several in ("digests", "cors_origins"):
+        given[several] = tuple(given[several])
     if keys is None:
         return packs, Settings(**given)
     from onnxpack.server.api_keys import read_keys
