@@ -188,7 +188,7 @@ class Process:
 
     def _stop(self, number: int) -> None:
         """Begin to end; a second Ctrl-C ends at once."""
-        self._forced = self._stopping.is_set() and number == signal.SIGINT
+        self._forced |= self._stopping.is_set() and number == signal.SIGINT
         self._stopping.set()
 
     async def _end(self, server: asyncio.Server, grpc: AsyncExitStack) -> None:
@@ -199,6 +199,8 @@ class Process:
         await self._close(server)
         self._connections.closing = True
         linger = LINGER_SECONDS if served else 0
+        if self._tls is not None:
+            await self._wait(linger)  # a connection is only known when its TLS handshake is over
         draining = self._connections.drain(settings.drain, linger, lambda: self._forced)
         await asyncio.gather(draining, self._stop_grpc(grpc))
 
@@ -212,15 +214,24 @@ class Process:
         listening.turn_away(self._listener)
         await self._wait(listening.HANDSHAKE_SECONDS if self._repository.ready else 0)
         server.close()
-        for client in listening.waiting(self._listener):
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._connect, client, ssl=self._tls
+        accepting = [
+            asyncio.ensure_future(
+                asyncio.get_running_loop().connect_accepted_socket(
+                    self._connect, client, ssl=self._tls
+                )
             )
+            for client in listening.waiting(self._listener)
+        ]
         self._listener.close()
         if self._on_close is not None:
             self._on_close()
         self._counters.stop_listening()
-        await self._wait(OTHERS_SECONDS, until=lambda: not self._counters.listening)
+        # With TLS, a client that is silent takes longer; it is not waited for.
+        await asyncio.gather(
+            self._wait(OTHERS_SECONDS, until=lambda: not self._counters.listening),
+            asyncio.wait_for(asyncio.gather(*accepting, return_exceptions=True), LINGER_SECONDS),
+            return_exceptions=True,
+        )
 
     async def _wait(self, seconds: float, until: Callable[[], bool] = bool) -> None:
         """Wait until a condition is true, but neither longer nor after a second Ctrl-C."""

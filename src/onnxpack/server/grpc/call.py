@@ -79,7 +79,7 @@ class Gate:
         self.reading = asyncio.Semaphore(max(1, settings.max_held // settings.max_body))
         self._keys = Keys(settings.api_keys)
         self._calls: set[asyncio.Task[None]] = set()
-        self._latest = perf_counter()
+        self._latest = 0.0
         self._refusing = self._cutting = False
 
     async def turn_away(self) -> None:
@@ -88,9 +88,10 @@ class Gate:
         When the gRPC library stops, it ends a call that is on its way as CANCELLED, which clients
         do not retry. UNAVAILABLE and its pushback make them wait, and then reach another server.
         """
+        loop = asyncio.get_running_loop()
         self._refusing = True
-        self._latest = begun = perf_counter()
-        while (now := perf_counter()) < min(self._latest + QUIET_SECONDS, begun + AWAY_SECONDS):
+        self._latest = begun = loop.time()
+        while (now := loop.time()) < min(self._latest + QUIET_SECONDS, begun + AWAY_SECONDS):
             await asyncio.sleep(self._latest + QUIET_SECONDS - now)
 
     def cut(self) -> None:
@@ -109,7 +110,8 @@ class Gate:
         return grpc.stream_stream_rpc_method_handler(handle)
 
     async def _handle(self, method: Method, call: Call) -> None:
-        start = self._latest = perf_counter()
+        start = perf_counter()
+        self._latest = asyncio.get_running_loop().time()
         code = grpc.StatusCode.OK
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - grpc.aio runs each handler in a task

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -197,7 +198,8 @@ class Connection(HttpToolsProtocol):
     def reset(self) -> None:
         """Close the connection at once; the system drops bytes that were not sent yet."""
         plain = self.transport.get_extra_info("socket")
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        with suppress(OSError):  # it may be lost already
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self.transport.abort()
 
     def _events(self) -> int:
