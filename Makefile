@@ -8,7 +8,7 @@ FLOORS = $(shell grep -oE '"(keras|lightning|safetensors|skops|torch|transformer
 # How many tests run at once. Each worker may come to hold every framework: 4 GB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast test-floors check release-check docs bench bench-export bench-hostile bench-images bench-optimize bench-serving soak proto clean
+.PHONY: demo test test-fast test-floors check release-check docs bench bench-export bench-hostile bench-images bench-optimize bench-serving restarts soak proto clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -74,6 +74,9 @@ bench-optimize: .venv/.done  ## optimize beside PyTorch, OpenVINO and an exhaust
 		.venv-peers/$$peer/bin/pip install --quiet $$peer onnxruntime uvloop httptools; \
 	done
 	touch $@
+
+restarts: .venv/.done  ## twenty rolling restarts under load
+	$(BIN)/python benchmarks/serving/restart.py --restarts 20
 
 soak: .venv/.done  ## ten minutes among hostile clients
 	$(BIN)/python benchmarks/serving/soak.py --minutes 10

@@ -48,7 +48,7 @@ async def _client(
 async def _ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request
 ) -> tuple[int, dict[str, str], bytes]:
-    lines = [f"POST {request.path} HTTP/1.1", "Host: benchmark"]
+    lines = [f"POST {request.path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     lines += [f"Content-Length: {len(request.body)}", "", ""]
     writer.write("\r\n".join(lines).encode() + request.body)

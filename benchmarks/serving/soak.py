@@ -138,7 +138,7 @@ async def _hostile(
 
 
 def _bytes(request: Request) -> bytes:
-    lines = [f"POST {request.path} HTTP/1.1", "Host: soak"]
+    lines = [f"POST {request.path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     return "\r\n".join([*lines, f"Content-Length: {len(request.body)}", "", ""]).encode() + (
         request.body
@@ -147,7 +147,7 @@ def _bytes(request: Request) -> bytes:
 
 async def _attack(port: int, kind: str, whole: bytes, chance: random.Random) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = whole[: whole.index(b"\r\n")] + b"\r\nHost: soak\r\n"
+    head = whole[: whole.index(b"\r\n")] + b"\r\nHost: localhost\r\n"
     sent = {
         "vanish": whole,
         "reset": whole * 3,

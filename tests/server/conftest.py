@@ -321,7 +321,7 @@ def infer_fixture() -> Callable[..., np.ndarray]:
 def request_bytes(model: str, **arrays: np.ndarray) -> bytes:
     """A whole binary request, as it goes over the wire."""
     body, headers = raw_infer(**arrays)
-    lines = [f"POST /v2/models/{model}/infer HTTP/1.1", "Host: test"]
+    lines = [f"POST /v2/models/{model}/infer HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 

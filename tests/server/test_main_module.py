@@ -23,15 +23,18 @@ from onnxpack.signature import Signature
 
 GIVEN = {"str": "x", "int": 7, "int | None": 7, "float": 1.5, "Path | None": Path("x")}
 """For each type of a setting, a value that is no default."""
-ELSEWHERE = {"api_keys": "api_key_file", "digests": "digest"}
-"""Settings that have no option of their name: keys show in ``ps``, and a digest is given each."""
+ELSEWHERE = {
+    "api_keys": "api_key_file", "digests": "digest", "cors_origins": "cors_origin",
+}  # fmt: skip
+"""Settings that have no option of their name: keys show in ``ps``; some are given one by one."""
 
 
 def test_each_setting_has_an_option(tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("one\n\ntwo\n")
     argv = ["a", "b", "--api-key-file", str(keys), "--digest", "one", "--digest", "two"]
-    wanted = {"api_keys": ("one", "two"), "digests": ("one", "two")}
+    argv += ["--cors-origin", "*"]
+    wanted = {"api_keys": ("one", "two"), "digests": ("one", "two"), "cors_origins": ("*",)}
     for field in fields(Settings):
         if field.name in ELSEWHERE:
             continue

@@ -19,7 +19,7 @@ from onnxpack.pack.tensor import encode_tensor, read_tensor
 
 PROGRAM = Path(sys.executable).with_name("onnxpack")
 ROWS = np.random.default_rng(0).standard_normal((16, 16, 512)).astype(np.float32)
-HEALTH = b"GET /v2/health/ready HTTP/1.1\r\nhost: x\r\n\r\n"
+HEALTH = b"GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n"
 LOOP_READY = HEALTH.replace(b"health", b"models/loop")
 
 
@@ -132,7 +132,9 @@ def test_it_is_not_ready_while_it_proves_and_can_be_ended_then(long_to_prove):
             assert ask(connection, HEALTH.replace(b"ready", b"live")) == (200, {"live": True})
             told = {"name": "slow", "ready": False}
             assert ask(connection, HEALTH.replace(b"health", b"models/slow")) == (503, told)
-            status, told = ask(connection, b"GET /v2/models/slow HTTP/1.1\r\nhost: x\r\n\r\n")
+            status, told = ask(
+                connection, b"GET /v2/models/slow HTTP/1.1\r\nhost: localhost\r\n\r\n"
+            )
             assert (status, "proving" in told["error"]) == (503, True)
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=60) == (b"", b"")

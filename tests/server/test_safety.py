@@ -105,7 +105,7 @@ def test_tls(packs, serve, certificate):
         assert np.shape(json.load(answer)["outputs"]["output"]) == (2, 10)
         connection.close()
         with served.connect() as plain:
-            plain.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n")
+            plain.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
             with suppress(ConnectionError):
                 assert b"HTTP/1.1 200" not in plain.recv(65536)
         assert served.stop() == 0

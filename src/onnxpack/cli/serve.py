@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +46,9 @@ def _size(name: str, help_: str, *, default: str) -> parameters.Parameter:
     return click.option(name, type=parse_size, metavar="SIZE", default=default, help=help_)
 
 
-def _seconds(name: str, help_: str, *, default: float) -> parameters.Parameter:
+def _seconds(name: str, help_: str, *, default: float, least: float = 0.1) -> parameters.Parameter:
     return click.option(
-        name, type=parameters.FiniteRange(min=0.1), metavar="SECONDS", default=default, help=help_
+        name, type=parameters.FiniteRange(min=least), metavar="SECONDS", default=default, help=help_
     )
 
 
@@ -103,6 +105,12 @@ def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
 )
 @_seconds("--timeout", "Longest time for one request; after it the answer is 504.", default=30.0)
 @_seconds("--read-timeout", "Longest pause of a client while it sends or receives.", default=20.0)
+@_seconds(
+    "--drain-delay",
+    "Time after SIGTERM to still take connections, while load balancers learn of it.",
+    default=0.0,
+    least=0.0,
+)
 @_seconds("--drain", "Time to finish running requests after SIGTERM.", default=30.0)
 @click.option(
     "--digest",
@@ -123,6 +131,14 @@ def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
 )
 @_file("--tls-cert", "PEM", "Certificate chain; turns TLS on.")
 @_file("--tls-key", "PEM", "Private key of the certificate.")
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Origin whose web pages may use the server, such as https://example.org; repeat it for "
+    "each.",
+)
 @parameters.flag("--access-log", "Log a line of JSON to stderr for each request.")
 @parameters.flag("--triton-metrics", "Also provide metrics under Triton's names.")
 def command(
@@ -138,7 +154,10 @@ def command(
     reproduced here; if it is not, the exit code is 1. After Ctrl-C or SIGTERM, running requests are
     answered before the server ends.
     """
-    from onnxpack.server.run import serve
+    # Without a handler, process 1 of a container ignores the signal, and the imports take time.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from onnxpack.server.run import serve  # first: it names the extra that is missing
+    from onnxpack.server.process import leave_if_opening  # isort: skip
     from onnxpack.server.settings import Settings
 
     chosen = Settings(
@@ -146,6 +165,7 @@ def command(
     )
     _warn(chosen)
     serve(packs, chosen, announce=lambda ready: _announce(ready, chosen))
+    leave_if_opening()
 
 
 def _announce(ready: Ready, settings: Settings) -> None:
@@ -172,8 +192,10 @@ def _from_here(address: str) -> str:
 
 
 def _warn(settings: Settings) -> None:
+    from onnxpack.server.http.origins import is_loopback
+
     lacking = [*_lacking(settings)]
-    if lacking and not _is_local(settings.host):
+    if lacking and not is_loopback(settings.host):
         say.note(f"warning: other machines reach {settings.host} without {' and '.join(lacking)}")
     if not settings.prove:
         say.note("warning: --no-prove: nothing shows that the answers are right on this machine")
@@ -184,15 +206,6 @@ def _lacking(settings: Settings) -> Iterator[str]:
         yield "a key (--api-key-file)"
     if settings.tls_cert is None:
         yield "TLS (--tls-cert)"
-
-
-def _is_local(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _keys_of(path: Path) -> tuple[str, ...]:

@@ -21,9 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve packs until a signal comes; return 1 if they cannot be served or answer differently."""
     try:
         packs, settings = _read(argv)
+        from onnxpack.server.process import leave_if_opening
         from onnxpack.server.run import serve
 
         serve(packs, settings, announce=_announce)
+        leave_if_opening()
     except OnnxpackError as exc:
         print(f"error: {indented(str(exc))}", file=sys.stderr)
         return 1
@@ -33,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read(argv: Sequence[str] | None) -> tuple[list[Path], Settings]:
     given = vars(parse(argv))
     packs, keys = given.pop("packs"), given.pop("api_key_file")
-    given["digests"] = tuple(given["digests"])
+    for several in ("digests", "cors_origins"):
+        given[several] = tuple(given[several])
     if keys is None:
         return packs, Settings(**given)
     from onnxpack.server.api_keys import read_keys

@@ -1,7 +1,8 @@
 """Parse the command line of ``python -m onnxpack.server``.
 
 Every setting of :class:`onnxpack.server.settings.Settings` is an option of the same name, except
-for keys, which would show in ``ps``, and digests: ``--digest`` is repeated for each of them.
+for keys, which would show in ``ps``, and for digests and origins: ``--digest`` and
+``--cors-origin`` are repeated for each of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _READERS: dict[str, Any] = {
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return ``packs``, ``api_key_file``, ``digests``, and the settings by their names.
+    """Return ``packs``, ``api_key_file``, ``digests``, ``cors_origins``, and the settings by their names.
 
     A command line that cannot be parsed ends the process with code 2 and a message.
     """
@@ -28,6 +29,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("packs", nargs="+", type=Path, metavar="PACK")
     parser.add_argument("--api-key-file", type=Path)
     parser.add_argument("--digest", dest="digests", action="append", default=[])
+    parser.add_argument("--cors-origin", dest="cors_origins", action="append", default=[])
     for field in fields(Settings):
         option = f"--{field.name.replace('_', '-')}"
         if field.type == "bool":

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from onnxpack.report import words
 from onnxpack.signature import Signature
+
+if TYPE_CHECKING:
+    from onnxpack.server.models.repository import Repository
+    from onnxpack.server.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +61,27 @@ class Ready:
 
     def __str__(self) -> str:
         return self.address
+
+
+def announcement(address: Any, repository: Repository, settings: Settings) -> Ready:
+    """Return the message that announces these models on this address of a socket."""
+    models = tuple(
+        ReadyModel(
+            name=each.name,
+            version=each.version,
+            provider=each.model.provider,
+            unchanged=each.unchanged,
+            proven=each.proven,
+            trusted=each.model.pack.trusted,
+            signature=each.signature,
+            variant=each.model.variant,
+            notes=each.model.notes,
+        )
+        for each in repository
+    )
+    host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
+    scheme = "https" if settings.tls_cert else "http"
+    port = settings.grpc_port
+    return Ready(
+        f"{scheme}://{host}:{address[1]}", models, "" if port is None else f"{host}:{port}"
+    )

@@ -26,7 +26,9 @@ class Settings:
         max_held: most bytes of all bodies and large answers in memory at once; others get 503.
         timeout: seconds until a request is given up, with status 504.
         read_timeout: seconds for a client to send its headers, and again each part of its body.
-        drain: seconds that answers in flight have to finish after SIGTERM.
+        drain_delay: seconds after SIGTERM in which the server still takes new connections, and
+            is not ready, so that load balancers notice.
+        drain: seconds that open requests then have to be answered.
         prove: whether golden data is replayed, and every file's digest recomputed, before the
             server is ready. The graph's digest is always recomputed.
         digests: digests of the packs that are expected, ``sha256:…``; if there are any, a pack with
@@ -34,6 +36,7 @@ class Settings:
         api_keys: accepted API keys; if there are any, a request must include one of them.
         tls_cert: PEM file of the certificate chain.
         tls_key: PEM file of the certificate's key.
+        cors_origins: origins whose pages may use the server, ``https://example.org`` or ``*``.
         access_log: whether each request is logged as a line of JSON.
         triton_metrics: whether metrics are also exposed under Triton's names.
     """
@@ -52,11 +55,13 @@ class Settings:
     max_held: int = 512 * 2**20
     timeout: float = 30.0
     read_timeout: float = 20.0
+    drain_delay: float = 0.0
     drain: float = 30.0
     prove: bool = True
     digests: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    cors_origins: tuple[str, ...] = ()
     access_log: bool = False
     triton_metrics: bool = False

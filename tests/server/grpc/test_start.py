@@ -169,7 +169,7 @@ def test_workers_share_the_port(packs, serve, truth):
                 np.testing.assert_allclose(infer(client), wanted, rtol=1e-5)
         asked = [counted(served) for _ in range(50)]
         assert served.stop() == 0
-    assert 0 < max(asked) <= 20
+    assert asked == [20] * 50  # whichever worker is asked, it counts for all
 
 
 def counted(served):
@@ -227,7 +227,7 @@ def test_silence_on_a_connection_costs_no_other(packs, serve):
             socket.create_connection((host, int(port)), timeout=60) as garbage,
             triton.InferenceServerClient(target(served)) as client,
         ):
-            garbage.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 100)
+            garbage.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100)
             assert infer(client).shape == (2, 10)
             for each in (silent, garbage):
                 with contextlib.suppress(ConnectionError):

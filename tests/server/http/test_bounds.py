@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 import numpy as np
 import pytest
 
-HEAD = b"POST /v2/models/mlp/infer HTTP/1.1\r\nhost: x\r\n"
+HEAD = b"POST /v2/models/mlp/infer HTTP/1.1\r\nhost: localhost\r\n"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 MB = 2**20
 
@@ -88,11 +88,11 @@ def test_slow_and_endless_clients_are_closed_and_cost_no_other(packs, serve, unt
     with serve(packs / "mlp", "--read-timeout", 1) as served:
         silent, line, headers, body, chunks, idle, empty = (served.connect() for _ in range(7))
         line.sendall(b"GET /v2")
-        headers.sendall(b"POST /v2 HTTP/1.1\r\nhost: x\r\n")
+        headers.sendall(b"POST /v2 HTTP/1.1\r\nhost: localhost\r\n")
         body.sendall(HEAD + b"content-length: 100\r\n\r\nhalf")
         chunks.sendall(CHUNKED + b"400\r\nhalf")
-        idle.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n")
-        empty.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n\r\n\r\n")
+        idle.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        empty.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n\r\n\r\n")
         assert infer(served, "mlp", input=np.ones((1, 64), np.float32)).shape == (1, 10)
         for connection in (silent, line, headers, body, chunks):
             assert until_closed(connection) == b""
@@ -158,7 +158,7 @@ def test_pipelined_requests_are_answered_in_order(server, request_bytes, truth, 
 
 def test_too_many_pipelined_requests_are_refused(server, until_closed):
     with server.connect() as connection:
-        connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n" * 2000)
+        connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n" * 2000)
         until_closed(connection)
     assert well(server)
 
@@ -172,9 +172,9 @@ GARBAGE = [
     HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     CHUNKED + b"zz\r\n",
     CHUNKED + b"f" * 40 + b"\r\n",
-    b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
-    b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n",
-    b"GET http://[ HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"GET /\xff\xfe HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    b"CONNECT x:1 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    b"GET http://[ HTTP/1.1\r\nhost: localhost\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"\0" * 1000,
 ]

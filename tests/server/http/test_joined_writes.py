@@ -13,6 +13,10 @@ class Recorder(asyncio.Transport):
     def __init__(self):
         super().__init__()
         self.sent = []
+        self.closing = False
+
+    def is_closing(self):
+        return self.closing
 
     def writelines(self, parts):
         self.sent.append(b"".join(parts))
@@ -23,7 +27,7 @@ class Recorder(asyncio.Transport):
     def abort(self):
         self.sent.append("aborted")
 
-    is_closing = pause_reading = resume_reading = get_write_buffer_size = lambda self: False
+    pause_reading = resume_reading = get_write_buffer_size = lambda self: False
 
 
 @pytest.fixture
@@ -42,6 +46,15 @@ def one_turn(loop):
 def joined(loop):
     recorder = Recorder()
     return JoinedWrites(recorder, loop), recorder.sent
+
+
+@pytest.fixture
+def left(loop):
+    """The same, after its client left."""
+    recorder = Recorder()
+    transport = JoinedWrites(recorder, loop)
+    recorder.closing = True
+    return transport, recorder.sent
 
 
 def test_a_turn_is_sent_together(loop, joined):
@@ -79,3 +92,11 @@ def test_an_abort_sends_nothing_more(loop, joined):
     transport.abort()
     one_turn(loop)
     assert sent == ["aborted"]
+
+
+def test_nothing_is_written_to_a_client_that_left_within_the_turn(loop, left):
+    """The transport would raise, and the loop write a traceback."""
+    transport, sent = left
+    transport.write(b"lost")
+    one_turn(loop)
+    assert sent == []

@@ -25,6 +25,10 @@ from onnxpack.server.settings import Settings
 T = TypeVar("T")
 SMALL_REQUEST = 64 * 1024
 """Most bytes of a request without a tensor."""
+QUIET_SECONDS = 0.1
+"""Seconds without a new call after which no more is expected to come."""
+AWAY_SECONDS = 1.0
+"""Most seconds in which new calls are refused before the library stops."""
 POLL_SECONDS = 0.1
 """Seconds between checks whether the server changed, in a stream that waits."""
 CODES = {
@@ -74,6 +78,27 @@ class Gate:
         # The size of a message is unknown until it is read, so assume the largest.
         self.reading = asyncio.Semaphore(max(1, settings.max_held // settings.max_body))
         self._keys = Keys(settings.api_keys)
+        self._calls: set[asyncio.Task[None]] = set()
+        self._latest = 0.0
+        self._refusing = self._cutting = False
+
+    async def turn_away(self) -> None:
+        """Refuse new calls as UNAVAILABLE, until their clients come with no more.
+
+        When the gRPC library stops, it ends a call that is on its way as CANCELLED, which clients
+        do not retry. UNAVAILABLE and its pushback make them wait, and then reach another server.
+        """
+        loop = asyncio.get_running_loop()
+        self._refusing = True
+        self._latest = begun = loop.time()
+        while (now := loop.time()) < min(self._latest + QUIET_SECONDS, begun + AWAY_SECONDS):
+            await asyncio.sleep(self._latest + QUIET_SECONDS - now)
+
+    def cut(self) -> None:
+        """End the open calls as UNAVAILABLE."""
+        self._cutting = True
+        for call in self._calls:
+            call.cancel()
 
     def handler(self, method: Method) -> Any:
         """Return the grpc.aio handler for a method."""
@@ -86,23 +111,33 @@ class Gate:
 
     async def _handle(self, method: Method, call: Call) -> None:
         start = perf_counter()
+        self._latest = asyncio.get_running_loop().time()
         code = grpc.StatusCode.OK
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - grpc.aio runs each handler in a task
+        self._calls.add(task)
         try:
             if not method.open:
                 self._check_key(call)
+                self._check_open()
             await method.serve(call)
-        except asyncio.CancelledError:  # the client left, or the time to drain is over
-            code = grpc.StatusCode.CANCELLED
-            raise
-        except Exception as exc:  # noqa: BLE001 - one request must never end the server
+        except (Exception, asyncio.CancelledError) as exc:
+            if isinstance(exc, asyncio.CancelledError) and not self._cutting:
+                code = grpc.StatusCode.CANCELLED  # the client left
+                raise
             error = explain(exc)
             code = CODES.get(error.status, grpc.StatusCode.INTERNAL)
             await call.refuse(code, error)
         finally:
+            self._calls.discard(task)
             call.release()
             if self.settings.access_log:
                 request_id = call.metadata.get("x-request-id", b"")
                 log_access("gRPC", method.path, code.name, perf_counter() - start, request_id)
+
+    def _check_open(self) -> None:
+        if self._refusing:
+            raise RequestError(503, "the server is shutting down", retry_after=1)
 
     def _check_key(self, call: Call) -> None:
         if self._keys:

@@ -31,6 +31,8 @@ except ModuleNotFoundError as exc:
 INFERENCE = "inference.GRPCInferenceService"
 REFLECTION = reflection.SERVICE_NAME
 MAX_CALLS = 4096
+CUT_SECONDS = 1.0
+"""Seconds for the calls that were cut, to tell their clients so."""
 MAX_CONNECTIONS = 4096
 
 
@@ -90,7 +92,11 @@ async def grpc_server(
     try:
         yield port
     finally:
-        await server.stop(settings.drain)
+        await gate.turn_away()
+        stopping = asyncio.ensure_future(server.stop(settings.drain + CUT_SECONDS))
+        await asyncio.wait([stopping], timeout=settings.drain)
+        gate.cut()
+        await stopping
 
 
 class Inference:
@@ -153,7 +159,8 @@ class Inference:
             response = write_response(served.name, served.version, understood, outputs)
             content = call.encode(response)
         except BaseException as exc:
-            stats.refused(status_of(exc))
+            cut = isinstance(exc, asyncio.CancelledError) and self._repository.draining
+            stats.refused(503 if cut else status_of(exc))
             raise
         finally:
             stats.in_flight -= 1

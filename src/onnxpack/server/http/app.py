@@ -24,6 +24,7 @@ from onnxpack.server.http.exchange import (
     write_json,
 )
 from onnxpack.server.http.infer import parse_request, write_response
+from onnxpack.server.http.origins import PREFLIGHT, Origins
 from onnxpack.server.http.predict import describe_answer, read_feeds, read_top
 from onnxpack.server.limits import LARGE_BODY, Budget
 from onnxpack.server.models.batcher import Feeds
@@ -47,10 +48,19 @@ PAGE = {
     "/page/docs.js": ("docs.js", b"text/javascript; charset=utf-8"),
 }
 PAGE_HEADERS = (
-    (b"content-security-policy", b"default-src 'self'; img-src 'self' data: blob:"),
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "
+            b"base-uri 'none'; form-action 'none'"
+        ),
+    ),
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-cache"),
 )
+
+INFER_TYPES = ("application/json", "application/octet-stream", "")
+"""Content types of the Open Inference Protocol; its clients often send none."""
 
 Handler: TypeAlias = Callable[[Served, Exchange], Awaitable[tuple[Headers, bytes]]]
 
@@ -69,6 +79,7 @@ class App:
         self.metrics = Metrics(repository, triton_names=settings.triton_metrics)
         self.budget = Budget(settings.max_held)
         self._keys = Keys(settings.api_keys)
+        self._origins = Origins(settings.host, settings.cors_origins)
         self._about = describe_server()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -78,6 +89,9 @@ class App:
         exchange = Exchange(scope, receive, send, self.budget)
         start = perf_counter()
         try:
+            self._origins.check(exchange)
+            if self._origins:
+                exchange.extra = self._origins.headers(exchange)
             await self._answer(exchange)
         except DisconnectedError:
             exchange.status = 499
@@ -98,6 +112,9 @@ class App:
 
     async def _answer(self, exchange: Exchange) -> None:
         path = exchange.path
+        if exchange.method == "OPTIONS" and exchange.extra:
+            await exchange.answer(204, PREFLIGHT, b"")
+            return
         if self._keys and path not in OPEN_PATHS and path not in PAGE:
             self._check_key(exchange)
         if path.startswith("/v2/models/"):
@@ -179,6 +196,11 @@ class App:
             stats.in_flight -= 1
 
     async def _infer(self, served: Served, exchange: Exchange) -> tuple[Headers, bytes]:
+        if exchange.content_type not in INFER_TYPES:
+            # Browsers send other types, such as text/plain, for any page without asking first.
+            raise RequestError(
+                415, f"{exchange.content_type!r} is not supported; send {INFER_TYPES[0]}"
+            )
         body = await exchange.body(self.settings.max_body)
         length = _json_length(exchange)
         if len(body) > LARGE_BODY:

@@ -1,18 +1,22 @@
-"""HTTP connections with limits that uvicorn does not set: headers, pipelining and time."""
+"""HTTP connections with limits that uvicorn does not set: headers, pipelining and time.
+
+A connection counts its own open requests. So it knows which answer is its last, and when it may be
+closed without losing a request.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import select
 import socket
 import struct
-import weakref
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from onnxpack.server.http.connections import Connections
 from onnxpack.server.http.joined_writes import JoinedWrites
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -21,18 +25,25 @@ MAX_PIPELINED = 32
 """Most requests that a client may send ahead on one connection."""
 PATIENCE = 10
 """Receiving a request, or sending its answer, may take this many read timeouts in total."""
-SWEEP_SECONDS = 1.0
+PROBE_SECONDS = 0.1
+"""Seconds after which a client that sends no more is asked whether it still takes an answer."""
+PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER switched on with 0 seconds: closing resets the connection."""
-OVER = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+OVER = select.POLLHUP | select.POLLERR
 """Events that the system reports for a connection that its client left."""
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is closed when its client is too slow or sends without end."""
+    """A connection that is closed when its client is too slow or sends without end.
 
+    Attributes:
+        all: the open connections of the process; set in a subclass, as uvicorn makes the instances.
+        read_timeout: seconds that a client may send or take nothing.
+    """
+
+    all: Connections
     read_timeout = 20.0
-    _live: ClassVar[weakref.WeakSet[Connection]] = weakref.WeakSet()
 
     def connection_made(self, transport: Any) -> None:
         """Start the time limit for the client's first request."""
@@ -44,14 +55,16 @@ class Connection(HttpToolsProtocol):
         self._unsent = 0
         self._refusal = HTTPStatus.BAD_REQUEST
         self._running: RequestResponseCycle | None = None
-        self._live.add(self)
+        self._requests = 0
+        self._half_closed = False
+        self.all.open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Mark the running request as disconnected.
 
         While a connection closes and its client takes nothing, this is not called yet.
         """
-        self._live.discard(self)
+        self.all.discard(self)
         # uvicorn marks the latest request; with requests sent ahead, an earlier one is running.
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
@@ -78,6 +91,7 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
         super().on_message_begin()
+        self._requests += 1
         self._begun = self._heard
         self._reading = self._progress = True
         self._header_bytes = 0
@@ -92,6 +106,11 @@ class Connection(HttpToolsProtocol):
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
+    def on_headers_complete(self) -> None:
+        """Start the request, which asks before its answer whether that is the last one."""
+        self.scope["is_last"] = self._is_last  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+
     def on_body(self, body: bytes) -> None:
         """Note progress: a part of a body arrived."""
         self._progress = True
@@ -102,6 +121,27 @@ class Connection(HttpToolsProtocol):
         self._reading = False
         self._progress = True
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Count the answer; close the connection after the last one of a half-closed client."""
+        self._requests -= 1
+        self._heard = self.loop.time()
+        if self._half_closed and not self._requests:
+            self.transport.close()
+        super().on_response_complete()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection open if the client only stopped sending, and waits for answers.
+
+        A client that left looks the same. It resets the connection when something is sent to it.
+        """
+        secure = self.transport.get_extra_info("sslcontext") is not None
+        if secure or self._reading or not self._requests:
+            return False
+        self._half_closed = True
+        self.loop.call_later(PROBE_SECONDS, self.probe)
+        self.loop.call_later(2 * PROBE_SECONDS, self.close_if_left)
+        return True
 
     def send_400_response(self, msg: str) -> None:
         """Answer malformed HTTP in the server's own error format, unless answers are still due."""
@@ -130,19 +170,49 @@ class Connection(HttpToolsProtocol):
         stuck = now - self._heard > self.read_timeout
         return stuck or now - self._taking > PATIENCE * self.read_timeout
 
-    def left(self) -> bool:
-        """Return whether the client left, which the loop cannot see while reading is paused."""
-        if not self.flow.read_paused:
-            return False
-        system = select.poll()
-        system.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
-        return any(events & OVER for _, events in system.poll(0))
+    def probe(self) -> None:
+        """Send an interim answer to a client that sends no more, so that its system may reset.
+
+        Clients skip interim answers (RFC 9110, section 15.2); those of HTTP/1.0 know none.
+        """
+        cycle = self._running
+        if cycle is None or cycle.response_started or cycle.scope["http_version"] == "1.0":
+            return
+        if self._half_closed or self._events() & select.POLLRDHUP:
+            self.transport.write(PROBE)
+
+    def close_if_left(self) -> None:
+        """Close the connection if its client left, which the loop only sees while it reads."""
+        if (self._half_closed or self.flow.read_paused) and self._events() & OVER:
+            self.transport.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is open; one is open from its first byte to its answer."""
+        return not self._requests
+
+    def quiet(self, now: float) -> float:
+        """Return the seconds since the client sent something or was answered."""
+        return now - self._heard
 
     def reset(self) -> None:
         """Close the connection at once; the system drops bytes that were not sent yet."""
         plain = self.transport.get_extra_info("socket")
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        with suppress(OSError):  # it may be lost already
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self.transport.abort()
+
+    def _events(self) -> int:
+        """Return what the system reports of the connection; nothing once it is closing."""
+        if self.transport.is_closing():
+            return 0
+        system = select.poll()
+        system.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return sum(events for _, events in system.poll(0))
+
+    def _is_last(self) -> bool:
+        """Return whether the answer that begins now is the last one on this connection."""
+        return self._requests == 1 and (self.all.closing or self._half_closed)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -157,15 +227,3 @@ class Connection(HttpToolsProtocol):
         # The parser stops at an exception, and uvicorn then calls send_400_response.
         self._refusal = status
         raise ValueError(status.phrase)
-
-    @classmethod
-    async def sweep(cls) -> None:
-        """Close slow and abandoned connections once a second, until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            for connection in list(cls._live):
-                if connection.left():
-                    connection.transport.close()
-                if connection.too_slow(loop.time()):
-                    connection.reset()

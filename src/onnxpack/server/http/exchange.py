@@ -18,6 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
 
 
 class DisconnectedError(RequestError):
@@ -39,11 +40,12 @@ class Exchange:
     Attributes:
         received: time when the body was complete, by ``perf_counter``.
         status: status of the answer; 0 before it is sent.
+        extra: headers of every answer to this request.
     """
 
     __slots__ = (
-        "_budget", "_held", "_receive", "_send", "headers", "method", "path", "query_string",
-        "received", "status",
+        "_budget", "_held", "_is_last", "_receive", "_send", "extra", "headers", "method", "path",
+        "query_string", "received", "status",
     )  # fmt: skip
 
     def __init__(self, scope: Message, receive: Receive, send: Send, budget: Budget) -> None:
@@ -53,8 +55,10 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.received = 0.0
         self.status = 0
+        self.extra: Headers = []
         self._receive = receive
         self._send = send
+        self._is_last: Callable[[], bool] = scope.get("is_last", _never)
         self._budget = budget
         self._held = 0
 
@@ -109,8 +113,14 @@ class Exchange:
         request_id = self.headers.get(b"x-request-id")
         if request_id is not None:
             headers = [*headers, (b"x-request-id", request_id[:128])]
+        if self._is_last():
+            headers = [*headers, CLOSE]
         await self._send(
-            {"type": "http.response.start", "status": status, "headers": [*headers, length]}
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, *self.extra, length],
+            }
         )
         if len(content) <= SMALL_ANSWER:
             await self._send({"type": "http.response.body", "body": content})
@@ -163,6 +173,11 @@ def write_json(value: Any) -> bytes:
 def number(digits: bytes) -> int:
     """Return the number in a header; -1 if it is not a number."""
     return int(digits) if digits.isdigit() and len(digits) < 20 else -1
+
+
+def _never() -> bool:
+    """Return that the connection stays open, where nothing says otherwise."""
+    return False
 
 
 def _too_large(limit: int) -> RequestError:

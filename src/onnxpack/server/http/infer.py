@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -70,6 +71,8 @@ class _Request(msgspec.Struct):
 
 _DECODER = msgspec.json.Decoder(_Request)
 _STRINGS = msgspec.json.Decoder(Any)
+_STRING_OR_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|NaN', re.DOTALL)
+"""A text of JSON as a whole, also one that does not end, so that matching takes linear time."""
 MALFORMED = (msgspec.DecodeError, RecursionError, ValueError)
 """What a decoder raises; ValueError is raised for a number with thousands of digits."""
 
@@ -80,7 +83,7 @@ def _flat(datatype: str) -> msgspec.json.Decoder[list[Any]]:
     It is as fast as numpy's own parser, which wraps 300 to 44 for uint8.
     """
     dtype = np.dtype(DTYPES[datatype])
-    element: Any = {"b": bool, "f": float}.get(dtype.kind, int)
+    element: Any = {"b": bool, "f": float | None}.get(dtype.kind, int)
     if element is int:
         low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
         # msgspec accepts limits of signed 64 bits only; numpy refuses larger values.
@@ -123,7 +126,7 @@ def parse_request(body: bytes, json_length: int | None, signature: Signature) ->
             f"the header announces {size} bytes of JSON, but the body has {len(body)}"
         )
     try:
-        request = _DECODER.decode(memoryview(body)[:size])
+        request = _DECODER.decode(nan_as_null(body if json_length is None else body[:size]))
     except MALFORMED as exc:
         raise bad_request(f"the body is not an inference request: {exc}") from exc
     feeds: dict[str, Array] = {}
@@ -156,6 +159,7 @@ def write_response(
             entry["parameters"] = {"binary_data_size": len(content)}
         else:
             flat = np.ascontiguousarray(array).ravel()
+            _check_finite(name, flat)
             entry["data"] = flat.tolist() if flat.dtype.kind in "OU" else flat
         described.append(entry)
     answer = {"model_name": model, "model_version": version, "outputs": described}
@@ -167,6 +171,23 @@ def write_response(
     length = str(len(head)).encode()
     headers = [(b"content-type", BINARY), (b"inference-header-content-length", length)]
     return headers, b"".join((head, *raw))
+
+
+def nan_as_null(text: bytes) -> bytes:
+    """Return JSON with ``null`` for each ``NaN``, which Python's encoder writes and JSON lacks."""
+    if b"NaN" not in text:
+        return text
+    return _STRING_OR_NAN.sub(lambda match: b"null" if match[0] == b"NaN" else match[0], text)
+
+
+def _check_finite(name: str, values: Array) -> None:
+    """Refuse infinity as JSON; NaN is ``null``, as MLServer writes it and requests may have it."""
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        found = "-Infinity" if np.isneginf(values).any() else "Infinity"
+        raise bad_request(
+            f"output {name!r} holds {found}, which JSON cannot represent: request it "
+            'with "parameters": {"binary_data": true}'
+        )
 
 
 def _wanted(request: _Request, signature: Signature) -> dict[str, bool]:
@@ -246,7 +267,7 @@ def _numbers(text: bytes, datatype: str, name: str) -> Array:
             values = np.array(_FLAT[datatype].decode(flat), dtype=dtype)
     except (*MALFORMED, OverflowError) as exc:
         raise bad_request(f"input {name!r} contains a value that is not {datatype}: {exc}") from exc
-    if dtype.kind == "f" and not np.isfinite(values).all():
+    if dtype.kind == "f" and np.isinf(values).any():
         raise bad_request(f"input {name!r} holds a number too large for {datatype}")
     return values
 

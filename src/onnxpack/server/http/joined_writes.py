@@ -51,6 +51,7 @@ class JoinedWrites(asyncio.Transport):
         self._transport.abort()
 
     def _flush(self) -> None:
-        if self._parts:
+        # A client may leave within the turn; a transport that is lost raises at every write.
+        if self._parts and not self._transport.is_closing():
             self._transport.writelines(self._parts)
-            self._parts = []
+        self._parts = []

@@ -57,7 +57,7 @@ def _get(summary: str, schema: str, *errors: str) -> dict[str, Any]:
     for status in errors:
         # "Not ready" is a regular answer with status 503, not an error.
         responses[status] = _answer(schema) if (schema, status) == ("Ready", "503") else _ERROR
-    return {"summary": summary, "responses": responses | {"401": _ERROR}}
+    return {"summary": summary, "responses": responses | {"401": _ERROR, "403": _ERROR}}
 
 
 def _answer(schema: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _answer(schema: str) -> dict[str, Any]:
 
 def _metrics() -> dict[str, Any]:
     text = {"text/plain": {"schema": {"type": "string"}}}
-    answers = {"200": {"description": "Metrics", "content": text}, "401": _ERROR}
+    answers = {"200": {"description": "Metrics", "content": text}, "401": _ERROR, "403": _ERROR}
     return {"summary": "Counters in Prometheus's format", "responses": answers}
 
 
@@ -120,11 +120,13 @@ def _predict() -> dict[str, Any]:
         "summary": "Predict from JSON, CSV, a picture or a .npy",
         "parameters": [top],
         "requestBody": body,
-        "responses": {"200": _answer("Object"), "415": _ERROR, **_REFUSALS},
+        "responses": {"200": _answer("Object"), **_REFUSALS},
     }
 
 
-_REFUSALS = dict.fromkeys(("400", "401", "404", "413", "429", "500", "503", "504"), _ERROR)
+_REFUSALS = dict.fromkeys(
+    ("400", "401", "403", "404", "413", "415", "429", "500", "503", "504"), _ERROR
+)
 _TENSOR = {
     "name": {"type": "string"},
     "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},

@@ -18,7 +18,7 @@ from onnxpack.errors import FeedError, MissingExtraError
 from onnxpack.runtime.probabilities import to_probabilities
 from onnxpack.server.datatypes import NAMES, count
 from onnxpack.server.errors import RequestError, bad_request
-from onnxpack.server.http.infer import MALFORMED, read_json
+from onnxpack.server.http.infer import MALFORMED, nan_as_null, read_json
 from onnxpack.server.http.records import (
     CSV,
     Records,
@@ -145,7 +145,7 @@ def _numpy(body: bytes) -> Array:
 
 def _json(served: Served, body: bytes) -> Records:
     """Return the inputs of JSON: tensors by input name or of the only input, or rows by column."""
-    text = body.strip()
+    text = nan_as_null(body.strip())
     try:
         if has_columns(served.signature):
             content = msgspec.json.decode(text)
@@ -183,7 +183,7 @@ def _rows(text: bytes, spec: TensorSpec) -> Array:
         return read_json(text, NAMES[spec.dtype], shape, spec.name)
     with np.errstate(over="ignore"):
         halves = read_json(text, "FP32", shape, spec.name).astype(np.float16)
-    if not np.isfinite(halves).all():
+    if np.isinf(halves).any():
         raise bad_request(f"input {spec.name!r} holds a number too large for float16")
     return halves
 

@@ -83,6 +83,7 @@ class Batcher:
         except BaseException:
             with suppress(ValueError):  # a request that ran has left the queue
                 self._queue.remove(waiting)
+            self._stats.waiting = len(self._queue)
             raise
         finally:
             timer.cancel()
@@ -97,11 +98,12 @@ class Batcher:
         while self._free:
             batch = self._take()
             if not batch:
-                return
+                break
             run = self._free.pop()
             self._stats.queued([perf_counter() - waiting.since for waiting in batch])
             done = loop.run_in_executor(self._threads, _run_together, run, batch)
             done.add_done_callback(partial(self._finish, run, batch))
+        self._stats.waiting = len(self._queue)
 
     def _take(self) -> list[_Waiting]:
         """Take the oldest request from the queue, and later ones that can run with it."""

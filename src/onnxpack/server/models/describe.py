@@ -78,7 +78,7 @@ def describe_state(served: Served) -> dict[str, Any]:
         "batching": served.policy.batched,
         "batching_reason": served.policy.reason,
         "inline": served.policy.inline,
-        "requests": served.stats.succeeded,
+        "requests": served.counters.total().succeeded,
         "latency_seconds": _latency(served),
     }
 

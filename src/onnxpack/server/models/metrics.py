@@ -1,4 +1,4 @@
-"""Expose the counters of every model in Prometheus's exposition format."""
+"""Expose the counters of every model, of all workers together, in Prometheus's format."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class Metrics(Collector):
         """Yield every metric of every model."""
         yield from self._counters()
         yield from self._histograms()
+        yield from self._workers()
         if self._triton_names:
             yield from self._triton()
 
@@ -78,14 +79,13 @@ class Metrics(Collector):
             "Provider of the model, and what holds of its pack.",
             labels=(*LABELS, "provider", "digest", *WORDS),
         )
-        for served, labels in self._labelled():
-            stats = served.stats
+        for served, stats, labels in self._labelled():
             succeeded.add_metric(labels, stats.succeeded)
             for status, count in sorted(stats.failed.items()):
                 failed.add_metric([*labels, str(status)], count)
             rows.add_metric(labels, stats.rows)
             in_flight.add_metric(labels, stats.in_flight)
-            waiting.add_metric(labels, served.waiting)
+            waiting.add_metric(labels, stats.waiting)
             digest = served.model.pack.digest or ""
             held = (served.unchanged, served.proven, served.model.pack.trusted)
             words = [str(each).lower() for each in held]
@@ -104,8 +104,8 @@ class Metrics(Collector):
             ("batch_rows", "Rows per batch.", "batch_rows"),
         ):
             family = HistogramMetricFamily(f"onnxpack_{name}", documentation, labels=LABELS)
-            for served, labels in self._labelled():
-                histogram: Histogram = getattr(served.stats, attribute)
+            for _, stats, labels in self._labelled():
+                histogram: Histogram = getattr(stats, attribute)
                 family.add_metric(labels, list(_buckets(histogram)), histogram.sum)
             yield family
 
@@ -113,17 +113,27 @@ class Metrics(Collector):
         for name, value in TRITON.items():
             # Triton's counters have no _total suffix; a gauge keeps the name that dashboards use.
             family = GaugeMetricFamily(f"nv_inference_{name}", "As Triton counts.", labels=LABELS)
-            for served, labels in self._labelled():
-                family.add_metric(labels, value(served.stats))
+            for _, stats, labels in self._labelled():
+                family.add_metric(labels, value(stats))
             yield family
 
-    def _labelled(self) -> Iterator[tuple[Served, list[str]]]:
+    def _workers(self) -> Iterator[Metric]:
+        """Yield the metric of several workers; a server of one has no parent that counts."""
+        if self._repository.counters is not None:
+            restarts = CounterMetricFamily(
+                "onnxpack_worker_restarts", "Workers that ended by themselves and were replaced."
+            )
+            restarts.add_metric([], self._repository.counters.restarts)
+            yield restarts
+
+    def _labelled(self) -> Iterator[tuple[Served, Stats, list[str]]]:
+        """Yield each model with its counters, summed over all workers, and its labels."""
         for served in self._repository:
-            yield served, [served.name, served.version]
+            yield served, served.counters.total(), [served.name, served.version]
 
 
 def _buckets(histogram: Histogram) -> Iterator[tuple[str, float]]:
-    total = 0
+    total = 0.0
     for bound, count in zip((*histogram.bounds, "+Inf"), histogram.counts, strict=True):
         total += count
         yield str(bound), total

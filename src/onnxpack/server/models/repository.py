@@ -10,6 +10,7 @@ from onnxpack.errors import PackError, ParityError, UsageError
 from onnxpack.pack.model import Pack
 from onnxpack.pack.read import open_pack
 from onnxpack.server.errors import RequestError, not_found
+from onnxpack.server.models.counters import Counters, SharedCounters
 from onnxpack.server.models.served import Served
 from onnxpack.server.models.tracing import Traced, find_tracer
 from onnxpack.server.settings import Settings
@@ -45,9 +46,15 @@ def find_packs(places: Iterable[str | Path | Pack]) -> tuple[Pack, ...]:
 
 
 class Repository:
-    """The models of a server; empty until they are opened and proven."""
+    """The models of a server; empty until they are opened and proven.
 
-    def __init__(self) -> None:
+    Args:
+        counters: counters of the models, in the order of the packs; by default, they are shared
+            with no other process.
+    """
+
+    def __init__(self, counters: SharedCounters | None = None) -> None:
+        self.counters = counters
         # For each model its versions, oldest first.
         self._models: dict[str, dict[str, Served]] = {}
         self.ready = False
@@ -76,8 +83,10 @@ class Repository:
         """
         models: dict[str, dict[str, Served]] = {}
         tracer = find_tracer()
-        for pack in packs:
-            served = self._serve(pack, settings, tracer)
+        packs = tuple(packs)
+        counters = self.counters or SharedCounters(len(packs))
+        for number, pack in enumerate(packs):
+            served = self._serve(pack, settings, tracer, counters.of(number))
             if served.proof is not None and not served.proof.ok:
                 raise _unproven(served)
             models.setdefault(served.name, {})[served.version] = served
@@ -104,11 +113,13 @@ class Repository:
         """Return the versions of a model, oldest first."""
         return list(self._models.get(name, ()))
 
-    def _serve(self, pack: Pack, settings: Settings, tracer: Tracer | None) -> Served:
+    def _serve(
+        self, pack: Pack, settings: Settings, tracer: Tracer | None, counters: Counters
+    ) -> Served:
         try:
             if tracer is None:
-                return Served(pack, settings, self._go_on)
-            traced = Traced(pack, settings, self._go_on)
+                return Served(pack, settings, self._go_on, counters)
+            traced = Traced(pack, settings, self._go_on, counters)
         except PackError as exc:
             raise PackError(f"{pack.path}: {exc.message}", remedy=exc.remedy) from exc
         traced.tracer = tracer

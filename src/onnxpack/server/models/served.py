@@ -18,9 +18,9 @@ from onnxpack.runtime.variants import BASE
 from onnxpack.server.datatypes import NAMES
 from onnxpack.server.errors import RequestError
 from onnxpack.server.models.batcher import Batcher
+from onnxpack.server.models.counters import Counters, SharedCounters
 from onnxpack.server.models.intact import intact
 from onnxpack.server.models.policy import MAX_ROWS, measure
-from onnxpack.server.models.stats import Stats
 from onnxpack.server.settings import Settings
 from onnxpack.signature import Array, Signature
 
@@ -43,6 +43,7 @@ class Served:
         pack: the pack to serve.
         settings: settings of the server.
         check: called between golden sets; an error that it raises ends the proof.
+        counters: counters of the model; by default, they are shared with no other process.
 
     Raises:
         PackError: the graph cannot be loaded, has a datatype that the protocol lacks, or files were
@@ -50,7 +51,13 @@ class Served:
         ProviderError: the provider does not run here.
     """
 
-    def __init__(self, pack: Pack, settings: Settings, check: Callable[[], None] = _go_on) -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        settings: Settings,
+        check: Callable[[], None] = _go_on,
+        counters: Counters | None = None,
+    ) -> None:
         sessions = settings.sessions
         threads = settings.threads or max(1, read_budget().threads // sessions)
         with intact(pack) if settings.prove else nullcontext():
@@ -65,7 +72,8 @@ class Served:
         self.model = first
         self.name = pack.name
         self.version = pack.manifest.version if pack.manifest else "1"
-        self.stats = Stats()
+        self.counters = counters or SharedCounters(1).of(0)
+        self.stats = self.counters.own
         _check_types(self.signature)
         self.proof = _prove(self.model, check) if settings.prove else None
         self.policy = measure(self.model, settings.max_batch)
@@ -92,11 +100,6 @@ class Served:
     def unchanged(self) -> bool:
         """Whether every file was found to have the digest that the manifest names."""
         return self.proof is not None and self.model.pack.manifest is not None
-
-    @property
-    def waiting(self) -> int:
-        """The number of requests in the queue."""
-        return len(self._batcher)
 
     def at_once(self, feeds: Mapping[str, Any]) -> bool:
         """Return whether the request is run in the event loop, without waiting for a session."""
