@@ -21,7 +21,7 @@ _READERS: dict[str, Any] = {
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return ``packs``, ``api_key_file``, ``digests``, ``cors_origins``, and the settings by their names.
+    """Return ``packs``, ``api_key_file`` and all settings of the command line by their names.
 
     A command line that cannot be parsed ends the process with code 2 and a message.
     """
