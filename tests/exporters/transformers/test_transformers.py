@@ -245,6 +245,13 @@ class Boom:
         return Path.touch, (self.path,)
 
 
+def test_a_folder_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    """transformers makes up what is missing, with a warning that nobody sees in production."""
+    folder = saved(tmp_path / "bert", bert())
+    with pytest.raises(TargetError, match=r"no weights for classifier.bias, classifier.weight of"):
+        load_target(str(folder), class_name="transformers:BertForSequenceClassification")
+
+
 def test_a_pickle_in_a_folder_is_not_loaded(tmp_path: Path) -> None:
     folder = saved(tmp_path / "bert", bert())
     (folder / "model.safetensors").unlink()

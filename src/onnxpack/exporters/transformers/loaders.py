@@ -80,8 +80,9 @@ def _load(cls: Any, path: Path, *, trust: bool) -> Any:
 
     try:
         with hidden(), offline() if trust else contained(path):
-            return cls.from_pretrained(
+            model, info = cls.from_pretrained(
                 path,
+                output_loading_info=True,
                 local_files_only=True,
                 trust_remote_code=trust,
                 use_kernels=False,
@@ -102,3 +103,18 @@ def _load(cls: Any, path: Path, *, trust: bool) -> Any:
             f"{path} cannot be loaded into {cls.__name__}: {exc}",
             remedy=f"{TRUST}; pickled weights can run any code" if pickled else "",
         ) from exc
+    _refuse_random(info, cls, path)
+    return model
+
+
+def _refuse_random(info: dict[str, Any], cls: Any, path: Path) -> None:
+    """Refuse a model some of whose weights are not in the folder: transformers makes them up."""
+    missing = sorted(map(str, info["missing_keys"]))
+    missing += sorted(str(each[0]) for each in info["mismatched_keys"])
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise TargetError(
+            f"{path} has no weights for {', '.join(missing[:3])}{more} of {cls.__name__}, which "
+            "would be random.",
+            remedy="name the class that the folder was trained as: --class transformers:AutoModel",
+        )
