@@ -195,7 +195,7 @@ def test_values_stay_few():
     ]
     nodes = [
         helper.make_node("Where", ["a", "b", "c"], ["d"], "d"),
-        helper.make_node("Concat", ["a"] * 50_000, ["e"], "e", axis=0),
+        helper.make_node("Concat", ["a"] * 100_000, ["e"], "e", axis=0),
     ]
     with pytest.raises(BoundsError, match="8 GB of memory for the output of node 'd'"):
         doubt(bombs.model(nodes, weights))
