@@ -127,12 +127,13 @@ def test_the_port_is_closed_while_requests_are_finished(
 
 
 def test_who_stops_sending_gets_the_answer(packs, serve, request_bytes, turns):
-    """At once if it is there at once; else the client is asked whether it still listens."""
+    """At once if it is there at once; else the client is asked whether it still listens.
+
+    The end may reach the server before its answer, after it, and between writing and sending it.
+    """
+    small = ("mlp", {"input": np.ones((1, 64), np.float32)})
     with serve(packs / "mlp", packs / "loop") as served:
-        for model, arrays in (
-            ("mlp", {"input": np.ones((1, 64), np.float32)}),
-            ("loop", {"x": turns(1_000_000)}),
-        ):
+        for model, arrays in (*[small] * 200, ("loop", {"x": turns(1_000_000)})):
             with served.connect() as connection, connection.makefile("rb") as stream:
                 connection.sendall(request_bytes(model, **arrays))
                 connection.shutdown(socket.SHUT_WR)
@@ -140,7 +141,8 @@ def test_who_stops_sending_gets_the_answer(packs, serve, request_bytes, turns):
                 while statuses[-1] is not None:
                     statuses.append(read_answer(stream))
                 *interim, (status, _, _), end = statuses
-                assert {each[0] for each in interim} == ({100} if model == "loop" else set())
+                assert {each[0] for each in interim} <= {100}
+                assert model == "mlp" or interim
                 assert (status, end) == (200, None)
 
 

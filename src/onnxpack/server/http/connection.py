@@ -137,6 +137,7 @@ class Connection(HttpToolsProtocol):
         """
         secure = self.transport.get_extra_info("sslcontext") is not None
         if secure or self._reading or not self._requests:
+            self.transport.close()  # sends what this turn of the loop wrote, and was not sent yet
             return False
         self._half_closed = True
         self.loop.call_later(PROBE_SECONDS, self.probe)
