@@ -6,6 +6,7 @@ import pytest
 from tests.image.small import image_arguments
 
 from onnxpack.cli.main import main
+from onnxpack.image.cache.cache import FORMAT
 from onnxpack.oci.store.validate import validate_layout
 
 
@@ -30,7 +31,7 @@ def test_any_file_with_a_flipped_byte(build, tmp_path, layers):
     """Trees are read if a layer is made from them, so they are damaged where layers are gone."""
     first, said = build()
     assert not said
-    root, copy = tmp_path / "home" / "onnxpack", tmp_path / "copy"
+    root, copy = tmp_path / "home" / "onnxpack" / FORMAT, tmp_path / "copy"
     shutil.copytree(root, copy, symlinks=True)
     damaged = 0
     for path in [path for path in copy.rglob("*") if path.is_file() and path.stat().st_size]:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from onnxpack.image.cache import Cache
+from onnxpack.image.cache.cache import FORMAT
 from onnxpack.image.cache.upkeep import list_parts, verify_cache
 from onnxpack.oci.store.validate import validate_layout
 
@@ -41,6 +42,6 @@ def test_two_builds_of_two_platforms_at_once(stand_ins, tmp_path):
     assert [validate_layout(output) for output in outputs] == [(), ()]
     assert (outputs[0] / "index.json").read_bytes() == (outputs[1] / "index.json").read_bytes()
     assert (stand_ins / "calls").read_text().split() == ["called", "called"]
-    cache = Cache(home / "onnxpack")
+    cache = Cache(home / "onnxpack" / FORMAT)
     assert verify_cache(cache)[1] == []
     assert not [part for part in list_parts(cache) if part.kind == "leftover"]
