@@ -120,16 +120,17 @@ def test_what_another_process_takes_for_left_behind_is_made_again(tmp_path, monk
 def test_what_another_process_is_removing_is_waited_for(tmp_path):
     made = tmp_path / ".new.0123456789abcdef.tmp"
     made.mkdir()
-    with atomic._locked(made) as held, ThreadPoolExecutor(1) as threads:
-        assert held
 
-        def create():
-            with atomic._created(made, lambda path: path.mkdir(exist_ok=True)):
-                return made.exists()
+    def create():
+        with atomic._created(made, lambda path: path.mkdir(exist_ok=True)):
+            return made.exists()
 
-        created = threads.submit(create)
-        made.rmdir()
-    assert created.result()
+    with ThreadPoolExecutor(1) as threads:
+        with atomic._locked(made) as held:
+            assert held
+            created = threads.submit(create)
+            made.rmdir()
+        assert created.result()
 
 
 def test_a_file_with_a_lock_stays_and_one_without_goes(tmp_path):

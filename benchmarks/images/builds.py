@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from onnxpack.image.cache import Cache, cold_cache
+from onnxpack.image.cache.cache import FORMAT
 
 PROGRAM = Path(sys.executable).with_name("onnxpack")
 NOBODY = 65534
@@ -123,8 +124,8 @@ def _as_nobody(root: Path) -> Sequence[str]:
 def _home(root: Path) -> Iterator[Path]:
     """A XDG_CACHE_HOME in which onnxpack's cache is this one."""
     home = Path(f"{root}.home")
-    home.mkdir()
-    (home / "onnxpack").symlink_to(root)
+    (home / "onnxpack").mkdir(parents=True)
+    (home / "onnxpack" / FORMAT).symlink_to(root)
     home.chmod(0o755)
     try:
         yield home

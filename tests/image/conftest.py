@@ -14,13 +14,14 @@ from tests.image.small import make_stand_ins, use_stand_ins
 import onnxpack
 from onnxpack.image.build import Built, Recipe, build_image
 from onnxpack.image.cache import Cache
+from onnxpack.image.cache.cache import FORMAT
 from onnxpack.image.runtime import bytecode, layer, wheels
 from onnxpack.oci.platform import Platform
 
 
 @pytest.fixture(scope="session")
 def cache(cache_home) -> Cache:
-    return Cache(cache_home / "onnxpack")
+    return Cache(cache_home / "onnxpack" / FORMAT)
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def fill(path: Path, *, leave: int) -> None:
 def test_a_full_disk_at_any_write(disk, stand_ins, tmp_path, monkeypatch, capsys):
     """With one page of room more each time, until the build has enough of it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "disk"))
-    root, output, filler = (tmp_path / "disk" / name for name in ("onnxpack", "out", "filler"))
+    output, filler = (tmp_path / "disk" / name for name in ("out", "filler"))
     failed = 0
     for room in count():
         assert main(["cache", "prune", "--all"]) == 0
@@ -61,12 +61,12 @@ def test_a_full_disk_at_any_write(disk, stand_ins, tmp_path, monkeypatch, capsys
         assert code == 0 or "No space left on device" in err, err
         assert "a bug in onnxpack" not in err
         assert code == 0 or not output.exists()
-        assert verify_cache(Cache(root))[1] == []
+        assert verify_cache(Cache())[1] == []
         filler.unlink()
         if code == 0:
             break
         failed += 1
     assert failed > 10
     assert validate_layout(output) == ()
-    assert not [part for part in list_parts(Cache(root)) if part.kind == "leftover"]
+    assert not [part for part in list_parts(Cache()) if part.kind == "leftover"]
     assert main(image_arguments(stand_ins, output)) == 0

@@ -110,3 +110,11 @@ def test_what_mmdebstrap_says_is_passed_on(opened, monkeypatch):
     monkeypatch.setitem(debian.SUITES, debian.default_python(), "no-such-suite")
     with pytest.raises(ImageError, match="could not build no-such-suite"):
         opened("debian")
+
+
+def test_of_a_failed_mmdebstrap_the_cause_is_shown(stand_ins, opened):
+    script = "echo I: working; echo 'W: cannot copy: No space left'; echo E: failed; exit 1"
+    (stand_ins / "mmdebstrap").write_text(f"#!/bin/sh\nexec >&2\n{script}\n")
+    with pytest.raises(ImageError) as failed:
+        opened("debian")
+    assert failed.value.message.splitlines()[1:] == ["W: cannot copy: No space left", "E: failed"]

@@ -264,10 +264,10 @@ def test_a_place_that_cannot_be_written_has_a_cure(tmp_path):
 
 def test_the_default_is_in_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert Cache().root == tmp_path / "onnxpack"
+    assert Cache().root == tmp_path / "onnxpack" / "v2"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Cache().root == tmp_path / ".cache" / "onnxpack"
+    assert Cache().root == tmp_path / ".cache" / "onnxpack" / "v2"
 
 
 def test_a_key_tells_things_apart():

@@ -41,7 +41,7 @@ def layer(content):
 @pytest.fixture
 def root(tmp_path):
     """A cache of one part of each kind, and a blob that was pulled."""
-    root = tmp_path / "onnxpack"
+    root = tmp_path / "onnxpack" / module.FORMAT
     cache = Cache(root)
     cache.tree("wheels", fill).path()
     cache.layer("runtime", layer(b"runtime"))
@@ -53,7 +53,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def onnxpack(root, monkeypatch, capsys):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(root.parent))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root.parent.parent))
 
     def run(*argv):
         code = main(list(argv))

@@ -14,6 +14,7 @@ from onnxpack.cli.main import main
 from onnxpack.comparison.tolerance import Tolerance
 from onnxpack.errors import ExportError, ImageError, PackError
 from onnxpack.exporters.torch.program import Example, save_program
+from onnxpack.image.cache.cache import FORMAT
 from onnxpack.image.compare import measure
 from onnxpack.image.compare.chart import draw
 from onnxpack.image.compare.container import Trial
@@ -186,7 +187,8 @@ def test_the_real_thing(docker, slim, packs, cache, tmp_path, capsys, monkeypatc
     subprocess.run([*pip, *pins], check=True)
     (tmp_path / "net.py").write_text(NET)
     home.mkdir()
-    (home / "onnxpack").symlink_to(cache.folder())
+    (home / "onnxpack").mkdir()
+    (home / "onnxpack" / FORMAT).symlink_to(cache.folder())
     for name, value in {**docker.environment, "XDG_CACHE_HOME": str(home)}.items():
         monkeypatch.setenv(name, value)
     code = main([

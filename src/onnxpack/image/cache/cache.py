@@ -27,6 +27,8 @@ from onnxpack.oci.layer.layer import Layer
 from onnxpack.oci.store.blobs import FOLDER
 from onnxpack.oci.store.read import check_blob
 
+FORMAT = "v2"
+"""Name of the folder: releases with other notes neither read nor remove what is in it."""
 LOCK, LOCKS, WORK = "lock", "locks", "work"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -38,7 +40,7 @@ class Cache:
     no process removes anything from the folder.
 
     Args:
-        root: the folder; None is ``onnxpack`` in the user's cache (XDG_CACHE_HOME).
+        root: the folder; None is ``onnxpack/v2`` in the user's cache (XDG_CACHE_HOME).
         told: called with a line about each damaged part; None issues a warning.
     """
 
@@ -203,4 +205,4 @@ def _warn(line: str) -> None:
 
 def _default() -> Path:
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "onnxpack"
+    return (Path(home) if home else Path.home() / ".cache") / "onnxpack" / FORMAT
