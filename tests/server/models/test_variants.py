@@ -14,6 +14,7 @@ from onnxpack.pack.read import open_pack
 from onnxpack.server import __main__ as main_module
 from onnxpack.server.models.describe import describe_model, describe_state
 from onnxpack.server.models.repository import Repository
+from onnxpack.server.ready import Ready, ReadyModel
 from onnxpack.server.settings import Settings
 
 ROWS = np.random.default_rng(4).standard_normal((8, 64)).astype(np.float32)
@@ -85,7 +86,7 @@ def test_notes_are_logged_at_the_start(varied, capsys, monkeypatch):
     def serve(packs, settings, *, announce):
         assert settings.variant == "auto"
         served = opened(open_pack(packs[0]), variant=settings.variant)
-        ready = run.ReadyModel(
+        ready = ReadyModel(
             served.name,
             served.version,
             "cpu",
@@ -96,7 +97,7 @@ def test_notes_are_logged_at_the_start(varied, capsys, monkeypatch):
             variant="small",
             notes=served.model.notes,
         )
-        announce(run.Ready("http://here", (ready,)))
+        announce(Ready("http://here", (ready,)))
 
     monkeypatch.setattr(run, "serve", serve)
     assert main_module.main([str(varied.path)]) == 0
