@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,20 @@ def doubled(depth: int = 40, operator: str = "Concat", kind: int = INT64) -> byt
         for i in range(depth)
     ]
     return model(nodes, [ints("c0", 1, 1)], outputs=[used(f"c{depth}", kind=kind)])
+
+
+def doubled_input(depth: int = 40, size: int | str = 1) -> bytes:
+    """Return a doubling of the input, which data propagation takes for a shape."""
+    names = ["x", *(f"c{i}" for i in range(depth))]
+    nodes = [
+        helper.make_node("Concat", [given, given], [made], made, axis=0)
+        for given, made in pairwise(names)
+    ]
+    graph = helper.make_graph(
+        nodes, "bomb", [helper.make_tensor_value_info("x", FLOAT, [size])], [used(names[-1])]
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
 
 
 def doubled_shapes(depth: int = 40) -> bytes:
@@ -378,6 +393,8 @@ SMALL: dict[str, Callable[[], bytes]] = {
     "RandomNormal": random_normal,
     "Concat that doubles": doubled,
     "Concat that doubles a shape": doubled_shapes,
+    "Concat that doubles the input": doubled_input,
+    "Concat that doubles an input of any size": lambda: doubled_input(size="n"),
     "Add of a row and a column": outer_product,
     "Conv with large pads": padded_convolution,
     "sparse initializer": sparse_initializer,

@@ -17,6 +17,12 @@ def test_a_bomb_is_refused_by_each_reader(read, name, tmp_path):
         read(bombs.write(bombs.SMALL[name](), tmp_path))
 
 
+@pytest.mark.parametrize("read", [summarize, list_nodes])
+def test_sizes_that_the_input_gives_are_inferred_in_bounds(read, tmp_path):
+    with pytest.raises(BoundsError, match=r"bomb.onnx takes more than 2.15 GB of memory"):
+        read(bombs.write(bombs.doubled_input(), tmp_path))
+
+
 @pytest.mark.parametrize("read", [summarize, read_interface])
 @pytest.mark.parametrize("name", ["empty nodes", "strings of a tensor"])
 def test_tiny_parts_take_no_memory_here(read, name, tmp_path, monkeypatch):

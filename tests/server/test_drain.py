@@ -91,6 +91,21 @@ def test_idle_connections_are_told_before_they_close(packs, serve, request_bytes
         assert served.process.stderr.read() == ""
 
 
+def test_a_client_that_stays_idle_holds_nothing_up(packs, serve):
+    """Neither the time that it may read nor that of open requests is waited for."""
+    with (
+        serve(packs / "mlp", "--read-timeout", 600, "--drain", 600) as served,
+        served.connect() as connection,
+        connection.makefile("rwb") as stream,
+    ):
+        stream.write(READY)
+        stream.flush()
+        assert read_answer(stream)[0] == 200
+        served.process.send_signal(signal.SIGTERM)
+        assert read_answer(stream) is None
+        assert served.process.wait(60) == 0
+
+
 def test_the_delay_takes_new_connections_and_is_not_ready(packs, serve, infer):
     with serve(packs / "mlp", "--drain-delay", 60) as served:
         served.process.send_signal(signal.SIGTERM)

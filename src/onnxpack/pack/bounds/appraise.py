@@ -39,10 +39,13 @@ A_BYTE = 8
 PLAIN = 2**29
 """Most bytes of constants that a plain graph computes, beyond the size of its file."""
 
+PROPAGATED = 64
+"""Bytes that shape inference takes for each element of what may be a shape."""
 
 Sizes: TypeAlias = tuple[int | None, ...] | None
 """The sizes of an input; None for a free size, and for a value of which nothing is known."""
 _Values: TypeAlias = ChainMap[bytes, Constant | Sizes]
+_Least: TypeAlias = ChainMap[bytes, Constant]
 
 
 class Appraisal(NamedTuple):
@@ -75,7 +78,7 @@ def appraise(graph: mmap.mmap | bytes, name: str, *, beside: int = 0) -> Apprais
         ledger = _Ledger(name, memory, PLAIN + A_BYTE * (len(graph) + beside))
         if model.functions:
             ledger.doubts("it defines functions")
-        _Scope(ledger, ChainMap()).visit(model.graph)
+        _Scope(ledger, ChainMap(), ChainMap()).visit(model.graph)
     except BoundsError:
         raise
     except PackError as exc:
@@ -103,6 +106,15 @@ class _Ledger:
             raise self._refusal(f"the output of node {_place(node)}", made)
         self._add(made, f"node {_place(node)}")
 
+    def look(self, node: Node, made: Constant) -> None:
+        """Doubt a node that makes too much of the smallest inputs; nothing is added up.
+
+        Shape inference takes a tensor of one axis for a shape, and makes a message of each element.
+        """
+        taken = made.elements * max(made.item, PROPAGATED if len(made.shape) == 1 else 0)
+        if taken > self._plain:
+            self.doubts(f"node {_place(node)} takes {size(taken)} with the smallest inputs")
+
     def add_sparse(self, made: Constant, name: bytes) -> None:
         place = f"the sparse tensor {name[:200].decode(errors='replace')!r}"
         if made.bytes > self._most:
@@ -124,10 +136,13 @@ class _Ledger:
 class _Scope:
     """The constants of a graph, and those of the graphs around it."""
 
-    def __init__(self, ledger: _Ledger, values: _Values, *, free: bool = False) -> None:
+    def __init__(
+        self, ledger: _Ledger, values: _Values, least: _Least, *, free: bool = False
+    ) -> None:
         self._ledger = ledger
         self._values = values
         self._free = free  # whether an input has a free size
+        self._least = least  # what nodes make of the smallest inputs
 
     def visit(self, graph: Graph) -> None:
         """Visit the nodes of a graph in their order.
@@ -150,10 +165,15 @@ class _Scope:
         if not all(name in self._values for name in given):
             self._ledger.doubts(f"node {_place(node)} comes before its inputs")
         for body in node.bodies:
-            _Scope(self._ledger, self._values.new_child(), free=self._free).visit(body)
+            _Scope(
+                self._ledger, self._values.new_child(), self._least.new_child(), free=self._free
+            ).visit(body)
         if node.operator in ("Loop", "Scan"):
             self._ledger.doubts(f"node {_place(node)} runs a part of it many times")
-        self._keep(node, self._make(node, given))
+        made = self._make(node, given)
+        self._keep(node, made)
+        if made is None:
+            self._follow(node)
 
     def _make(self, node: Node, given: Sequence[bytes]) -> Constant | None:
         """Return what a node makes if it takes constants only, else None."""
@@ -176,6 +196,29 @@ class _Scope:
                 f"its constants alone decide how large the output of node {_place(node)} is"
             )
         return made and replace(made, sized=sized)
+
+    def _follow(self, node: Node) -> None:
+        """Look at what a node makes of inputs whose free sizes are 1, where that is known."""
+        inputs = [self._at_least(name) for name in node.inputs]
+        known = [each for each in inputs if each is not None]
+        if node.bodies or len(known) < len(inputs):
+            return
+        try:
+            made = output_of(node.operator, known, read_attributes(node))
+        except (IndexError, KeyError, OverflowError, ValueError):
+            return  # its reader refuses it
+        if made is None or not made.exact:
+            return
+        self._ledger.look(node, made)
+        self._least.update(dict.fromkeys(node.outputs, replace(made, values=None)))
+
+    def _at_least(self, name: bytes) -> Constant | None:
+        if not name:
+            return OMITTED
+        found = self._values.get(name)
+        if isinstance(found, tuple):
+            return Constant(tuple(1 if size is None else size for size in found), 4)
+        return found or self._least.get(name)
 
     def _keep(self, node: Node, made: Constant | None) -> None:
         if made is not None:

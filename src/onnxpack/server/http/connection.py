@@ -48,7 +48,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Start the time limit for the client's first request."""
         super().connection_made(JoinedWrites(transport, self.loop))
-        self._begun = self._heard = self._taking = self.loop.time()
+        self._begun = self._heard = self._taking = self._used = self.loop.time()
         self._reading = True
         self._header_bytes = self._stalled = 0
         self._progress = True
@@ -74,7 +74,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass received bytes on to the parser, and check the limits."""
-        self._heard = self.loop.time()
+        self._heard = self._used = self.loop.time()
         if not self._reading and self.cycle is not None and self.cycle.response_complete:
             # An empty line does not begin a request, but starts the time limit.
             self._reading, self._begun = True, self._heard
@@ -125,7 +125,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Count the answer; close the connection after the last one of a half-closed client."""
         self._requests -= 1
-        self._heard = self.loop.time()
+        self._heard = self._used = self.loop.time()
         if self._half_closed and not self._requests:
             self.transport.close()
         super().on_response_complete()
@@ -194,7 +194,7 @@ class Connection(HttpToolsProtocol):
 
     def quiet(self, now: float) -> float:
         """Return the seconds since the client sent something or was answered."""
-        return now - self._heard
+        return now - self._used
 
     def reset(self) -> None:
         """Close the connection at once; the system drops bytes that were not sent yet."""
