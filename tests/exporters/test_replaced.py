@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from flax import nnx
+from huggingface_hub import constants
 from jax2onnx.converter import conversion_api
 from torch import nn
 from torch.nn.modules import transformer
@@ -47,6 +49,7 @@ from onnxpack.exporters.torch.rewrite.precision import watch_autocast, without_a
 from onnxpack.exporters.torch.watch import symbolic
 from onnxpack.exporters.torch.watch.gradients import find_gradient
 from onnxpack.exporters.torch.watch.sizes import watch_trace
+from onnxpack.exporters.transformers.contained import contained
 from onnxpack.testing import changes, object_state, process_state
 
 IMPORT = re.compile(r"exporters\.replaced import .*replaced")
@@ -125,6 +128,7 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast watched": watch_autocast,
     "bags": bags_checked,
     "classes": classes_known,
+    "contained": lambda: contained(Path()),
     "detectors": boxes_may_lack,
     "empty rows": lambda: empty_rows_answered(frozenset()),
     "encoders": lambda: padding_left_out(frozenset({ENCODER})),
@@ -154,7 +158,9 @@ PATCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 
 
 def state() -> dict[str, Any]:
-    return process_state() | {"lstm": object_state(LSTM), "encoder": object_state(ENCODER)}
+    network = (vars(socket.socket).get("connect"), socket.getaddrinfo, constants.HF_HUB_OFFLINE)
+    models = {"lstm": object_state(LSTM), "encoder": object_state(ENCODER)}
+    return process_state() | models | {"network": network}
 
 
 def failing_at(count: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -213,10 +219,10 @@ def test_every_module_that_replaces_is_asked() -> None:
     root = Path(onnxpack.__file__).parent
     users = {path.stem for path in root.rglob("*.py") if IMPORT.search(path.read_text())}
     asked = {
-        "attention", "bags", "classes", "detectors", "encoders", "fast_attention", "forks", "forms",
-        "gradients", "handed", "masks", "outside", "packed", "plugins", "precision", "recurrent",
-        "restated", "silence", "sizes", "symbolic", "traced", "traced_sizes",
-        "untrained",
+        "attention", "bags", "classes", "contained", "detectors", "encoders", "fast_attention",
+        "forks", "forms", "gradients", "handed", "masks", "outside", "packed", "plugins",
+        "precision", "recurrent", "restated", "silence", "sizes", "symbolic", "traced",
+        "traced_sizes", "untrained",
     }  # fmt: skip
     assert users == asked
 

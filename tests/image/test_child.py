@@ -12,8 +12,9 @@ from onnxpack.image.child import run_child
 # Each process of the group holds the pipe open, so its end says that all of them ended.
 WAITING = "echo begins >&3; (trap '' HUP; sleep 1000) & sleep 1000"
 PARENT = f"""
-import os, sys
+import os, signal, sys
 from onnxpack.image.child import run_child
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 handle = os.open(sys.argv[1], os.O_WRONLY)
 os.set_inheritable(handle, True)
 os.dup2(handle, 3)

@@ -60,6 +60,7 @@ class Process:
         gate: called in a thread when every model is proven. The server is ready when it returns,
             and ends if it raises :class:`Stopped`.
         on_close: called when the server stops listening.
+        listen_when_ready: let the other workers take all clients until every model is proven.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Process:
         announce: Announce | None = None,
         gate: Announce | None = None,
         on_close: Closer | None = None,
+        listen_when_ready: bool = False,
     ) -> None:
         self.app = app
         self.packs = packs
@@ -79,6 +81,7 @@ class Process:
         self._announce = announce
         self._gate = gate
         self._on_close = on_close
+        self._listen_when_ready = listen_when_ready
         self._repository = app.repository
         self._settings = app.settings
         self._counters = app.repository.counters or SharedCounters(0)
@@ -109,8 +112,11 @@ class Process:
                 asyncio.ensure_future(each) for each in (_date(state), self._connections.sweep())
             ]
             grpc = AsyncExitStack()
-            self._counters.start_listening()
-            await self._start_grpc(grpc)
+            self._accept = partial(self._start_accepting, server, grpc)
+            self._accepting = asyncio.ensure_future(
+                asyncio.sleep(0) if self._listen_when_ready else self._accept()
+            )
+            await self._accepting
             opening = threading.Thread(target=self._open, args=(loop,), name=OPENING, daemon=True)
             opening.start()
             await self._stopping.wait()
@@ -122,7 +128,7 @@ class Process:
         self._repository.close()
 
     async def _listen(self, state: ServerState) -> asyncio.Server:
-        """Start to accept clients on a copy of the socket, which is closed before the socket."""
+        """Return the server of a copy of the socket, which is closed before the socket."""
         settings = self._settings
         members = {"all": self._connections, "read_timeout": settings.read_timeout}
         bound: type[Connection] = type("BoundConnection", (Connection,), members)
@@ -144,8 +150,14 @@ class Process:
         self._tls = config.ssl
         self._connect: Callable[[], asyncio.Protocol] = lambda: bound(config, state, {})
         return await asyncio.get_running_loop().create_server(
-            self._connect, sock=self._listener.dup(), ssl=self._tls, backlog=listening.BACKLOG
-        )
+            self._connect, sock=self._listener.dup(), ssl=self._tls, backlog=listening.BACKLOG,
+            start_serving=False,
+        )  # fmt: skip
+
+    async def _start_accepting(self, server: asyncio.Server, grpc: AsyncExitStack) -> None:
+        await server.start_serving()
+        self._counters.start_listening()
+        await self._start_grpc(grpc)
 
     async def _start_grpc(self, stack: AsyncExitStack) -> None:
         if self._settings.grpc_port is None:
@@ -176,6 +188,8 @@ class Process:
 
     def _become_ready(self, ready: Ready) -> None:
         self._repository.ready = True
+        if self._listen_when_ready:
+            self._accepting = asyncio.ensure_future(self._accept())
         if self._announce is not None:
             try:
                 self._announce(ready)
@@ -193,6 +207,7 @@ class Process:
 
     async def _end(self, server: asyncio.Server, grpc: AsyncExitStack) -> None:
         settings, served = self._settings, self._repository.ready
+        await self._accepting
         if settings.drain_delay and served:
             self._connections.closing = True
             await self._wait(settings.drain_delay)

@@ -80,6 +80,7 @@ def serve_on(
     gate: Announce | None = None,
     on_close: Closer | None = None,
     counters: SharedCounters | None = None,
+    listen_when_ready: bool = False,
 ) -> None:
     """Serve in this process on a socket that already listens.
 
@@ -92,10 +93,14 @@ def serve_on(
             and ends if it raises :class:`Stopped`.
         on_close: called when this process stops listening.
         counters: counters that several workers share.
+        listen_when_ready: let the other workers take all clients until every model is proven.
     """
     _log_access(settings)
     app = App(Repository(counters), settings)
-    Process(app, tuple(packs), listener, announce=announce, gate=gate, on_close=on_close).run()
+    Process(
+        app, tuple(packs), listener, announce=announce, gate=gate, on_close=on_close,
+        listen_when_ready=listen_when_ready,
+    ).run()  # fmt: skip
 
 
 def _check_tls(settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """Serve in several processes on one port; each opens and proves the models for itself.
 
 A pipe connects each worker with its parent. A worker reports that its models are proven, or why
-they are not, and waits until all workers are ready. If the parent ends, its workers end too. A
-worker that ends by itself, once all were ready, is started again.
+they are not, waits until all workers are ready, and reports again that it serves. If the parent
+ends, its workers end too. A worker that ends by itself, once all were ready, is started again.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class _Worker:
     started: float
     pause: float = FIRST_PAUSE
     due: float = 0.0
+    serves: bool = False
 
 
 def run_workers(
@@ -117,17 +118,12 @@ class _Workers:
         for number in range(self._count):
             if not self._stopping:
                 self._workers.append(self._start(number))
-        told: list[Ready] = []
-        while len(told) < self._count and not self._stopping:
-            worker = self._next()
-            message = None if worker is None else self._first_word(worker)
-            if message is not None:
-                told.append(message)
-        if not self._stopping:
-            for worker in self._workers:
-                _let_go(worker)
-            if announce is not None:
-                announce(told[0])
+        told = self._gather()
+        for worker in self._workers:
+            _let_go(worker)
+        self._gather()  # each says again that it is ready, and now it is for its clients, too
+        if announce is not None and not self._stopping:
+            announce(told[0])
         self._watch()
 
     def stop(self, number: int) -> None:
@@ -146,12 +142,12 @@ class _Workers:
         for worker in self._workers:
             worker.process.join()
 
-    def _start(self, number: int) -> _Worker:
+    def _start(self, number: int, *, again: bool = False) -> _Worker:
         ours, theirs = _SPAWNING.Pipe()
         counters = partial(
             SharedCounters, len(self._packs), workers=self._count, own=number, memory=self._memory
         )
-        arguments = (theirs, self._listener, self._packs, self._settings, counters)
+        arguments = (theirs, self._listener, self._packs, self._settings, counters, again)
         process = _SPAWNING.Process(target=_work, args=arguments)
         process.start()
         theirs.close()
@@ -170,8 +166,18 @@ class _Workers:
         heard = wait(lines, left)
         return next((worker for worker in self._workers if worker.line in heard), None)
 
-    def _first_word(self, worker: _Worker) -> Ready | None:
-        """Return a worker's first message, or raise what kept it from being ready."""
+    def _gather(self) -> list[Ready]:
+        """Return a message of each worker; fewer if a signal came."""
+        told: list[Ready] = []
+        while len(told) < self._count and not self._stopping:
+            worker = self._next()
+            message = None if worker is None else self._word(worker)
+            if message is not None:
+                told.append(message)
+        return told
+
+    def _word(self, worker: _Worker) -> Ready | None:
+        """Return a worker's message, or raise what kept it from being ready."""
         message = _receive(worker)
         if message is None and not self._stopping:
             raise _ended_by_itself(worker.process)
@@ -194,7 +200,8 @@ class _Workers:
         if isinstance(message, OnnxpackError):
             _log.error("worker process %s cannot serve: %s", worker.process.pid, message)
         elif message is not None:
-            _let_go(worker)
+            if not worker.serves:
+                _let_go(worker)
         elif not self._stopping:
             lived = monotonic() - worker.started
             pause = FIRST_PAUSE if lived > STEADY_SECONDS else worker.pause
@@ -206,7 +213,7 @@ class _Workers:
         for number, worker in enumerate(self._workers):
             if worker.line is None and not self._stopping and monotonic() >= worker.due:
                 self._counters.restarts += 1
-                self._workers[number] = replace(self._start(number), pause=worker.pause)
+                self._workers[number] = replace(self._start(number, again=True), pause=worker.pause)
 
 
 def _receive(worker: _Worker) -> Ready | OnnxpackError | None:
@@ -224,6 +231,7 @@ def _receive(worker: _Worker) -> Ready | OnnxpackError | None:
 
 def _let_go(worker: _Worker) -> None:
     """Let a worker that is ready serve."""
+    worker.serves = True
     if worker.line is not None:
         with contextlib.suppress(OSError):
             worker.line.send(None)
@@ -254,11 +262,16 @@ def _work(
     packs: tuple[Pack, ...],
     settings: Settings,
     counters: Callable[[], SharedCounters],
+    again: bool,
 ) -> None:
     os.setpgrp()  # Ctrl-C in a terminal reaches only the parent, which passes it on once
     try:
         gate = partial(_wait_for_the_others, line)
-        serve_on(listener, packs, settings, gate=gate, counters=counters())
+        # One that is started again would refuse clients that the others can answer.
+        serve_on(
+            listener, packs, settings, announce=line.send, gate=gate, counters=counters(),
+            listen_when_ready=again,
+        )  # fmt: skip
     except OnnxpackError as exc:
         with contextlib.suppress(OSError):
             line.send(exc)

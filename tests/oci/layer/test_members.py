@@ -41,7 +41,9 @@ def record(name: str, value: str) -> bytes:
 
 
 def member(name: str = "x") -> bytes:
-    return tarfile.TarInfo(name).tobuf(tarfile.USTAR_FORMAT)
+    info = tarfile.TarInfo(name)
+    info.mode = 0o755
+    return info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def records(count: int, size: int = 0) -> bytes:
