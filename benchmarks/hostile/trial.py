@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryFile
 
 SECONDS = 30.0
 """Longest time that judging a hostile file may take."""
@@ -22,6 +22,17 @@ HARD_SECONDS, HARD_MEMORY = 180, 12 * 2**30
 """Limits at which a process is stopped, so that an attack that gets through leaves the machine."""
 SAID_NO = (1, 2, 4)
 """Exit codes of ``onnxpack`` that accept nothing: the check said no, bad input, not proven."""
+_LAUNCHER = f"""
+import os, resource, subprocess, sys
+resource.setrlimit(resource.RLIMIT_DATA, ({HARD_MEMORY}, {HARD_MEMORY}))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+said = f"{{os.waitstatus_to_exitcode(status)}} {{usage.ru_maxrss}}"
+os.write(int(sys.argv[1]), said.encode())
+"""
+"""A small program between this one and onnxpack: Linux counts the memory of the process that starts
+another as that of the other."""
 TRACEBACK = re.compile(r"Traceback \(most recent call last\)|a bug in onnxpack")
 
 
@@ -84,19 +95,21 @@ def run(
 ) -> tuple[int, str, float, int]:
     """Run ``onnxpack`` once; return its exit code, output, seconds and bytes of memory."""
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "onnxpack", *line],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, "COLUMNS": "200", **environment},
-        start_new_session=True,
-    )  # fmt: skip
-    resource.prlimit(process.pid, resource.RLIMIT_DATA, (HARD_MEMORY, HARD_MEMORY))
-    with _stopped_in_time(process):
-        assert process.stdout is not None
-        said = process.stdout.read().decode(errors="replace")
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, said, time.perf_counter() - begun, usage.ru_maxrss * 1024
+    with TemporaryFile() as measured:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(measured.fileno()),
+             sys.executable, "-m", "onnxpack", *line],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": "200", **environment},
+            start_new_session=True, pass_fds=[measured.fileno()],
+        )  # fmt: skip
+        with _stopped_in_time(process):
+            said = process.communicate()[0].decode(errors="replace")
+        seconds = time.perf_counter() - begun
+        measured.seek(0)
+        found = measured.read().split()
+    code, kilobytes = map(int, found) if found else (-signal.SIGKILL, 0)
+    return code, said, seconds, kilobytes * 1024
 
 
 @contextmanager

@@ -61,3 +61,10 @@ def test_what_does_not_fit(tmp_path: Path, content: str, says: str) -> None:
     path.write_text(content)
     with pytest.raises(UsageError, match=says):
         read_table(path, takes(AGE, CITY, PAY))
+
+
+def test_an_endless_first_line_is_not_given_to_pandas(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"1," * 2**20)
+    with pytest.raises(UsageError, match="its first line has more than 1048576 bytes"):
+        read_table(path, takes(AGE))

@@ -14,6 +14,8 @@ from onnxpack.signature import Array, Signature, TensorSpec
 TABLES = (".csv", ".parquet")
 MAX_CELLS = 2**28
 """Most cells of a Parquet file: 2 GiB of numbers."""
+MAX_HEADER = 2**20
+"""Most bytes of the first line of a text: pandas takes minutes for millions of columns."""
 UNREADABLE = (OSError, ValueError, ImportError)
 """Errors of pandas for a file that is not a table, or for which no reader is installed."""
 
@@ -34,9 +36,16 @@ def open_table(path: Path, dtypes: Any = None) -> Any:
     except ImportError as exc:
         raise MissingExtraError("pandas", extra="sklearn") from exc
     if path.suffix.lower() == ".csv":
+        _check_header(path)
         return pd.read_csv(path, dtype=dtypes)
     _check_cells(path)
     return pd.read_parquet(path, engine="pyarrow")
+
+
+def _check_header(path: Path) -> None:
+    with path.open("rb") as text:
+        if len(text.readline(MAX_HEADER + 1)) > MAX_HEADER:
+            raise ValueError(f"its first line has more than {MAX_HEADER} bytes")
 
 
 def _check_cells(path: Path) -> None:
