@@ -115,7 +115,7 @@ _LAYERS: dict[str, Callable[[Path], bytes]] = {
     "a hard link to a secret": lambda _: _tar(
         _member("usr/bin/python3", type=tarfile.LNKTYPE, linkname="/etc/shadow")
     ),
-    "8 GB of zeros in 8 MB": lambda _: _filled(_member("zeros", size=512 * 2**24), b"\0"),
+    "8 GB of zeros in 8 MB": lambda _: _filled(_member("zeros", size=511 * 2**24), b"\0"),
     "900 MB of PAX header in 1 MB": lambda _: _long_header(tarfile.XHDTYPE),
     "900 MB of long name in 1 MB": lambda _: _long_header(tarfile.GNUTYPE_LONGNAME),
     "900 MB of global header in 1 MB": lambda _: _long_header(tarfile.XGLTYPE),

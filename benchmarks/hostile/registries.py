@@ -15,8 +15,9 @@ from trial import Attack
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
-PATIENCE = 150.0
-"""Seconds in which a client has to give up on a registry that is too slow."""
+PATIENCE = 270.0
+"""Seconds in which a client has to give up on a registry that is too slow: four attempts of a
+minute, and the waits between them."""
 
 
 def attacks(pack: Path, work: Path) -> Iterator[Attack]:

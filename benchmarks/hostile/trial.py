@@ -18,7 +18,7 @@ SECONDS = 30.0
 """Longest time that judging a hostile file may take."""
 MEMORY = 2 * 2**30
 """Most bytes of resident memory that judging a hostile file may take."""
-HARD_SECONDS, HARD_MEMORY = 180, 12 * 2**30
+HARD_SECONDS, HARD_MEMORY = 330, 12 * 2**30
 """Limits at which a process is stopped, so that an attack that gets through leaves the machine."""
 SAID_NO = (1, 2, 4)
 """Exit codes of ``onnxpack`` that accept nothing: the check said no, bad input, not proven."""
