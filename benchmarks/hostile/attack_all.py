@@ -26,7 +26,7 @@ import numpy as np
 import packs
 import registries
 import writers
-from trial import Attack, Trial, attempt
+from trial import Attack, Trial, attempt, run
 
 from onnxpack.benchmark.machine import processor
 from onnxpack.runtime.doctor import installed_versions
@@ -83,6 +83,8 @@ def main() -> None:
     results |= {"processor": processor(), "versions": installed_versions(PACKAGES)}
     with TemporaryDirectory(prefix="bench-hostile-") as folder:
         pack = packs.make_pack(Path(folder))
+        if run(("check", str(pack)))[0]:
+            raise SystemExit("the pack that the attacks alter does not pass the check itself")
         for number, name in enumerate(options.only):
             work = Path(folder) / str(number)
             work.mkdir()

@@ -88,6 +88,10 @@ def _write(path: Path, content: Manifest) -> None:
     path.write_bytes(made + b"\n")
 
 
+def _tolerance(content: Manifest, **changes: float) -> None:
+    content["parity"]["tolerance"].update(changes)
+
+
 def _cases(content: Manifest, **changes: Any) -> None:
     for case in content["parity"]["cases"]:
         case.update(changes)
@@ -100,9 +104,9 @@ def _outputs(content: Manifest, **changes: Any) -> None:
 
 
 _MANIFESTS: dict[str, Callable[[Manifest], object]] = {
-    "rtol 1e300": lambda found: found["parity"].update(rtol=1e300),
-    "atol 1e300": lambda found: found["parity"].update(atol=1e300),
-    "negative rtol": lambda found: found["parity"].update(rtol=-1.0),
+    "rtol 1e300": lambda found: _tolerance(found, rtol=1e300),
+    "atol 1e300": lambda found: _tolerance(found, atol=1e300),
+    "negative rtol": lambda found: _tolerance(found, rtol=-1.0),
     "every case accepted and failed": lambda found: _cases(found, accepted=True, passed=False),
     "evidence of 1e30 that passed": lambda found: _outputs(found, max_abs=1e30),
     "no cases": lambda found: found["parity"].update(cases=[]),
