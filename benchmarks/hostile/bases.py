@@ -13,10 +13,7 @@ from typing import Any
 
 from trial import Attack
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+from onnxpack.oci import media
 
 
 def attacks(pack: Path, work: Path) -> Iterator[Attack]:
@@ -67,12 +64,13 @@ def _layout(folder: Path, layer: bytes) -> None:
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]},
     }  # fmt: skip
     manifest = {
-        "schemaVersion": 2, "mediaType": MANIFEST,
-        "config": blob(json.dumps(config).encode(), CONFIG), "layers": [blob(layer, LAYER)],
+        "schemaVersion": 2, "mediaType": media.MANIFEST,
+        "config": blob(json.dumps(config).encode(), media.CONFIG),
+        "layers": [blob(layer, media.LAYER_GZIP)],
     }  # fmt: skip
     index = {
-        "schemaVersion": 2, "mediaType": INDEX,
-        "manifests": [blob(json.dumps(manifest).encode(), MANIFEST)],
+        "schemaVersion": 2, "mediaType": media.INDEX,
+        "manifests": [blob(json.dumps(manifest).encode(), media.MANIFEST)],
     }  # fmt: skip
     (folder / "index.json").write_text(json.dumps(index))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
@@ -153,7 +151,9 @@ _LAYOUTS: dict[str, Callable[[Path], object]] = {
         "index.json", lambda found: _first(found, digest="sha256:../../../../etc/passwd")
     ),
     "a size of 2 to the 62": _edit("index.json", lambda found: _first(found, size=2**62)),
-    "an index that names itself": _edit("index.json", lambda found: _first(found, mediaType=INDEX)),
+    "an index that names itself": _edit(
+        "index.json", lambda found: _first(found, mediaType=media.INDEX)
+    ),
     "an index of a million images": _edit(
         "index.json", lambda found: found.update(manifests=found["manifests"] * 10**6)
     ),

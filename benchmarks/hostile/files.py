@@ -21,7 +21,7 @@ ROWS = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
 TARGETS = ROWS[:, 0] + ROWS[:, 1] * ROWS[:, 2]
 
 
-class _Runs:
+class Runs:
     """An object that makes a file when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
@@ -72,19 +72,19 @@ def _nothing_ran(marker: Path) -> Callable[[], str]:
 
 
 def _pickle(path: Path, marker: Path) -> None:
-    path.write_bytes(pickle.dumps(_Runs(marker)))
+    path.write_bytes(pickle.dumps(Runs(marker)))
 
 
 def _joblib(path: Path, marker: Path) -> None:
     import joblib
 
-    joblib.dump(_Runs(marker), path)
+    joblib.dump(Runs(marker), path)
 
 
 def _torch(path: Path, marker: Path) -> None:
     import torch
 
-    torch.save({"state_dict": _Runs(marker), "hyper_parameters": _Runs(marker)}, path)
+    torch.save({"state_dict": Runs(marker), "hyper_parameters": Runs(marker)}, path)
 
 
 def _torchscript(path: Path, marker: Path) -> None:
@@ -132,7 +132,7 @@ def _keras(path: Path, marker: Path) -> None:
 
 def _arrays(path: Path, marker: Path) -> None:
     found = io.BytesIO()
-    np.save(found, np.array([_Runs(marker)], dtype=object), allow_pickle=True)
+    np.save(found, np.array([Runs(marker)], dtype=object), allow_pickle=True)
     path.write_bytes(found.getvalue())
 
 

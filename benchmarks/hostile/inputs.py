@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from files import Runs
 from trial import Attack
-
-
-class _Runs:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.marker),)
 
 
 def attacks(pack: Path, work: Path) -> Iterator[Attack]:
@@ -38,7 +29,7 @@ def attacks(pack: Path, work: Path) -> Iterator[Attack]:
 
 def _pickled(marker: Path) -> bytes:
     found = io.BytesIO()
-    np.save(found, np.array([_Runs(marker)], dtype=object), allow_pickle=True)
+    np.save(found, np.array([Runs(marker)], dtype=object), allow_pickle=True)
     return found.getvalue()
 
 
@@ -71,7 +62,7 @@ def _png(width: int, height: int) -> bytes:
 
 _INPUTS: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "a pickled array": (".npy", _pickled),
-    "a pickle": (".npy", lambda marker: pickle.dumps(_Runs(marker))),
+    "a pickle": (".npy", lambda marker: pickle.dumps(Runs(marker))),
     "an array of 1e15 numbers": (".npy", lambda _: _array("(1000000000000000,)")),
     "an array of negative size": (".npy", lambda _: _array("(-4,)")),
     "an array of 1e5 dims": (".npy", lambda _: _array("(" + "1," * 10**5 + ")")),

@@ -13,8 +13,8 @@ from typing import Any
 
 from trial import Attack
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
+from onnxpack.oci import media
+
 PATIENCE = 270.0
 """Seconds in which a client has to give up on a registry that is too slow: four attempts of a
 minute, and the waits between them."""
@@ -76,7 +76,7 @@ def _empty(handler: _Handler) -> None:
 
 def _drip(handler: _Handler) -> None:
     handler.send_response(200)
-    handler.send_header("Content-Type", MANIFEST)
+    handler.send_header("Content-Type", media.MANIFEST)
     handler.send_header("Content-Length", str(10**6))
     handler.end_headers()
     while True:
@@ -99,7 +99,7 @@ def _endless_headers(handler: _Handler) -> None:
 
 def _endless_body(handler: _Handler) -> None:
     handler.send_response(200)
-    handler.send_header("Content-Type", MANIFEST)
+    handler.send_header("Content-Type", media.MANIFEST)
     handler.end_headers()
     while True:
         handler.wfile.write(b" " * 2**20)
@@ -124,7 +124,7 @@ def _document(content: Any, kind: str) -> Callable[[_Handler], None]:
 def _layers(count: int, size: int) -> dict[str, Any]:
     each = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "sha256:" + "0" * 64}
     return {
-        "schemaVersion": 2, "mediaType": MANIFEST, "config": {**each, "size": size},
+        "schemaVersion": 2, "mediaType": media.MANIFEST, "config": {**each, "size": size},
         "layers": [{**each, "size": size}] * count,
     }  # fmt: skip
 
@@ -145,10 +145,10 @@ _ANSWERS: dict[str, Callable[[_Handler], None]] = {
     "redirects to plain http": _elsewhere("http://192.0.2.1/v2/"),
     "a realm that is a file": _realm("file:///etc/passwd"),
     "a realm elsewhere": _realm("http://192.0.2.1/token"),
-    "a million layers": _document(_layers(10**5, 1), MANIFEST),
-    "a layer of 2 to the 62 bytes": _document(_layers(1, 2**62), MANIFEST),
-    "an index of itself": _document({"schemaVersion": 2, "manifests": []}, INDEX),
-    "a manifest that is none": _document([], MANIFEST),
+    "a million layers": _document(_layers(10**5, 1), media.MANIFEST),
+    "a layer of 2 to the 62 bytes": _document(_layers(1, 2**62), media.MANIFEST),
+    "an index of itself": _document({"schemaVersion": 2, "manifests": []}, media.INDEX),
+    "a manifest that is none": _document([], media.MANIFEST),
     "no answer at all": lambda handler: handler.connection.close(),
     "always busy": lambda handler: handler.say(429, Retry_After="100000"),
 }

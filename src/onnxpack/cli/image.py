@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxpack.cli import complete, parameters, say
-from onnxpack.cli.command import Argument, Command
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 from onnxpack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,16 +28,7 @@ EXAMPLE = """Example:
 
 
 @click.command(NAME, cls=Command, example=EXAMPLE)
-@click.argument(
-    "packs",
-    cls=Argument,
-    nargs=-1,
-    required=True,
-    type=parameters.PATH,
-    metavar="PACK…",
-    shell_complete=complete.pack,
-    meaning="Packs, model-zoo folders or .onnx files; each gets a layer of its own.",
-)
+@parameters.packs("Packs, model-zoo folders or .onnx files; each gets a layer of its own.")
 @click.option(
     "-t",
     "--tag",

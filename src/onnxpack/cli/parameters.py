@@ -47,6 +47,7 @@ pack = click.argument(
     shell_complete=complete.pack,
     meaning="A pack, a model-zoo folder, or an .onnx file.",
 )
+
 provider = click.option(
     "--provider",
     metavar="NAME",
@@ -74,6 +75,20 @@ class_name = click.option(
     metavar="MODULE:CLASS",
     help="The model's class, for a .ckpt or .safetensors file.",
 )
+
+
+def packs(meaning: str) -> Parameter:
+    """Return a decorator that adds one or more packs as arguments."""
+    return click.argument(
+        "packs",
+        cls=Argument,
+        nargs=-1,
+        required=True,
+        type=PATH,
+        metavar="PACK…",
+        shell_complete=complete.pack,
+        meaning=meaning,
+    )
 
 
 def flag(name: str, help_: str) -> Parameter:

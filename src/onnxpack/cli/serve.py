@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxpack.cli import complete, parameters, say
-from onnxpack.cli.command import Argument, Command
+from onnxpack.cli import parameters, say
+from onnxpack.cli.command import Command
 
 if TYPE_CHECKING:
     from onnxpack.server.ready import Ready
@@ -57,16 +57,7 @@ def _file(name: str, metavar: str, help_: str) -> parameters.Parameter:
 
 
 @click.command(NAME, cls=Command, example=EXAMPLE)
-@click.argument(
-    "packs",
-    cls=Argument,
-    nargs=-1,
-    required=True,
-    type=parameters.PATH,
-    metavar="PACK…",
-    shell_complete=complete.pack,
-    meaning="Packs, or folders of packs.",
-)
+@parameters.packs("Packs, or folders of packs.")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to bind.")
 @click.option(
     "--port",

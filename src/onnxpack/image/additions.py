@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from onnxpack.errors import UsageError
+from onnxpack.image.runtime.layer import PREFIX
 
 ENVIRONMENT = {
-    "PYTHONPATH": "/opt/rt",
+    "PYTHONPATH": f"/{PREFIX}",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONNOUSERSITE": "1",
     "PYTHONUNBUFFERED": "1",

@@ -6,27 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from onnxpack.image.additions import ENVIRONMENT, Additions
+from onnxpack.image.base import interpreter
 from onnxpack.pack.model import Pack
 
-USER = "65532:65532"
+USER = f"{interpreter.USER}:{interpreter.USER}"
 PORT = 8000
 GRPC_PORT = 8001
 SECOND = 10**9
 
 
-def config(packs: Sequence[Pack], interpreter: str, additions: Additions) -> dict[str, Any]:
+def config(packs: Sequence[Pack], python: str, additions: Additions) -> dict[str, Any]:
     """Return the part of an image's config that is the same on every base.
 
     Args:
         packs: the packs to serve.
-        interpreter: path of the image's Python.
+        python: path of the image's Python.
         additions: what the user adds.
     """
-    python = [interpreter, "-m"]
+    module = [python, "-m"]
     ports = [PORT, *([GRPC_PORT] if additions.grpc else [])]
     return {
         "Entrypoint": [
-            *python, "onnxpack.server", *map(_served, packs), "--host", "0.0.0.0",  # noqa: S104
+            *module, "onnxpack.server", *map(_served, packs), "--host", "0.0.0.0",  # noqa: S104
             *(["--grpc-port", str(GRPC_PORT)] if additions.grpc else []),
         ],
         "Cmd": [],
@@ -36,7 +37,7 @@ def config(packs: Sequence[Pack], interpreter: str, additions: Additions) -> dic
         "ExposedPorts": {f"{port}/tcp": {} for port in ports},
         "StopSignal": "SIGTERM",
         "Healthcheck": {
-            "Test": ["CMD", *python, "onnxpack.server.alive"],
+            "Test": ["CMD", *module, "onnxpack.server.alive"],
             "Interval": 10 * SECOND, "Timeout": 5 * SECOND, "StartPeriod": 60 * SECOND,
         },
     }  # fmt: skip

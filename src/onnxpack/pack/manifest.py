@@ -27,7 +27,7 @@ MAX_CASES = 4096
 MAX_EACH = 1024
 """Most entries of any other list that the manifest has once, or that a case or a run has."""
 MAX_FILES = 100_000
-"""Most files of a pack."""
+"""Most files that a manifest may list."""
 MAX_PORTS, MAX_AXES = 1000, 64
 """Most inputs and outputs, as many as a golden set has, and most axes of one, as NumPy has."""
 

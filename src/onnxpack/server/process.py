@@ -88,6 +88,7 @@ class Process:
         self._connections = Connections()
         self._failure: BaseException | None = None
         self._forced = False
+        self._accepting: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     def run(self) -> None:
@@ -113,10 +114,8 @@ class Process:
             ]
             grpc = AsyncExitStack()
             self._accept = partial(self._start_accepting, server, grpc)
-            self._accepting = asyncio.ensure_future(
-                asyncio.sleep(0) if self._listen_when_ready else self._accept()
-            )
-            await self._accepting
+            if not self._listen_when_ready:
+                await self._accept()
             opening = threading.Thread(target=self._open, args=(loop,), name=OPENING, daemon=True)
             opening.start()
             await self._stopping.wait()
@@ -189,7 +188,7 @@ class Process:
     def _become_ready(self, ready: Ready) -> None:
         self._repository.ready = True
         if self._listen_when_ready:
-            self._accepting = asyncio.ensure_future(self._accept())
+            self._accepting = asyncio.create_task(self._accept())
         if self._announce is not None:
             try:
                 self._announce(ready)
@@ -207,7 +206,8 @@ class Process:
 
     async def _end(self, server: asyncio.Server, grpc: AsyncExitStack) -> None:
         settings, served = self._settings, self._repository.ready
-        await self._accepting
+        if self._accepting is not None:
+            await self._accepting
         if settings.drain_delay and served:
             self._connections.closing = True
             await self._wait(settings.drain_delay)

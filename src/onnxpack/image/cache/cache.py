@@ -105,7 +105,7 @@ class Cache:
         return Note(self.folder(kind) / f"{key}{SUFFIX}")
 
     def report(self, damage: ImageError, then: str, *, quiet: bool = False) -> None:
-        """Report a damaged part."""
+        """Report a damaged part, and what is done about it, unless it was reported before."""
         if not quiet:
             self._told(f"the cache is damaged: {damage.message.removesuffix('.')}; {then}")
 

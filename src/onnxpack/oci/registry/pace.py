@@ -82,7 +82,7 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect as httpcore does."""
+        """Connect as httpcore does, and return a stream that keeps to its pace."""
         return _Stream(self._plain.connect_tcp(host, port, timeout, local_address, socket_options))
 
 
@@ -114,7 +114,7 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        """Return this stream, encrypted."""
+        """Return the stream after a TLS handshake; it keeps to its pace too."""
         return _Stream(self._plain.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:

@@ -29,7 +29,7 @@ from onnxpack.pack.bounds.constant import (
 from onnxpack.pack.bounds.evaluate import Attributes, evaluate, number
 from onnxpack.pack.bounds.messages import Graph, Node, read_model
 from onnxpack.pack.bounds.ports import read_port
-from onnxpack.pack.bounds.sizes import output_of
+from onnxpack.pack.bounds.sizes import RULES, output_of
 from onnxpack.units import size
 
 MEMORY = 2 * 2**30
@@ -43,7 +43,7 @@ PROPAGATED = 64
 """Bytes that shape inference takes for each element of what may be a shape."""
 
 Sizes: TypeAlias = tuple[int | None, ...] | None
-"""The sizes of an input; None for a free size, and for a value of which nothing is known."""
+"""The sizes of an input, with None for a free size; None for a value whose sizes are unknown."""
 _Values: TypeAlias = ChainMap[bytes, Constant | Sizes]
 _Least: TypeAlias = ChainMap[bytes, Constant]
 
@@ -199,9 +199,12 @@ class _Scope:
 
     def _follow(self, node: Node) -> None:
         """Look at what a node makes of inputs whose free sizes are 1, where that is known."""
+        # Attributes are read only where a rule needs them: a forest of trees has millions.
+        if node.operator not in RULES or node.bodies:
+            return
         inputs = [self._at_least(name) for name in node.inputs]
         known = [each for each in inputs if each is not None]
-        if node.bodies or len(known) < len(inputs):
+        if len(known) < len(inputs):
             return
         try:
             made = output_of(node.operator, known, read_attributes(node))

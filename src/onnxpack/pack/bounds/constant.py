@@ -52,7 +52,7 @@ class Constant:
 
     @property
     def bytes(self) -> int:
-        """The memory of its elements."""
+        """The memory that the elements take, in bytes."""
         return self.elements * self.item
 
     @property

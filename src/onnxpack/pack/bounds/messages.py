@@ -160,7 +160,7 @@ class _Reader:
             tuple(bodies),
         )
 
-    def _attribute(self, data: memoryview, depth: int) -> Iterator[Graph]:
+    def _attribute(self, data: memoryview, depth: int) -> list[Graph]:
         """Return the graphs of an attribute, after all of its parts were counted."""
         found, position = list[Graph](), 0
         while position < len(data):
@@ -181,7 +181,7 @@ class _Reader:
                 self._sparse(value, depth + 1)
             elif number not in _TEXTS["Attribute"]:
                 self._pay(value)
-        return iter(found)
+        return found
 
     def _sparse(self, data: memoryview, depth: int) -> None:
         for number, value in self._fields("Sparse", data, depth):

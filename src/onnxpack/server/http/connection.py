@@ -64,7 +64,7 @@ class Connection(HttpToolsProtocol):
 
         While a connection closes and its client takes nothing, this is not called yet.
         """
-        self.all.discard(self)
+        self.all.open.discard(self)
         # uvicorn marks the latest request; with requests sent ahead, an earlier one is running.
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:

@@ -35,10 +35,6 @@ class Connections:
         self.open: set[Connection] = set()
         self.requests: set[asyncio.Task[None]] = set()
 
-    def discard(self, connection: Connection) -> None:
-        """Forget a connection that was lost."""
-        self.open.discard(connection)
-
     async def sweep(self) -> None:
         """Close slow and abandoned connections once a second, until cancelled."""
         loop = asyncio.get_running_loop()

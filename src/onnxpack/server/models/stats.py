@@ -23,7 +23,7 @@ RECENT = 200
 _SUCCEEDED, _ROWS, _IN_FLIGHT, _WAITING, _FAILED = range(5)
 _BOUNDS = (LATENCY, LATENCY, LATENCY, ROWS)
 SIZE = _FAILED + len(STATUSES) + sum(len(bounds) + 2 for bounds in _BOUNDS)
-"""Cells of one model."""
+"""The number of cells that the counters of one model take."""
 
 
 class Histogram:
@@ -36,7 +36,7 @@ class Histogram:
 
     @property
     def sum(self) -> float:
-        """The sum of all values."""
+        """The sum of all values that were observed."""
         return float(self._sum[0])
 
     def add(self, value: float) -> None:
